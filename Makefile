@@ -1,0 +1,60 @@
+# Every target works on a clean clone with Go 1.26 alone; `make help` lists them.
+# `make test` is what .ci/run calls: nothing is checked there and not here.
+
+GO        ?= go
+BIN       ?= lintel
+VERSION   ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
+TOOL      := $(GO) tool -modfile=tools/go.mod
+GOFILES    = $(shell git ls-files -co --exclude-standard '*.go')
+PLATFORMS ?= linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64 windows/arm64
+# How long each fuzz target runs: the two wire parsers, and every other one.
+FUZZTIME      ?= 20s
+FUZZTIME_REST ?= 5s
+
+.DEFAULT_GOAL := help
+.PHONY: help build test peers lint fmt unit race interop fuzz cross nested bench-cache bench-zmq bench-client
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+build: ## build the binary (BIN=lintel)
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o $(BIN) ./cmd/lintel
+
+test: peers lint cross unit race nested fuzz ## everything .ci/run asks for: peers, lint, cross builds, tests, -race, fuzz
+	@echo "make test: everything passed"
+
+peers: ## install the real peers that interop/ talks to (Debian, as root; elsewhere only says what is missing)
+	@.ci/peers
+
+lint: ## gofumpt, go vet, staticcheck
+	@bad=$$($(TOOL) gofumpt -l $(GOFILES)); \
+	if [ -n "$$bad" ]; then echo "not formatted (make fmt):"; echo "$$bad"; exit 1; fi
+	$(GO) vet ./...
+	$(TOOL) staticcheck ./...
+
+fmt: ## format every Go file
+	$(TOOL) gofumpt -w $(GOFILES)
+
+unit: ## the tests that need nothing but Go
+	$(GO) test $$($(GO) list ./... | grep -v '/interop')
+
+race: ## every test with the race detector, the interop ones included
+	$(GO) test -race -timeout 15m ./...
+
+interop: ## tests against real peers: memcached, its clients, libzmq
+	$(GO) test -count=1 -timeout 15m ./interop/...
+
+fuzz: ## every fuzz target: FUZZTIME (20s) for the wire parsers, FUZZTIME_REST (5s) for the others
+	@GO='$(GO)' .ci/fuzz '$(FUZZTIME)' '$(FUZZTIME_REST)'
+
+cross: ## build for linux, darwin and windows on amd64 and arm64, without cgo
+	@for p in $(PLATFORMS); do \
+		echo "build $$p"; \
+		CGO_ENABLED=0 GOOS=$${p%/*} GOARCH=$${p#*/} $(GO) build -o /dev/null ./... || exit 1; \
+	done
+
+nested: ## the nested modules: bench compiles, and each benchmark runs once
+	@for m in $$(git ls-files '*/go.mod' | grep -v '^tools/' | xargs -r -n1 dirname); do \
+		echo "module $$m"; \
+		(cd $$m && $(GO) vet ./... && $(GO) test -run . -bench . -benchtime 1x ./...) || exit 1; \
+	done
