@@ -1,0 +1,270 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+	"go.uber.org/goleak"
+)
+
+// leakChecked runs the tests and then fails them if a goroutine is left.
+type leakChecked struct{ m *testing.M }
+
+func (l leakChecked) Run() int {
+	code := l.m.Run()
+	if code != 0 {
+		return code
+	}
+	if err := goleak.Find(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return 0
+}
+
+// TestMain lets the scripts run the test binary itself as lintel, and as
+// memcached: the name the drop-in link has.
+func TestMain(m *testing.M) {
+	program := func() { main() }
+	testscript.Main(leakChecked{m}, map[string]func(){
+		"lintel":    program,
+		"memcached": program,
+	})
+}
+
+// TestScripts runs testdata/*.txtar. Beside testscript's own commands they
+// have:
+//
+//	start NAME REGEXP PROGRAM [ARG...]  run a program in the background and go
+//	                                    on when a line of its output matches;
+//	                                    the first group, if any, becomes $NAME
+//	stop NAME [STATUS]                  interrupt it, wait for it, check its
+//	                                    exit status (0); its output is left in
+//	                                    the files NAME.out and NAME.err
+//	exits STATUS PROGRAM [ARG...]       run it, check its exit status; stdout
+//	                                    and stderr are there for the next lines
+//	oneline FILE                        FILE (or stdout, stderr) is one line
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir:                 "testdata",
+		RequireExplicitExec: true,
+		RequireUniqueNames:  true,
+		Setup: func(env *testscript.Env) error {
+			env.Values[procsKey{}] = map[string]*proc{}
+			return nil
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"start":   cmdStart,
+			"stop":    cmdStop,
+			"exits":   cmdExits,
+			"oneline": cmdOneLine,
+		},
+	})
+}
+
+func TestScriptsExist(t *testing.T) {
+	scripts, err := filepath.Glob("testdata/*.txtar")
+	if err != nil || len(scripts) == 0 {
+		t.Fatalf("testdata holds no scripts (%v): the tests of the binary are gone", err)
+	}
+}
+
+type procsKey struct{}
+
+// proc is a program that a script has started.
+type proc struct {
+	cmd      *exec.Cmd
+	out, err bytes.Buffer // whole once done is closed
+	done     chan struct{}
+	waitErr  error
+}
+
+func procs(ts *testscript.TestScript) map[string]*proc {
+	return ts.Value(procsKey{}).(map[string]*proc)
+}
+
+// lookPath finds a program by the script's PATH.
+func lookPath(ts *testscript.TestScript, name string) string {
+	if strings.ContainsRune(name, filepath.Separator) {
+		return ts.MkAbs(name)
+	}
+	for _, dir := range filepath.SplitList(ts.Getenv("PATH")) {
+		path := filepath.Join(dir, name+ts.Getenv("exe"))
+		if fi, err := os.Stat(path); err == nil && !fi.IsDir() {
+			return path
+		}
+	}
+	ts.Fatalf("%s: not found in PATH", name)
+	return ""
+}
+
+func command(ts *testscript.TestScript, args []string) *exec.Cmd {
+	cmd := exec.Command(lookPath(ts, args[0]), args[1:]...)
+	cmd.Args[0] = args[0]
+	cmd.Dir = ts.MkAbs(".")
+	for _, name := range []string{"PATH", "HOME", "TMPDIR", "TMP", "SYSTEMROOT", "GOCOVERDIR", "GORACE", "MEMCACHED_PORT_FILENAME"} {
+		if v := ts.Getenv(name); v != "" {
+			cmd.Env = append(cmd.Env, name+"="+v)
+		}
+	}
+	return cmd
+}
+
+// readyIn bounds how long a program may take to say that it is ready; it
+// decides nothing but when a broken program is given up.
+const readyIn = 30 * time.Second
+
+func cmdStart(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 3 {
+		ts.Fatalf("usage: start NAME REGEXP PROGRAM [ARG...]")
+	}
+	name, all := args[0], procs(ts)
+	if all[name] != nil {
+		ts.Fatalf("start %s: already running", name)
+	}
+	re, err := regexp.Compile("(?m)" + args[1])
+	ts.Check(err)
+
+	p := &proc{cmd: command(ts, args[2:]), done: make(chan struct{})}
+	watch := &matcher{re: re, found: make(chan []string, 1)}
+	p.cmd.Stdout = io.MultiWriter(&p.out, watch.stream())
+	p.cmd.Stderr = io.MultiWriter(&p.err, watch.stream())
+	ts.Check(p.cmd.Start())
+	go func() {
+		defer close(p.done)
+		p.waitErr = p.cmd.Wait()
+	}()
+	all[name] = p
+	ts.Defer(func() {
+		p.cmd.Process.Kill()
+		<-p.done
+	})
+
+	giveUp := time.NewTimer(readyIn)
+	defer giveUp.Stop()
+	select {
+	case m := <-watch.found:
+		if len(m) > 1 {
+			ts.Setenv(name, m[1])
+		}
+	case <-p.done:
+		select {
+		case m := <-watch.found: // said it and ended, both before we looked
+			if len(m) > 1 {
+				ts.Setenv(name, m[1])
+			}
+		default:
+			ts.Fatalf("%s ended (%v) before a line matched %q\n%s%s", args[2], p.waitErr, args[1], p.out.String(), p.err.String())
+		}
+	case <-giveUp.C:
+		p.cmd.Process.Kill()
+		<-p.done
+		ts.Fatalf("%s: no line matched %q in %v\n%s%s", args[2], args[1], readyIn, p.out.String(), p.err.String())
+	}
+}
+
+func cmdStop(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 1 || len(args) > 2 {
+		ts.Fatalf("usage: stop NAME [STATUS]")
+	}
+	name, all := args[0], procs(ts)
+	p := all[name]
+	if p == nil {
+		ts.Fatalf("stop %s: not started", name)
+	}
+	delete(all, name)
+	if runtime.GOOS == "windows" { // has no interrupt to send
+		p.cmd.Process.Kill()
+		<-p.done
+	} else {
+		p.cmd.Process.Signal(os.Interrupt)
+		<-p.done
+		want := 0
+		if len(args) == 2 {
+			var err error
+			want, err = strconv.Atoi(args[1])
+			ts.Check(err)
+		}
+		if got := p.cmd.ProcessState.ExitCode(); got != want {
+			ts.Fatalf("%s: exit status %d, want %d\n%s%s", name, got, want, p.out.String(), p.err.String())
+		}
+	}
+	ts.Check(os.WriteFile(ts.MkAbs(name+".out"), p.out.Bytes(), 0o666))
+	ts.Check(os.WriteFile(ts.MkAbs(name+".err"), p.err.Bytes(), 0o666))
+}
+
+func cmdExits(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: exits STATUS PROGRAM [ARG...]")
+	}
+	want, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	cmd := command(ts, args[1:])
+	cmd.Stdout, cmd.Stderr = ts.Stdout(), ts.Stderr()
+	err = cmd.Run()
+	var status *exec.ExitError
+	if err != nil && !errors.As(err, &status) {
+		ts.Fatalf("%v", err)
+	}
+	if got := cmd.ProcessState.ExitCode(); got != want {
+		ts.Fatalf("exit status %d, want %d", got, want)
+	}
+}
+
+func cmdOneLine(ts *testscript.TestScript, neg bool, args []string) {
+	if len(args) != 1 {
+		ts.Fatalf("usage: oneline FILE")
+	}
+	text := ts.ReadFile(args[0])
+	one := strings.Count(text, "\n") == 1 && strings.HasSuffix(text, "\n") && len(text) > 1
+	if one == neg {
+		ts.Fatalf("%s: one line: %v\n%s", args[0], one, text)
+	}
+}
+
+// matcher reports the first line of any of its streams that re matches.
+type matcher struct {
+	re    *regexp.Regexp
+	once  sync.Once
+	found chan []string
+}
+
+// stream returns a writer for one output of the program. Lines are looked at
+// when they are whole.
+func (m *matcher) stream() io.Writer { return &lineWriter{m: m} }
+
+type lineWriter struct {
+	m    *matcher
+	line []byte
+}
+
+func (w *lineWriter) Write(p []byte) (int, error) {
+	w.line = append(w.line, p...)
+	for {
+		i := bytes.IndexByte(w.line, '\n')
+		if i < 0 {
+			return len(p), nil
+		}
+		if sub := w.m.re.FindSubmatch(w.line[:i]); sub != nil {
+			groups := make([]string, len(sub))
+			for j, s := range sub {
+				groups[j] = string(s)
+			}
+			w.m.once.Do(func() { w.m.found <- groups })
+		}
+		w.line = w.line[i+1:]
+	}
+}
