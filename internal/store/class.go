@@ -1,0 +1,55 @@
+package store
+
+// memcached's accounting, which clients and dashboards see even though nothing here is allocated by class.
+const (
+	itemHeader  = 48
+	itemCAS     = 8
+	itemFlags   = 4
+	valueSuffix = 2 // memcached keeps the line end with the value
+)
+
+// chunkSizes is memcached's default slab table (growth factor 1.25, 512 KiB largest chunk); class n is chunkSizes[n-1].
+var chunkSizes = [...]int{
+	96, 120, 152, 192, 240, 304, 384, 480, 600, 752, 944, 1184, 1480, 1856, 2320, 2904, 3632, 4544, 5680, 7104,
+	8880, 11104, 13880, 17352, 21696, 27120, 33904, 42384, 52984, 66232, 82792, 103496, 129376, 161720, 202152,
+	252696, 315872, 394840, 524288,
+}
+
+// Classes is the number of size classes; classes are numbered from 1 to Classes.
+const Classes = len(chunkSizes)
+
+// ItemSize returns what memcached counts for an item: its header, key, flags unless they are 0, and value with a line end.
+// It is the figure that Options.MaxItemSize bounds and that Stats reports as bytes; the memory really used is less.
+func ItemSize(nkey, nvalue int, flags uint32, cas bool) int {
+	n := itemHeader + nkey + 1 + nvalue + valueSuffix
+	if cas {
+		n += itemCAS
+	}
+	if flags != 0 {
+		n += itemFlags
+	}
+	return n
+}
+
+// ClassOf returns the number, from 1 to Classes, of the smallest class whose chunks hold size bytes as counted by ItemSize.
+// Items larger than the largest chunk, which memcached spreads over several, are of the last class.
+func ClassOf(size int) int {
+	lo, hi := 0, len(chunkSizes)-1
+	for lo < hi {
+		mid := (lo + hi) / 2
+		if chunkSizes[mid] < size {
+			lo = mid + 1
+		} else {
+			hi = mid
+		}
+	}
+	return lo + 1
+}
+
+// ChunkSize returns the size in bytes of memcached's chunks of a class, 0 when there is no such class.
+func ChunkSize(class int) int {
+	if class < 1 || class > len(chunkSizes) {
+		return 0
+	}
+	return chunkSizes[class-1]
+}
