@@ -1,0 +1,445 @@
+package netloop
+
+import (
+	"context"
+	"errors"
+	"io"
+	"iter"
+	"net"
+	"os"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// netLoop is the portable driver: one goroutine per connection.
+type netLoop struct {
+	*core
+	serving sync.WaitGroup // acceptors and connections
+
+	// lmu guards what follows.
+	lmu       sync.Mutex
+	listeners map[net.Listener]struct{}
+	conns     map[*netConn]struct{}
+	nextID    int
+	down      bool
+}
+
+var _ Loop = (*netLoop)(nil)
+
+func newNetLoop(c *core) *netLoop {
+	return &netLoop{
+		core:      c,
+		listeners: make(map[net.Listener]struct{}),
+		conns:     make(map[*netConn]struct{}),
+	}
+}
+
+func (l *netLoop) Serve(ln net.Listener) error {
+	l.lmu.Lock()
+	if l.down {
+		l.lmu.Unlock()
+		ln.Close()
+		return ErrClosed
+	}
+	l.listeners[ln] = struct{}{}
+	l.serving.Add(1)
+	l.lmu.Unlock()
+	defer l.serving.Done()
+	defer func() {
+		ln.Close()
+		l.lmu.Lock()
+		delete(l.listeners, ln)
+		l.lmu.Unlock()
+	}()
+
+	for {
+		if l.cfg.PauseAtLimit && !l.waitForRoom() {
+			return ErrClosed
+		}
+		nc, err := ln.Accept()
+		if err != nil {
+			if l.isClosing() {
+				return ErrClosed
+			}
+			if pauseFor(err) {
+				if !l.waitForFreed(time.Second / 10) {
+					return ErrClosed
+				}
+				continue
+			}
+			return err
+		}
+		if !l.admit() {
+			l.rejected.Add(1)
+			l.reject(nc)
+			continue
+		}
+		l.lmu.Lock()
+		if l.down {
+			l.lmu.Unlock()
+			nc.Close()
+			l.leave()
+			return ErrClosed
+		}
+		c := &netConn{loop: l, nc: nc, id: l.nextID, fd: descriptor(nc)}
+		l.nextID++
+		c.active.Store(l.seconds())
+		l.conns[c] = struct{}{}
+		l.serving.Add(1)
+		l.lmu.Unlock()
+		go c.serve()
+	}
+}
+
+// reject tells a peer that there is no room. It never waits for the peer.
+func (l *netLoop) reject(nc net.Conn) {
+	if _, isTLS := nc.(handshaker); !isTLS && len(l.cfg.RejectMessage) > 0 {
+		// A fresh socket takes a short message without blocking.
+		nc.SetWriteDeadline(time.Now().Add(time.Second))
+		nc.Write(l.cfg.RejectMessage)
+	}
+	nc.Close()
+}
+
+// waitForRoom blocks at the limit; false when the loop is closing.
+func (l *netLoop) waitForRoom() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	full := func() bool { return l.cfg.MaxConns > 0 && l.open.Load() >= int64(l.cfg.MaxConns) }
+	if full() && !l.closing {
+		l.pausing(+1)
+		for full() && !l.closing {
+			l.freed.Wait()
+		}
+		l.pausing(-1)
+	}
+	return !l.closing
+}
+
+// waitForFreed pauses an acceptor that ran out of descriptors; false when the
+// loop is closing.
+func (l *netLoop) waitForFreed(d time.Duration) bool {
+	t := time.AfterFunc(d, func() {
+		l.mu.Lock()
+		l.freed.Broadcast()
+		l.mu.Unlock()
+	})
+	defer t.Stop()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !l.closing {
+		l.pausing(+1)
+		l.freed.Wait()
+		l.pausing(-1)
+	}
+	return !l.closing
+}
+
+func (l *netLoop) Shutdown(ctx context.Context) error {
+	l.mu.Lock()
+	l.closing = true
+	l.freed.Broadcast()
+	l.mu.Unlock()
+
+	l.lmu.Lock()
+	l.down = true
+	for ln := range l.listeners {
+		ln.Close()
+	}
+	for c := range l.conns {
+		c.Close(Shutdown)
+	}
+	l.lmu.Unlock()
+
+	done := make(chan struct{})
+	go func() {
+		l.serving.Wait()
+		close(done)
+	}()
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (l *netLoop) Conns() iter.Seq[Conn] {
+	return func(yield func(Conn) bool) {
+		l.lmu.Lock()
+		open := make([]*netConn, 0, len(l.conns))
+		for c := range l.conns {
+			if c.ready.Load() {
+				open = append(open, c)
+			}
+		}
+		l.lmu.Unlock()
+		for _, c := range open {
+			if !yield(c) {
+				return
+			}
+		}
+	}
+}
+
+func (l *netLoop) Stats() Stats { return l.stats() }
+
+// handshaker is a *tls.Conn, or what stands in for one.
+type handshaker interface {
+	HandshakeContext(context.Context) error
+}
+
+// netConn is one connection of the portable driver.
+type netConn struct {
+	loop   *netLoop
+	nc     net.Conn
+	id, fd int
+	ready  atomic.Bool // past the handshake
+	active atomic.Int64
+	why    atomic.Int32 // 1 + Reason given to Close first
+
+	// wmu is held over writes to nc, so that replies and Send take turns.
+	wmu sync.Mutex
+
+	// smu guards what follows. It is taken after wmu, never before.
+	smu     sync.Mutex
+	sent    []byte // queued by Send, not yet taken by the sender
+	sending bool   // a goroutine is writing sent out
+	closed  bool
+}
+
+func (c *netConn) ID() int {
+	if c.fd >= 0 {
+		return c.fd
+	}
+	return c.id
+}
+func (c *netConn) Loop() int            { return c.id % c.loop.cfg.Threads }
+func (c *netConn) LocalAddr() net.Addr  { return c.nc.LocalAddr() }
+func (c *netConn) RemoteAddr() net.Addr { return c.nc.RemoteAddr() }
+func (c *netConn) Active() int64        { return c.active.Load() }
+
+func (c *netConn) Close(why Reason) {
+	c.why.CompareAndSwap(0, int32(why)+1)
+	c.hangUp()
+}
+
+// hangUp closes the socket under a TLS connection too, whose own Close may
+// wait for a writer.
+func (c *netConn) hangUp() {
+	if t, ok := c.nc.(interface{ NetConn() net.Conn }); ok {
+		t.NetConn().Close()
+		return
+	}
+	c.nc.Close()
+}
+
+func (c *netConn) Send(b []byte) bool {
+	c.smu.Lock()
+	defer c.smu.Unlock()
+	if c.closed || len(c.sent)+len(b) > c.loop.cfg.SendBudget {
+		return false
+	}
+	c.sent = append(c.sent, b...)
+	if !c.sending {
+		c.sending = true
+		c.loop.serving.Add(1)
+		go c.drainSent()
+	}
+	return true
+}
+
+// drainSent writes what Send queued until nothing is left.
+func (c *netConn) drainSent() {
+	defer c.loop.serving.Done()
+	var buf []byte
+	for {
+		c.wmu.Lock()
+		c.smu.Lock()
+		if len(c.sent) == 0 || c.closed {
+			c.sending = false
+			c.smu.Unlock()
+			c.wmu.Unlock()
+			return
+		}
+		buf, c.sent = c.sent, buf[:0]
+		c.smu.Unlock()
+		err := c.write(&Writer{B: buf})
+		c.wmu.Unlock()
+		if err != nil {
+			c.fail(err)
+			c.smu.Lock()
+			c.sending = false
+			c.sent = nil
+			c.smu.Unlock()
+			return
+		}
+	}
+}
+
+// fail closes the connection for an error of its socket.
+func (c *netConn) fail(err error) {
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		c.loop.slowKicks.Add(1)
+	}
+	c.Close(Failed)
+}
+
+// write sends what w holds. c.wmu must be held.
+func (c *netConn) write(w *Writer) error {
+	if d := c.loop.cfg.WriteTimeout; d > 0 {
+		c.nc.SetWriteDeadline(time.Now().Add(d))
+	}
+	if len(w.refs) == 0 {
+		n, err := c.nc.Write(w.B)
+		c.loop.bytesWritten.Add(uint64(n))
+		return err
+	}
+	bufs := net.Buffers(w.pieces(nil, 0, 2*len(w.refs)+1))
+	n, err := bufs.WriteTo(c.nc)
+	c.loop.bytesWritten.Add(uint64(n))
+	return err
+}
+
+const (
+	readSmall = 2 << 10
+	readLarge = 64 << 10
+	keepReply = 64 << 10 // a reply buffer larger than this is not kept
+)
+
+// serve runs the connection to its end.
+func (c *netConn) serve() {
+	l := c.loop
+	defer l.serving.Done()
+	defer l.leave()
+	defer func() {
+		l.lmu.Lock()
+		delete(l.conns, c)
+		l.lmu.Unlock()
+	}()
+	defer c.hangUp()
+
+	if h, ok := c.nc.(handshaker); ok {
+		ctx, cancel := context.WithTimeout(context.Background(), l.cfg.HandshakeTimeout)
+		err := h.HandshakeContext(ctx)
+		cancel()
+		if err != nil {
+			l.badHandshakes.Add(1)
+			return
+		}
+		l.handshakes.Add(1)
+	}
+	s := l.cfg.NewSession(c)
+	c.ready.Store(true)
+	why := c.converse(s)
+	if first := c.why.Load(); first != 0 {
+		why = Reason(first - 1)
+	}
+	c.smu.Lock()
+	c.closed = true
+	c.sent = nil
+	c.smu.Unlock()
+	c.ready.Store(false)
+	s.Closed(why)
+	if why == Normal {
+		c.nc.Close() // says goodbye over TLS, as hangUp does not
+	}
+}
+
+// converse reads, asks the session and writes, until one of them is done.
+func (c *netConn) converse(s Session) Reason {
+	l := c.loop
+	w := &Writer{soft: l.cfg.SoftQueued}
+	defer w.reset()
+	buf := make([]byte, 0, readSmall)
+	from := 0 // buf[from:] is not consumed
+	stream := false
+	for {
+		if from == len(buf) {
+			buf, from = buf[:0], 0
+			if cap(buf) > readLarge {
+				buf = make([]byte, 0, readLarge)
+			}
+		}
+		if from > 0 {
+			buf, from = buf[:copy(buf, buf[from:])], 0
+		}
+		if len(buf) == cap(buf) {
+			buf = append(make([]byte, 0, max(2*cap(buf), readSmall)), buf...)
+		}
+		if d := l.cfg.IdleTimeout; d > 0 && !stream {
+			c.nc.SetReadDeadline(time.Now().Add(d))
+		}
+		n, err := c.nc.Read(buf[len(buf):cap(buf)])
+		l.bytesRead.Add(uint64(n))
+		buf = buf[:len(buf)+n]
+		if n > 0 {
+			c.active.Store(l.seconds())
+		}
+		if stream {
+			buf = buf[:0]
+		}
+		for n > 0 && !stream {
+			used, next, ok := l.data(s, buf[from:], w)
+			if !ok {
+				return Failed
+			}
+			from += used
+			if w.Len() > l.cfg.MaxQueued {
+				l.slowKicks.Add(1)
+				return Failed
+			}
+			if next != Yield || w.Full() {
+				if werr := c.flush(w); werr != nil {
+					if errors.Is(werr, os.ErrDeadlineExceeded) {
+						l.slowKicks.Add(1)
+					}
+					return Failed
+				}
+			}
+			if next == Yield {
+				l.yields.Add(1)
+				runtime.Gosched()
+				continue
+			}
+			if next == Close {
+				return Normal
+			}
+			stream = next == Stream
+			if stream {
+				c.nc.SetReadDeadline(time.Time{})
+				buf, from = buf[:0], 0
+			}
+			if len(buf)-from > l.cfg.MaxInput {
+				return Failed
+			}
+			break
+		}
+		switch {
+		case err == nil:
+		case errors.Is(err, io.EOF):
+			return Normal
+		case errors.Is(err, os.ErrDeadlineExceeded):
+			l.idleKicks.Add(1)
+			return IdleTimeout
+		default:
+			return Failed
+		}
+	}
+}
+
+func (c *netConn) flush(w *Writer) error {
+	if w.Len() == 0 {
+		return nil
+	}
+	c.wmu.Lock()
+	err := c.write(w)
+	c.wmu.Unlock()
+	w.reset()
+	if cap(w.B) > keepReply {
+		w.B = nil
+	}
+	return err
+}
