@@ -1,0 +1,203 @@
+package interop_test
+
+import (
+	"os/exec"
+	"testing"
+
+	"lintel.dev/interop/peers"
+)
+
+// value is a value as a client's own language sees it: the name of its type
+// there and its bytes.
+type value struct {
+	Type  string `json:"type"`
+	Bytes []byte `json:"bytes"`
+}
+
+func raw(s string) *value { return &value{Type: "bytes", Bytes: []byte(s)} }
+
+// cacheClient is what every cache client can do, whatever its language. false
+// is a refusal that memcached's protocol has a word for (a miss, NOT_STORED,
+// EXISTS); anything else that goes wrong fails the test.
+type cacheClient interface {
+	set(key string, v *value, ttl int) bool
+	add(key string, v *value, ttl int) bool
+	replace(key string, v *value, ttl int) bool
+	appendTo(key string, v *value) bool
+	prependTo(key string, v *value) bool
+	get(key string) *value
+	gets(key string) *value // remembers the token for cas
+	cas(key string, v *value, ttl int) bool
+	delete(key string) bool
+	incr(key string, delta uint64) (uint64, bool)
+	decr(key string, delta uint64) (uint64, bool)
+	touch(key string, ttl int) bool
+	getMulti(keys []string) map[string]*value
+	setMulti(values map[string]*value, ttl int)
+	deleteMulti(keys []string)
+	flush()
+	stats() map[string]string
+}
+
+// A maker connects a client to one or more servers (host:port or a socket's
+// path).
+type maker func(t *testing.T, servers ...string) cacheClient
+
+// strangers are the cache clients of others, by name.
+var strangers = []struct {
+	name string
+	dial maker
+	// lacks names the scenarios that say nothing about this client, each with
+	// the reason.
+	lacks map[string]string
+}{
+	{name: "python-memcached", dial: python("memcache", "python-memcached")},
+	{name: "pymemcache", dial: python("pymemcache", "pymemcache")},
+	{name: "pylibmc", dial: python("pylibmc", "pylibmc")},
+	{name: "pylibmc-binary", dial: python("pylibmc", "pylibmc-binary")},
+}
+
+func python(module, library string) maker {
+	return func(t *testing.T, servers ...string) cacheClient {
+		t.Helper()
+		interpreter := peers.Python(t, module)
+		return newStranger(t, exec.Command(interpreter, append([]string{"testdata/cache.py", library}, servers...)...))
+	}
+}
+
+// stranger is a cacheClient in another process, told what to do by lines of
+// JSON (testdata/cache.*).
+type stranger struct {
+	t *testing.T
+	p *peers.Proc
+}
+
+func newStranger(t *testing.T, cmd *exec.Cmd) *stranger {
+	t.Helper()
+	p := peers.Start(t, cmd)
+	p.Expect("^ready$")
+	return &stranger{t, p}
+}
+
+type cacheRequest struct {
+	Op     string            `json:"op"`
+	Key    string            `json:"key,omitempty"`
+	Value  *value            `json:"value,omitempty"`
+	TTL    int               `json:"ttl"`
+	Delta  uint64            `json:"delta"`
+	Keys   []string          `json:"keys,omitempty"`
+	Values map[string]*value `json:"values,omitempty"`
+}
+
+type cacheReply struct {
+	OK     bool              `json:"ok"`
+	Value  *value            `json:"value"`
+	Number uint64            `json:"number"`
+	Values map[string]*value `json:"values"`
+	Stats  map[string]string `json:"stats"`
+	Error  string            `json:"error"`
+}
+
+// call returns the reply, whose error it leaves to the caller.
+func (s *stranger) call(r cacheRequest) cacheReply {
+	s.t.Helper()
+	var reply cacheReply
+	s.p.Call(r, &reply)
+	return reply
+}
+
+func (s *stranger) must(r cacheRequest) cacheReply {
+	s.t.Helper()
+	reply := s.call(r)
+	if reply.Error != "" {
+		s.t.Fatalf("%s %s: %s\n%s", r.Op, r.Key, reply.Error, s.p.Log())
+	}
+	return reply
+}
+
+func (s *stranger) set(key string, v *value, ttl int) bool {
+	s.t.Helper()
+	return s.must(cacheRequest{Op: "set", Key: key, Value: v, TTL: ttl}).OK
+}
+
+func (s *stranger) add(key string, v *value, ttl int) bool {
+	s.t.Helper()
+	return s.must(cacheRequest{Op: "add", Key: key, Value: v, TTL: ttl}).OK
+}
+
+func (s *stranger) replace(key string, v *value, ttl int) bool {
+	s.t.Helper()
+	return s.must(cacheRequest{Op: "replace", Key: key, Value: v, TTL: ttl}).OK
+}
+
+func (s *stranger) appendTo(key string, v *value) bool {
+	s.t.Helper()
+	return s.must(cacheRequest{Op: "append", Key: key, Value: v}).OK
+}
+
+func (s *stranger) prependTo(key string, v *value) bool {
+	s.t.Helper()
+	return s.must(cacheRequest{Op: "prepend", Key: key, Value: v}).OK
+}
+
+func (s *stranger) get(key string) *value {
+	s.t.Helper()
+	return s.must(cacheRequest{Op: "get", Key: key}).Value
+}
+
+func (s *stranger) gets(key string) *value {
+	s.t.Helper()
+	return s.must(cacheRequest{Op: "gets", Key: key}).Value
+}
+
+func (s *stranger) cas(key string, v *value, ttl int) bool {
+	s.t.Helper()
+	return s.must(cacheRequest{Op: "cas", Key: key, Value: v, TTL: ttl}).OK
+}
+
+func (s *stranger) delete(key string) bool {
+	s.t.Helper()
+	return s.must(cacheRequest{Op: "delete", Key: key}).OK
+}
+
+func (s *stranger) incr(key string, delta uint64) (uint64, bool) {
+	s.t.Helper()
+	r := s.must(cacheRequest{Op: "incr", Key: key, Delta: delta})
+	return r.Number, r.OK
+}
+
+func (s *stranger) decr(key string, delta uint64) (uint64, bool) {
+	s.t.Helper()
+	r := s.must(cacheRequest{Op: "decr", Key: key, Delta: delta})
+	return r.Number, r.OK
+}
+
+func (s *stranger) touch(key string, ttl int) bool {
+	s.t.Helper()
+	return s.must(cacheRequest{Op: "touch", Key: key, TTL: ttl}).OK
+}
+
+func (s *stranger) getMulti(keys []string) map[string]*value {
+	s.t.Helper()
+	return s.must(cacheRequest{Op: "get_multi", Keys: keys}).Values
+}
+
+func (s *stranger) setMulti(values map[string]*value, ttl int) {
+	s.t.Helper()
+	s.must(cacheRequest{Op: "set_multi", Values: values, TTL: ttl})
+}
+
+func (s *stranger) deleteMulti(keys []string) {
+	s.t.Helper()
+	s.must(cacheRequest{Op: "delete_multi", Keys: keys})
+}
+
+func (s *stranger) flush() {
+	s.t.Helper()
+	s.must(cacheRequest{Op: "flush"})
+}
+
+func (s *stranger) stats() map[string]string {
+	s.t.Helper()
+	return s.must(cacheRequest{Op: "stats"}).Stats
+}

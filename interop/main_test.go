@@ -1,0 +1,23 @@
+// Package interop_test runs Lintel against strangers: real memcached, the
+// clients of other languages, libzmq. See package peers for what happens when
+// one of them is not installed.
+package interop_test
+
+import (
+	"os"
+	"testing"
+
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	removeBinary()
+	if code == 0 {
+		if err := goleak.Find(); err != nil {
+			os.Stderr.WriteString(err.Error() + "\n")
+			code = 1
+		}
+	}
+	os.Exit(code)
+}

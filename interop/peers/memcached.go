@@ -1,0 +1,85 @@
+package peers
+
+import (
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+)
+
+// Memcached starts Debian's memcached on a free port of the loopback interface
+// and returns its address once it accepts connections.
+func Memcached(t testing.TB, args ...string) string {
+	t.Helper()
+	binary := Program(t, "memcached")
+	for range 10 {
+		// memcached tells nobody which port it was given, so it gets one that
+		// was free a moment ago; losing it to another process meanwhile makes
+		// memcached exit, which is seen.
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		addr := l.Addr().String()
+		port := l.Addr().(*net.TCPAddr).Port
+		l.Close()
+		if startMemcached(t, binary, append([]string{"-l", "127.0.0.1", "-p", strconv.Itoa(port)}, args...)) {
+			return addr
+		}
+	}
+	t.Fatal("memcached found no free port in ten attempts")
+	return ""
+}
+
+// MemcachedUnix is [Memcached] on a unix socket; it returns its path.
+func MemcachedUnix(t testing.TB, args ...string) string {
+	t.Helper()
+	path := filepath.Join(SocketDir(t), "m")
+	if !startMemcached(t, Program(t, "memcached"), append([]string{"-s", path}, args...)) {
+		t.Fatal("memcached did not start")
+	}
+	return path
+}
+
+// startMemcached tells whether the server listens: at -vv memcached writes a
+// line once it does, and nothing is connected before.
+func startMemcached(t testing.TB, binary string, args []string) bool {
+	t.Helper()
+	args = append(args, "-vv", "-U", "0")
+	if os.Getuid() == 0 {
+		args = append(args, "-u", "root")
+	}
+	p := Start(t, exec.Command(binary, args...))
+	timer := time.NewTimer(Patience)
+	defer timer.Stop()
+	for {
+		select {
+		case line, ok := <-p.errs:
+			if !ok {
+				return false
+			}
+			if strings.Contains(line, "server listening") {
+				p.quiet = true
+				return true
+			}
+		case <-timer.C:
+			t.Fatalf("memcached does not listen:\n%s", p.Log())
+		}
+	}
+}
+
+// SocketDir returns a directory for unix sockets: the path of one may have no
+// more than 103 bytes on some systems, which t.TempDir can exceed.
+func SocketDir(t testing.TB) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "lintel")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	return dir
+}
