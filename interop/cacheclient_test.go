@@ -55,6 +55,38 @@ var strangers = []struct {
 	{name: "pymemcache", dial: python("pymemcache", "pymemcache")},
 	{name: "pylibmc", dial: python("pylibmc", "pylibmc")},
 	{name: "pylibmc-binary", dial: python("pylibmc", "pylibmc-binary")},
+	{name: "php", dial: php("text")},
+	{name: "php-binary", dial: php("binary")},
+	{name: "perl-fast", dial: perl, lacks: map[string]string{
+		"stats": "Cache::Memcached::Fast has no stats",
+	}},
+	{name: "dalli", dial: dalli, lacks: map[string]string{
+		"touch into the past":      "Dalli takes any TTL beyond a month as relative",
+		"a moment that has passed": "Dalli takes any TTL beyond a month as relative",
+	}},
+}
+
+func php(protocol string) maker {
+	return func(t *testing.T, servers ...string) cacheClient {
+		t.Helper()
+		interpreter := peers.Program(t, "php")
+		peers.Works(t, interpreter, "-r", "exit(extension_loaded('memcached') ? 0 : 1);")
+		return newStranger(t, exec.Command(interpreter, append([]string{"testdata/cache.php", protocol}, servers...)...))
+	}
+}
+
+func perl(t *testing.T, servers ...string) cacheClient {
+	t.Helper()
+	interpreter := peers.Program(t, "perl")
+	peers.Works(t, interpreter, "-MCache::Memcached::Fast", "-e", "1")
+	return newStranger(t, exec.Command(interpreter, append([]string{"testdata/cache.pl", "modula"}, servers...)...))
+}
+
+func dalli(t *testing.T, servers ...string) cacheClient {
+	t.Helper()
+	interpreter := peers.Program(t, "ruby")
+	peers.Works(t, interpreter, "-rdalli", "-e", "1")
+	return newStranger(t, exec.Command(interpreter, append([]string{"testdata/cache.rb"}, servers...)...))
 }
 
 func python(module, library string) maker {
