@@ -1,0 +1,178 @@
+package zmtp
+
+import (
+	"crypto/subtle"
+	"encoding/binary"
+	"slices"
+
+	"golang.org/x/crypto/curve25519"
+	"golang.org/x/crypto/nacl/secretbox"
+
+	// Boxes made of their parts: see curveStream.
+	"golang.org/x/crypto/poly1305"      //lint:ignore SA1019 the box of RFC 26 is made of it
+	"golang.org/x/crypto/salsa20/salsa" //lint:ignore SA1019 likewise
+)
+
+// Sizes of the CURVE commands (RFC 26), name included.
+const (
+	curveHelloSize    = 200
+	curveWelcomeSize  = 168
+	curveInitiateSize = 257 // without metadata
+	curveReadySize    = 30  // without metadata
+	curveMessageSize  = 33  // with an empty payload
+	curveCookieSize   = 96
+)
+
+// The prefixes that keep the nonces of different boxes apart: 16 bytes before a
+// counter of 8, or 8 before 16 random ones.
+const (
+	nonceHello       = "CurveZMQHELLO---"
+	nonceWelcome     = "WELCOME-"
+	nonceCookie      = "COOKIE--"
+	nonceInitiate    = "CurveZMQINITIATE"
+	nonceVouch       = "VOUCH---"
+	nonceReady       = "CurveZMQREADY---"
+	nonceFromClient  = "CurveZMQMESSAGEC"
+	nonceFromServer  = "CurveZMQMESSAGES"
+	curveMessageName = "\x07MESSAGE"
+)
+
+// Flags inside a MESSAGE box.
+const (
+	curveMore    = 1 << 0
+	curveCommand = 1 << 1
+)
+
+// shared computes the key that a public and a secret key agree on. ok is false
+// for a public key that gives everyone the same one.
+func shared(public, secret *Key) (key Key, ok bool) {
+	point, err := curve25519.X25519(secret[:], public[:])
+	if err != nil {
+		return key, false
+	}
+	var zeros [16]byte
+	salsa.HSalsa20((*[32]byte)(&key), &zeros, (*[32]byte)(point), &salsa.Sigma)
+	return key, true
+}
+
+func nonce(prefix string, rest []byte) *[24]byte {
+	var n [24]byte
+	copy(n[copy(n[:], prefix):], rest)
+	return &n
+}
+
+// seal appends a box of the handshake.
+func seal(dst, message []byte, prefix string, rest []byte, key *Key) []byte {
+	return secretbox.Seal(dst, message, nonce(prefix, rest), (*[32]byte)(key))
+}
+
+func open(dst, box []byte, prefix string, rest []byte, key *Key) ([]byte, bool) {
+	return secretbox.Open(dst, box, nonce(prefix, rest), (*[32]byte)(key))
+}
+
+func equal(a, b []byte) bool { return subtle.ConstantTimeCompare(a, b) == 1 }
+
+// curveStream is one direction of traffic. A MESSAGE box is crypto_box with the
+// nonce prefix ‖ counter. Its first step derives a key from the shared key and
+// the first 16 bytes of the nonce; those are the prefix, the same in every
+// message, so the derived key is kept. That is why boxes are made of their parts
+// here: it saves an HSalsa20 a message and the copies that secretbox needs to
+// put a flag octet before a payload.
+type curveStream struct {
+	key     Key
+	counter uint64 // last one used, or seen
+}
+
+func newCurveStream(key *Key, prefix string, counter uint64) curveStream {
+	s := curveStream{counter: counter}
+	var in [16]byte
+	copy(in[:], prefix)
+	salsa.HSalsa20((*[32]byte)(&s.key), &in, (*[32]byte)(key), &salsa.Sigma)
+	return s
+}
+
+type curveSealer struct{ out, in curveStream }
+
+func newCurveSealer(key *Key, asServer bool, out, in uint64) *curveSealer {
+	outPrefix, inPrefix := nonceFromClient, nonceFromServer
+	if asServer {
+		outPrefix, inPrefix = inPrefix, outPrefix
+	}
+	return &curveSealer{out: newCurveStream(key, outPrefix, out), in: newCurveStream(key, inPrefix, in)}
+}
+
+func (c *curveSealer) SealedSize(n int) int {
+	return Framing2.HeaderSize(n+curveMessageSize) + n + curveMessageSize
+}
+
+func (c *curveSealer) Seal(dst []byte, flags byte, payload []byte) []byte {
+	size := len(payload) + curveMessageSize
+	dst = slices.Grow(dst, MaxHeader+size)
+	dst = Framing2.AppendHeader(dst, 0, size)
+	body := dst[len(dst) : len(dst)+size]
+	dst = dst[:len(dst)+size]
+
+	s := &c.out
+	s.counter++
+	var counter [16]byte
+	binary.BigEndian.PutUint64(counter[:], s.counter)
+
+	// The keystream's first 32 bytes are the key of the tag. They come out where
+	// name, nonce and tag are put afterwards, so that one pass makes both.
+	const front = curveMessageSize - 1
+	clear(body[:front])
+	var inner byte
+	if flags&FlagMore != 0 {
+		inner |= curveMore
+	}
+	if flags&FlagCommand != 0 {
+		inner |= curveCommand
+	}
+	body[front] = inner
+	copy(body[front+1:], payload)
+	salsa.XORKeyStream(body, body, &counter, (*[32]byte)(&s.key))
+
+	var tagKey [32]byte
+	var tag [16]byte
+	copy(tagKey[:], body)
+	poly1305.Sum(&tag, body[front:], &tagKey)
+	copy(body, curveMessageName)
+	copy(body[8:], counter[:8])
+	copy(body[16:], tag[:])
+	return dst
+}
+
+func (c *curveSealer) Open(body []byte) (h Header, payload []byte, err error) {
+	if len(body) < curveMessageSize || string(body[:8]) != curveMessageName {
+		return Header{}, nil, errorf(CodeMalformedMessage, "CURVE: frame of %d bytes is no MESSAGE command", len(body))
+	}
+	s := &c.in
+	number := binary.BigEndian.Uint64(body[8:])
+	if number <= s.counter {
+		return Header{}, nil, errorf(CodeInvalidSequence, "CURVE: nonce %d after %d, expected it to grow", number, s.counter)
+	}
+	var counter [16]byte
+	copy(counter[:], body[8:16])
+	var block [64]byte
+	salsa.XORKeyStream(block[:], block[:], &counter, (*[32]byte)(&s.key))
+	var tag [16]byte
+	copy(tag[:], body[16:])
+	box := body[32:]
+	if !poly1305.Verify(&tag, box, (*[32]byte)(block[:32])) {
+		return Header{}, nil, errorf(CodeCryptographic, "CURVE: MESSAGE does not verify")
+	}
+	s.counter = number
+	n := min(len(box), 32)
+	subtle.XORBytes(box[:n], box[:n], block[32:])
+	counter[8] = 1
+	salsa.XORKeyStream(box[n:], box[n:], &counter, (*[32]byte)(&s.key))
+
+	if box[0]&curveMore != 0 {
+		h.Flags |= FlagMore
+	}
+	if box[0]&curveCommand != 0 {
+		h.Flags |= FlagCommand
+	}
+	h.Size = len(box) - 1
+	return h, box[1:], nil
+}
