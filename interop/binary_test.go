@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-var binary struct {
+var built struct {
 	once sync.Once
 	dir  string
 	out  []byte
@@ -19,24 +19,24 @@ var binary struct {
 // race detector if they have it.
 func lintel(t testing.TB) string {
 	t.Helper()
-	binary.once.Do(func() {
-		if binary.dir, binary.err = os.MkdirTemp("", "lintel-interop"); binary.err != nil {
+	built.once.Do(func() {
+		if built.dir, built.err = os.MkdirTemp("", "lintel-interop"); built.err != nil {
 			return
 		}
-		args := []string{"build", "-o", binary.dir}
+		args := []string{"build", "-o", built.dir}
 		if raceEnabled {
 			args = append(args, "-race")
 		}
-		binary.out, binary.err = exec.Command("go", append(args, "lintel.dev/cmd/lintel")...).CombinedOutput()
+		built.out, built.err = exec.Command("go", append(args, "lintel.dev/cmd/lintel")...).CombinedOutput()
 	})
-	if binary.err != nil {
-		t.Fatalf("go build: %v\n%s", binary.err, binary.out)
+	if built.err != nil {
+		t.Fatalf("go build: %v\n%s", built.err, built.out)
 	}
-	return filepath.Join(binary.dir, "lintel")
+	return filepath.Join(built.dir, "lintel")
 }
 
 func removeBinary() {
-	if binary.dir != "" {
-		os.RemoveAll(binary.dir)
+	if built.dir != "" {
+		os.RemoveAll(built.dir)
 	}
 }

@@ -139,15 +139,21 @@ func (p *Proc) Send(line string) {
 	}
 }
 
-// Call sends one JSON object as a line and decodes the line it is answered
-// with into reply.
-func (p *Proc) Call(request, reply any) {
+// SendJSON writes one JSON object as a line to the peer's stdin.
+func (p *Proc) SendJSON(request any) {
 	p.t.Helper()
 	line, err := json.Marshal(request)
 	if err != nil {
 		p.t.Fatal(err)
 	}
 	p.Send(string(line))
+}
+
+// Call sends one JSON object as a line and decodes the line it is answered
+// with into reply.
+func (p *Proc) Call(request, reply any) {
+	p.t.Helper()
+	p.SendJSON(request)
 	p.Reply(reply)
 }
 
