@@ -12,6 +12,7 @@ import (
 type core struct {
 	cfg   Config
 	start time.Time
+	tick  time.Duration // between looks at deadlines; 0 without any
 
 	open          atomic.Int64
 	accepted      atomic.Uint64
@@ -25,19 +26,23 @@ type core struct {
 	handshakes    atomic.Uint64
 	badHandshakes atomic.Uint64
 
-	// mu guards what follows.
-	mu        sync.Mutex
-	freed     *sync.Cond // signalled when a connection ends or closing is set
+	// paused counts the acceptors that wait for a connection to end. One counts
+	// itself before it looks whether there is room, so that leave misses none.
+	paused atomic.Int32
+
+	// gate guards what follows. A thread's mu may be taken under it.
+	gate      sync.Mutex
+	freed     *sync.Cond // a connection ended, or closing was set
+	waiting   []func()   // called then, once
 	closing   bool
-	paused    int // acceptors waiting at the limit
 	pauses    uint64
 	pausedFor time.Duration
 	pausedAt  time.Time
 }
 
 func newCore(cfg Config) *core {
-	c := &core{cfg: cfg, start: time.Now()}
-	c.freed = sync.NewCond(&c.mu)
+	c := &core{cfg: cfg, start: time.Now(), tick: cfg.tick()}
+	c.freed = sync.NewCond(&c.gate)
 	return c
 }
 
@@ -53,6 +58,11 @@ func (c *core) seconds() int64 {
 		return c.cfg.Now()
 	}
 	return c.millis() / 1000
+}
+
+// full says whether one more connection would be too many.
+func (c *core) full() bool {
+	return c.cfg.MaxConns > 0 && c.open.Load() >= int64(c.cfg.MaxConns)
 }
 
 // admit counts a new connection in, unless that would be one too many.
@@ -72,34 +82,37 @@ func (c *core) admit() bool {
 // leave is the opposite of admit.
 func (c *core) leave() {
 	c.open.Add(-1)
-	if c.cfg.PauseAtLimit {
-		c.mu.Lock()
-		c.freed.Broadcast()
-		c.mu.Unlock()
+	if c.paused.Load() == 0 {
+		return
 	}
+	c.gate.Lock()
+	defer c.gate.Unlock()
+	c.freed.Broadcast()
+	for _, f := range c.waiting {
+		f()
+	}
+	c.waiting = nil
 }
 
 func (c *core) isClosing() bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	c.gate.Lock()
+	defer c.gate.Unlock()
 	return c.closing
 }
 
 // pausing counts an acceptor that begins (+1) or ends (-1) to wait for a
-// connection to end. c.mu must be held.
-func (c *core) pausing(n int) {
-	before := c.paused
-	c.paused += n
+// connection to end. c.gate must be held.
+func (c *core) pausing(n int32) {
+	after := c.paused.Add(n)
 	switch {
-	case before == 0 && n > 0:
+	case n > 0 && after == n:
 		c.pauses++
 		c.pausedAt = time.Now()
-	case c.paused == 0 && n < 0:
+	case n < 0 && after == 0:
 		c.pausedFor += time.Since(c.pausedAt)
 	}
 }
 
-// stats is everything but what a driver counts apart.
 func (c *core) stats() Stats {
 	s := Stats{
 		Open:          c.open.Load(),
@@ -114,12 +127,13 @@ func (c *core) stats() Stats {
 		Handshakes:    c.handshakes.Load(),
 		BadHandshakes: c.badHandshakes.Load(),
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	s.Accepting = c.paused == 0 && !c.closing
+	c.gate.Lock()
+	defer c.gate.Unlock()
+	paused := c.paused.Load() > 0
+	s.Accepting = !paused && !c.closing
 	s.Pauses = c.pauses
 	s.PausedFor = c.pausedFor
-	if c.paused > 0 {
+	if paused {
 		s.PausedFor += time.Since(c.pausedAt)
 	}
 	return s
@@ -129,13 +143,9 @@ func (c *core) stats() Stats {
 // ok false.
 func (c *core) data(s Session, in []byte, w *Writer) (n int, next Next, ok bool) {
 	defer func() {
-		if ok {
-			return
-		}
-		v := recover()
-		c.panics.Add(1)
-		if c.cfg.OnPanic != nil {
-			c.cfg.OnPanic(v, debug.Stack())
+		if !ok {
+			n = 0
+			c.panicked(recover())
 		}
 	}()
 	n, next = s.Data(in, w)
@@ -143,4 +153,21 @@ func (c *core) data(s Session, in []byte, w *Writer) (n int, next Next, ok bool)
 		panic("netloop: session consumed more than there was")
 	}
 	return n, next, true
+}
+
+// farewell tells the session that its connection is gone.
+func (c *core) farewell(s Session, why Reason) {
+	defer func() {
+		if v := recover(); v != nil {
+			c.panicked(v)
+		}
+	}()
+	s.Closed(why)
+}
+
+func (c *core) panicked(v any) {
+	c.panics.Add(1)
+	if c.cfg.OnPanic != nil {
+		c.cfg.OnPanic(v, debug.Stack())
+	}
 }

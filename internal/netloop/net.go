@@ -105,16 +105,16 @@ func (l *netLoop) reject(nc net.Conn) {
 
 // waitForRoom blocks at the limit; false when the loop is closing.
 func (l *netLoop) waitForRoom() bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	full := func() bool { return l.cfg.MaxConns > 0 && l.open.Load() >= int64(l.cfg.MaxConns) }
-	if full() && !l.closing {
-		l.pausing(+1)
-		for full() && !l.closing {
-			l.freed.Wait()
-		}
-		l.pausing(-1)
+	if !l.full() {
+		return !l.isClosing()
 	}
+	l.gate.Lock()
+	defer l.gate.Unlock()
+	l.pausing(+1)
+	for l.full() && !l.closing {
+		l.freed.Wait()
+	}
+	l.pausing(-1)
 	return !l.closing
 }
 
@@ -122,13 +122,13 @@ func (l *netLoop) waitForRoom() bool {
 // loop is closing.
 func (l *netLoop) waitForFreed(d time.Duration) bool {
 	t := time.AfterFunc(d, func() {
-		l.mu.Lock()
+		l.gate.Lock()
 		l.freed.Broadcast()
-		l.mu.Unlock()
+		l.gate.Unlock()
 	})
 	defer t.Stop()
-	l.mu.Lock()
-	defer l.mu.Unlock()
+	l.gate.Lock()
+	defer l.gate.Unlock()
 	if !l.closing {
 		l.pausing(+1)
 		l.freed.Wait()
@@ -138,10 +138,10 @@ func (l *netLoop) waitForFreed(d time.Duration) bool {
 }
 
 func (l *netLoop) Shutdown(ctx context.Context) error {
-	l.mu.Lock()
+	l.gate.Lock()
 	l.closing = true
 	l.freed.Broadcast()
-	l.mu.Unlock()
+	l.gate.Unlock()
 
 	l.lmu.Lock()
 	l.down = true
@@ -342,7 +342,7 @@ func (c *netConn) serve() {
 	c.sent = nil
 	c.smu.Unlock()
 	c.ready.Store(false)
-	s.Closed(why)
+	l.farewell(s, why)
 	if why == Normal {
 		c.nc.Close() // says goodbye over TLS, as hangUp does not
 	}

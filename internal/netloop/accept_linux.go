@@ -1,0 +1,117 @@
+package netloop
+
+import (
+	"golang.org/x/sys/unix"
+)
+
+const acceptBatch = 64 // connections taken a wake-up
+
+// listen adds a listening socket to the thread's epoll set.
+func (t *thread) listen(a *acceptor) {
+	t.acceptors = append(t.acceptors, a)
+	if err := t.watch(a); err != nil {
+		t.endAccepting(a, err)
+	}
+}
+
+func (t *thread) watch(a *acceptor) error {
+	for i, other := range t.acceptors {
+		if other == a {
+			return unix.EpollCtl(t.epfd, unix.EPOLL_CTL_ADD, a.fd, &unix.EpollEvent{Events: unix.EPOLLIN, Fd: int32(wakeEvent - 1 - i)})
+		}
+	}
+	return unix.ENOENT
+}
+
+func (t *thread) endAccepting(a *acceptor, err error) {
+	for i, other := range t.acceptors {
+		if other == a {
+			t.acceptors[i] = nil
+		}
+	}
+	t.unpause(a)
+	unix.Close(a.fd)
+	a.err = err
+	close(a.done)
+}
+
+// accept takes waiting connections and deals them to the threads.
+func (t *thread) accept(a *acceptor) {
+	for range acceptBatch {
+		if t.cfg.PauseAtLimit && t.full() {
+			t.pause(a, 0)
+			return
+		}
+		fd, peer, err := unix.Accept4(a.fd, unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC)
+		switch {
+		case err == nil:
+		case err == unix.EAGAIN:
+			return
+		case err == unix.EINTR || err == unix.ECONNABORTED:
+			continue
+		case pauseFor(err):
+			t.pause(a, descWait)
+			return
+		default:
+			t.endAccepting(a, err)
+			return
+		}
+		if !t.admit() {
+			t.rejected.Add(1)
+			if len(t.cfg.RejectMessage) > 0 {
+				send(fd, t.cfg.RejectMessage)
+			}
+			unix.Close(fd)
+			continue
+		}
+		to := t.loop.threads[t.nextLoop%len(t.loop.threads)]
+		t.nextLoop++
+		switch {
+		case to == t:
+			t.adopt(fd, peer)
+		case !to.post(message{kind: msgAdopt, fd: fd, peer: peer}):
+			unix.Close(fd)
+			t.leave()
+		}
+	}
+}
+
+// pause stops accepting until a connection ends, or for so many milliseconds.
+func (t *thread) pause(a *acceptor, ms int64) {
+	unix.EpollCtl(t.epfd, unix.EPOLL_CTL_DEL, a.fd, nil)
+	a.paused = true
+	if ms > 0 {
+		t.retryAt = t.millis() + ms
+	}
+	t.gate.Lock()
+	t.pausing(+1)
+	t.waiting = append(t.waiting, func() { t.post(message{kind: msgResume}) })
+	t.gate.Unlock()
+	// One may have ended before leave could see us waiting.
+	if ms == 0 && !t.full() {
+		t.resumeAccepting()
+	}
+}
+
+func (t *thread) unpause(a *acceptor) {
+	if a.paused {
+		a.paused = false
+		t.gate.Lock()
+		t.pausing(-1)
+		t.gate.Unlock()
+	}
+}
+
+// resumeAccepting tries the paused acceptors again.
+func (t *thread) resumeAccepting() {
+	t.retryAt = 0
+	for _, a := range t.acceptors {
+		if a == nil || !a.paused {
+			continue
+		}
+		t.unpause(a)
+		if err := t.watch(a); err != nil {
+			t.endAccepting(a, err)
+		}
+	}
+}

@@ -1,0 +1,170 @@
+package netloop
+
+import (
+	"context"
+	"fmt"
+	"iter"
+	"net"
+	"sync"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// New is a Loop with the best driver there is for each listener: epoll loops
+// for TCP and unix sockets, a goroutine per connection for every other.
+func New(cfg Config) (Loop, error) {
+	cfg, err := cfg.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	c := newCore(cfg)
+	return &epollLoop{core: c, other: newNetLoop(c)}, nil
+}
+
+// epollLoop hands listeners and their connections to its threads.
+type epollLoop struct {
+	*core
+	other   *netLoop // serves what has no descriptor of its own
+	running sync.WaitGroup
+
+	// tmu guards what follows. It is taken before any thread's mu.
+	tmu      sync.Mutex
+	threads  []*thread // started by the first Serve
+	accepts  int       // listeners so far: whose turn it is to get the next
+	shutting bool
+}
+
+var _ Loop = (*epollLoop)(nil)
+
+func (l *epollLoop) Serve(ln net.Listener) error {
+	switch ln.(type) {
+	case *net.TCPListener, *net.UnixListener:
+	default:
+		return l.other.Serve(ln)
+	}
+	defer ln.Close()
+	fd, err := duplicate(ln.(syscall.Conn))
+	if err != nil {
+		return fmt.Errorf("netloop: %s: %w", ln.Addr(), err)
+	}
+	if _, ok := ln.(*net.TCPListener); ok {
+		// Accepted sockets inherit these.
+		unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1)
+		unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_KEEPALIVE, 1)
+	}
+	a := &acceptor{fd: fd, done: make(chan struct{})}
+
+	l.tmu.Lock()
+	t, err := l.nextThread()
+	l.tmu.Unlock()
+	if err != nil {
+		unix.Close(fd)
+		return err
+	}
+	if !t.post(message{kind: msgListen, listen: a}) {
+		unix.Close(fd)
+		return ErrClosed
+	}
+	<-a.done
+	return a.err
+}
+
+// duplicate gives the loop a descriptor whose life it controls.
+func duplicate(sc syscall.Conn) (int, error) {
+	rc, err := sc.SyscallConn()
+	if err != nil {
+		return -1, err
+	}
+	dup := -1
+	var derr error
+	if err := rc.Control(func(fd uintptr) {
+		dup, derr = unix.FcntlInt(fd, unix.F_DUPFD_CLOEXEC, 0)
+	}); err != nil {
+		return -1, err
+	}
+	return dup, derr
+}
+
+// nextThread is the thread that gets the next listener. l.tmu must be held.
+func (l *epollLoop) nextThread() (*thread, error) {
+	if l.shutting {
+		return nil, ErrClosed
+	}
+	if l.threads == nil {
+		threads := make([]*thread, l.cfg.Threads)
+		for i := range threads {
+			t, err := newThread(l, i)
+			if err != nil {
+				for _, t := range threads[:i] {
+					t.release()
+				}
+				return nil, fmt.Errorf("netloop: epoll: %w", err)
+			}
+			threads[i] = t
+		}
+		l.threads = threads
+		for _, t := range threads {
+			l.running.Add(1)
+			go t.run()
+		}
+	}
+	t := l.threads[l.accepts%len(l.threads)]
+	l.accepts++
+	return t, nil
+}
+
+func (l *epollLoop) Shutdown(ctx context.Context) error {
+	l.tmu.Lock()
+	l.shutting = true
+	threads := l.threads
+	l.tmu.Unlock()
+	for _, t := range threads {
+		t.post(message{kind: msgStop})
+	}
+	if err := l.other.Shutdown(ctx); err != nil {
+		return err
+	}
+	done := make(chan struct{})
+	go func() {
+		l.running.Wait()
+		close(done)
+	}()
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (l *epollLoop) Conns() iter.Seq[Conn] {
+	return func(yield func(Conn) bool) {
+		l.tmu.Lock()
+		threads := l.threads
+		l.tmu.Unlock()
+		for _, t := range threads {
+			for _, c := range t.open() {
+				if !yield(c) {
+					return
+				}
+			}
+		}
+		for c := range l.other.Conns() {
+			if !yield(c) {
+				return
+			}
+		}
+	}
+}
+
+func (l *epollLoop) Stats() Stats { return l.stats() }
+
+// acceptor is a listening socket in a thread's epoll set. Its fields belong
+// to the thread; err is set before done is closed.
+type acceptor struct {
+	fd     int
+	paused bool
+	done   chan struct{}
+	err    error
+}
