@@ -1,0 +1,332 @@
+package memcache
+
+import (
+	"bufio"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+const (
+	readBuffer   = 32 << 10
+	inlineLimit  = 16 << 10 // bytes a caller may write itself
+	keepPending  = 256 << 10
+	maxPending   = 1 << 20 // bytes waiting for the socket
+	maxInflight  = 1 << 16 // requests waiting for their reply
+	watchdogBeat = 4       // watchdog beats in the shorter timeout
+)
+
+// errUnsent: the connection would not take the request; nothing of it left.
+var errUnsent = errors.New("memcache: request not sent")
+
+// conn carries the requests of every caller to one server. Requests are
+// appended to pending and written by one writer at a time, which goes on until
+// pending is empty; the reader hands the replies out in order.
+type conn struct {
+	nc                    net.Conn
+	w                     wire
+	meta                  bool
+	inline                bool // a write to the idle socket does not block
+	ip                    string
+	onDown                func(c *conn, err error) // called once, from the reader
+	beat                  time.Duration
+	readBeats, writeBeats uint32
+
+	mu      sync.Mutex // protects what follows
+	pending []byte     // requests not given to the socket yet
+	spare   []byte
+	queue   []*call // requests the reader has not taken over yet
+	spareQ  []*call
+	opaque  uint64
+	taken   uint64 // bytes appended to pending ever
+	writing bool   // somebody is writing, or was told to
+	writeAt uint32 // tick of the start of the write
+	armed   bool   // the watchdog runs
+	closed  bool   // takes no more requests
+	err     error  // why
+	space   chan struct{}
+
+	wrote    atomic.Uint64 // bytes the socket took
+	inflight atomic.Int64  // requests without reply
+	draining atomic.Bool
+	answered atomic.Bool   // at least one reply came
+	tick     atomic.Uint32 // beats of the watchdog
+	progress atomic.Uint32 // tick of the last reply
+
+	wake  chan struct{} // the writer has something to do
+	done  chan struct{} // closed when the reader is gone
+	timer *time.Timer
+}
+
+// newConn starts a connection over nc. br may hold bytes already received.
+func newConn(nc net.Conn, br *bufio.Reader, meta bool, ip string, o *Options, wg *sync.WaitGroup, onDown func(*conn, error)) *conn {
+	c := &conn{
+		nc: nc, meta: meta, ip: ip, onDown: onDown,
+		wake: make(chan struct{}, 1),
+		done: make(chan struct{}),
+		beat: min(o.ReadTimeout, o.WriteTimeout) / watchdogBeat,
+	}
+	c.readBeats = uint32((o.ReadTimeout + c.beat - 1) / c.beat)
+	c.writeBeats = uint32((o.WriteTimeout + c.beat - 1) / c.beat)
+	c.w = wire{br: br, maxValue: o.MaxItemSize, progress: func() { c.progress.Store(c.tick.Load()) }}
+	switch nc.(type) {
+	case *net.TCPConn, *net.UnixConn, *tls.Conn:
+		c.inline = true
+	}
+	c.timer = time.AfterFunc(time.Hour, c.watch)
+	c.timer.Stop()
+	wg.Go(c.readLoop)
+	wg.Go(c.writeLoop)
+	return c
+}
+
+// send queues the request. errUnsent means that the connection is gone, ErrBusy
+// that its queue is full: then space is closed when it has room.
+func (c *conn) send(cl *call) (space <-chan struct{}, err error) {
+	c.mu.Lock()
+	if c.closed {
+		c.mu.Unlock()
+		return nil, errUnsent
+	}
+	if len(c.pending) >= maxPending || c.inflight.Load() >= maxInflight {
+		if c.space == nil {
+			c.space = make(chan struct{})
+		}
+		space = c.space
+		c.mu.Unlock()
+		return space, ErrBusy
+	}
+	cl.opaque = c.opaque
+	c.opaque += cl.opaques()
+	cl.start = c.taken
+	before := len(c.pending)
+	c.pending = cl.append(c.pending, c.meta)
+	c.taken += uint64(len(c.pending) - before)
+	cl.refs.Add(1)
+	c.queue = append(c.queue, cl)
+	idle := c.inflight.Add(1) == 1
+	if idle {
+		c.progress.Store(c.tick.Load())
+	}
+	if !c.armed {
+		c.armed = true
+		c.timer.Reset(c.beat)
+	}
+	if c.writing {
+		c.mu.Unlock()
+		return nil, nil
+	}
+	c.writing = true
+	c.writeAt = c.tick.Load()
+	// An idle connection's peer has read all that was sent, so that the
+	// kernel takes a short request at once: no need to wake the writer.
+	if c.inline && idle && len(c.pending) <= inlineLimit {
+		buf := c.take()
+		c.mu.Unlock()
+		c.write(buf)
+		c.mu.Lock()
+		c.give(buf)
+		if len(c.pending) == 0 {
+			c.writing = false
+			c.mu.Unlock()
+			return nil, nil
+		}
+		c.writeAt = c.tick.Load()
+	}
+	c.mu.Unlock()
+	c.wakeWriter()
+	return nil, nil
+}
+
+func (c *conn) wakeWriter() {
+	select {
+	case c.wake <- struct{}{}:
+	default:
+	}
+}
+
+// take swaps pending for an empty buffer. c.mu is held.
+func (c *conn) take() []byte {
+	buf := c.pending
+	c.pending, c.spare = c.spare[:0], nil
+	return buf
+}
+
+// give returns a written buffer. c.mu is held.
+func (c *conn) give(buf []byte) {
+	if cap(buf) <= keepPending {
+		c.spare = buf
+	}
+	if c.space != nil && c.inflight.Load() < maxInflight {
+		close(c.space)
+		c.space = nil
+	}
+}
+
+func (c *conn) write(buf []byte) {
+	n, err := c.nc.Write(buf)
+	c.wrote.Add(uint64(n))
+	if err != nil {
+		c.fail(fmt.Errorf("%w: %w", ErrConnLost, err))
+	}
+}
+
+// writeLoop flushes when the queue goes empty: what arrives during a write
+// goes out with the next one.
+func (c *conn) writeLoop() {
+	for {
+		select {
+		case <-c.wake:
+		case <-c.done:
+			return
+		}
+		// Those who were woken with the last replies get to queue their next
+		// requests first, so that these share the write.
+		runtime.Gosched()
+		for {
+			c.mu.Lock()
+			if len(c.pending) == 0 || c.closed {
+				c.writing = false
+				c.mu.Unlock()
+				break
+			}
+			c.writeAt = c.tick.Load()
+			buf := c.take()
+			c.mu.Unlock()
+			c.write(buf)
+			c.mu.Lock()
+			c.give(buf)
+			c.mu.Unlock()
+		}
+	}
+}
+
+// readLoop reads replies until the connection breaks, and then fails every
+// call that has none.
+func (c *conn) readLoop() {
+	var batch []*call
+	at := 0
+	for {
+		if _, err := c.w.br.Peek(1); err != nil {
+			c.fail(fmt.Errorf("%w: %w", ErrConnLost, err))
+			break
+		}
+		if at == len(batch) {
+			clear(batch)
+			c.mu.Lock()
+			batch, c.queue, c.spareQ = c.queue, c.spareQ[:0], batch[:0]
+			c.mu.Unlock()
+			at = 0
+			if len(batch) == 0 {
+				c.fail(fmt.Errorf("%w: bytes without a request", ErrProtocol))
+				break
+			}
+		}
+		cl := batch[at]
+		answer, broken := c.w.read(cl, c.meta)
+		if broken != nil {
+			if !errors.Is(broken, ErrProtocol) && !errors.Is(broken, ErrServer) && !errors.Is(broken, ErrAuth) && broken != errDowngrade {
+				broken = fmt.Errorf("%w: %w", ErrConnLost, broken)
+			}
+			c.fail(broken)
+			if answer != nil {
+				at++
+				c.inflight.Add(-1)
+				cl.sent = true
+				cl.finish(answer)
+			}
+			break
+		}
+		at++
+		c.progress.Store(c.tick.Load())
+		if !c.answered.Load() {
+			c.answered.Store(true)
+		}
+		left := c.inflight.Add(-1)
+		cl.sent = true
+		cl.finish(answer)
+		if left == maxInflight-1 {
+			c.mu.Lock()
+			c.give(nil)
+			c.mu.Unlock()
+		}
+		if left == 0 && c.draining.Load() {
+			c.fail(errUnsent)
+			break
+		}
+	}
+	c.timer.Stop()
+	c.mu.Lock()
+	rest := c.queue
+	c.queue = nil
+	err := c.err
+	if c.space != nil {
+		close(c.space)
+		c.space = nil
+	}
+	c.mu.Unlock()
+	close(c.done)
+	c.onDown(c, err)
+	wrote := c.wrote.Load()
+	for _, q := range [][]*call{batch[at:], rest} {
+		for _, cl := range q {
+			cl.sent = cl.start < wrote
+			cl.finish(err)
+		}
+	}
+}
+
+// fail closes the connection for err; the reader does the rest. Only the first
+// reason is kept.
+func (c *conn) fail(err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed && c.err != nil {
+		return
+	}
+	c.closed, c.err = true, err
+	c.nc.Close()
+}
+
+// drain lets the requests in flight have their replies and then closes.
+func (c *conn) drain() {
+	c.mu.Lock()
+	c.closed = true
+	c.draining.Store(true)
+	idle := c.inflight.Load() == 0
+	c.mu.Unlock()
+	if idle {
+		c.fail(errUnsent)
+	}
+}
+
+// watch fails the connection when a write or a reply is overdue. It beats only
+// while something is in flight.
+func (c *conn) watch() {
+	c.mu.Lock()
+	if c.err != nil {
+		c.mu.Unlock()
+		return
+	}
+	tick := c.tick.Add(1)
+	var err error
+	switch {
+	case c.writing && tick-c.writeAt > c.writeBeats:
+		err = fmt.Errorf("%w: the server does not take requests", ErrTimeout)
+	case c.inflight.Load() > 0 && tick-c.progress.Load() > c.readBeats:
+		err = fmt.Errorf("%w: the server does not answer", ErrTimeout)
+	case c.inflight.Load() > 0 || c.writing:
+		c.timer.Reset(c.beat)
+	default:
+		c.armed = false
+	}
+	c.mu.Unlock()
+	if err != nil {
+		c.fail(err)
+	}
+}
