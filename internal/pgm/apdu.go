@@ -1,0 +1,212 @@
+package pgm
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+)
+
+// noMessage in the offset field of a unit says that no message starts in it.
+const noMessage = 0xffff
+
+// offsetLen is the length of the field that leads each unit: where in the
+// bytes behind it the first message starts, so that a receiver that joins in
+// mid-stream or lost something knows where to begin.
+const offsetLen = 2
+
+// Packer lays the frames of messages, in ZMTP 1.0 framing, into units of a
+// bounded size. The zero value is not usable; see NewPacker.
+type Packer struct {
+	max   int
+	unit  []byte
+	first int // offset of the first message that starts in the unit
+}
+
+// NewPacker returns a Packer for units of at most max bytes, the offset field
+// included.
+func NewPacker(max int) *Packer {
+	p := &Packer{max: max}
+	p.reset()
+	return p
+}
+
+func (p *Packer) reset() {
+	p.unit = append(p.unit[:0], 0xff, 0xff)
+	p.first = noMessage
+}
+
+// Add lays one message behind what waits in the unit and calls emit with each
+// unit that became full. The unit belongs to the Packer and is only valid
+// during the call.
+func (p *Packer) Add(frames [][]byte, emit func(unit []byte) error) error {
+	starts := true
+	for i, f := range frames {
+		var head [10]byte
+		h := head[:0]
+		if n := uint64(len(f)) + 1; n < 0xff {
+			h = append(h, byte(n))
+		} else {
+			h = append(h, 0xff)
+			h = binary.BigEndian.AppendUint64(h, n)
+		}
+		var flags byte
+		if i < len(frames)-1 {
+			flags = 1
+		}
+		h = append(h, flags)
+		for _, part := range [2][]byte{h, f} {
+			for len(part) > 0 {
+				if len(p.unit) == p.max {
+					if err := p.Flush(emit); err != nil {
+						return err
+					}
+				}
+				if starts {
+					starts = false
+					if p.first == noMessage {
+						p.first = len(p.unit) - offsetLen
+					}
+				}
+				n := min(len(part), p.max-len(p.unit))
+				p.unit = append(p.unit, part[:n]...)
+				part = part[n:]
+			}
+		}
+	}
+	return nil
+}
+
+// Flush emits the unit that is not full yet, if it holds anything.
+func (p *Packer) Flush(emit func(unit []byte) error) error {
+	if len(p.unit) == offsetLen {
+		return nil
+	}
+	binary.BigEndian.PutUint16(p.unit, uint16(p.first))
+	err := emit(p.unit)
+	p.reset()
+	return err
+}
+
+// ErrMessageTooLarge ends the stream of a source that sent more than the
+// receiver takes.
+var ErrMessageTooLarge = errors.New("pgm: message too large")
+
+var errUnit = errors.New("pgm: bad data unit")
+
+// maxFrames bounds the frames of one message, since each costs memory whatever
+// its length.
+const maxFrames = 4096
+
+// Unpacker takes the units of one source, in order, back into messages. After
+// a loss call Reset: it then waits for the next unit in which a message
+// starts.
+type Unpacker struct {
+	// MaxMessage bounds the bytes of one message, all frames together.
+	MaxMessage int64
+
+	joined bool
+	head   []byte // a frame header not complete yet
+	left   uint64 // body bytes still to come
+	inBody bool
+	more   bool
+	frame  []byte
+	frames [][]byte
+	size   int64
+}
+
+// Reset forgets the message in progress.
+func (u *Unpacker) Reset() {
+	*u = Unpacker{MaxMessage: u.MaxMessage}
+}
+
+// Add takes one unit and calls yield with each message that became whole. The
+// frames belong to the callee. An error leaves u reset.
+func (u *Unpacker) Add(unit []byte, yield func(frames [][]byte)) error {
+	err := u.add(unit, yield)
+	if err != nil {
+		u.Reset()
+	}
+	return err
+}
+
+func (u *Unpacker) add(unit []byte, yield func(frames [][]byte)) error {
+	if len(unit) < offsetLen {
+		return fmt.Errorf("%w: %d bytes", errUnit, len(unit))
+	}
+	first := int(binary.BigEndian.Uint16(unit))
+	b := unit[offsetLen:]
+	if first != noMessage && first > len(b) {
+		return fmt.Errorf("%w: first message at %d of %d bytes", errUnit, first, len(b))
+	}
+	if !u.joined {
+		if first == noMessage {
+			return nil
+		}
+		b = b[first:]
+		u.joined = true
+	}
+	for len(b) > 0 {
+		if !u.inBody {
+			u.head = append(u.head, b[0])
+			b = b[1:]
+			if err := u.header(); err != nil {
+				return err
+			}
+			if !u.inBody || u.left > 0 {
+				continue
+			}
+		}
+		n := min(uint64(len(b)), u.left)
+		u.frame = append(u.frame, b[:n]...)
+		b = b[n:]
+		u.left -= n
+		if u.left == 0 {
+			u.endFrame(yield)
+		}
+	}
+	return nil
+}
+
+// header looks at the bytes of u.head and, once they are a whole frame
+// header, starts the body.
+func (u *Unpacker) header() error {
+	var size uint64
+	var flags byte
+	switch {
+	case u.head[0] != 0xff && len(u.head) == 2:
+		size, flags = uint64(u.head[0]), u.head[1]
+	case u.head[0] == 0xff && len(u.head) == 10:
+		size, flags = binary.BigEndian.Uint64(u.head[1:]), u.head[9]
+	case u.head[0] == 0:
+		return fmt.Errorf("%w: frame of length 0", errUnit)
+	default:
+		return nil
+	}
+	if size == 0 {
+		return fmt.Errorf("%w: frame of length 0", errUnit)
+	}
+	u.left = size - 1
+	if u.left > uint64(max(u.MaxMessage-u.size, 0)) {
+		return fmt.Errorf("%w: a frame of %d bytes, %d allowed", ErrMessageTooLarge, u.left, u.MaxMessage)
+	}
+	if len(u.frames) == maxFrames {
+		return fmt.Errorf("%w: more than %d frames", ErrMessageTooLarge, maxFrames)
+	}
+	u.size += int64(u.left)
+	u.more = flags&1 != 0
+	u.head = u.head[:0]
+	u.inBody = true
+	u.frame = []byte{}
+	return nil
+}
+
+func (u *Unpacker) endFrame(yield func([][]byte)) {
+	u.frames = append(u.frames, u.frame)
+	u.frame, u.inBody = nil, false
+	if u.more {
+		return
+	}
+	frames := u.frames
+	u.frames, u.size = nil, 0
+	yield(frames)
+}

@@ -1,0 +1,249 @@
+package pgm
+
+import (
+	"net/netip"
+	"time"
+)
+
+// SourceConfig says how a source sends. All fields are needed.
+type SourceConfig struct {
+	TSI      TSI
+	DestPort uint16
+	Source   netip.Addr // where receivers send their NAKs
+	Group    netip.Addr
+	// Rate bounds what leaves, original and repair data with their headers,
+	// in bytes a second.
+	Rate int64
+	// Window is how many packets are kept for repair.
+	Window int
+	// Heartbeats are the pauses after data at which its leading edge is told
+	// again; Ambient is the pause when there is no data at all.
+	Heartbeats []time.Duration
+	Ambient    time.Duration
+}
+
+// DefaultHeartbeats are the pauses of the sources in the field: close
+// together while a lost last packet would delay somebody, then rarer.
+var DefaultHeartbeats = []time.Duration{
+	4 * time.Millisecond, 4 * time.Millisecond, 8 * time.Millisecond, 16 * time.Millisecond,
+	32 * time.Millisecond, 64 * time.Millisecond, 128 * time.Millisecond, 256 * time.Millisecond,
+	512 * time.Millisecond, 1024 * time.Millisecond, 2048 * time.Millisecond, 4096 * time.Millisecond, 8192 * time.Millisecond,
+}
+
+// DefaultAmbient is the pause between source path messages of a quiet source.
+const DefaultAmbient = 30 * time.Second
+
+// SourceStats counts what a source did since it began.
+type SourceStats struct {
+	Data, Repairs, SPMs, NCFs uint64 // packets sent
+	NAKs                      uint64 // negative acknowledgements received
+	Unrepairable              uint64 // sequence numbers asked for that had left the window
+	Refused                   uint64 // packets from strangers
+}
+
+// Source is the sending side of one session: the transmit window, its repairs
+// and source path messages. Its methods must not be called at the same time.
+type Source struct {
+	cfg   SourceConfig
+	stats SourceStats
+
+	window []slot // ring of the last sent data, indexed by sqn
+	lead   uint32
+	trail  uint32
+
+	repairs []uint32 // sequence numbers asked for, oldest first
+	ncf     []uint32
+
+	spmSqn   uint32
+	spmAt    time.Time
+	beat     int
+	spmAsked bool
+
+	budget int64 // bytes that may leave now; refilled from the rate
+	filled time.Time
+
+	out    []byte
+	parsed Packet
+}
+
+type slot struct {
+	data     []byte
+	asked    bool
+	inUse    bool
+	repaired time.Time
+}
+
+// repairPause is how long a packet just repaired is not repaired again: the
+// NAKs of others crossed it, and a flood of forged ones gains nothing.
+const repairPause = 25 * time.Millisecond
+
+// NewSource returns a source that has sent nothing yet.
+func NewSource(cfg SourceConfig, now time.Time) *Source {
+	return &Source{
+		cfg:    cfg,
+		window: make([]slot, max(cfg.Window, 1)),
+		lead:   ^uint32(0), // the first packet is number 0
+		trail:  0,
+		budget: burst(cfg.Rate),
+		filled: now,
+	}
+}
+
+// Stats returns the counters.
+func (s *Source) Stats() SourceStats { return s.stats }
+
+// burst is what may leave at once after a silence: ten milliseconds' worth,
+// but never less than a large datagram.
+func burst(rate int64) int64 { return max(rate/100, 64<<10) }
+
+func (s *Source) refill(now time.Time) {
+	if d := now.Sub(s.filled); d > 0 {
+		s.filled = now
+		// A second of silence fills any budget; bounding d keeps the product
+		// from overflowing.
+		s.budget = min(s.budget+int64(float64(s.cfg.Rate)*min(d, time.Second).Seconds()), burst(s.cfg.Rate))
+	}
+}
+
+// Wait returns how long to wait until the rate allows the next data packet.
+func (s *Source) Wait(now time.Time) time.Duration {
+	s.refill(now)
+	if s.budget > 0 {
+		return 0
+	}
+	return time.Duration(float64(1-s.budget)/float64(max(s.cfg.Rate, 1))*float64(time.Second)) + time.Microsecond
+}
+
+// Send makes an original data packet of unit and keeps it for repair, in
+// place of the oldest if the window is full. The packet is valid until the
+// next call. The caller asks Wait first.
+func (s *Source) Send(unit []byte, now time.Time) []byte {
+	s.lead++
+	if s.lead-s.trail >= uint32(len(s.window)) {
+		s.trail++
+	}
+	sl := &s.window[int(s.lead%uint32(len(s.window)))]
+	*sl = slot{data: append(sl.data[:0], unit...), inUse: true}
+	s.stats.Data++
+	s.beat = 0
+	s.spmAt = now.Add(s.cfg.Heartbeats[0])
+	return s.data(ODATA, s.lead, sl.data)
+}
+
+func (s *Source) data(t Type, sqn uint32, unit []byte) []byte {
+	s.out = Append(s.out[:0], &Packet{
+		Type: t, TSI: s.cfg.TSI, DestPort: s.cfg.DestPort,
+		Sqn: sqn, Trail: s.trail, Data: unit,
+	})
+	s.budget -= int64(len(s.out))
+	return s.out
+}
+
+// at returns the slot of sqn while it is in the window.
+func (s *Source) at(sqn uint32) *slot {
+	if before(s.lead, sqn) || before(sqn, s.trail) {
+		return nil
+	}
+	sl := &s.window[int(sqn%uint32(len(s.window)))]
+	if !sl.inUse {
+		return nil
+	}
+	return sl
+}
+
+// Input takes a packet that a receiver sent. What is not for this source is
+// counted and costs nothing else: at most one repair of each packet of the
+// window is ever queued, so that no flood of NAKs can grow memory.
+func (s *Source) Input(b []byte, now time.Time) {
+	p := &s.parsed
+	if Parse(b, p) != nil || p.TSI != s.cfg.TSI {
+		s.stats.Refused++
+		return
+	}
+	switch p.Type {
+	case NAK:
+		s.stats.NAKs++
+		s.ask(p.Sqn, now)
+		for _, sqn := range p.More {
+			s.ask(sqn, now)
+		}
+	case SPMR:
+		s.spmAsked = true
+	case NNAK:
+	default:
+		s.stats.Refused++
+	}
+}
+
+func (s *Source) ask(sqn uint32, now time.Time) {
+	sl := s.at(sqn)
+	if sl == nil {
+		s.stats.Unrepairable++
+		return
+	}
+	if !sl.asked && (sl.repaired.IsZero() || now.Sub(sl.repaired) >= repairPause) {
+		sl.asked = true
+		s.repairs = append(s.repairs, sqn)
+		s.ncf = append(s.ncf, sqn)
+	}
+}
+
+// Output calls emit with each packet that should leave now besides original
+// data: confirmations, repairs as far as the rate allows, source path
+// messages. It returns when to call again if nothing happens before.
+func (s *Source) Output(now time.Time, emit func(packet []byte)) time.Time {
+	s.refill(now)
+	for len(s.ncf) > 0 {
+		n := min(len(s.ncf), 1+maxNAKList)
+		s.out = Append(s.out[:0], &Packet{
+			Type: NCF, TSI: s.cfg.TSI, DestPort: s.cfg.DestPort,
+			Sqn: s.ncf[0], More: s.ncf[1:n], Source: s.cfg.Source, Group: s.cfg.Group,
+		})
+		emit(s.out)
+		s.stats.NCFs++
+		s.ncf = s.ncf[n:]
+	}
+	s.ncf = nil
+	for len(s.repairs) > 0 && s.budget > 0 {
+		sqn := s.repairs[0]
+		s.repairs = s.repairs[1:]
+		sl := s.at(sqn)
+		if sl == nil || !sl.asked {
+			continue
+		}
+		sl.asked, sl.repaired = false, now
+		emit(s.data(RDATA, sqn, sl.data))
+		s.stats.Repairs++
+	}
+	if len(s.repairs) == 0 {
+		s.repairs = nil
+	}
+	if s.spmAsked || !now.Before(s.spmAt) {
+		s.spmAsked = false
+		emit(s.spm())
+		d := s.cfg.Ambient
+		if s.stats.Data > 0 && s.beat+1 < len(s.cfg.Heartbeats) {
+			s.beat++
+			d = s.cfg.Heartbeats[s.beat]
+		}
+		s.spmAt = now.Add(d)
+	}
+	next := s.spmAt
+	if len(s.repairs) > 0 {
+		if t := now.Add(s.Wait(now)); t.Before(next) {
+			next = t
+		}
+	}
+	return next
+}
+
+// spm tells the edges of the window (section 5.1.1).
+func (s *Source) spm() []byte {
+	s.out = Append(s.out[:0], &Packet{
+		Type: SPM, TSI: s.cfg.TSI, DestPort: s.cfg.DestPort,
+		Sqn: s.spmSqn, Trail: s.trail, Lead: s.lead, Source: s.cfg.Source,
+	})
+	s.spmSqn++
+	s.stats.SPMs++
+	return s.out
+}
