@@ -177,17 +177,29 @@ var cacheServers = []struct {
 	{"debian-unix", func(t *testing.T) string { return peers.MemcachedUnix(t) }},
 }
 
+// TestCacheClients plays the scenarios with two clients of the same kind, on
+// every server.
 func TestCacheClients(t *testing.T) {
 	for _, server := range cacheServers {
-		for _, c := range strangers {
+		for _, c := range append(ourClients(), strangers...) {
 			t.Run(server.name+"/"+c.name, func(t *testing.T) {
 				t.Parallel()
 				addr := server.start(t)
-				a := c.dial(t, addr)
-				b := c.dial(t, addr)
-				play(t, a, b, c.lacks)
+				play(t, c.dial(t, addr), c.dial(t, addr), c.lacks)
 			})
 		}
+	}
+}
+
+// TestCacheMixed plays them with our client on one side and a stranger on the
+// other: what either stores the other understands.
+func TestCacheMixed(t *testing.T) {
+	for _, c := range strangers {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			addr := cacheServers[0].start(t)
+			play(t, goClient(nil)(t, addr), c.dial(t, addr), c.lacks)
+		})
 	}
 }
 

@@ -43,14 +43,17 @@ type cacheClient interface {
 // path).
 type maker func(t *testing.T, servers ...string) cacheClient
 
-// strangers are the cache clients of others, by name.
-var strangers = []struct {
+// kind is a sort of client.
+type kind struct {
 	name string
 	dial maker
 	// lacks names the scenarios that say nothing about this client, each with
 	// the reason.
 	lacks map[string]string
-}{
+}
+
+// strangers are the cache clients of others.
+var strangers = []kind{
 	{name: "python-memcached", dial: python("memcache", "python-memcached")},
 	{name: "pymemcache", dial: python("pymemcache", "pymemcache")},
 	{name: "pylibmc", dial: python("pylibmc", "pylibmc")},

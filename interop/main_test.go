@@ -4,10 +4,13 @@
 package interop_test
 
 import (
+	"context"
 	"os"
 	"testing"
 
 	"go.uber.org/goleak"
+
+	"lintel.dev/interop/peers"
 )
 
 func TestMain(m *testing.M) {
@@ -20,4 +23,11 @@ func TestMain(m *testing.M) {
 		}
 	}
 	os.Exit(code)
+}
+
+// guard bounds a test's blocking calls, for the failure only.
+func guard(t *testing.T) context.Context {
+	ctx, cancel := context.WithTimeout(t.Context(), peers.Patience)
+	t.Cleanup(cancel)
+	return ctx
 }

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"hash"
 	"os/exec"
+	"strconv"
 	"testing"
 
 	"lintel.dev/interop/peers"
@@ -46,6 +47,8 @@ type zmqReply struct {
 	Error    string   `json:"error"`
 }
 
+func (r zmqReply) strings() []string { return stringFrames(r.Frames) }
+
 // ask sends a request and fails the test if it is answered with an error.
 func (z *pyzmq) ask(op string, r zmqRequest) zmqReply {
 	z.t.Helper()
@@ -71,6 +74,13 @@ func (z *pyzmq) answer() zmqReply {
 		z.t.Fatalf("pyzmq: %s: %s\n%s", reply.Errno, reply.Error, z.p.Log())
 	}
 	return reply
+}
+
+// try asks for something that may fail.
+func (z *pyzmq) try(op string, s *pysock) zmqReply {
+	z.t.Helper()
+	z.tell(op, zmqRequest{"id": s.id})
+	return z.result()
 }
 
 // result is an answer that may be an error.
@@ -135,7 +145,7 @@ func (s *pysock) send(frames ...string) {
 
 func (s *pysock) recv() []string {
 	s.t.Helper()
-	return stringFrames(s.do("recv", nil).Frames)
+	return s.do("recv", nil).strings()
 }
 
 func (s *pysock) close() {
@@ -158,6 +168,8 @@ func stringFrames(frames [][]byte) []string {
 	}
 	return s
 }
+
+func itoa(i int) string { return strconv.Itoa(i) }
 
 // digest is the running SHA-256 of messages that zmqpeer.py keeps as well.
 type digest struct{ hash.Hash }

@@ -7,6 +7,11 @@ require 'base64'
 require 'dalli'
 require 'json'
 
+# Dalli writes all of a batch before it reads a reply, and a unix socket holds
+# few small writes: a large batch can leave it and the server waiting for each
+# other.
+BATCH = 50
+
 $stdout.sync = true
 Dalli.logger.level = Logger::ERROR
 client = Dalli::Client.new(ARGV, compress: false, socket_timeout: 60)
@@ -42,12 +47,18 @@ answer = lambda do |r|
     n = client.public_send(r['op'], key, r['delta'])
     { ok: !n.nil?, number: n || 0 }
   when 'get_multi'
-    { values: client.get_multi(r['keys']).transform_values(&encode) }
+    values = {}
+    r['keys'].each_slice(BATCH) { |keys| values.merge!(client.get_multi(keys)) }
+    { values: values.transform_values(&encode) }
   when 'set_multi'
-    client.multi { r['values'].each { |k, v| client.set(k, decode[v], ttl, raw) } }
+    r['values'].each_slice(BATCH) do |values|
+      client.multi { values.each { |k, v| client.set(k, decode[v], ttl, raw) } }
+    end
     { ok: true }
   when 'delete_multi'
-    client.multi { r['keys'].each { |k| client.delete(k) } }
+    r['keys'].each_slice(BATCH) do |keys|
+      client.multi { keys.each { |k| client.delete(k) } }
+    end
     { ok: true }
   when 'flush'
     client.flush

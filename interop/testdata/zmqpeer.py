@@ -102,6 +102,15 @@ def op_recv(r):
     return {"frames": pack(sockets[r["id"]].recv_multipart(zmq.NOBLOCK if r.get("nowait") else 0))}
 
 
+def op_recv_past(r):
+    """Receives, dropping the messages whose first frame starts with prefix."""
+    s, prefix = sockets[r["id"]], base64.b64decode(r["prefix"])
+    while True:
+        frames = s.recv_multipart()
+        if not frames[0].startswith(prefix):
+            return {"frames": pack(frames)}
+
+
 def op_send_many(r):
     """count messages: the frames given, the last one with its number appended."""
     s, frames = sockets[r["id"]], unpack(r["frames"])
