@@ -81,6 +81,15 @@ func (t SocketType) Accepts(name []byte) bool {
 	return false
 }
 
+// Partner is the first of the types that t may talk to, or t if there is none:
+// what is assumed of a peer that does not say.
+func (t SocketType) Partner() SocketType {
+	if int(t) >= len(partners) || len(partners[t]) == 0 {
+		return t
+	}
+	return partners[t][0]
+}
+
 // AnnouncesIdentity tells whether a socket of type t sends the Identity
 // property: REQ, DEALER and ROUTER always do, even an empty one.
 func (t SocketType) AnnouncesIdentity() bool { return t == REQ || t == DEALER || t == ROUTER }
