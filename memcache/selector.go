@@ -39,7 +39,8 @@ type Picker interface {
 //	spymemcached          spymemcached's default
 //	spymemcached-ketama   spymemcached's ketama locator
 //	dalli                 Dalli
-//	memcached-proxy       the proxy in memcached, as its pools are by default
+//	memcached-proxy[:DIST]       the proxy in memcached: jump (its pools' default),
+//	                      or ring, ketama, twemproxy or evcache, the modes of ring_hash
 //	dskit                 Grafana dskit: Mimir, Loki, Tempo, Thanos
 //
 // HASH is one of those that the original offers. After a twemproxy hash may
@@ -50,7 +51,7 @@ func Placement(name string) (Selector, error) {
 	if !ok {
 		return nil, fmt.Errorf("memcache: unknown placement %q, expected one of %s", name, strings.Join(Placements(), ", "))
 	}
-	if hasArg && !rule.hashes {
+	if hasArg && !rule.args {
 		return nil, fmt.Errorf("memcache: placement %s takes no hash", base)
 	}
 	return rule.make(arg)
@@ -67,13 +68,68 @@ func Placements() []string {
 }
 
 type rule struct {
-	make   func(arg string) (Selector, error)
-	hashes bool
+	make func(arg string) (Selector, error)
+	args bool // something may follow the name
 }
 
-// placements is filled in once, here and nowhere else.
+// placements has the rules by name.
 var placements = map[string]rule{
-	"rendezvous": {make: func(string) (Selector, error) { return Rendezvous(), nil }},
+	"rendezvous":       plain(Rendezvous()),
+	"gomemcache":       plain(placeModulo(hashCRC)),
+	"python-memcached": plain(selectorFunc(func(s []Server) (Picker, error) { return &probing{expand(s)}, nil })),
+	"pymemcache":       plain(selectorFunc(placePymemcache)),
+	"libmemcached": hashed("libmemcached", func(h keyHash) Selector {
+		return placeModulo(h)
+	}),
+	"libmemcached-ketama": hashed("libmemcached", func(h keyHash) Selector {
+		return ejecting(placeConsistent(h))
+	}),
+	"ketama": plain(ejecting(placeKetama(hashMD5, shortName))),
+	"twemproxy": hashed("twemproxy", func(h keyHash) Selector {
+		return ejecting(placeKetama(h, twemproxyName))
+	}),
+	"twemproxy-modula": hashed("twemproxy", func(h keyHash) Selector {
+		return placeModulo(h)
+	}),
+	"spymemcached":        plain(selectorFunc(func(s []Server) (Picker, error) { return stepping{len(s)}, nil })),
+	"spymemcached-ketama": plain(selectorFunc(placeSpyRing)),
+	"dalli":               plain(selectorFunc(placeDalli)),
+	"memcached-proxy": {args: true, make: func(arg string) (Selector, error) {
+		switch arg {
+		case "", "jump":
+			return ejecting(placeProxy), nil
+		case "ring", "ketama", "twemproxy", "evcache":
+			return ejecting(placeRingProxy(arg)), nil
+		}
+		return nil, fmt.Errorf("memcache: memcached-proxy has no distribution %q, expected jump, ring, ketama, twemproxy or evcache", arg)
+	}},
+	"dskit": plain(ejecting(placeDskit)),
+}
+
+func plain(s Selector) rule {
+	return rule{make: func(string) (Selector, error) { return s, nil }}
+}
+
+// hashed is a rule with a choice of hashes, and in twemproxy's family of a
+// hash tag after it.
+func hashed(family string, with func(keyHash) Selector) rule {
+	return rule{args: true, make: func(arg string) (Selector, error) {
+		name, tag, hasTag := arg, "", false
+		if family == "twemproxy" {
+			name, tag, hasTag = strings.Cut(arg, ":")
+		}
+		h, err := findHash(family, name)
+		if err != nil {
+			return nil, err
+		}
+		if hasTag {
+			if len(tag) != 2 {
+				return nil, fmt.Errorf("memcache: hash tag %q is not two characters", tag)
+			}
+			h = tagged(h, tag)
+		}
+		return with(h), nil
+	}}
 }
 
 // selectorFunc is a Selector of one function.

@@ -92,7 +92,10 @@ func ParseServer(spec string) (Server, error) {
 		}
 		rest = strings.TrimPrefix(rest, ":")
 	} else {
-		s.Host, rest, _ = strings.Cut(addr, ":")
+		var colon bool
+		if s.Host, rest, colon = strings.Cut(addr, ":"); colon && rest == "" {
+			return bad("no port after the colon")
+		}
 	}
 	if s.Host == "" {
 		return bad("no host")
