@@ -6,9 +6,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
-	"strings"
 	"testing"
-	"time"
 )
 
 // Memcached starts Debian's memcached on a free port of the loopback interface
@@ -54,22 +52,8 @@ func startMemcached(t testing.TB, binary string, args []string) bool {
 		args = append(args, "-u", "root")
 	}
 	p := Start(t, exec.Command(binary, args...))
-	timer := time.NewTimer(Patience)
-	defer timer.Stop()
-	for {
-		select {
-		case line, ok := <-p.errs:
-			if !ok {
-				return false
-			}
-			if strings.Contains(line, "server listening") {
-				p.quiet = true
-				return true
-			}
-		case <-timer.C:
-			t.Fatalf("memcached does not listen:\n%s", p.Log())
-		}
-	}
+	p.quiet = p.logs("server listening")
+	return p.quiet
 }
 
 // SocketDir returns a directory for unix sockets: the path of one may have no

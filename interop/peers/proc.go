@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"net"
 	"os/exec"
 	"regexp"
 	"strings"
@@ -92,6 +93,50 @@ func (p *Proc) read(r io.Reader, to chan string, lossy bool) {
 		}
 		if err != nil {
 			return
+		}
+	}
+}
+
+// logs waits for a line of stderr that contains the text; false means that the
+// peer is gone without having written it.
+func (p *Proc) logs(text string) bool {
+	p.t.Helper()
+	timer := time.NewTimer(Patience)
+	defer timer.Stop()
+	for {
+		select {
+		case line, ok := <-p.errs:
+			if !ok {
+				return false
+			}
+			if strings.Contains(line, text) {
+				return true
+			}
+		case <-timer.C:
+			p.t.Fatalf("%s does not start:\n%s", p.cmd, p.Log())
+		}
+	}
+}
+
+// answers waits until the peer accepts connections, for one that does not say
+// when it does; false means that it is gone.
+func (p *Proc) answers(network, addr string) bool {
+	p.t.Helper()
+	again := time.NewTicker(5 * time.Millisecond)
+	defer again.Stop()
+	timer := time.NewTimer(Patience)
+	defer timer.Stop()
+	for {
+		if c, err := net.Dial(network, addr); err == nil {
+			c.Close()
+			return true
+		}
+		select {
+		case <-again.C:
+		case <-p.ended:
+			return false
+		case <-timer.C:
+			p.t.Fatalf("%s does not listen:\n%s", p.cmd, p.Log())
 		}
 	}
 }
