@@ -8,9 +8,10 @@ import (
 	"golang.org/x/crypto/curve25519"
 	"golang.org/x/crypto/nacl/secretbox"
 
-	// Boxes made of their parts: see curveStream.
-	"golang.org/x/crypto/poly1305"      //lint:ignore SA1019 the box of RFC 26 is made of it
-	"golang.org/x/crypto/salsa20/salsa" //lint:ignore SA1019 likewise
+	//lint:ignore SA1019 RFC 26 is made of it, see curveStream
+	"golang.org/x/crypto/poly1305"
+	//lint:ignore SA1019 likewise
+	"golang.org/x/crypto/salsa20/salsa"
 )
 
 // Sizes of the CURVE commands (RFC 26), name included.
