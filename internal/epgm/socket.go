@@ -1,0 +1,85 @@
+package epgm
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/netip"
+	"strconv"
+
+	"golang.org/x/net/ipv4"
+)
+
+// packetConn is a UDP or raw IP socket.
+type packetConn = net.PacketConn
+
+// protocol is PGM's number, for raw sockets.
+const protocol = "ip4:113"
+
+func isClosed(err error) bool { return errors.Is(err, net.ErrClosed) }
+
+// destination is a's address for the sockets of c.
+func (c Config) destination(a netip.Addr) net.Addr {
+	if c.Raw {
+		return &net.IPAddr{IP: a.AsSlice()}
+	}
+	return net.UDPAddrFromAddrPort(netip.AddrPortFrom(a, c.Group.Port()))
+}
+
+// open binds a socket that others of this host may share.
+func (c Config) open(host string, port int) (packetConn, error) {
+	if c.Raw {
+		return net.ListenPacket(protocol, host)
+	}
+	lc := net.ListenConfig{Control: shareAddress}
+	return lc.ListenPacket(context.Background(), "udp4", net.JoinHostPort(host, strconv.Itoa(port)))
+}
+
+// openSend is a socket from which multicast leaves by the interface.
+func openSend(c Config) (packetConn, error) {
+	pc, err := c.open(c.Source.String(), 0)
+	if err != nil {
+		return nil, err
+	}
+	p := ipv4.NewPacketConn(pc)
+	if c.Interface != nil {
+		err = p.SetMulticastInterface(c.Interface)
+	}
+	if err == nil {
+		err = p.SetMulticastTTL(c.Hops)
+	}
+	if err == nil {
+		err = p.SetMulticastLoopback(!c.NoLoop)
+	}
+	if err != nil {
+		pc.Close()
+		return nil, err
+	}
+	return pc, nil
+}
+
+// openNAKs is the socket to which receivers send. Bound to the one address of
+// the interface it is preferred, on Linux, to the sockets of receivers on this
+// host, which are bound to any.
+func openNAKs(c Config) (packetConn, error) {
+	return c.open(c.Source.String(), int(c.Group.Port()))
+}
+
+// openReceive is a socket that has joined the group.
+func openReceive(c Config) (packetConn, error) {
+	pc, err := c.open(receiveAddress(c.Group.Addr()), int(c.Group.Port()))
+	if err != nil {
+		return nil, err
+	}
+	if u, ok := pc.(*net.UDPConn); ok {
+		u.SetReadBuffer(receiveBuffer)
+	}
+	if err := ipv4.NewPacketConn(pc).JoinGroup(c.Interface, &net.UDPAddr{IP: c.Group.Addr().AsSlice()}); err != nil {
+		pc.Close()
+		return nil, err
+	}
+	return pc, nil
+}
+
+// receiveBuffer holds a burst while the engine takes the one before.
+const receiveBuffer = 1 << 20

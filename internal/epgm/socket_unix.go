@@ -1,0 +1,29 @@
+//go:build unix
+
+package epgm
+
+import (
+	"net/netip"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// shareAddress lets several sockets of a host have the same port, as those of
+// OpenPGM do.
+func shareAddress(_, _ string, c syscall.RawConn) error {
+	var err error
+	if cerr := c.Control(func(fd uintptr) {
+		err = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_REUSEADDR, 1)
+		if err == nil {
+			err = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_REUSEPORT, 1)
+		}
+	}); cerr != nil {
+		return cerr
+	}
+	return err
+}
+
+// receiveAddress is what a receiver binds: the group itself, so that it takes
+// no NAK meant for a source on the same host.
+func receiveAddress(group netip.Addr) string { return group.String() }

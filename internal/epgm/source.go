@@ -1,0 +1,140 @@
+package epgm
+
+import (
+	"crypto/rand"
+	"fmt"
+	"net"
+	"sync"
+	"time"
+
+	"lintel.dev/internal/pgm"
+	"lintel.dev/internal/zmtp"
+)
+
+// sender is a source with its sockets.
+type sender struct {
+	cfg  Config
+	data packetConn // to the group
+	naks packetConn // from receivers
+
+	mu     sync.Mutex // protects what follows
+	src    *pgm.Source
+	packer *pgm.Packer
+	kick   chan struct{}
+}
+
+// NewSource returns the connection of a publisher to the group.
+func NewSource(cfg Config) (net.Conn, error) {
+	cfg, err := cfg.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	data, err := openSend(cfg)
+	if err != nil {
+		return nil, fmt.Errorf("multicast to %s: %w", cfg.Group, err)
+	}
+	naks, err := openNAKs(cfg)
+	if err != nil {
+		data.Close()
+		return nil, fmt.Errorf("repairs at %s: %w", cfg.Source, err)
+	}
+	s := &sender{
+		cfg: cfg, data: data, naks: naks,
+		src: pgm.NewSource(pgm.SourceConfig{
+			TSI: newTSI(func(b []byte) { rand.Read(b) }), DestPort: cfg.Group.Port(),
+			Source: cfg.Source, Group: cfg.Group.Addr(),
+			Rate: int64(cfg.Rate) * 1000 / 8, Window: cfg.window(),
+			Heartbeats: pgm.DefaultHeartbeats, Ambient: pgm.DefaultAmbient,
+		}, time.Now()),
+		packer: pgm.NewPacker(cfg.MaxTPDU - cfg.overhead()),
+		kick:   make(chan struct{}, 1),
+	}
+	release := func() { data.Close(); naks.Close() }
+	return start(data.LocalAddr(), net.UDPAddrFromAddrPort(cfg.Group), release, s.publish, s.listen, s.tick), nil
+}
+
+// publish takes what the engine sends to the group.
+func (s *sender) publish(p *peer, done <-chan struct{}) {
+	if p.handshake(zmtp.SUB, zmtp.Framing2.Append(nil, 0, []byte{1})) != nil {
+		return
+	}
+	emit := func(unit []byte) error { return s.send(unit, done) }
+	var frames [][]byte
+	for {
+		if p.in.Buffered() == 0 && s.packer.Flush(emit) != nil {
+			return
+		}
+		flags, body, err := p.frame()
+		if err != nil {
+			s.packer.Flush(emit)
+			return
+		}
+		frames = append(frames, body)
+		if flags&zmtp.FlagMore != 0 {
+			continue
+		}
+		if s.packer.Add(frames, emit) != nil {
+			return
+		}
+		clear(frames)
+		frames = frames[:0]
+	}
+}
+
+// send waits until the rate allows it and sends one unit.
+func (s *sender) send(unit []byte, done <-chan struct{}) error {
+	for {
+		now := time.Now()
+		s.mu.Lock()
+		wait := s.src.Wait(now)
+		if wait == 0 {
+			err := s.toGroup(s.src.Send(unit, now))
+			s.mu.Unlock()
+			nudge(s.kick)
+			return err
+		}
+		s.mu.Unlock()
+		t := time.NewTimer(wait)
+		select {
+		case <-t.C:
+		case <-done:
+			t.Stop()
+			return net.ErrClosed
+		}
+	}
+}
+
+// toGroup sends a packet. That one did not leave is no more than a loss.
+func (s *sender) toGroup(packet []byte) error {
+	_, err := s.data.WriteTo(packet, s.cfg.destination(s.cfg.Group.Addr()))
+	if isClosed(err) {
+		return err
+	}
+	return nil
+}
+
+// listen takes what receivers send to the source.
+func (s *sender) listen(_ *peer, _ <-chan struct{}) {
+	buf := make([]byte, 64<<10)
+	for {
+		n, _, err := s.naks.ReadFrom(buf)
+		if err != nil {
+			if isClosed(err) {
+				return
+			}
+			continue
+		}
+		s.mu.Lock()
+		s.src.Input(buf[:n], time.Now())
+		s.mu.Unlock()
+		nudge(s.kick)
+	}
+}
+
+func (s *sender) tick(_ *peer, done <-chan struct{}) {
+	alarm(func(now time.Time) time.Time {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		return s.src.Output(now, func(b []byte) { s.toGroup(b) })
+	}, s.kick, done)
+}
