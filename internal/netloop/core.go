@@ -79,7 +79,13 @@ func (c *core) admit() bool {
 	}
 }
 
-// leave is the opposite of admit.
+// enter counts a connection in that is not bounded.
+func (c *core) enter() {
+	c.open.Add(1)
+	c.accepted.Add(1)
+}
+
+// leave is the opposite of admit and enter.
 func (c *core) leave() {
 	c.open.Add(-1)
 	if c.paused.Load() == 0 {

@@ -31,7 +31,7 @@ type epollLoop struct {
 	// tmu guards what follows. It is taken before any thread's mu.
 	tmu      sync.Mutex
 	threads  []*thread // started by the first Serve
-	accepts  int       // listeners so far: whose turn it is to get the next
+	next     int       // whose turn it is to get a listener or a connection
 	shutting bool
 }
 
@@ -70,6 +70,38 @@ func (l *epollLoop) Serve(ln net.Listener) error {
 	return a.err
 }
 
+func (l *epollLoop) Adopt(nc net.Conn) error {
+	switch nc.(type) {
+	case *net.TCPConn, *net.UnixConn:
+	default:
+		return l.other.Adopt(nc)
+	}
+	defer nc.Close()
+	fd, err := duplicate(nc.(syscall.Conn))
+	if err != nil {
+		return fmt.Errorf("netloop: %s: %w", nc.RemoteAddr(), err)
+	}
+	peer, err := unix.Getpeername(fd)
+	if err != nil {
+		unix.Close(fd)
+		return fmt.Errorf("netloop: %w", err)
+	}
+	l.tmu.Lock()
+	t, err := l.nextThread()
+	l.tmu.Unlock()
+	if err != nil {
+		unix.Close(fd)
+		return err
+	}
+	l.enter()
+	if !t.post(message{kind: msgAdopt, fd: fd, peer: peer}) {
+		unix.Close(fd)
+		l.leave()
+		return ErrClosed
+	}
+	return nil
+}
+
 // duplicate gives the loop a descriptor whose life it controls.
 func duplicate(sc syscall.Conn) (int, error) {
 	rc, err := sc.SyscallConn()
@@ -86,7 +118,7 @@ func duplicate(sc syscall.Conn) (int, error) {
 	return dup, derr
 }
 
-// nextThread is the thread that gets the next listener. l.tmu must be held.
+// nextThread is the thread that gets the next listener or adopted connection. l.tmu must be held.
 func (l *epollLoop) nextThread() (*thread, error) {
 	if l.shutting {
 		return nil, ErrClosed
@@ -109,8 +141,8 @@ func (l *epollLoop) nextThread() (*thread, error) {
 			go t.run()
 		}
 	}
-	t := l.threads[l.accepts%len(l.threads)]
-	l.accepts++
+	t := l.threads[l.next%len(l.threads)]
+	l.next++
 	return t, nil
 }
 

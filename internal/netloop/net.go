@@ -76,21 +76,33 @@ func (l *netLoop) Serve(ln net.Listener) error {
 			l.reject(nc)
 			continue
 		}
-		l.lmu.Lock()
-		if l.down {
-			l.lmu.Unlock()
-			nc.Close()
-			l.leave()
-			return ErrClosed
+		if err := l.begin(nc); err != nil {
+			return err
 		}
-		c := &netConn{loop: l, nc: nc, id: l.nextID, fd: descriptor(nc)}
-		l.nextID++
-		c.active.Store(l.seconds())
-		l.conns[c] = struct{}{}
-		l.serving.Add(1)
-		l.lmu.Unlock()
-		go c.serve()
 	}
+}
+
+func (l *netLoop) Adopt(nc net.Conn) error {
+	l.enter()
+	return l.begin(nc)
+}
+
+// begin serves a connection that has been counted in.
+func (l *netLoop) begin(nc net.Conn) error {
+	l.lmu.Lock()
+	defer l.lmu.Unlock()
+	if l.down {
+		nc.Close()
+		l.leave()
+		return ErrClosed
+	}
+	c := &netConn{loop: l, nc: nc, id: l.nextID, fd: descriptor(nc)}
+	l.nextID++
+	c.active.Store(l.seconds())
+	l.conns[c] = struct{}{}
+	l.serving.Add(1)
+	go c.serve()
+	return nil
 }
 
 // reject tells a peer that there is no room. It never waits for the peer.

@@ -112,6 +112,10 @@ type Loop interface {
 	// Serve accepts from ln until Shutdown, then returns [ErrClosed]; it owns
 	// and closes ln. It may be called for several listeners.
 	Serve(ln net.Listener) error
+	// Adopt serves a connection that the caller has made, as if it had been
+	// accepted, but for Config.MaxConns; a session that is to speak first uses
+	// Conn.Send. It owns nc from now on, and closes it if it returns an error.
+	Adopt(nc net.Conn) error
 	// Shutdown stops accepting, closes every connection with reason
 	// [Shutdown], and waits until no goroutine and no descriptor is left, or
 	// for ctx.

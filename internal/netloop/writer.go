@@ -19,6 +19,19 @@ type ref struct {
 	release func()
 }
 
+// NewWriter is a Writer for a caller that drives a session by itself; Full
+// turns true at soft bytes.
+func NewWriter(soft int) *Writer { return &Writer{soft: soft} }
+
+// Drain appends to dst everything that is waiting, and leaves w empty.
+func (w *Writer) Drain(dst []byte) []byte {
+	for _, p := range w.pieces(nil, 0, 2*len(w.refs)+1) {
+		dst = append(dst, p...)
+	}
+	w.reset()
+	return dst
+}
+
 // Ref queues b after everything written so far. The bytes must not change
 // until release is called, which happens once, from any goroutine: when they
 // have been written, or when the connection is gone. release may be nil.
