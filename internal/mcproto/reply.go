@@ -1,4 +1,3 @@
-// Package mcproto is the memcached wire format: bytes only, no sockets.
 package mcproto
 
 import (

@@ -1,0 +1,140 @@
+package mcproto
+
+import (
+	"encoding/base64"
+)
+
+// MaxMetaTokens is the largest number of tokens in a meta command.
+const MaxMetaTokens = 20
+
+// MaxOpaque is the longest opaque token, in bytes after the O.
+const MaxOpaque = 31
+
+// The replies to a meta command that cannot be understood.
+const (
+	ErrFormat    = "CLIENT_ERROR bad command line format"
+	ErrToken     = "CLIENT_ERROR bad token in command line format"
+	ErrDuplicate = "CLIENT_ERROR duplicate flag"
+	ErrFlag      = "CLIENT_ERROR invalid flag"
+	ErrOpaque    = "CLIENT_ERROR opaque token too long"
+	ErrTooMany   = "CLIENT_ERROR options flags are too long"
+	ErrKey       = "CLIENT_ERROR error decoding key"
+	ErrInitial   = "CLIENT_ERROR invalid numeric initial value"
+	ErrDelta     = "CLIENT_ERROR invalid numeric delta value"
+)
+
+// Meta holds the flags of one meta command. The union of all commands' flags is
+// accepted on each of them; those without meaning for a command are ignored by
+// it. Slices point into the line.
+type Meta struct {
+	Flags [MaxMetaTokens][]byte // the flag tokens, in order
+	N     int                   // how many of them
+
+	seen [4]uint64
+
+	Mode        byte // first byte after M, 0 if absent
+	ClientFlags uint32
+	TTL         int64  // T, as sent
+	Vivify      int64  // N, as sent
+	Recache     int64  // R, as sent
+	Compare     uint64 // C
+	NewCAS      uint64 // E
+	Initial     uint64 // J
+	Delta       uint64 // D, 1 if absent
+}
+
+// Has reports whether the command carried flag f.
+func (m *Meta) Has(f byte) bool { return m.seen[f>>6]&(1<<(f&63)) != 0 }
+
+// Parse reads the flags in rest, the line behind the key (and the length of an
+// ms), of which used tokens have been taken already. It returns the error line
+// to answer with, empty if all is well. An error leaves m fit only for
+// discarding.
+func (m *Meta) Parse(rest []byte, used int) (problem string) {
+	m.N = 0
+	m.seen = [4]uint64{}
+	m.Mode, m.ClientFlags = 0, 0
+	m.TTL, m.Vivify, m.Recache = 0, 0, 0
+	m.Compare, m.NewCAS, m.Initial, m.Delta = 0, 0, 0, 1
+	for {
+		var tok []byte
+		tok, rest = Next(rest)
+		if len(tok) == 0 {
+			break
+		}
+		if used+m.N == MaxMetaTokens {
+			return ErrTooMany
+		}
+		m.Flags[m.N] = tok
+		m.N++
+	}
+	for _, tok := range m.Flags[:m.N] {
+		f, arg := tok[0], tok[1:]
+		if f >= 127 || m.Has(f) {
+			return ErrDuplicate
+		}
+		m.seen[f>>6] |= 1 << (f & 63)
+		ok := true
+		bad := ErrToken
+		switch f {
+		case 'b', 'k', 's', 't', 'c', 'f', 'v', 'h', 'l', 'u', 'q', 'x', 'I', 'P', 'L':
+		case 'O':
+			if len(arg) > MaxOpaque {
+				ok, bad = false, ErrOpaque
+			}
+		case 'N':
+			m.Vivify, ok = ParseInt(arg)
+		case 'T':
+			m.TTL, ok = ParseInt(arg)
+		case 'R':
+			m.Recache, ok = ParseInt(arg)
+		case 'C':
+			m.Compare, ok = ParseUint(arg)
+			ok = ok && len(arg) > 0
+		case 'E':
+			m.NewCAS, ok = ParseUint(arg)
+			ok = ok && len(arg) > 0
+		case 'F':
+			var v uint64
+			v, ok = ParseUint(arg)
+			ok = ok && v <= 1<<32-1
+			m.ClientFlags, bad = uint32(v), ErrFormat
+		case 'M':
+			if len(arg) > 0 {
+				m.Mode = arg[0]
+			} else {
+				// No mode at all is refused as an unknown one is.
+				m.Mode = ' '
+			}
+		case 'J':
+			m.Initial, ok = ParseUint(arg)
+			bad = ErrInitial
+		case 'D':
+			m.Delta, ok = ParseUint(arg)
+			bad = ErrDelta
+		default:
+			return ErrFlag
+		}
+		// A later unknown or repeated flag outranks a bad argument.
+		if !ok && (problem == "" || bad != ErrFormat) {
+			problem = bad
+		}
+	}
+	return problem
+}
+
+// DecodeKey appends the bytes of a base64 key to dst. An empty, malformed or
+// overlong key is refused.
+func DecodeKey(dst, key []byte) (decoded []byte, ok bool) {
+	if len(key) == 0 || len(key) > MaxKey {
+		return dst, false
+	}
+	out, err := base64.StdEncoding.AppendDecode(dst, key)
+	if err != nil || len(out) == len(dst) {
+		return dst, false
+	}
+	return out, true
+}
+
+// EncodeKey appends the base64 form of key, which [DecodeKey] reads.
+func EncodeKey(dst, key []byte) []byte { return base64.StdEncoding.AppendEncode(dst, key) }

@@ -1,0 +1,113 @@
+package mcproto
+
+import "math"
+
+func space(c byte) bool { return c == ' ' || c >= '\t' && c <= '\r' }
+
+// ParseUint reads an unsigned 64-bit decimal the way C's strtoull is used by
+// memcached: leading white space and a sign may precede the digits, and the
+// digits end at the end of b or at white space. A negative number other than
+// zero, an overflow, or any other byte is refused.
+func ParseUint(b []byte) (v uint64, ok bool) {
+	// The common case: nothing but a few digits.
+	if len(b) > 0 && len(b) < 19 {
+		for _, c := range b {
+			c -= '0'
+			if c > 9 {
+				return parseUintSlow(b)
+			}
+			v = v*10 + uint64(c)
+		}
+		return v, true
+	}
+	return parseUintSlow(b)
+}
+
+func parseUintSlow(b []byte) (v uint64, ok bool) {
+	i := 0
+	for i < len(b) && space(b[i]) {
+		i++
+	}
+	blank := i > 0
+	neg := false
+	if i < len(b) && (b[i] == '+' || b[i] == '-') {
+		neg = b[i] == '-'
+		i++
+	}
+	start := i
+	for ; i < len(b) && b[i]-'0' <= 9; i++ {
+		d := uint64(b[i] - '0')
+		if v > (math.MaxUint64-d)/10 {
+			return 0, false
+		}
+		v = v*10 + d
+	}
+	if i == start {
+		// strtoull finds no number and points back at the white space,
+		// which memcached takes for the end of a zero.
+		return 0, blank && i == len(b) && !neg
+	}
+	if i < len(b) && !space(b[i]) {
+		return 0, false
+	}
+	if neg && v != 0 {
+		return 0, false
+	}
+	return v, true
+}
+
+// ParseInt reads a signed 64-bit decimal with the rules of [ParseUint] and an
+// optional sign.
+func ParseInt(b []byte) (v int64, ok bool) {
+	i := 0
+	for i < len(b) && space(b[i]) {
+		i++
+	}
+	neg := false
+	if i < len(b) && (b[i] == '+' || b[i] == '-') {
+		neg = b[i] == '-'
+		i++
+	}
+	start := i
+	var u uint64
+	for ; i < len(b) && b[i]-'0' <= 9; i++ {
+		d := uint64(b[i] - '0')
+		if u > (math.MaxInt64-d)/10 {
+			return 0, false
+		}
+		u = u*10 + d
+	}
+	if i == start || i < len(b) && !space(b[i]) {
+		return 0, false
+	}
+	if neg {
+		return -int64(u), true
+	}
+	return int64(u), true
+}
+
+// ParseCounter reads the stored text of a counter. It is what [ParseUint]
+// accepts, but for the empty value, which is no number.
+func ParseCounter(value []byte) (v uint64, ok bool) {
+	if len(value) == 0 {
+		return 0, false
+	}
+	return ParseUint(value)
+}
+
+// ParseLength reads the length argument of a storage command. It refuses what
+// memcached would refuse without skipping any data: a sign, a blank, a number
+// above [MaxLength].
+func ParseLength(b []byte) (n int, ok bool) {
+	if len(b) == 0 || len(b) > 10 {
+		return 0, false
+	}
+	for _, c := range b {
+		c -= '0'
+		if c > 9 {
+			return 0, false
+		}
+		n = n*10 + int(c)
+	}
+	return n, n <= MaxLength
+}

@@ -1,0 +1,196 @@
+package memcached
+
+import (
+	"bytes"
+	"strconv"
+
+	"lintel.dev/internal/mcproto"
+	"lintel.dev/internal/netloop"
+)
+
+// text dispatches one complete line, which with its end is n bytes of in.
+func (t *turn) text(line, in []byte, n int) (used int, ok bool, next netloop.Next) {
+	verb, rest := line, []byte(nil)
+	if i := bytes.IndexByte(line, ' '); i >= 0 {
+		verb, rest = line[:i], line[i+1:]
+	}
+	if t.srv.noting.Load()&watchRawCmds != 0 {
+		t.logRaw(line)
+	}
+	switch string(verb) {
+	case "get", "gets":
+		t.kind = kindGet
+		return t.getLine(line, rest, n, retrieve{cas: len(verb) == 4}), true, netloop.More
+	case "mg":
+		t.kind = kindMetaGet
+		t.metaGet(rest)
+	case "set", "add", "replace", "append", "prepend", "cas", "ms":
+		return t.storageLine(line, in, n), true, netloop.More
+	case "md":
+		t.kind = kindMetaDelete
+		t.metaDelete(rest)
+	case "ma":
+		t.kind = kindMetaArith
+		t.metaArith(rest)
+	case "mn":
+		t.reply("MN")
+	case "me":
+		t.metaDebug(rest)
+	case "gat", "gats":
+		t.kind = kindGet
+		exp, keys := mcproto.Next(rest)
+		if first, _ := mcproto.Next(keys); len(first) == 0 {
+			t.reply(mcproto.ErrFormat)
+			break
+		}
+		e, good := mcproto.ParseInt(exp)
+		if !good {
+			t.reply("CLIENT_ERROR invalid exptime argument")
+			break
+		}
+		r := retrieve{cas: len(verb) == 4, touch: true, expiry: expiry(e, t.srv.clock.Now())}
+		return t.getLine(line, keys, n, r), true, netloop.More
+	case "delete":
+		t.kind = kindDelete
+		t.deleteKey(rest)
+	case "incr", "decr":
+		t.kind = kindArith
+		t.incrDecr(rest, verb[0] == 'i')
+	case "touch":
+		t.kind = kindTouch
+		t.touchKey(rest)
+	case "quit":
+		return n, true, netloop.Close
+	case "version":
+		t.w.B = append(t.w.B, "VERSION "...)
+		t.reply(t.srv.opts.Version)
+	case "watch":
+		if t.watch(rest) {
+			return n, true, netloop.Stream
+		}
+	case "shutdown":
+		if t.shutdown(rest) {
+			return n, true, netloop.Close
+		}
+	default:
+		if !t.admin(string(verb), rest, line, len(in) > n) {
+			if bytes.HasPrefix(mcproto.Last(line), []byte("HTTP/")) {
+				// A browser was talked into speaking to the cache; what it
+				// posts must not be taken for commands.
+				t.count(malformed)
+				return n, true, netloop.Close
+			}
+			t.reply("ERROR")
+		}
+	}
+	return n, true, netloop.More
+}
+
+// quiet reports whether the last token of args is noreply.
+func quiet(args []byte) bool {
+	n := len(args)
+	return n > 0 && (args[n-1] == 'y' || args[n-1] == ' ') && string(mcproto.Last(args)) == "noreply"
+}
+
+// deleteKey is delete KEY [TIME] [noreply]; the time is ignored.
+func (t *turn) deleteKey(args []byte) {
+	key, _ := mcproto.Next(args)
+	if len(key) == 0 {
+		t.reply(mcproto.ErrFormat)
+		return
+	}
+	quiet := quiet(args)
+	if len(key) > mcproto.MaxKey {
+		t.answer(quiet, mcproto.ErrFormat)
+		return
+	}
+	tx := t.srv.store.Begin(key)
+	if !tx.Find() {
+		tx.End()
+		t.count(deleteMisses)
+		if t.srv.noting.Load() != 0 {
+			t.srv.noteDelete(key)
+		}
+		t.answer(quiet, "NOT_FOUND")
+		return
+	}
+	size := tx.Size()
+	tx.Delete()
+	tx.End()
+	t.countClass(classDeleteHits, size)
+	if t.srv.noting.Load() != 0 {
+		t.srv.noteDelete(key)
+		t.logDelete(key, "delete", size)
+	}
+	t.answer(quiet, "DELETED")
+}
+
+// touchKey is touch KEY EXPTIME [noreply].
+func (t *turn) touchKey(args []byte) {
+	key, rest := mcproto.Next(args)
+	exp, _ := mcproto.Next(rest)
+	if len(key) == 0 || len(exp) == 0 {
+		t.reply(mcproto.ErrFormat)
+		return
+	}
+	quiet := quiet(rest)
+	if len(key) > mcproto.MaxKey {
+		t.answer(quiet, mcproto.ErrFormat)
+		return
+	}
+	e, ok := mcproto.ParseInt(exp)
+	if !ok {
+		t.answer(quiet, "CLIENT_ERROR invalid exptime argument")
+		return
+	}
+	tx := t.srv.store.Begin(key)
+	t.count(cmdTouch)
+	if !tx.Find() {
+		tx.End()
+		t.count(touchMisses)
+		t.answer(quiet, "NOT_FOUND")
+		return
+	}
+	size := tx.Size()
+	tx.Bump()
+	tx.SetExpiry(expiry(e, t.srv.clock.Now()))
+	tx.End()
+	t.countClass(classTouchHits, size)
+	t.answer(quiet, "TOUCHED")
+}
+
+// incrDecr is incr|decr KEY DELTA [noreply].
+func (t *turn) incrDecr(args []byte, incr bool) {
+	key, rest := mcproto.Next(args)
+	delta, _ := mcproto.Next(rest)
+	if len(key) == 0 || len(delta) == 0 {
+		t.reply(mcproto.ErrFormat)
+		return
+	}
+	quiet := quiet(rest)
+	if len(key) > mcproto.MaxKey {
+		t.answer(quiet, mcproto.ErrFormat)
+		return
+	}
+	d, ok := mcproto.ParseUint(delta)
+	if !ok {
+		t.answer(quiet, "CLIENT_ERROR invalid numeric delta argument")
+		return
+	}
+	tx := t.srv.store.Begin(key)
+	v, outcome := t.arith(&tx, key, incr, d, 0, 0)
+	tx.End()
+	switch outcome {
+	case stored:
+		if !quiet {
+			t.reply(string(strconv.AppendUint(t.num[:0], v, 10)))
+		}
+	case notFound:
+		t.countArithMiss(incr)
+		t.answer(quiet, "NOT_FOUND")
+	case nonNumeric:
+		t.answer(quiet, "CLIENT_ERROR cannot increment or decrement non-numeric value")
+	default:
+		t.answer(quiet, "SERVER_ERROR out of memory in incr")
+	}
+}

@@ -1,0 +1,227 @@
+package memcached
+
+import (
+	"strconv"
+
+	"lintel.dev/internal/mcproto"
+	"lintel.dev/internal/store"
+)
+
+const replyFolded = "CLIENT_ERROR invalid or duplicate flag"
+
+// metaKey reads the key and flags of a meta command other than ms into t.meta.
+// sent is the key as the client wrote it, key the bytes it stands for. Where
+// something is wrong it answers and returns no key; fold, if not empty, is
+// what is answered for any bad flag.
+func (t *turn) metaKey(args []byte, fold string) (sent, key []byte) {
+	t.count(cmdMeta)
+	sent, rest := mcproto.Next(args)
+	if len(sent) == 0 || len(sent) > mcproto.MaxKey {
+		t.reply(mcproto.ErrFormat)
+		return nil, nil
+	}
+	if problem := t.meta.Parse(rest, 2); problem != "" {
+		if fold != "" && problem != mcproto.ErrTooMany {
+			problem = fold
+		}
+		t.reply(problem)
+		return nil, nil
+	}
+	key = sent
+	if t.meta.Has('b') {
+		var ok bool
+		if key, ok = mcproto.DecodeKey(t.key[:0], sent); !ok {
+			if fold == "" {
+				fold = mcproto.ErrKey
+			}
+			t.reply(fold)
+			return nil, nil
+		}
+	}
+	return sent, key
+}
+
+// echo appends the flag tok where it only repeats what the client sent: the
+// opaque, and the key with the mark of a base64 one.
+func (t *turn) echo(b, tok, sent []byte) []byte {
+	switch tok[0] {
+	case 'O':
+		b = append(append(b, ' '), tok...)
+	case 'k':
+		b = append(append(b, ' ', 'k'), sent...)
+		if t.meta.Has('b') {
+			b = append(b, ' ', 'b')
+		}
+	}
+	return b
+}
+
+// echoes appends all of the flags that echo knows.
+func (t *turn) echoes(b, sent []byte) []byte {
+	for _, tok := range t.meta.Flags[:t.meta.N] {
+		b = t.echo(b, tok, sent)
+	}
+	return b
+}
+
+func appendFlag(b []byte, flag byte, v uint64) []byte {
+	return strconv.AppendUint(append(b, ' ', flag), v, 10)
+}
+
+// appendTTL appends the t flag: seconds left of an item, -1 for no end.
+func appendTTL(b []byte, expiry, now int64) []byte {
+	if expiry == 0 {
+		return append(b, " t-1"...)
+	}
+	return appendFlag(b, 't', uint64(max(0, expiry-now)))
+}
+
+// metaGet is mg: args are the key and flags.
+func (t *turn) metaGet(args []byte) {
+	sent, key := t.metaKey(args, "")
+	if key == nil {
+		return
+	}
+	m := &t.meta
+	now := t.srv.clock.Now()
+	touch := m.Has('T')
+	tx := t.srv.store.Begin(key)
+	found, created := tx.Find(), false
+	if !found && m.Has('N') {
+		_, err := tx.Put(store.Record{Expiry: expiry(m.Vivify, now), CAS: m.NewCAS, Won: true})
+		if err != nil {
+			tx.End()
+			t.count(storeNoMemory)
+			t.reply(replyNoMemory)
+			return
+		}
+		found, created = true, true
+	}
+	t.count(cmdGet)
+	if !found {
+		why := tx.Missed()
+		tx.End()
+		t.missed(key, why, touch)
+		if !m.Has('q') {
+			t.w.B = append(t.echoes(append(t.w.B, 'E', 'N'), sent), '\r', '\n')
+		}
+		return
+	}
+
+	value, size := tx.Value(), tx.Size()
+	wantValue := m.Has('v') && !(m.Has('C') && m.Compare == tx.CAS())
+	won := false
+	b := t.w.B
+	if wantValue {
+		b = strconv.AppendUint(append(b, "VA "...), uint64(len(value)), 10)
+	} else {
+		b = append(b, 'H', 'D')
+	}
+	// Flags take effect in the order they were given: t behind T shows the
+	// new time to live, before it the old.
+	expires := tx.Expiry()
+	if created {
+		expires = 0
+	}
+	for _, tok := range m.Flags[:m.N] {
+		switch tok[0] {
+		case 'T':
+			expires = expiry(m.TTL, now)
+		case 'N':
+			if created {
+				expires, won = expiry(m.Vivify, now), true
+			}
+		case 'R':
+			if !tx.Won() && !created && expires != 0 && expires < expiry(m.Recache, now) {
+				won = true
+			}
+		case 's':
+			b = appendFlag(b, 's', uint64(len(value)))
+		case 't':
+			b = appendTTL(b, expires, now)
+		case 'c':
+			b = appendFlag(b, 'c', tx.CAS())
+		case 'f':
+			b = appendFlag(b, 'f', uint64(tx.Flags()))
+		case 'l':
+			b = appendFlag(b, 'l', uint64(max(0, now-tx.LastAccess())))
+		case 'h':
+			if tx.Fetched() {
+				b = append(b, " h1"...)
+			} else {
+				b = append(b, " h0"...)
+			}
+		default:
+			b = t.echo(b, tok, sent)
+		}
+	}
+	stale, sentToken := tx.Stale(), tx.Won() && !created
+	if sentToken {
+		b = append(b, ' ', 'Z')
+	}
+	if stale {
+		b = append(b, ' ', 'X')
+		won = won || !sentToken
+	}
+	if won {
+		b = append(b, ' ', 'W')
+	}
+	t.w.B = append(b, '\r', '\n')
+	if wantValue {
+		t.appendValue(&tx, value)
+		t.w.B = append(t.w.B, '\r', '\n')
+	}
+	if won && !created {
+		tx.SetMarks(stale, true)
+	}
+	if !m.Has('u') && !created {
+		tx.Bump()
+	}
+	if touch || created && expires != tx.Expiry() {
+		tx.SetExpiry(expires)
+	}
+	tx.End()
+	if touch {
+		t.count(cmdTouch)
+		t.countClass(classTouchHits, size)
+	} else {
+		t.countClass(classGetHits, size)
+	}
+	t.found(key, size)
+}
+
+// metaDebug is me: what is known of an item, without touching it.
+func (t *turn) metaDebug(args []byte) {
+	sent, key := t.metaKey(args, "")
+	if key == nil {
+		return
+	}
+	tx := t.srv.store.Begin(key)
+	if !tx.Find() {
+		tx.End()
+		t.reply("EN")
+		return
+	}
+	now := t.srv.clock.Now()
+	ttl := int64(-1)
+	if e := tx.Expiry(); e != 0 {
+		ttl = e - now
+	}
+	size := tx.Size()
+	b := append(append(t.w.B, "ME "...), sent...)
+	b = strconv.AppendInt(append(b, " exp="...), ttl, 10)
+	b = strconv.AppendInt(append(b, " la="...), max(0, now-tx.LastAccess()), 10)
+	b = strconv.AppendUint(append(b, " cas="...), tx.CAS(), 10)
+	b = append(append(b, " fetch="...), yesNo(tx.Fetched())...)
+	b = strconv.AppendInt(append(b, " cls="...), int64(classOf(size)), 10)
+	b = strconv.AppendInt(append(b, " size="...), int64(size), 10)
+	t.w.B = append(b, '\r', '\n')
+	tx.End()
+}
+
+func yesNo(v bool) string {
+	if v {
+		return "yes"
+	}
+	return "no"
+}

@@ -1,0 +1,213 @@
+package memcached
+
+import (
+	"bytes"
+	"strconv"
+
+	"lintel.dev/internal/mcproto"
+	"lintel.dev/internal/store"
+)
+
+// retrieve is a get, gets, gat or gats. It is kept in the session only while
+// its line is longer than what has arrived, or than what may be answered in
+// one turn.
+type retrieve struct {
+	cas    bool
+	touch  bool
+	expiry int64  // with touch
+	skip   bool   // the rest of the line means nothing
+	after  string // what to answer at the end of a line that is skipped
+}
+
+// getLine answers line, whose tokens from keys on are keys, and which with its
+// end is n bytes long. It returns how much of that is done with: less than n
+// when replies must go out before it can go on.
+func (t *turn) getLine(line, keys []byte, n int, r retrieve) (used int) {
+	if first, _ := mcproto.Next(keys); len(first) == 0 {
+		t.reply(mcproto.ErrFormat)
+		return n
+	}
+	if longKey(keys) {
+		t.badKey()
+		return n
+	}
+	rest := t.fetch(keys, &r)
+	if len(rest) > 0 {
+		t.keys = &retrieve{cas: r.cas, touch: r.touch, expiry: r.expiry}
+		return len(line) - len(rest)
+	}
+	t.w.B = append(t.w.B, "END\r\n"...)
+	return n
+}
+
+// longLine begins a get or gets whose line is long and has no end yet.
+func (t *turn) longLine(in []byte) (used int) {
+	switch {
+	case bytes.HasPrefix(in, []byte("get ")):
+		t.keys, used = &retrieve{}, 4
+	case bytes.HasPrefix(in, []byte("gets ")):
+		t.keys, used = &retrieve{cas: true}, 5
+	default:
+		// Spaces before the word make it no command.
+		t.keys = &retrieve{skip: true, after: "ERROR"}
+	}
+	n, _ := t.moreKeys(in[used:])
+	return used + n
+}
+
+// moreKeys goes on with t.keys, of whose line in is what has not been dealt
+// with. ok is false when the line needs more than in.
+func (t *turn) moreKeys(in []byte) (used int, ok bool) {
+	r := t.keys
+	end := bytes.IndexByte(in, '\n')
+	line := in[:max(end, 0)]
+	if end > 0 && in[end-1] == '\r' {
+		line = in[:end-1]
+	}
+	if end < 0 {
+		// What stands behind the last space may be half a key.
+		line = in[:bytes.LastIndexByte(in, ' ')+1]
+		if len(in)-len(line) > mcproto.MaxKey+1 && !r.skip {
+			t.badKey()
+			r.skip = true
+		}
+		if r.skip {
+			return len(in), false
+		}
+	}
+	if !r.skip {
+		if longKey(line) {
+			t.badKey()
+			r.skip = true
+		} else if rest := t.fetch(line, r); len(rest) > 0 {
+			return len(line) - len(rest), true
+		}
+	}
+	if end < 0 {
+		return len(line), false
+	}
+	t.keys = nil
+	switch {
+	case !r.skip:
+		t.w.B = append(t.w.B, "END\r\n"...)
+	case r.after != "":
+		t.reply(r.after)
+	}
+	return end + 1, true
+}
+
+// longKey reports whether one of keys is longer than a key may be.
+func longKey(keys []byte) bool {
+	for len(keys) > mcproto.MaxKey {
+		i := bytes.IndexByte(keys, ' ')
+		if i < 0 {
+			i = len(keys)
+		}
+		if i > mcproto.MaxKey {
+			return true
+		}
+		keys = keys[min(i+1, len(keys)):]
+	}
+	return false
+}
+
+// badKey answers a retrieval with an overlong key. memcached 1.6.45 throws
+// away every reply of the connection that is not on its way yet, and ends the
+// error with an extra line end; its clients have learned to live with both.
+func (t *turn) badKey() {
+	if t.w.Len() == len(t.w.B) {
+		t.w.B = t.w.B[:0]
+	}
+	t.reply(mcproto.ErrFormat)
+	t.w.B = append(t.w.B, '\r', '\n')
+}
+
+// fetch answers keys until there are none left or enough replies are waiting,
+// and returns what it did not get to.
+func (t *turn) fetch(keys []byte, r *retrieve) (rest []byte) {
+	var key []byte
+	for {
+		key, keys = mcproto.Next(keys)
+		if len(key) == 0 {
+			return nil
+		}
+		t.fetchOne(key, r)
+		if len(keys) > 0 && t.w.Full() {
+			return keys
+		}
+	}
+}
+
+// fetchOne appends the VALUE block of key if there is one.
+func (t *turn) fetchOne(key []byte, r *retrieve) {
+	t.count(cmdGet)
+	tx := t.srv.store.Begin(key)
+	if !tx.Find() {
+		why := tx.Missed()
+		tx.End()
+		t.missed(key, why, r.touch)
+		return
+	}
+	size := tx.Size()
+	value := tx.Value()
+	b := append(append(t.w.B, "VALUE "...), key...)
+	b = strconv.AppendUint(append(b, ' '), uint64(tx.Flags()), 10)
+	b = strconv.AppendUint(append(b, ' '), uint64(len(value)), 10)
+	if r.cas {
+		b = strconv.AppendUint(append(b, ' '), tx.CAS(), 10)
+	}
+	t.w.B = append(b, '\r', '\n')
+	t.appendValue(&tx, value)
+	t.w.B = append(t.w.B, '\r', '\n')
+	tx.Bump()
+	if r.touch {
+		tx.SetExpiry(r.expiry)
+	}
+	tx.End()
+	if r.touch {
+		t.count(cmdTouch)
+		t.countClass(classTouchHits, size)
+	} else {
+		t.countClass(classGetHits, size)
+	}
+	t.found(key, size)
+}
+
+// appendValue sends the value of tx, a large one without copying it.
+func (t *turn) appendValue(tx *store.Txn, value []byte) {
+	if len(value) < pinFrom {
+		t.w.B = append(t.w.B, value...)
+		return
+	}
+	t.w.Ref(tx.Pin())
+}
+
+// missed counts and reports a retrieval that found nothing.
+func (t *turn) missed(key []byte, why store.Miss, touch bool) {
+	if touch {
+		t.count(cmdTouch)
+		t.count(touchMisses)
+	} else {
+		t.count(getMisses)
+	}
+	switch why {
+	case store.Expired:
+		t.count(getExpired)
+	case store.Flushed:
+		t.count(getFlushed)
+	}
+	if t.srv.noting.Load() != 0 {
+		t.srv.noteGet(key, false)
+		t.logGet(key, missNames[why], 0)
+	}
+}
+
+// found reports a retrieval that found an item of size bytes.
+func (t *turn) found(key []byte, size int) {
+	if t.srv.noting.Load() != 0 {
+		t.srv.noteGet(key, true)
+		t.logGet(key, "found", size)
+	}
+}
+
+var missNames = [...]string{store.Absent: "not_found", store.Expired: "expired", store.Flushed: "flushed"}
