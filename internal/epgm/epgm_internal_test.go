@@ -41,8 +41,12 @@ func engine(t *testing.T, c net.Conn, typ zmtp.SocketType) {
 	if err := c.SetDeadline(time.Now().Add(time.Minute)); err != nil {
 		t.Fatal(err)
 	}
-	go c.Write(zmtp.Framing2.Append(make([]byte, zmtp.GreetingSize), zmtp.FlagCommand,
-		zmtp.AppendReady(nil, zmtp.Metadata{{Name: zmtp.PropertySocketType, Value: []byte(typ.String())}})))
+	said := make(chan error)
+	go func() {
+		_, err := c.Write(zmtp.Framing2.Append(make([]byte, zmtp.GreetingSize), zmtp.FlagCommand,
+			zmtp.AppendReady(nil, zmtp.Metadata{{Name: zmtp.PropertySocketType, Value: []byte(typ.String())}})))
+		said <- err
+	}()
 	if _, err := io.ReadFull(c, make([]byte, zmtp.GreetingSize)); err != nil {
 		t.Fatal(err)
 	}
@@ -53,6 +57,9 @@ func engine(t *testing.T, c net.Conn, typ zmtp.SocketType) {
 		if _, body := read(t, c); string(body) != "\x01" {
 			t.Fatalf("%q for a subscription to everything", body)
 		}
+	}
+	if err := <-said; err != nil {
+		t.Fatal(err)
 	}
 }
 
