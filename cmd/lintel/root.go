@@ -73,7 +73,9 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 
 // commands are the constructors of the top-level commands, each in the file
 // of its name.
-var commands = []func() *cobra.Command{}
+var commands = []func() *cobra.Command{
+	newCache,
+}
 
 func newRoot() *cobra.Command {
 	root := &cobra.Command{
