@@ -1,0 +1,134 @@
+package demo
+
+import (
+	"fmt"
+	"io"
+	"math"
+	"os"
+	"strconv"
+	"strings"
+
+	"golang.org/x/term"
+)
+
+// Color is one of the few colours the demonstrations use.
+type Color string
+
+// The colours, as SGR parameters.
+const (
+	Bold   Color = "1"
+	Dim    Color = "2"
+	Red    Color = "31"
+	Green  Color = "32"
+	Yellow Color = "33"
+	Blue   Color = "34"
+	Cyan   Color = "36"
+)
+
+// Screen draws on a terminal, or on anything else without colour and without
+// moving the cursor. It is not safe for concurrent use.
+type Screen struct {
+	w     io.Writer
+	live  bool
+	color bool
+	drawn bool // a live line stands unfinished
+	err   error
+}
+
+// NewScreen draws on w. Colour and live lines are used when w is a terminal;
+// NO_COLOR and TERM=dumb turn colour off.
+func NewScreen(w io.Writer) *Screen {
+	s := &Screen{w: w}
+	if f, ok := w.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
+		s.live = os.Getenv("TERM") != "dumb"
+		s.color = s.live && os.Getenv("NO_COLOR") == ""
+	}
+	return s
+}
+
+// Terminal tells whether live lines replace each other.
+func (s *Screen) Terminal() bool { return s.live }
+
+// Printf writes text, after removing a live line that stands.
+func (s *Screen) Printf(format string, args ...any) {
+	s.Clear()
+	s.write(fmt.Sprintf(format, args...))
+}
+
+// Live shows a line in the place of the live line before it. On anything but
+// a terminal it shows nothing.
+func (s *Screen) Live(format string, args ...any) {
+	if !s.live {
+		return
+	}
+	s.write("\r\x1b[K" + fmt.Sprintf(format, args...))
+	s.drawn = true
+}
+
+// Err returns the first error of writing.
+func (s *Screen) Err() error { return s.err }
+
+// Clear removes the live line, before something else writes to the terminal.
+func (s *Screen) Clear() {
+	if s.drawn {
+		s.drawn = false
+		s.write("\r\x1b[K")
+	}
+}
+
+func (s *Screen) write(text string) {
+	if s.err == nil {
+		_, s.err = io.WriteString(s.w, text)
+	}
+}
+
+// Paint returns text in a colour where there is colour.
+func (s *Screen) Paint(c Color, text string) string {
+	if !s.color || text == "" {
+		return text
+	}
+	return "\x1b[" + string(c) + "m" + text + "\x1b[0m"
+}
+
+// Bar returns a bar of share (0 to 1) of width characters, in eighths of a
+// character. Any share over zero shows; one over 1 is cut and marked.
+func Bar(share float64, width int) string {
+	if math.IsNaN(share) || share <= 0 {
+		return ""
+	}
+	if share > 1 {
+		return strings.Repeat("█", width-1) + "▶"
+	}
+	eighths := max(int(math.Round(share*float64(width)*8)), 1)
+	bar := strings.Repeat("█", eighths/8)
+	if rest := eighths % 8; rest > 0 {
+		bar += string([]rune("▏▎▍▌▋▊▉")[rest-1])
+	}
+	return bar
+}
+
+// Count writes n with a comma between thousands.
+func Count[T ~int | ~int64 | ~uint64](n T) string {
+	digits := strconv.FormatInt(int64(n), 10)
+	sign := ""
+	if n < 0 {
+		sign, digits = "-", digits[1:]
+	}
+	for i := len(digits) - 3; i > 0; i -= 3 {
+		digits = digits[:i] + "," + digits[i:]
+	}
+	return sign + digits
+}
+
+// Percent writes a share (0 to 1) with one decimal.
+func Percent(share float64) string {
+	return strconv.FormatFloat(100*share, 'f', 1, 64) + " %"
+}
+
+// Ratio is part of whole as a share; 0 of 0 is 0.
+func Ratio[T ~int | ~int64 | ~uint64](part, whole T) float64 {
+	if whole == 0 {
+		return 0
+	}
+	return float64(part) / float64(whole)
+}
