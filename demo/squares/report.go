@@ -1,0 +1,47 @@
+package squares
+
+import (
+	"fmt"
+
+	"lintel.dev/demo"
+)
+
+const barWidth = 40
+
+// printPass writes the line of the last run, its bar to the measure of the
+// first.
+func printPass(s *demo.Screen, run int, passes []Pass) {
+	p := passes[len(passes)-1]
+	bar := demo.Bar(p.Seconds/passes[0].Seconds, barWidth)
+	color := demo.Red
+	switch found := p.ratio(); {
+	case found >= 0.8:
+		color = demo.Green
+	case found >= 0.5:
+		color = demo.Yellow
+	}
+	s.Printf("%3d  %7.3f s  %7s  %s\n", run+1, p.Seconds, demo.Percent(p.ratio()), s.Paint(color, bar))
+}
+
+// printEnd writes what there is to say when the runs are over.
+func (r *Report) printEnd(s *demo.Screen) {
+	total := 0
+	for _, server := range r.Servers {
+		total += server.Keys
+	}
+	width := len("server")
+	for _, server := range r.Servers {
+		width = max(width, len(server.Addr))
+	}
+	s.Printf("\n%s\n", s.Paint(demo.Bold, fmt.Sprintf("%-*s  %7s  %7s  %7s", width, "server", "lookups", "keys", "share")))
+	for _, server := range r.Servers {
+		got := demo.Ratio(server.Keys, total)
+		s.Printf("%-*s  %7s  %7s  %7s  %s\n", width, server.Addr, demo.Count(server.Lookups), demo.Count(server.Keys), demo.Percent(got),
+			s.Paint(demo.Cyan, demo.Bar(got, barWidth)))
+	}
+	if r.Uncached > 0 {
+		s.Printf("\nIn all %.1f s; without a cache it would have been %.1f s.\n", r.Seconds, r.Uncached)
+	} else {
+		s.Printf("\nIn all %.1f s: everything was found, the cache was warm.\n", r.Seconds)
+	}
+}

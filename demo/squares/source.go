@@ -1,0 +1,92 @@
+package squares
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"lintel.dev/demo"
+)
+
+// source is the slow way to a square.
+type source interface {
+	// square returns n*n. n is 0 to maxN.
+	square(ctx context.Context, n int) (int64, error)
+	// String says in a few words what makes it slow.
+	String() string
+	close() error
+}
+
+// openSource opens what --db names; an empty name is pretended work.
+func openSource(ctx context.Context, db string, work time.Duration, progress *demo.Screen) (source, error) {
+	scheme, rest, _ := strings.Cut(db, ":")
+	switch {
+	case db == "":
+		return pretended{work}, nil
+	case scheme == "postgres" || scheme == "postgresql":
+		return openPostgres(ctx, db, progress)
+	case scheme == "sqlite" && rest != "":
+		return openSQLite(ctx, rest, progress)
+	}
+	return nil, demo.Inputf("--db %q: expected postgres://USER@HOST/DATABASE or sqlite:FILE", schemeOnly(db))
+}
+
+// schemeOnly keeps a password that stands in a database's address out of an
+// error.
+func schemeOnly(db string) string {
+	if scheme, _, ok := strings.Cut(db, "://"); ok {
+		return scheme + "://..."
+	}
+	return db
+}
+
+// pretended takes its time and multiplies.
+type pretended struct{ work time.Duration }
+
+func (p pretended) square(ctx context.Context, n int) (int64, error) {
+	if p.work > 0 {
+		timer := time.NewTimer(p.work)
+		defer timer.Stop()
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			return 0, ctx.Err()
+		}
+	}
+	return int64(n) * int64(n), nil
+}
+
+func (p pretended) String() string { return fmt.Sprintf("%v of pretended work", p.work) }
+
+func (p pretended) close() error { return nil }
+
+// The table holds the first odd numbers, the k-th of them in row k. The sum of
+// the first n is n*n, which gives the database something to add up.
+const (
+	table     = "lintel_odd_numbers"
+	tableRows = 100_000
+	tableSum  = int64(tableRows) * tableRows
+
+	createTable = "CREATE TABLE IF NOT EXISTS " + table + " (k INTEGER PRIMARY KEY, odd BIGINT NOT NULL)"
+	countTable  = "SELECT count(*), coalesce(sum(odd), 0) FROM " + table + " WHERE odd = 2*k - 1"
+	anyTable    = "SELECT count(*) FROM " + table
+	sumOdd      = "SELECT coalesce(sum(odd), 0) FROM " + table + " WHERE k <= "
+)
+
+// checkTable tells a table that is filled from an empty one, and refuses any
+// other: it is not ours to change.
+func checkTable(where string, rows, ours, sum int64) (filled bool, err error) {
+	if rows == tableRows && ours == tableRows && sum == tableSum {
+		return true, nil
+	}
+	if rows == 0 {
+		return false, nil
+	}
+	return false, demo.Inputf("--db: table %s of %s holds %s rows that are not the demonstration's: expected no such table, an empty one, or the one an earlier run has filled",
+		table, where, demo.Count(rows))
+}
+
+func describeTable(engine string) string {
+	return engine + " adds up the first n odd numbers of a table of " + demo.Count(tableRows) + " rows"
+}

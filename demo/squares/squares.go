@@ -1,0 +1,303 @@
+// Package squares shows what a cache saves: it looks up the squares of random
+// numbers, and those it does not find it works out the slow way and stores.
+// Run after run more of them are found, and the time falls.
+package squares
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"strconv"
+	"strings"
+	"time"
+
+	"lintel.dev/demo"
+	"lintel.dev/demo/internal/fleet"
+	"lintel.dev/memcache"
+)
+
+// maxN is the greatest number whose square is asked for.
+const maxN = 5000
+
+// Config says where to cache, and what.
+type Config struct {
+	// Servers are those of a fleet, host:port or the path of a unix socket
+	// each; none makes servers in this process.
+	Servers []string
+	// Instances is the number of servers made in this process, 1 to 64. The
+	// client is told one of them, and learns of the others from it.
+	Instances int
+	// DB names a database whose queries are the slow way: postgres://... or
+	// sqlite:FILE. Empty is pretended work.
+	DB string
+	// Work is how long the pretended work takes.
+	Work time.Duration
+	// Runs and Requests are how many runs there are of how many lookups.
+	Runs, Requests int
+	// Seed makes the numbers the same in every run of the program; 0 is a seed
+	// of chance.
+	Seed uint64
+	// JSON asks for one line of JSON at the end in place of figures and bars.
+	JSON bool
+	// Out gets the result, Progress what is shown meanwhile.
+	Out, Progress io.Writer
+}
+
+// Defaults returns the configuration of ten runs of 2,000 lookups on four
+// servers in this process, which writes nowhere.
+func Defaults() Config {
+	return Config{
+		Instances: 4,
+		Work:      time.Millisecond,
+		Runs:      10,
+		Requests:  2000,
+		Out:       io.Discard,
+		Progress:  io.Discard,
+	}
+}
+
+const (
+	maxInstances = 64
+	maxRuns      = 1000
+	maxRequests  = 10_000_000
+)
+
+func (c *Config) check() error {
+	if len(c.Servers) == 0 && (c.Instances < 1 || c.Instances > maxInstances) {
+		return demo.Inputf("--instances %d: expected 1 to %d", c.Instances, maxInstances)
+	}
+	if c.Work < 0 {
+		return demo.Inputf("--work %v: expected 0 or more", c.Work)
+	}
+	if c.Runs < 1 || c.Runs > maxRuns {
+		return demo.Inputf("--runs %d: expected 1 to %d", c.Runs, maxRuns)
+	}
+	if c.Requests < 1 || c.Requests > maxRequests {
+		return demo.Inputf("--requests %d: expected 1 to %d", c.Requests, maxRequests)
+	}
+	return nil
+}
+
+// Report is what the runs took.
+type Report struct {
+	SlowWay string   `json:"slow_way"`
+	Runs    []Pass   `json:"runs"`
+	Servers []Server `json:"servers"`
+	// Uncached is what all lookups would have taken the slow way, at what the
+	// slow way took on average; 0 if it was never gone.
+	Uncached float64 `json:"uncached_seconds"`
+	Seconds  float64 `json:"seconds"`
+}
+
+// Pass is one run.
+type Pass struct {
+	Seconds float64 `json:"seconds"`
+	Hits    int     `json:"hits"`
+	Misses  int     `json:"misses"`
+	slow    time.Duration
+}
+
+func (p Pass) ratio() float64 { return demo.Ratio(p.Hits, p.Hits+p.Misses) }
+
+// Server is the share of one server.
+type Server struct {
+	Addr    string `json:"addr"`
+	Lookups int    `json:"lookups"`
+	Keys    int    `json:"keys"` // different numbers among the lookups
+}
+
+// Run makes the runs and reports to cfg.Out. What the user got wrong comes as
+// a *demo.InputError.
+func Run(ctx context.Context, cfg Config) (err error) {
+	if err := cfg.check(); err != nil {
+		return err
+	}
+	progress := demo.NewScreen(cfg.Progress)
+	defer progress.Clear()
+	slow, err := openSource(ctx, cfg.DB, cfg.Work, progress)
+	if err != nil {
+		return err
+	}
+	defer slow.close()
+
+	var client *memcache.Client
+	where := ""
+	if len(cfg.Servers) > 0 {
+		client, err = join(ctx, cfg.Servers)
+		where = fmt.Sprintf("%d servers of a fleet", len(cfg.Servers))
+		if len(cfg.Servers) == 1 {
+			where = "the server at " + cfg.Servers[0]
+		}
+	} else {
+		var f *fleet.Fleet
+		f, err = fleet.Start(cfg.Instances, 64<<20)
+		if err != nil {
+			return err
+		}
+		defer func() {
+			if stopErr := f.Stop(); err == nil {
+				err = stopErr
+			}
+		}()
+		client, err = memcache.Discover(ctx, f.Addrs()[0], nil)
+		where = fmt.Sprintf("%d servers in this process, found through %s", cfg.Instances, f.Addrs()[0])
+		if cfg.Instances == 1 {
+			where = "a server in this process, " + f.Addrs()[0]
+		}
+	}
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+
+	// With JSON the table is not shown, but how it goes still is.
+	shown := cfg.Out
+	if cfg.JSON {
+		shown = io.Discard
+	}
+	out := demo.NewScreen(shown)
+	out.Printf("%d runs of %s lookups of n*n, n from 0 to %s\n", cfg.Runs, demo.Count(cfg.Requests), demo.Count(maxN))
+	out.Printf("cache     %s\nslow way  %s\n\n", where, slow)
+	out.Printf("%s\n", out.Paint(demo.Bold, fmt.Sprintf("%3s  %9s  %7s", "run", "time", "found")))
+
+	seed := cfg.Seed
+	if seed == 0 {
+		seed = rand.Uint64()
+	}
+	l := &lookups{
+		client: client,
+		slow:   slow,
+		random: rand.New(rand.NewPCG(seed, 0)),
+		shares: map[string]*share{},
+	}
+	report := Report{SlowWay: slow.String()}
+	for run := range cfg.Runs {
+		p, err := l.run(ctx, cfg.Requests, func(done int) {
+			if cfg.JSON || !out.Terminal() {
+				progress.Live("run %d of %d  %s", run+1, cfg.Runs, demo.Bar(demo.Ratio(done, cfg.Requests), barWidth))
+				return
+			}
+			out.Live("%3d  %s", run+1, out.Paint(demo.Dim, demo.Bar(demo.Ratio(done, cfg.Requests), barWidth)))
+		})
+		if err != nil {
+			return err
+		}
+		report.Runs = append(report.Runs, p)
+		progress.Clear()
+		printPass(out, run, report.Runs)
+	}
+	report.total(l)
+	if cfg.JSON {
+		return json.NewEncoder(cfg.Out).Encode(report)
+	}
+	report.printEnd(out)
+	return out.Err()
+}
+
+// join makes a client of servers that must all answer: a wrong address is
+// better known before the runs than from their times.
+func join(ctx context.Context, servers []string) (*memcache.Client, error) {
+	const expected = "expected host:port[,host:port...] of memcached servers that answer"
+	client, err := memcache.New(nil, servers...)
+	if err != nil {
+		return nil, demo.Inputf("--servers: %w: %s", err, expected)
+	}
+	if err := client.Ping(ctx); err != nil {
+		client.Close()
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		first, _, _ := strings.Cut(err.Error(), "\n")
+		return nil, demo.Inputf("--servers: %s: %s", first, expected)
+	}
+	return client, nil
+}
+
+// lookups is the program that the cache is put into.
+type lookups struct {
+	client *memcache.Client
+	slow   source
+	random *rand.Rand
+	shares map[string]*share // by server
+}
+
+// share is what one server is asked for.
+type share struct {
+	lookups int
+	keys    map[int]bool
+}
+
+// showEvery is how many lookups pass between two calls of a run's show.
+const showEvery = 50
+
+// run makes so many lookups, one after the other.
+func (l *lookups) run(ctx context.Context, requests int, show func(done int)) (p Pass, err error) {
+	start := time.Now()
+	for i := range requests {
+		if i%showEvery == 0 {
+			show(i)
+		}
+		n := l.random.IntN(maxN + 1)
+		key := key(n)
+		missed := false
+		value, err := l.client.Fetch(ctx, key, 0, func(ctx context.Context) ([]byte, error) {
+			missed = true
+			begun := time.Now()
+			square, err := l.slow.square(ctx, n)
+			p.slow += time.Since(begun)
+			return strconv.AppendInt(nil, square, 10), err
+		})
+		if err != nil {
+			return p, err
+		}
+		if string(value) != strconv.Itoa(n*n) {
+			return p, fmt.Errorf("squares: %s is %q, expected %d: does another program use these keys?", key, value, n*n)
+		}
+		if missed {
+			p.Misses++
+		} else {
+			p.Hits++
+		}
+		l.note(key, n)
+	}
+	p.Seconds = time.Since(start).Seconds()
+	return p, nil
+}
+
+// key is what the square of n is cached under.
+func key(n int) string { return "sq:" + strconv.Itoa(n) }
+
+func (l *lookups) note(key string, n int) {
+	addr := l.client.ServerFor(key)
+	s := l.shares[addr]
+	if s == nil {
+		s = &share{keys: map[int]bool{}}
+		l.shares[addr] = s
+	}
+	s.lookups++
+	s.keys[n] = true
+}
+
+// total adds the runs up.
+func (r *Report) total(l *lookups) {
+	lookups, misses := 0, 0
+	var slow time.Duration
+	for _, p := range r.Runs {
+		r.Seconds += p.Seconds
+		lookups += p.Hits + p.Misses
+		misses += p.Misses
+		slow += p.slow
+	}
+	if misses > 0 {
+		r.Uncached = slow.Seconds() / float64(misses) * float64(lookups)
+	}
+	for _, addr := range l.client.Servers() {
+		s := Server{Addr: addr}
+		if got := l.shares[addr]; got != nil {
+			s.Lookups, s.Keys = got.lookups, len(got.keys)
+		}
+		r.Servers = append(r.Servers, s)
+	}
+}
