@@ -1,0 +1,182 @@
+package pi
+
+import (
+	"fmt"
+	"math"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"github.com/go-analyze/charts"
+
+	"lintel.dev/demo"
+)
+
+// plotFormat returns the format that a file's name asks for.
+func plotFormat(file string) (string, error) {
+	switch ext := strings.ToLower(filepath.Ext(file)); ext {
+	case ".png", ".svg":
+		return ext[1:], nil
+	}
+	return "", demo.Inputf("--plot %q: expected a file named *.png or *.svg", file)
+}
+
+// openPlot makes the file at once: a plot that cannot be written is better
+// known before the run than after it.
+func openPlot(name string) (*os.File, error) {
+	if _, err := plotFormat(name); err != nil {
+		return nil, err
+	}
+	f, err := os.Create(name)
+	if err != nil {
+		return nil, demo.Inputf("--plot: %w: expected a file that can be written", err)
+	}
+	return f, nil
+}
+
+// The plot, in pixels: its size and the margins of the part that has data.
+const (
+	plotWidth, plotHeight   = 1000, 560
+	plotLeft, plotRight     = 84, 28
+	plotTop, plotBottom     = 62, 64
+	plotFirst               = 10 // points at the left edge
+	plotTitle, plotText     = 15, 11
+	plotLine, plotThin      = 2, 1
+	plotTick, plotLabelsGap = 6, 8
+)
+
+var (
+	inkColor  = charts.ColorRGB(0x22, 0x2b, 0x38)
+	gridColor = charts.ColorRGB(0xe3, 0xe7, 0xec)
+	lineColor = charts.ColorRGB(0x1f, 0x5f, 0xbf)
+	bandColor = charts.ColorRGB(0xcf, 0xdf, 0xf5)
+	piColor   = charts.ColorRGB(0xc0, 0x39, 0x2b)
+)
+
+// plot draws how the estimate converged: a logarithmic axis of points, the
+// estimate with the band that holds pi 19 times in 20, and pi. It needs a
+// sample of at least one point.
+func plot(format string, trail []sample) ([]byte, error) {
+	last := trail[len(trail)-1]
+	p := charts.NewPainter(charts.PainterOptions{OutputFormat: format, Width: plotWidth, Height: plotHeight})
+	p.FilledRect(0, 0, plotWidth, plotHeight, charts.ColorWhite, charts.ColorWhite, 0)
+
+	a := newPlotArea(last.points)
+	for len(trail) > 1 && trail[0].points < a.first {
+		trail = trail[1:]
+	}
+	text := func(s string, x, y int, size float64, color charts.Color) {
+		p.Text(s, x, y, 0, charts.FontStyle{FontSize: size, FontColor: color})
+	}
+	width := func(s string) int {
+		return p.MeasureText(s, 0, charts.FontStyle{FontSize: plotText, FontColor: inkColor}).Width()
+	}
+
+	for _, tick := range a.yTicks() {
+		y := a.y(tick)
+		p.LineStroke([]charts.Point{{X: a.left, Y: y}, {X: a.right, Y: y}}, gridColor, plotThin)
+		label := strconv.FormatFloat(tick, 'f', a.yDecimals(), 64)
+		text(label, a.left-plotLabelsGap-width(label), y+plotText/2, plotText, inkColor)
+	}
+	for n := a.first; n <= last.points; n *= 10 {
+		x := a.x(n)
+		p.LineStroke([]charts.Point{{X: x, Y: a.top}, {X: x, Y: a.bottom + plotTick}}, gridColor, plotThin)
+		label := demo.Count(n)
+		text(label, x-width(label)/2, a.bottom+plotTick+plotLabelsGap+plotText, plotText, inkColor)
+	}
+
+	var upper, lower, line []charts.Point
+	for _, s := range trail {
+		x, half := a.x(s.points), s.errorBand()
+		upper = append(upper, charts.Point{X: x, Y: a.y(s.estimate() + half)})
+		lower = append(lower, charts.Point{X: x, Y: a.y(s.estimate() - half)})
+		line = append(line, charts.Point{X: x, Y: a.y(s.estimate())})
+	}
+	band := upper
+	for i := len(lower) - 1; i >= 0; i-- {
+		band = append(band, lower[i])
+	}
+	p.FillArea(append(band, band[0]), bandColor)
+	piY := a.y(math.Pi)
+	p.DashedLineStroke([]charts.Point{{X: a.left, Y: piY}, {X: a.right, Y: piY}}, piColor, plotThin, []float64{6, 4})
+	p.LineStroke(line, lineColor, plotLine)
+	p.LineStroke([]charts.Point{{X: a.left, Y: a.top}, {X: a.left, Y: a.bottom}, {X: a.right, Y: a.bottom}}, inkColor, plotThin)
+
+	text(fmt.Sprintf("pi is about %.5f ± %.5f after %s points", last.estimate(), last.errorBand(), demo.Count(last.points)),
+		a.left, plotTop/2, plotTitle, inkColor)
+	legend := a.left
+	for _, entry := range []struct {
+		name  string
+		color charts.Color
+		thick int
+	}{{"estimate", lineColor, 3}, {"19 times in 20", bandColor, 10}, {"pi", piColor, 2}} {
+		y := plotTop - 10
+		p.FilledRect(legend, y-4-entry.thick/2, legend+20, y-4+(entry.thick+1)/2, entry.color, entry.color, 0)
+		text(entry.name, legend+26, y, plotText, inkColor)
+		legend += 26 + width(entry.name) + 24
+	}
+	axis := "points (logarithmic)"
+	text(axis, (a.left+a.right-width(axis))/2, plotHeight-12, plotText, inkColor)
+	return p.Bytes()
+}
+
+// plotArea turns points and estimates into pixels.
+type plotArea struct {
+	left, right, top, bottom int
+	first, last              int64
+	low, high                float64
+}
+
+func newPlotArea(last int64) plotArea {
+	a := plotArea{
+		left: plotLeft, right: plotWidth - plotRight, top: plotTop, bottom: plotHeight - plotBottom,
+		first: plotFirst, last: last,
+	}
+	if a.last <= a.first {
+		a.first = 1
+	}
+	// The beginning may leave the picture: what counts is the end.
+	half := 1.5 * trueBand(a.first*30)
+	a.low, a.high = math.Pi-half, math.Pi+half
+	return a
+}
+
+func (a plotArea) x(points int64) int {
+	span := math.Log(float64(a.last) / float64(a.first))
+	if span <= 0 {
+		return a.left
+	}
+	share := math.Log(float64(points)/float64(a.first)) / span
+	return a.left + int(math.Round(max(share, 0)*float64(a.right-a.left)))
+}
+
+// y keeps what is outside the picture on its edge.
+func (a plotArea) y(value float64) int {
+	share := (min(max(value, a.low), a.high) - a.low) / (a.high - a.low)
+	return a.bottom - int(math.Round(share*float64(a.bottom-a.top)))
+}
+
+// yTicks are round values, four to nine of them.
+func (a plotArea) yTicks() []float64 {
+	step := a.yStep()
+	var ticks []float64
+	for i := math.Ceil(a.low / step); i*step <= a.high; i++ {
+		ticks = append(ticks, i*step)
+	}
+	return ticks
+}
+
+func (a plotArea) yStep() float64 {
+	step := math.Pow(10, math.Floor(math.Log10(a.high-a.low)))
+	for _, finer := range []float64{1, 0.5, 0.2} {
+		if (a.high-a.low)/(step*finer) >= 4 {
+			return step * finer
+		}
+	}
+	return step / 10
+}
+
+func (a plotArea) yDecimals() int {
+	return max(0, int(math.Ceil(-math.Log10(a.yStep())-1e-9)))
+}
