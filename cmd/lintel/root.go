@@ -13,6 +13,9 @@ import (
 	"github.com/spf13/cobra"
 )
 
+// version is set by the linker (see Makefile).
+var version = "devel"
+
 // usageError marks what the caller typed wrong: one line, exit status 2.
 type usageError struct{ error }
 
@@ -75,6 +78,7 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 // of its name.
 var commands = []func() *cobra.Command{
 	newCache,
+	newMemcached,
 }
 
 func newRoot() *cobra.Command {

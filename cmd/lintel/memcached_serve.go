@@ -1,0 +1,286 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"lintel.dev/memcached"
+)
+
+// stopIn bounds a clean stop.
+const stopIn = 10 * time.Second
+
+// instance is one cache of the process and its sockets.
+type instance struct {
+	server  *memcached.Server
+	tcp     []net.Listener
+	packets []net.PacketConn
+}
+
+// serve runs the server until ctx is done or a signal or command ends it.
+// tell says where it listens, once it does.
+func (s *serverSettings) serve(ctx context.Context, stderr io.Writer, tell bool) (err error) {
+	if err := s.prepareProcess(stderr); err != nil {
+		return err
+	}
+	var certs *memcached.TLS
+	if s.tls {
+		if certs, err = memcached.LoadTLS(s.certs); err != nil {
+			return usageError{err}
+		}
+		s.options.RefreshCerts = certs.Reload
+		s.options.Report.CertsRefreshed = certs.Loaded
+	}
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	s.options.OnShutdown = func(bool) { stop(errStopped) }
+	s.options.TrackLatency = s.http != ""
+
+	instances, topology, err := s.open(ctx, certs)
+	defer func() {
+		for _, in := range instances {
+			err = errors.Join(err, in.close())
+		}
+	}()
+	if err != nil {
+		return err
+	}
+	if err := s.writePortFile(instances); err != nil {
+		return err
+	}
+	if s.pidFile != "" {
+		if err := os.WriteFile(s.pidFile, []byte(strconv.Itoa(os.Getpid())+"\n"), 0o644); err != nil {
+			return fmt.Errorf("-P: %w", err)
+		}
+		defer os.Remove(s.pidFile)
+	}
+	reload := func() {
+		for _, in := range instances {
+			if err := in.server.ReloadAuth(); err != nil {
+				fmt.Fprintf(stderr, "lintel: users not read again: %v\n", err)
+			}
+		}
+		if certs != nil {
+			if err := certs.Reload(); err != nil {
+				fmt.Fprintf(stderr, "lintel: certificates not read again: %v\n", err)
+			}
+		}
+	}
+	defer onSignals(func() { stop(errStopped) }, reload)()
+
+	var tasks errgroup.Group
+	fail := func(err error) {
+		if err != nil && !errors.Is(err, memcached.ErrServerClosed) {
+			stop(err)
+		}
+	}
+	for _, in := range instances {
+		for _, l := range in.tcp {
+			tasks.Go(func() error { fail(in.server.Serve(l)); return nil })
+		}
+		for _, p := range in.packets {
+			tasks.Go(func() error { fail(in.server.ServePacket(p)); return nil })
+		}
+	}
+	if s.cluster != "" {
+		tasks.Go(func() error {
+			s.watchCluster(ctx, topology, func(err error) {
+				fmt.Fprintf(stderr, "lintel: --cluster not read again: %v\n", err)
+			})
+			return nil
+		})
+	}
+	if s.http != "" {
+		if err := s.startHTTP(ctx, &tasks, instances, stderr); err != nil {
+			stop(err)
+		}
+	}
+	if err := detach(s.options.Verbosity > 0); err != nil {
+		stop(err)
+	}
+	if tell && ctx.Err() == nil {
+		fmt.Fprintf(stderr, "lintel: memcached listens on %s\n", addresses(instances))
+	}
+
+	<-ctx.Done()
+	for i := range instances {
+		err = errors.Join(err, instances[i].close())
+	}
+	tasks.Wait()
+	if cause := context.Cause(ctx); !errors.Is(cause, errStopped) && !errors.Is(cause, context.Canceled) {
+		err = errors.Join(cause, err)
+	}
+	return err
+}
+
+// errStopped is the cause of a stop that was asked for.
+var errStopped = errors.New("stopped")
+
+// close ends the instance; a second call does nothing.
+func (in *instance) close() error {
+	for _, p := range in.packets {
+		p.Close()
+	}
+	for _, l := range in.tcp {
+		l.Close()
+	}
+	if in.server == nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), stopIn)
+	defer cancel()
+	return in.server.Shutdown(ctx)
+}
+
+// open makes the instances and their sockets. On an error it returns what it
+// had made.
+func (s *serverSettings) open(ctx context.Context, certs *memcached.TLS) ([]*instance, *memcached.Topology, error) {
+	var all []*instance
+	for i := range s.instances {
+		in := &instance{}
+		all = append(all, in)
+		if err := s.listenFor(ctx, in, i, certs); err != nil {
+			return all, nil, err
+		}
+	}
+	topology, err := s.topology(all)
+	if err != nil {
+		return all, nil, err
+	}
+	for i, in := range all {
+		o := s.options
+		o.Topology = topology
+		if i > 0 && s.port > 0 {
+			o.Report.TCPPort = s.port + i
+		}
+		srv, err := memcached.New(o)
+		if err != nil {
+			if errors.Is(err, memcached.ErrOptions) {
+				return all, nil, usageError{err}
+			}
+			return all, nil, err
+		}
+		in.server = srv
+	}
+	return all, topology, nil
+}
+
+// listenFor opens the sockets of instance i.
+func (s *serverSettings) listenFor(ctx context.Context, in *instance, i int, certs *memcached.TLS) error {
+	if s.socket != "" {
+		l, err := memcached.ListenUnix(s.socket, s.mask, s.backlog)
+		if err != nil {
+			return err
+		}
+		in.tcp = append(in.tcp, l)
+		return nil
+	}
+	where := s.listen
+	if len(where) == 0 {
+		where = []string{""}
+	}
+	for _, text := range where {
+		e, err := memcached.ParseEndpoint(text, shifted(s.port, i))
+		if err != nil {
+			return usageError{err}
+		}
+		own := strings.HasSuffix(text, ":"+strconv.Itoa(e.Port)) // a port of its own, given with -l
+		if own && i > 0 && e.Port != 0 {
+			e.Port += i
+		}
+		if e.Protocol != "" && s.options.Protocol != "" && e.Protocol != s.options.Protocol {
+			return usagef("-l %s: one protocol for all of the server, and it is %s", text, s.options.Protocol)
+		}
+		if e.Protocol != "" && len(where) == 1 {
+			s.options.Protocol = e.Protocol
+		}
+		if s.port != 0 || own {
+			found, err := e.Listen(ctx, s.backlog, certs)
+			if noHost := (*net.DNSError)(nil); errors.As(err, &noHost) {
+				return usagef("-l %s: no such host, want an address or a name with or without :PORT", text)
+			}
+			if err != nil {
+				return err
+			}
+			in.tcp = append(in.tcp, found...)
+		}
+		if s.udpPort != 0 {
+			e.Port = shifted(s.udpPort, i)
+			found, err := e.ListenPacket(ctx)
+			if err != nil {
+				return err
+			}
+			in.packets = append(in.packets, found...)
+		}
+	}
+	return nil
+}
+
+// shifted is the port of instance i, with memcached's -1 for any as net has
+// it.
+func shifted(port, i int) int {
+	if port <= 0 {
+		return 0
+	}
+	return port + i
+}
+
+// writePortFile tells whoever set MEMCACHED_PORT_FILENAME which ports were
+// taken, in the form of memcached. The file appears whole.
+func (s *serverSettings) writePortFile(all []*instance) error {
+	name := os.Getenv("MEMCACHED_PORT_FILENAME")
+	if name == "" || s.socket != "" {
+		return nil
+	}
+	var b strings.Builder
+	for _, in := range all {
+		for _, l := range in.tcp {
+			if a, ok := l.Addr().(*net.TCPAddr); ok {
+				fmt.Fprintf(&b, "TCP %s: %d\n", family(a.IP), a.Port)
+			}
+		}
+		for _, p := range in.packets {
+			if a, ok := p.LocalAddr().(*net.UDPAddr); ok {
+				fmt.Fprintf(&b, "UDP %s: %d\n", family(a.IP), a.Port)
+			}
+		}
+	}
+	if err := os.WriteFile(name+".lck", []byte(b.String()), 0o644); err != nil {
+		return fmt.Errorf("MEMCACHED_PORT_FILENAME: %w", err)
+	}
+	if err := os.Rename(name+".lck", name); err != nil {
+		return fmt.Errorf("MEMCACHED_PORT_FILENAME: %w", err)
+	}
+	return nil
+}
+
+// family is INET also for a socket of both families, which is what clients of
+// the file connect to.
+func family(ip net.IP) string {
+	if ip.To4() == nil && !ip.IsUnspecified() {
+		return "INET6"
+	}
+	return "INET"
+}
+
+func addresses(all []*instance) string {
+	var words []string
+	for _, in := range all {
+		for _, l := range in.tcp {
+			words = append(words, l.Addr().String())
+		}
+		for _, p := range in.packets {
+			words = append(words, "udp "+p.LocalAddr().String())
+		}
+	}
+	return strings.Join(words, ", ")
+}
