@@ -57,6 +57,8 @@ func TestMain(m *testing.M) {
 //	exits STATUS PROGRAM [ARG...]       run it, check its exit status; stdout
 //	                                    and stderr are there for the next lines
 //	oneline FILE                        FILE (or stdout, stderr) is one line
+//
+// and the condition [root].
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata",
@@ -65,6 +67,12 @@ func TestScripts(t *testing.T) {
 		Setup: func(env *testscript.Env) error {
 			env.Values[procsKey{}] = map[string]*proc{}
 			return nil
+		},
+		Condition: func(cond string) (bool, error) {
+			if cond == "root" {
+				return os.Geteuid() == 0, nil
+			}
+			return false, fmt.Errorf("unknown condition %q", cond)
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"start":   cmdStart,
