@@ -1,0 +1,46 @@
+package flow
+
+import (
+	"math/bits"
+	"sync"
+)
+
+// Large buffers come in powers of two from 8 KiB to 4 MiB and are reused
+// when somebody gives them back; forgetting to is safe.
+const (
+	minPooled = 13 // 8 KiB
+	maxPooled = 22 // 4 MiB
+)
+
+var pools [maxPooled + 1]sync.Pool
+
+// GetBuffer returns n bytes of arbitrary content.
+func GetBuffer(n int) []byte {
+	c := bits.Len(uint(n - 1))
+	if n <= 0 || c > maxPooled {
+		return make([]byte, n)
+	}
+	c = max(c, minPooled)
+	if v, _ := pools[c].Get().(*[]byte); v != nil {
+		b := *v
+		*v = nil
+		headers.Put(v)
+		return b[:n]
+	}
+	return make([]byte, n, 1<<c)
+}
+
+// headers spares PutBuffer the allocation of a slice header.
+var headers = sync.Pool{New: func() any { return new([]byte) }}
+
+// PutBuffer gives back a buffer nobody looks at any more. Buffers that did
+// not come from GetBuffer are left to the collector.
+func PutBuffer(b []byte) {
+	c := bits.Len(uint(cap(b))) - 1
+	if c < minPooled || c > maxPooled || cap(b) != 1<<c {
+		return
+	}
+	v := headers.Get().(*[]byte)
+	*v = b[:0]
+	pools[c].Put(v)
+}

@@ -1,0 +1,101 @@
+package flow
+
+import (
+	"slices"
+	"sort"
+)
+
+// Prefixes maps topics to values and finds all topics that a key starts
+// with. Topics of one length share a map, so a lookup costs one hash for each
+// length in use that the key can reach, however many topics there are.
+type Prefixes[V any] struct {
+	levels []level[V] // by length
+	count  int
+}
+
+type level[V any] struct {
+	n int
+	m map[string]V
+}
+
+// Len is the number of topics.
+func (t *Prefixes[V]) Len() int { return t.count }
+
+func (t *Prefixes[V]) find(n int) (i int, ok bool) {
+	i = sort.Search(len(t.levels), func(i int) bool { return t.levels[i].n >= n })
+	return i, i < len(t.levels) && t.levels[i].n == n
+}
+
+// Get returns the value of a topic.
+func (t *Prefixes[V]) Get(topic []byte) (v V, ok bool) {
+	if i, found := t.find(len(topic)); found {
+		v, ok = t.levels[i].m[string(topic)]
+	}
+	return v, ok
+}
+
+// Put sets the value of a topic.
+func (t *Prefixes[V]) Put(topic []byte, v V) {
+	i, ok := t.find(len(topic))
+	if !ok {
+		t.levels = slices.Insert(t.levels, i, level[V]{n: len(topic), m: make(map[string]V)})
+	}
+	m := t.levels[i].m
+	before := len(m)
+	m[string(topic)] = v
+	t.count += len(m) - before
+}
+
+// Delete forgets a topic.
+func (t *Prefixes[V]) Delete(topic []byte) {
+	i, ok := t.find(len(topic))
+	if !ok {
+		return
+	}
+	m := t.levels[i].m
+	before := len(m)
+	delete(m, string(topic))
+	t.count -= before - len(m)
+	if len(m) == 0 {
+		t.levels = slices.Delete(t.levels, i, i+1)
+	}
+}
+
+// Matches visits the values of the topics that key starts with, the shortest
+// first, until yield says false.
+func (t *Prefixes[V]) Matches(key []byte, yield func(V) bool) {
+	for i := range t.levels {
+		l := &t.levels[i]
+		if l.n > len(key) {
+			return
+		}
+		if v, ok := l.m[string(key[:l.n])]; ok && !yield(v) {
+			return
+		}
+	}
+}
+
+// Any reports whether key starts with one of the topics.
+func (t *Prefixes[V]) Any(key []byte) bool {
+	for i := range t.levels {
+		l := &t.levels[i]
+		if l.n > len(key) {
+			return false
+		}
+		if _, ok := l.m[string(key[:l.n])]; ok {
+			return true
+		}
+	}
+	return false
+}
+
+// All visits every topic and its value. The map must not change meanwhile.
+func (t *Prefixes[V]) All(yield func(topic string, v V) bool) {
+	for _, l := range t.levels {
+		for topic, v := range l.m {
+			if !yield(topic, v) {
+				return
+			}
+		}
+	}
+}

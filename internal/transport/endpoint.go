@@ -1,0 +1,106 @@
+// Package transport dials and listens by the scheme of an endpoint: tcp, ipc
+// and inproc, as libzmq spells them.
+package transport
+
+import (
+	"fmt"
+	"net"
+	"strconv"
+	"strings"
+)
+
+// Endpoint is a parsed endpoint.
+type Endpoint struct {
+	Scheme string // tcp, ipc or inproc
+	// Address is what follows the scheme: host:port, path or name.
+	Address string
+	// Source, if not empty, is the host:port to connect from (tcp).
+	Source string
+}
+
+// maxPath is the longest path of a unix socket.
+const maxPath = 107
+
+// Parse reads an endpoint. bind allows what only a listener can use:
+// wildcards.
+func Parse(s string, bind bool) (Endpoint, error) {
+	scheme, rest, ok := strings.Cut(s, "://")
+	if !ok {
+		return Endpoint{}, fmt.Errorf("endpoint %q has no scheme, expected tcp://, ipc:// or inproc://", s)
+	}
+	e := Endpoint{Scheme: scheme, Address: rest}
+	switch scheme {
+	case "inproc":
+		if rest == "" || len(rest) > 255 {
+			return e, fmt.Errorf("endpoint %q: name of %d octets, expected 1 to 255", s, len(rest))
+		}
+	case "ipc":
+		if rest == "" || rest == "@" {
+			return e, fmt.Errorf("endpoint %q has no path", s)
+		}
+		if rest == "*" && !bind {
+			return e, fmt.Errorf("endpoint %q: only Bind can choose a path", s)
+		}
+		if len(rest) > maxPath {
+			return e, fmt.Errorf("endpoint %q: path of %d octets, expected at most %d", s, len(rest), maxPath)
+		}
+	case "tcp":
+		if src, dst, ok := strings.Cut(rest, ";"); ok {
+			if bind {
+				return e, fmt.Errorf("endpoint %q: only Connect has a source address", s)
+			}
+			if err := checkTCP(src, true); err != nil {
+				return e, fmt.Errorf("endpoint %q: source: %w", s, err)
+			}
+			e.Source, e.Address = src, dst
+		}
+		if err := checkTCP(e.Address, bind); err != nil {
+			return e, fmt.Errorf("endpoint %q: %w", s, err)
+		}
+	default:
+		return e, fmt.Errorf("endpoint %q: no transport %q, expected tcp, ipc or inproc", s, scheme)
+	}
+	return e, nil
+}
+
+func checkTCP(hostport string, bind bool) error {
+	host, port, err := splitHostPort(hostport)
+	if err != nil {
+		return err
+	}
+	if host == "" {
+		return fmt.Errorf("no host, expected host:port")
+	}
+	if host == "*" && !bind {
+		return fmt.Errorf("host *, expected a name or an address")
+	}
+	if port == "*" && bind {
+		return nil
+	}
+	n, err := strconv.ParseUint(port, 10, 16)
+	if err != nil || n == 0 && !bind {
+		return fmt.Errorf("port %q, expected a number from 1 to 65535", port)
+	}
+	return nil
+}
+
+// splitHostPort allows an IPv6 address without brackets, as libzmq does: the
+// port follows the last colon.
+func splitHostPort(s string) (host, port string, err error) {
+	if host, port, err = net.SplitHostPort(s); err == nil {
+		return host, port, nil
+	}
+	i := strings.LastIndexByte(s, ':')
+	if i < 0 {
+		return "", "", fmt.Errorf("address %q has no port, expected host:port", s)
+	}
+	return strings.Trim(s[:i], "[]"), s[i+1:], nil
+}
+
+// String is the endpoint as Parse reads it.
+func (e Endpoint) String() string {
+	if e.Source != "" {
+		return e.Scheme + "://" + e.Source + ";" + e.Address
+	}
+	return e.Scheme + "://" + e.Address
+}

@@ -1,0 +1,34 @@
+package transport
+
+import (
+	"fmt"
+	"net"
+	"slices"
+
+	"golang.org/x/sys/unix"
+)
+
+// CheckPeer refuses a unix connection whose process is in none of the lists.
+func CheckPeer(conn net.Conn, uids, gids, pids []int) error {
+	u, ok := conn.(*net.UnixConn)
+	if !ok {
+		return fmt.Errorf("no credentials of the peer on a %T", conn)
+	}
+	raw, err := u.SyscallConn()
+	if err != nil {
+		return err
+	}
+	var cred *unix.Ucred
+	if ctl := raw.Control(func(fd uintptr) {
+		cred, err = unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED)
+	}); ctl != nil {
+		return ctl
+	}
+	if err != nil {
+		return err
+	}
+	if slices.Contains(uids, int(cred.Uid)) || slices.Contains(gids, int(cred.Gid)) || slices.Contains(pids, int(cred.Pid)) {
+		return nil
+	}
+	return fmt.Errorf("peer of user %d, group %d, process %d is not among those allowed", cred.Uid, cred.Gid, cred.Pid)
+}

@@ -1,0 +1,206 @@
+package transport
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/netip"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// Options are what a connection or listener is made with. The zero value
+// leaves everything to the system.
+type Options struct {
+	IPv6         bool
+	Backlog      int
+	SendBuffer   int // octets; 0 or less: the system's
+	RecvBuffer   int
+	TOS          int
+	Priority     int
+	BindToDevice string
+	KeepAlive    int // 1 on, 0 off, -1: the system's default, which is off
+	KeepIdle     time.Duration
+	KeepInterval time.Duration
+	KeepCount    int
+	MaxRT        time.Duration
+	// Dial, if set, makes connections instead of net.Dialer.
+	Dial func(ctx context.Context, network, address string) (net.Conn, error)
+}
+
+// Dial connects to e. Names are looked up anew each time.
+func Dial(ctx context.Context, e Endpoint, o Options) (net.Conn, error) {
+	network, address := "tcp", e.Address
+	switch e.Scheme {
+	case "ipc":
+		network = "unix"
+	case "tcp":
+		host, port, err := splitHostPort(address)
+		if err != nil {
+			return nil, err
+		}
+		address = net.JoinHostPort(host, port)
+		if !o.IPv6 && !isIPv6(host) {
+			network = "tcp4"
+		}
+	default:
+		return nil, fmt.Errorf("transport %s has no connections", e.Scheme)
+	}
+	if o.Dial != nil {
+		return o.Dial(ctx, strings.TrimSuffix(network, "4"), address)
+	}
+	d := net.Dialer{KeepAliveConfig: o.keepAlive(), ControlContext: o.control}
+	if e.Source != "" {
+		local, err := resolveSource(e.Source, o.IPv6)
+		if err != nil {
+			return nil, err
+		}
+		d.LocalAddr = local
+	}
+	conn, err := d.DialContext(ctx, network, address)
+	if err != nil {
+		return nil, err
+	}
+	if network != "unix" && conn.LocalAddr().String() == conn.RemoteAddr().String() {
+		// The kernel can pick the very port we try to reach.
+		conn.Close()
+		return nil, fmt.Errorf("connected to itself at %s", address)
+	}
+	return conn, o.tune(conn)
+}
+
+// tune sets what can be set on any connection, also an accepted one.
+func (o Options) tune(conn net.Conn) error {
+	c, ok := conn.(interface {
+		SetReadBuffer(int) error
+		SetWriteBuffer(int) error
+	})
+	if !ok {
+		return nil
+	}
+	if o.SendBuffer > 0 {
+		if err := c.SetWriteBuffer(o.SendBuffer); err != nil {
+			conn.Close()
+			return err
+		}
+	}
+	if o.RecvBuffer > 0 {
+		if err := c.SetReadBuffer(o.RecvBuffer); err != nil {
+			conn.Close()
+			return err
+		}
+	}
+	return nil
+}
+
+// keepAlive translates the keep-alive options: libzmq, unlike Go, leaves it
+// off unless told.
+func (o Options) keepAlive() net.KeepAliveConfig {
+	return net.KeepAliveConfig{
+		Enable: o.KeepAlive == 1, Idle: ifSet(o.KeepIdle), Interval: ifSet(o.KeepInterval), Count: max(o.KeepCount, -1),
+	}
+}
+
+func ifSet(d time.Duration) time.Duration {
+	if d <= 0 {
+		return -1
+	}
+	return d
+}
+
+func isIPv6(host string) bool {
+	a, err := netip.ParseAddr(host)
+	return err == nil && a.Is6()
+}
+
+func resolveSource(source string, v6 bool) (*net.TCPAddr, error) {
+	host, port, err := splitHostPort(source)
+	if err != nil {
+		return nil, err
+	}
+	if host, err = interfaceAddr(host, v6); err != nil {
+		return nil, err
+	}
+	if port == "*" {
+		port = "0"
+	}
+	return net.ResolveTCPAddr("tcp", net.JoinHostPort(host, port))
+}
+
+// interfaceAddr turns * into the wildcard address and the name of an
+// interface into its first address; anything else is left as it is.
+func interfaceAddr(host string, v6 bool) (string, error) {
+	if host == "*" {
+		if v6 {
+			return "::", nil
+		}
+		return "0.0.0.0", nil
+	}
+	if _, err := netip.ParseAddr(host); err == nil {
+		return host, nil
+	}
+	i, err := net.InterfaceByName(host)
+	if err != nil {
+		return host, nil
+	}
+	addrs, err := i.Addrs()
+	if err != nil {
+		return "", err
+	}
+	for _, a := range addrs {
+		if n, ok := a.(*net.IPNet); ok && (v6 || n.IP.To4() != nil) {
+			if n.IP.To4() == nil && n.IP.IsLinkLocalUnicast() {
+				return n.IP.String() + "%" + host, nil
+			}
+			return n.IP.String(), nil
+		}
+	}
+	return "", fmt.Errorf("interface %s has no usable address", host)
+}
+
+// Listen listens at e. The endpoint it returns is resolved: it can be
+// connected to as far as wildcards allow.
+func Listen(ctx context.Context, e Endpoint, o Options) (net.Listener, Endpoint, error) {
+	if e.Scheme == "ipc" {
+		return listenIPC(ctx, e, o)
+	}
+	host, port, err := splitHostPort(e.Address)
+	if err != nil {
+		return nil, e, err
+	}
+	if host, err = interfaceAddr(host, o.IPv6); err != nil {
+		return nil, e, err
+	}
+	if port == "*" {
+		port = "0"
+	}
+	network := "tcp"
+	if !o.IPv6 && !isIPv6(host) {
+		network = "tcp4"
+	}
+	lc := net.ListenConfig{KeepAliveConfig: o.keepAlive(), Control: func(network, address string, c syscall.RawConn) error {
+		return o.control(ctx, network, address, c)
+	}}
+	ln, err := lc.Listen(ctx, network, net.JoinHostPort(host, port))
+	if err != nil {
+		return nil, e, err
+	}
+	setBacklog(ln, o.Backlog)
+	e.Address = ln.Addr().String()
+	return &tuned{ln, o}, e, nil
+}
+
+// tuned is a listener whose connections get the options.
+type tuned struct {
+	net.Listener
+	o Options
+}
+
+func (t *tuned) Accept() (net.Conn, error) {
+	conn, err := t.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	return conn, t.o.tune(conn)
+}

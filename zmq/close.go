@@ -1,0 +1,117 @@
+package zmq
+
+import (
+	"context"
+	"sync"
+	"time"
+)
+
+// endEndpoint takes an endpoint back; its connections linger.
+func (s *core) endEndpoint(e *Endpoint) error {
+	s.endpoints.Lock()
+	_, ok := s.eps[e]
+	if !ok || s.closing {
+		s.endpoints.Unlock()
+		return ErrNoEndpoint
+	}
+	delete(s.eps, e)
+	s.wg.Add(1)
+	s.ending[e] = struct{}{}
+	s.endpoints.Unlock()
+	e.unbind()
+	go func() {
+		defer s.wg.Done()
+		ctx, stop := lingering(s.closeNow, s.options().Linger)
+		defer stop()
+		e.end(ctx, false)
+		s.endpoints.Lock()
+		delete(s.ending, e)
+		s.endpoints.Unlock()
+	}()
+	return nil
+}
+
+// lingering is a context for the linger time d.
+func lingering(parent context.Context, d time.Duration) (context.Context, context.CancelFunc) {
+	if d < 0 {
+		return context.WithCancel(parent)
+	}
+	return context.WithTimeout(parent, d)
+}
+
+// unbind stops new connections from arriving.
+func (e *Endpoint) unbind() {
+	if e.ln != nil {
+		e.ln.Close()
+	}
+	if e.at.Scheme == "inproc" {
+		e.leaveInproc()
+	}
+}
+
+// end ends the endpoint's connections, each when it has sent what it had or
+// ctx is done. With drop, what arrived and was not received is dropped.
+func (e *Endpoint) end(ctx context.Context, drop bool) {
+	pipes := e.allPipes()
+	for _, p := range pipes {
+		if e.at.Scheme == "inproc" {
+			p.end(drop) // what was sent is with the peer
+			continue
+		}
+		p.finishSending()
+	}
+	for _, p := range pipes {
+		select {
+		case <-p.flushed:
+		case <-ctx.Done():
+		}
+		p.end(drop)
+	}
+	e.stop()
+}
+
+// closeContext closes the socket, waiting for queued messages until ctx is
+// done.
+func (s *core) closeContext(ctx context.Context) error {
+	s.endpoints.Lock()
+	if s.closing {
+		s.endpoints.Unlock()
+		<-s.closed
+		return nil
+	}
+	s.closing = true
+	eps := make([]*Endpoint, 0, len(s.eps))
+	for e := range s.eps {
+		eps = append(eps, e)
+	}
+	ending := make([]*Endpoint, 0, len(s.ending))
+	for e := range s.ending {
+		ending = append(ending, e)
+	}
+	s.endpoints.Unlock()
+
+	s.interrupt(ErrClosed)
+	var wg sync.WaitGroup
+	for _, e := range eps {
+		wg.Go(func() {
+			e.unbind()
+			e.end(ctx, true)
+		})
+	}
+	for _, e := range ending {
+		wg.Go(func() { e.end(ctx, true) })
+	}
+	wg.Wait()
+	s.stopNow()
+	s.wg.Wait()
+	s.ctx.remove(s)
+	s.events.close()
+	close(s.closed)
+	return nil
+}
+
+func (s *core) close() error {
+	ctx, stop := lingering(context.Background(), s.options().Linger)
+	defer stop()
+	return s.closeContext(ctx)
+}

@@ -1,0 +1,35 @@
+// Package zmq is ZeroMQ in Go: every stable socket of libzmq, on the wire
+// and in behaviour libzmq's own, without cgo.
+//
+// A socket has a type for each pattern, made by its constructor; Bind and
+// Connect are asynchronous; a message is sent and received whole.
+//
+//	push, err := zmq.NewPush()
+//	_, err = push.Connect("tcp://127.0.0.1:5557")
+//	err = push.SendBytes(ctx, []byte("work"))
+//	err = push.Close()
+//
+// # Ownership
+//
+// Send copies what it is given: the caller may reuse its buffers at once.
+// SendOwned takes large frames without copying; nobody may change them
+// afterwards. What Recv returns belongs to the caller. Small messages that
+// arrived together share memory, at most about 16 KiB of it, which stays
+// alive as long as one of them does; a program that keeps a few small
+// messages for long may want to clone them. Msg.Release gives large frames
+// back for reuse; forgetting it is safe.
+//
+// # Concurrency
+//
+// Every method of every socket is safe for concurrent use. Cancelling the
+// context of a blocked call never loses a message and never sends half of
+// one. A call looks at its context only when it has to wait.
+//
+// # Differences from libzmq
+//
+// Close waits for queued messages to leave, for the linger time, which is
+// 5 s by default instead of forever (0 for SUB and XSUB, as in libzmq). A
+// message is limited to 1 GiB and 65,536 frames unless MaxMessageSize says
+// otherwise. A routing id that starts with a zero octet or is longer than
+// 255 is refused.
+package zmq

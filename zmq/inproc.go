@@ -1,0 +1,115 @@
+package zmq
+
+import (
+	"fmt"
+)
+
+// addHWM is the mark of a queue that belongs to two sockets in one process:
+// the room both would have had, without limit if either has none.
+func addHWM(send, recv int) int {
+	if send == 0 || recv == 0 {
+		return 0
+	}
+	return send + recv
+}
+
+func (s *core) bindInproc(e *Endpoint) (*Endpoint, error) {
+	name := e.at.Address
+	c := s.ctx
+	c.mu.Lock()
+	if c.done {
+		c.mu.Unlock()
+		return nil, ErrTerminated
+	}
+	if c.inproc[name] != nil {
+		c.mu.Unlock()
+		return nil, fmt.Errorf("%w: %s", ErrAddressInUse, e.addr)
+	}
+	if err := s.admit(e); err != nil {
+		c.mu.Unlock()
+		return nil, err
+	}
+	c.inproc[name] = e
+	waiting := c.waiting[name]
+	delete(c.waiting, name)
+	c.mu.Unlock()
+	s.emit(Event{Type: EventListening, Endpoint: e.addr})
+	for _, p := range waiting {
+		join(p, e)
+	}
+	return e, nil
+}
+
+func (s *core) connectInproc(e *Endpoint) (*Endpoint, error) {
+	name := e.at.Address
+	p := e.connectPipe(e.o.RecvHWM, e.o.SendHWM)
+	if err := s.admit(e); err != nil {
+		return nil, err
+	}
+	if err := s.attach(p); err != nil {
+		s.forgetEndpoint(e)
+		return nil, err
+	}
+	e.add(p)
+	c := s.ctx
+	c.mu.Lock()
+	to := c.inproc[name]
+	if to == nil {
+		c.waiting[name] = append(c.waiting[name], p)
+	}
+	c.mu.Unlock()
+	if to != nil {
+		join(p, to)
+	}
+	return e, nil
+}
+
+// leaveInproc takes the endpoint's name, or its wish for one, back.
+func (e *Endpoint) leaveInproc() {
+	c := e.s.ctx
+	name := e.at.Address
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.inproc[name] == e {
+		delete(c.inproc, name)
+	}
+	for i, p := range c.waiting[name] {
+		if p.ep == e {
+			c.waiting[name] = append(c.waiting[name][:i:i], c.waiting[name][i+1:]...)
+			break
+		}
+	}
+	if len(c.waiting[name]) == 0 {
+		delete(c.waiting, name)
+	}
+}
+
+// join brings the two sockets of an inproc connection together: a, which
+// connected, and the one bound at e.
+func join(a *pipe, e *Endpoint) {
+	from, to := a.s.options(), e.s.options()
+	a.out.SetHWM(addHWM(from.SendHWM, to.RecvHWM))
+	a.in.SetHWM(addHWM(to.SendHWM, from.RecvHWM))
+	a.s.setStep(a)
+	b := newPipe(e.s, e, a.out, a.in)
+	b.id = from.Identity
+	b.peer.Store(a)
+	a.peer.Store(b)
+	e.add(b)
+	if err := e.s.attach(b); err != nil || a.over.Load() {
+		b.end(true)
+		a.end(false)
+		return
+	}
+	if err := a.s.identify(a, to.Identity); err != nil {
+		a.end(true)
+		return
+	}
+	a.s.joined(a)
+	e.s.joined(b)
+	a.s.writable(a)
+	a.s.readable(a)
+	if e.s.overNow() {
+		b.end(true)
+	}
+}

@@ -1,0 +1,250 @@
+package zmq
+
+import (
+	"errors"
+	"net"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"lintel.dev/internal/flow"
+	"lintel.dev/internal/zmtp"
+)
+
+// link carries the queues of a pipe over a connection. One goroutine reads;
+// whoever finds the outgoing queue idle writes, and only then is there a
+// second one: an idle link costs one goroutine and a small buffer.
+type link struct {
+	s             *core
+	ep            *Endpoint
+	p             *pipe // set once the handshake is over
+	conn          net.Conn
+	raw           syscall.RawConn // nil where a write cannot be tried without waiting
+	local, remote string
+
+	peer    peerInfo
+	status  uint32 // of a refusal
+	framing zmtp.Framing
+	sealer  zmtp.Sealer
+	legacy  bool // subscriptions travel as messages
+
+	writers sync.WaitGroup
+	w       writer
+	heard   atomic.Bool // something arrived since the last write by a sender
+
+	room   chan struct{} // the receiver has taken enough to go on reading
+	dead   chan struct{} // closed when the link is over
+	once   sync.Once
+	reason atomic.Pointer[error]
+	beat   heartbeat
+}
+
+// peerInfo is what a handshake tells about a peer.
+type peerInfo struct {
+	version  zmtp.Version
+	identity []byte
+	metadata zmtp.Metadata // as the peer sent it
+	granted  zmtp.Metadata // as the authenticator gave it
+	userID   string
+	catchAll bool // too old to subscribe: wants everything
+}
+
+func newLink(s *core, ep *Endpoint, conn net.Conn) *link {
+	l := &link{
+		s: s, ep: ep, conn: conn,
+		room: make(chan struct{}, 1), dead: make(chan struct{}),
+	}
+	if a := conn.LocalAddr(); a != nil {
+		l.local = a.String()
+	}
+	if a := conn.RemoteAddr(); a != nil {
+		l.remote = a.String()
+	}
+	l.raw = rawConn(conn)
+	l.w.l = l
+	return l
+}
+
+// close ends the link for a reason; the first one counts.
+func (l *link) close(why error) {
+	l.once.Do(func() {
+		l.reason.Store(&why)
+		close(l.dead)
+		l.beat.stop()
+		l.conn.Close()
+	})
+}
+
+// why is the reason the link ended, err if nobody gave one before.
+func (l *link) why(err error) error {
+	l.close(err)
+	return *l.reason.Load()
+}
+
+// resume lets the reader go on after the receiver made room.
+func (l *link) resume() {
+	select {
+	case l.room <- struct{}{}:
+	default:
+	}
+}
+
+// event reports something about this connection.
+func (l *link) event(t EventType, err error) {
+	l.s.emit(Event{Type: t, Endpoint: l.ep.addr, Local: l.local, Remote: l.remote, Err: err})
+}
+
+// subscribe sends a subscription in the form the peer knows.
+func (l *link) subscribe(add bool, topic []byte) {
+	var body []byte
+	flags := byte(0)
+	switch {
+	case l.legacy && add:
+		body = append([]byte{1}, topic...)
+	case l.legacy:
+		body = append([]byte{0}, topic...)
+	case add:
+		body, flags = zmtp.AppendSubscribe(nil, topic), flow.Command
+	default:
+		body, flags = zmtp.AppendCancel(nil, topic), flow.Command
+	}
+	l.control(flags, body)
+}
+
+// control sends a frame ahead of all messages.
+func (l *link) control(flags byte, body []byte) {
+	if l.p.out.AppendControl(flow.AppendFrame(nil, flags, body)) == flow.Wake {
+		l.spawn()
+	}
+}
+
+// carry runs the link from the end of the handshake to the end of the
+// connection. rest is what has been read already.
+func (l *link) carry(rest []byte) error {
+	l.p.link.Store(l)
+	if l.p.out.Attach() {
+		l.spawn()
+	} else if l.p.out.Closed() {
+		l.p.setFlushed()
+	}
+	if x, ok := l.s.pat.(publisherSide); ok && l.peer.catchAll {
+		x.subscription(l.p, true, nil)
+	}
+	l.s.joined(l.p)
+	l.beat.start(l)
+	r := reader{l: l, buf: rest, filled: len(rest)}
+	err := l.why(r.run())
+	l.writers.Wait()
+	l.p.link.Store(nil)
+	l.p.out.Detach()
+	return err
+}
+
+// errGone is why a link ends whose peer closed the connection.
+var errGone = errors.New("zmq: the peer closed the connection")
+
+// heartbeat is the PINGs of a link.
+type heartbeat struct {
+	mu sync.Mutex
+	// The fields below are protected by mu.
+	ping, silence, life *time.Timer
+	waiting             bool // for a sign of life after a PING
+	over                bool
+
+	on     atomic.Bool // somebody waits for a sign of life
+	paused atomic.Bool // we do not read, so silence says nothing
+}
+
+var (
+	errSilent  = errors.New("zmq: the peer did not answer a heartbeat")
+	errExpired = errors.New("zmq: the peer was silent for longer than it said it would be")
+)
+
+func (h *heartbeat) start(l *link) {
+	every := l.ep.o.HeartbeatInterval
+	if every <= 0 || l.peer.version < zmtp.ZMTP30 {
+		return
+	}
+	patience := l.ep.o.HeartbeatTimeout
+	if patience < 0 {
+		patience = every
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.over {
+		return
+	}
+	h.ping = time.AfterFunc(every, func() {
+		l.control(flow.Command, zmtp.AppendPing(nil, l.ep.o.HeartbeatTTL, nil))
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		if h.over {
+			return
+		}
+		h.ping.Reset(every)
+		if patience > 0 && !h.waiting {
+			h.waiting = true
+			h.on.Store(true)
+			h.silence = h.expect(h.silence, patience, l, errSilent)
+		}
+	})
+}
+
+// expect closes l unless a sign of life comes within d. h.mu is held.
+func (h *heartbeat) expect(t *time.Timer, d time.Duration, l *link, why error) *time.Timer {
+	if t != nil {
+		t.Reset(d)
+		return t
+	}
+	var self *time.Timer
+	self = time.AfterFunc(d, func() {
+		h.mu.Lock()
+		paused := h.paused.Load() && !h.over
+		if paused {
+			self.Reset(d)
+		}
+		h.mu.Unlock()
+		if !paused {
+			l.close(why)
+		}
+	})
+	return self
+}
+
+// alive is called for every read while somebody waits for it.
+func (h *heartbeat) alive() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.waiting = false
+	h.on.Store(false)
+	for _, t := range []*time.Timer{h.silence, h.life} {
+		if t != nil {
+			t.Stop()
+		}
+	}
+}
+
+// pinged handles a PING: the peer may say how long it can be trusted.
+func (h *heartbeat) pinged(l *link, ttl time.Duration) {
+	if ttl == 0 {
+		return
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if !h.over {
+		h.life = h.expect(h.life, ttl, l, errExpired)
+		h.on.Store(true)
+	}
+}
+
+func (h *heartbeat) stop() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.over = true
+	for _, t := range []*time.Timer{h.ping, h.silence, h.life} {
+		if t != nil {
+			t.Stop()
+		}
+	}
+}

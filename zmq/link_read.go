@@ -1,0 +1,393 @@
+package zmq
+
+import (
+	"encoding/binary"
+	"fmt"
+
+	"lintel.dev/internal/flow"
+	"lintel.dev/internal/zmtp"
+)
+
+const (
+	minRead = 512      // buffer of a connection where nothing happens
+	maxRead = 64 << 10 // of one under load
+	// smallRead is maxRead when the receive high-water mark is so low that
+	// reading ahead would undo it.
+	smallRead = 8 << 10
+	smallHWM  = 100
+	// maxTrust is what a frame of unknown worth may allocate at once; beyond,
+	// a peer gets as much as it has sent already.
+	maxTrust = 256 << 10
+	// chunk is about how much memory small messages share.
+	chunk = 16 << 10
+	// maxCommand bounds a command, which is a topic at its longest.
+	maxCommand = 16 << 20
+	// maxPongs bounds the answers that wait for a peer that does not read.
+	maxPongs = 4 << 10
+)
+
+// reader takes the frames of a connection apart and hands them over, all
+// that one read brought at once.
+type reader struct {
+	l      *link
+	buf    []byte // buf[start:filled] is read and not decoded
+	start  int
+	filled int
+	total  uint64 // bytes received
+	limit  int    // of buf
+	need   int    // bytes of the frame that is only partly there
+
+	asm   flow.Batch // frames decoded and not handed over
+	whole int        // bytes of asm.Enc that are whole messages
+	held  int        // references of those
+	size  int64      // of the message under way
+	parts int
+
+	ready []flow.Batch
+}
+
+func (r *reader) run() error {
+	r.limit = maxRead
+	if hwm := r.l.ep.o.RecvHWM; hwm > 0 && hwm <= smallHWM {
+		r.limit = smallRead
+	}
+	for {
+		if err := r.decode(); err != nil {
+			return err
+		}
+		if err := r.deliver(); err != nil {
+			return err
+		}
+		if err := r.read(); err != nil {
+			return err
+		}
+	}
+}
+
+// read fills the buffer with what there is. The buffer grows while reads
+// fill it and shrinks when they do not.
+func (r *reader) read() error {
+	left := r.filled - r.start
+	size := len(r.buf)
+	switch {
+	case size == 0:
+		size = minRead
+	case r.filled == size && size < r.limit:
+		size = min(size*8, r.limit)
+	case r.filled < size/16 && size > minRead:
+		size = max(size/8, minRead)
+	}
+	size = max(size, left+minRead, r.need)
+	if size != len(r.buf) {
+		buf := make([]byte, size)
+		copy(buf, r.buf[r.start:r.filled])
+		r.buf = buf
+	} else if left > 0 {
+		copy(r.buf, r.buf[r.start:r.filled])
+	}
+	r.start, r.filled = 0, left
+	n, err := r.l.conn.Read(r.buf[left:])
+	if n == 0 && err != nil {
+		return err
+	}
+	r.filled += n
+	r.got(n)
+	return nil
+}
+
+func (r *reader) got(n int) {
+	r.total += uint64(n)
+	if r.l.beat.on.Load() {
+		r.l.beat.alive()
+	}
+}
+
+// decode takes apart what the buffer holds.
+func (r *reader) decode() error {
+	if !r.l.plain() {
+		return r.decodeFrames()
+	}
+	buf := r.buf[:r.filled]
+	pos, run := r.start, r.start
+	r.need = 0
+	for len(buf)-pos >= 2 {
+		flags := buf[pos]
+		n, body := int(buf[pos+1]), pos+2
+		if flags&flow.Long != 0 {
+			if len(buf)-pos < 9 {
+				break
+			}
+			size := binary.BigEndian.Uint64(buf[pos+1:])
+			if size > 1<<62 {
+				return tooLarge(size, r.l.ep.o.MaxMessage)
+			}
+			n, body = int(size), pos+9
+		}
+		command := flags&flow.Command != 0
+		if !command {
+			if err := r.check(flags, n); err != nil {
+				return err
+			}
+		} else if n > maxCommand {
+			return tooLarge(uint64(n), maxCommand)
+		}
+		if len(buf)-body < n {
+			if n < flow.LargeFrame {
+				r.need = body - pos + n
+				break
+			}
+			if !command {
+				r.asm.Enc = append(r.asm.Enc, buf[run:body]...)
+			} else {
+				r.asm.Enc = append(r.asm.Enc, buf[run:pos]...)
+			}
+			r.start, r.filled = 0, 0
+			p, err := r.large(n, buf[body:])
+			if err != nil {
+				return err
+			}
+			if command {
+				return r.l.command(p)
+			}
+			r.asm.Refs = append(r.asm.Refs, flow.Ref{At: len(r.asm.Enc), B: p})
+			r.asm.Held += n
+			r.count(flags, n, len(r.asm.Enc))
+			return nil
+		}
+		if command {
+			r.asm.Enc = append(r.asm.Enc, buf[run:pos]...)
+			if err := r.l.command(buf[body : body+n]); err != nil {
+				return err
+			}
+			pos = body + n
+			run = pos
+			continue
+		}
+		pos = body + n
+		r.count(flags, n, len(r.asm.Enc)+pos-run)
+		if pos-run >= chunk && flags&flow.More == 0 {
+			r.asm.Enc = append(r.asm.Enc, buf[run:pos]...)
+			run = pos
+			r.cut()
+		}
+	}
+	r.asm.Enc = append(r.asm.Enc, buf[run:pos]...)
+	r.start = pos
+	if pos == r.filled {
+		r.start, r.filled = 0, 0
+	}
+	return nil
+}
+
+// decodeFrames is decode for frames that do not travel as we keep them:
+// encrypted ones, and those of ZMTP 1.0.
+func (r *reader) decodeFrames() error {
+	r.need = 0
+	limit := r.l.ep.o.MaxMessage
+	if limit >= 0 && r.l.sealer != nil {
+		limit += int64(r.l.sealer.SealedSize(0))
+	}
+	for r.start < r.filled {
+		h, n, err := r.l.framing.ParseHeader(r.buf[r.start:r.filled], limit)
+		if err != nil {
+			return err
+		}
+		if n == 0 {
+			break
+		}
+		rest := r.buf[r.start+n : r.filled]
+		var body []byte
+		own := false
+		switch {
+		case len(rest) >= h.Size:
+			body = rest[:h.Size]
+			r.start += n + h.Size
+		case h.Size < flow.LargeFrame:
+			r.need = n + h.Size
+			return nil
+		default:
+			r.start, r.filled = 0, 0
+			if body, err = r.large(h.Size, rest); err != nil {
+				return err
+			}
+			own = true
+		}
+		if r.l.sealer != nil {
+			if h, body, err = r.l.sealer.Open(body); err != nil {
+				return err
+			}
+		}
+		if h.Command() {
+			if err := r.l.command(body); err != nil {
+				return err
+			}
+			continue
+		}
+		if err := r.check(h.Flags, len(body)); err != nil {
+			return err
+		}
+		r.asm.Frame(h.Flags&flow.More, body, own)
+		r.count(h.Flags, len(body), len(r.asm.Enc))
+		if len(r.asm.Enc) >= chunk && !h.More() {
+			r.cut()
+		}
+	}
+	if r.start == r.filled {
+		r.start, r.filled = 0, 0
+	}
+	return nil
+}
+
+// check refuses a frame that makes its message too large.
+func (r *reader) check(flags byte, n int) error {
+	o := &r.l.ep.o
+	if o.MaxMessage >= 0 && (int64(n) > o.MaxMessage || r.size+int64(n) > o.MaxMessage) {
+		return tooLarge(uint64(r.size)+uint64(n), o.MaxMessage)
+	}
+	if o.MaxFrames > 0 && r.parts >= o.MaxFrames {
+		return &zmtp.Error{Code: zmtp.CodeMalformedMessage, Text: fmt.Sprintf("message of more than %d frames", o.MaxFrames)}
+	}
+	return nil
+}
+
+// count adds a frame to the message under way, which is whole if no more
+// follow; end is where the frame will end in asm.Enc.
+func (r *reader) count(flags byte, n, end int) {
+	if flags&flow.More != 0 {
+		r.size += int64(n)
+		r.parts++
+		return
+	}
+	r.size, r.parts = 0, 0
+	r.asm.Msgs++
+	r.whole, r.held = end, len(r.asm.Refs)
+}
+
+// large reads the rest of a frame of n bytes straight into memory of its
+// own; have are the bytes that are there. Messages decoded before go on
+// their way first.
+func (r *reader) large(n int, have []byte) ([]byte, error) {
+	size := n
+	if n > maxTrust && uint64(n) > r.total {
+		size = int(max(maxTrust, min(r.total, uint64(n))))
+	}
+	p := flow.GetBuffer(size)
+	k := copy(p, have)
+	if err := r.deliver(); err != nil {
+		return nil, err
+	}
+	for k < n {
+		if k == len(p) {
+			q := flow.GetBuffer(min(n, 2*len(p)))
+			copy(q, p)
+			flow.PutBuffer(p)
+			p = q
+		}
+		m, err := r.l.conn.Read(p[k:])
+		if m == 0 && err != nil {
+			return nil, err
+		}
+		k += m
+		r.got(m)
+	}
+	return p, nil
+}
+
+// cut moves the whole messages of asm to ready.
+func (r *reader) cut() {
+	b := flow.Batch{Enc: r.asm.Enc[:r.whole:r.whole], Refs: r.asm.Refs[:r.held:r.held], Msgs: r.asm.Msgs}
+	for _, ref := range b.Refs {
+		b.Held += len(ref.B)
+	}
+	var rest flow.Batch
+	if r.whole < len(r.asm.Enc) {
+		rest.Enc = append(rest.Enc, r.asm.Enc[r.whole:]...)
+		for _, ref := range r.asm.Refs[r.held:] {
+			rest.Refs = append(rest.Refs, flow.Ref{At: ref.At - r.whole, B: ref.B})
+			rest.Held += len(ref.B)
+		}
+	}
+	r.asm, r.whole, r.held = rest, 0, 0
+	r.ready = append(r.ready, b)
+}
+
+// deliver hands over what is whole, and waits while the receiver has enough.
+func (r *reader) deliver() error {
+	if r.asm.Msgs > 0 {
+		r.cut()
+	}
+	if len(r.ready) == 0 {
+		return nil
+	}
+	p := r.l.p
+	r.l.heard.Store(true)
+	if x, ok := p.s.pat.(publisherSide); ok {
+		for _, b := range r.ready {
+			upstream(x, p, b)
+		}
+		r.ready = r.ready[:0]
+		return nil
+	}
+	res, full := p.in.Push(r.ready...)
+	clear(r.ready)
+	r.ready = r.ready[:0]
+	if res == flow.Wake {
+		p.s.readable(p)
+	}
+	if !full {
+		return nil
+	}
+	r.l.beat.paused.Store(true)
+	defer r.l.beat.paused.Store(false)
+	for !p.in.Ready() {
+		select {
+		case <-r.l.room:
+		case <-r.l.dead:
+			return errPipeEnded
+		}
+	}
+	return nil
+}
+
+// upstream hands the messages of b to a publisher one by one.
+func upstream(x publisherSide, p *pipe, b flow.Batch) {
+	var m Msg
+	for c := flow.NewCursor(b); !c.Done(); {
+		flags, frame := c.Next()
+		m = append(m[:0], frame)
+		for flags&flow.More != 0 {
+			flags, frame = c.Next()
+			m = append(m, frame)
+		}
+		x.upstream(p, m)
+	}
+}
+
+// command handles a command of an established connection. Unknown ones are
+// left to the future.
+func (l *link) command(body []byte) error {
+	c, data, err := zmtp.ParseCommand(body)
+	if err != nil {
+		return err
+	}
+	switch c {
+	case zmtp.CommandPing:
+		ttl, echo, err := zmtp.ParsePing(data)
+		if err != nil {
+			return err
+		}
+		l.beat.pinged(l, ttl)
+		if l.p.out.ControlLen() < maxPongs {
+			l.control(flow.Command, zmtp.AppendPong(nil, echo))
+		}
+	case zmtp.CommandSubscribe, zmtp.CommandCancel:
+		if x, ok := l.s.pat.(publisherSide); ok {
+			x.subscription(l.p, c == zmtp.CommandSubscribe, data)
+		}
+	}
+	return nil
+}
+
+func tooLarge(n uint64, limit int64) error {
+	return &zmtp.Error{Code: zmtp.CodeMalformedMessage, Text: fmt.Sprintf("frame or message of %d bytes, expected at most %d", n, limit)}
+}

@@ -1,0 +1,230 @@
+package zmq
+
+import (
+	"net"
+	"time"
+
+	"lintel.dev/internal/flow"
+	"lintel.dev/internal/zmtp"
+)
+
+// writer empties the outgoing queue of a link. Its fields belong to whoever
+// holds the role: the sender that the queue told to wake the consumer, or the
+// goroutine it left the work to.
+type writer struct {
+	l     *link
+	spare []byte // for the queue's next batch
+	wire  []byte // encrypted, or in the framing of ZMTP 1.0
+	bufs  net.Buffers
+	last  time.Time // end of the last write by a sender
+
+	// Argument and results of attempt, which tries one write without waiting.
+	try     []byte
+	n       int
+	err     error
+	attempt func(fd uintptr) bool
+}
+
+const (
+	// quiet is how long a connection must have been idle for a sender to write
+	// to it itself, unless the peer sent something since: sooner, more messages
+	// are likely to follow, and one write should carry them all.
+	quiet = 50 * time.Microsecond
+	// maxInline bounds what a sender writes itself.
+	maxInline = 64 << 10
+	// maxSpare bounds the memory an idle link keeps for the next batch.
+	maxSpare = 4 << 10
+)
+
+// kick is called by a sender that found the writer idle: it has the role.
+func (l *link) kick() {
+	w := &l.w
+	if l.raw == nil || !l.heard.Swap(false) && time.Since(w.last) < quiet {
+		l.spawn()
+		return
+	}
+	b, ok := w.take()
+	if !ok {
+		return
+	}
+	if len(b.Refs) > 0 || len(b.Enc) > maxInline {
+		l.spawnWith(b, 0)
+		return
+	}
+	out := w.encode(b)
+	n, err := w.tryWrite(out)
+	w.last = time.Now()
+	if err != nil {
+		w.failed(b, n, err)
+		return
+	}
+	if n < len(out) {
+		l.spawnWith(b, n)
+		return
+	}
+	w.done(b)
+	if b, ok = w.take(); ok {
+		l.spawnWith(b, 0)
+	}
+}
+
+// spawn leaves the role to a goroutine.
+func (l *link) spawn() {
+	l.writers.Go(l.w.run)
+}
+
+// spawnWith is spawn for a role that took b already, of which n bytes are
+// written.
+func (l *link) spawnWith(b flow.Batch, n int) {
+	l.writers.Go(func() {
+		if l.w.write(b, n) {
+			l.w.run()
+		}
+	})
+}
+
+// run writes until the queue is empty.
+func (w *writer) run() {
+	for {
+		b, ok := w.take()
+		if !ok || !w.write(b, 0) {
+			return
+		}
+	}
+}
+
+// take gets the next batch; without one the role is given up.
+func (w *writer) take() (flow.Batch, bool) {
+	p := w.l.p
+	spare := w.spare
+	w.spare = nil
+	b, ok, reopened := p.out.TakeAll(spare)
+	if reopened {
+		p.s.writable(p)
+	}
+	if !ok && p.out.Closed() {
+		p.setFlushed()
+	}
+	return b, ok
+}
+
+// done gives the memory of a written batch back.
+func (w *writer) done(b flow.Batch) {
+	if cap(b.Enc) <= maxSpare || w.l.busy(b) {
+		w.spare = b.Enc
+	}
+	for _, r := range b.Refs {
+		if r.Ours {
+			flow.PutBuffer(r.B)
+		}
+	}
+}
+
+// busy tells whether more is likely to follow a batch soon.
+func (l *link) busy(b flow.Batch) bool { return l.p.out.Len() > 0 }
+
+// encode is the wire form of a batch without references.
+func (w *writer) encode(b flow.Batch) []byte {
+	if w.l.plain() {
+		return b.Enc
+	}
+	w.wire = w.wire[:0]
+	for c := flow.NewCursor(b); !c.Done(); {
+		flags, p := c.Next()
+		w.wire = w.l.appendFrame(w.wire, flags, p)
+	}
+	return w.wire
+}
+
+// plain tells whether batches travel as they are.
+func (l *link) plain() bool { return l.sealer == nil && l.framing == zmtp.Framing2 }
+
+// appendFrame appends the wire form of one frame.
+func (l *link) appendFrame(dst []byte, flags byte, p []byte) []byte {
+	if l.sealer != nil {
+		return l.sealer.Seal(dst, flags&(flow.More|flow.Command), p)
+	}
+	if l.framing == zmtp.Framing1 && flags&flow.Command != 0 {
+		return dst
+	}
+	return l.framing.Append(dst, flags, p)
+}
+
+// frameSize is the number of bytes that appendFrame appends.
+func (l *link) frameSize(flags byte, n int) int {
+	if l.sealer != nil {
+		return l.sealer.SealedSize(n)
+	}
+	if l.framing == zmtp.Framing1 && flags&flow.Command != 0 {
+		return 0
+	}
+	return l.framing.HeaderSize(n) + n
+}
+
+// write writes what is left of b after n bytes. It reports false, having
+// ended the link, when it cannot.
+func (w *writer) write(b flow.Batch, n int) bool {
+	var err error
+	if w.l.plain() && len(b.Refs) > 0 {
+		n, err = w.writev(b)
+	} else {
+		var out []byte
+		if n > 0 && !w.l.plain() {
+			out = w.wire // encrypted once, by kick
+		} else {
+			out = w.encode(b)
+		}
+		var k int
+		k, err = w.l.conn.Write(out[n:])
+		n += k
+	}
+	if err != nil {
+		w.failed(b, n, err)
+		return false
+	}
+	if cap(w.wire) > maxInline*2 {
+		w.wire = nil
+	}
+	w.done(b)
+	return true
+}
+
+// writev writes a batch and its references.
+func (w *writer) writev(b flow.Batch) (int, error) {
+	w.bufs = w.bufs[:0]
+	at := 0
+	for _, r := range b.Refs {
+		w.bufs = append(w.bufs, b.Enc[at:r.At], r.B)
+		at = r.At
+	}
+	if at < len(b.Enc) {
+		w.bufs = append(w.bufs, b.Enc[at:])
+	}
+	v := w.bufs
+	n, err := v.WriteTo(w.l.conn)
+	clear(w.bufs)
+	return int(n), err
+}
+
+// failed ends the link and puts back the messages of b of which the peer has
+// not got the last byte: n were written.
+func (w *writer) failed(b flow.Batch, n int, err error) {
+	w.l.close(err)
+	c := flow.NewCursor(b)
+	sent, msgs := 0, b.Msgs
+	whole := c
+	for !c.Done() {
+		flags, p := c.Next()
+		sent += w.l.frameSize(flags, len(p))
+		if sent > n {
+			break
+		}
+		if flags&(flow.More|flow.Command) == 0 {
+			msgs--
+			whole = c
+		}
+	}
+	if msgs > 0 {
+		w.l.p.out.Unread(whole.Rest(msgs))
+	}
+}

@@ -1,0 +1,177 @@
+package zmq
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"time"
+
+	"lintel.dev/internal/transport"
+)
+
+func (e *Endpoint) transportOptions() transport.Options {
+	o := &e.o
+	return transport.Options{
+		IPv6: o.IPv6, Backlog: o.Backlog, SendBuffer: o.SendBuffer, RecvBuffer: o.RecvBuffer,
+		TOS: o.TOS, Priority: o.Priority, BindToDevice: o.BindToDevice,
+		KeepAlive: o.KeepAlive, KeepIdle: o.KeepIdle, KeepInterval: o.KeepInterval, KeepCount: o.KeepCount,
+		MaxRT: o.MaxRT, Dial: o.Dial,
+	}
+}
+
+func (s *core) bindNet(e *Endpoint) (*Endpoint, error) {
+	ln, at, err := transport.Listen(e.live, e.at, e.transportOptions())
+	if err != nil {
+		s.emit(Event{Type: EventBindFailed, Endpoint: e.addr, Err: err})
+		return nil, fmt.Errorf("zmq: bind: %w", err)
+	}
+	e.at, e.addr = at, at.String()
+	return s.listen(e, ln)
+}
+
+// BindListener accepts connections from a listener made elsewhere, which the
+// socket closes when the endpoint or the socket is closed. The peers speak
+// ZMTP.
+func (s common) BindListener(ln net.Listener) (*Endpoint, error) {
+	if err := s.c.alive(); err != nil {
+		return nil, err
+	}
+	a := ln.Addr()
+	scheme := "tcp"
+	if a.Network() == "unix" {
+		scheme = "ipc"
+	}
+	at := transport.Endpoint{Scheme: scheme, Address: a.String()}
+	return s.c.listen(s.c.newEndpoint(at.String(), at, true), ln)
+}
+
+// listen makes ln the listener of e.
+func (s *core) listen(e *Endpoint, ln net.Listener) (*Endpoint, error) {
+	filters, err := parseFilters(e.o.AcceptFilters)
+	if err != nil {
+		ln.Close()
+		return nil, err
+	}
+	e.ln, e.filters = ln, filters
+	if err := s.admit(e); err != nil {
+		ln.Close()
+		return nil, err
+	}
+	s.emit(Event{Type: EventListening, Endpoint: e.addr})
+	context.AfterFunc(e.live, func() { ln.Close() })
+	s.wg.Go(e.acceptAll)
+	return e, nil
+}
+
+// acceptAll accepts connections until the listener is closed. A failure that
+// may pass, such as too many open files, is waited out.
+func (e *Endpoint) acceptAll() {
+	wait := time.Duration(0)
+	for {
+		conn, err := e.ln.Accept()
+		if err != nil {
+			if e.live.Err() != nil || errors.Is(err, net.ErrClosed) {
+				e.s.emit(Event{Type: EventClosed, Endpoint: e.addr})
+				return
+			}
+			e.s.emit(Event{Type: EventAcceptFailed, Endpoint: e.addr, Err: err})
+			wait = min(max(2*wait, 5*time.Millisecond), time.Second)
+			if !e.sleep(wait) {
+				return
+			}
+			continue
+		}
+		wait = 0
+		if err := e.allowed(conn); err != nil {
+			conn.Close()
+			e.s.emit(Event{Type: EventAcceptFailed, Endpoint: e.addr, Err: err})
+			continue
+		}
+		e.s.counter.accepted.Add(1)
+		e.s.emit(Event{
+			Type: EventAccepted, Endpoint: e.addr,
+			Local: conn.LocalAddr().String(), Remote: conn.RemoteAddr().String(),
+		})
+		e.s.wg.Go(func() { e.serve(conn) })
+	}
+}
+
+func (s *core) connectNet(e *Endpoint) (*Endpoint, error) {
+	if err := s.admit(e); err != nil {
+		return nil, err
+	}
+	var p *pipe
+	if !e.o.Immediate {
+		p = e.newNetPipe()
+		if err := s.attach(p); err != nil {
+			s.forgetEndpoint(e)
+			return nil, err
+		}
+		e.add(p)
+	}
+	s.wg.Go(func() { e.session(p) })
+	return e, nil
+}
+
+func (e *Endpoint) dial() (net.Conn, error) {
+	ctx := e.live
+	if d := e.o.ConnectTimeout; d > 0 {
+		var stop context.CancelFunc
+		ctx, stop = context.WithTimeout(ctx, d)
+		defer stop()
+	}
+	o := e.transportOptions()
+	if e.o.SocksProxy != "" && e.at.Scheme == "tcp" {
+		return transport.DialSOCKS(ctx, e.at, o, transport.Proxy{
+			Address: e.o.SocksProxy, Username: e.o.SocksUsername, Password: e.o.SocksPassword,
+		})
+	}
+	return transport.Dial(ctx, e.at, o)
+}
+
+var errFiltered = errors.New("zmq: connection refused by an accept filter")
+
+// allowed checks the accept filters.
+func (e *Endpoint) allowed(conn net.Conn) error {
+	switch e.at.Scheme {
+	case "tcp":
+		if len(e.filters) == 0 {
+			return nil
+		}
+		at, err := netip.ParseAddrPort(conn.RemoteAddr().String())
+		if err != nil {
+			return errFiltered
+		}
+		for _, f := range e.filters {
+			if f.Contains(at.Addr().Unmap().WithZone("")) {
+				return nil
+			}
+		}
+		return errFiltered
+	case "ipc":
+		o := &e.o
+		if len(o.IPCFilterUID)+len(o.IPCFilterGID)+len(o.IPCFilterPID) == 0 {
+			return nil
+		}
+		return transport.CheckPeer(conn, o.IPCFilterUID, o.IPCFilterGID, o.IPCFilterPID)
+	}
+	return nil
+}
+
+func parseFilters(filters []string) ([]netip.Prefix, error) {
+	var all []netip.Prefix
+	for _, f := range filters {
+		p, err := netip.ParsePrefix(f)
+		if err != nil {
+			a, err2 := netip.ParseAddr(f)
+			if err2 != nil {
+				return nil, fmt.Errorf("zmq: accept filter %q, expected an address or a network such as 10.0.0.0/8", f)
+			}
+			p = netip.PrefixFrom(a, a.BitLen())
+		}
+		all = append(all, p.Masked())
+	}
+	return all, nil
+}

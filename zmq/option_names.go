@@ -1,0 +1,276 @@
+package zmq
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// setter reads the value of an option as libzmq's users write it.
+type setter func(o *Options, v string) error
+
+// optionNames are libzmq's options by their lower-case names without ZMQ_.
+var optionNames = map[string]setter{
+	"affinity":                 number(0, 1<<62, func(o *Options, n int) {}),
+	"routing_id":               setIdentity,
+	"identity":                 setIdentity,
+	"rate":                     number(1, 1<<31-1, func(o *Options, n int) {}),
+	"recovery_ivl":             number(0, 1<<31-1, func(o *Options, n int) {}),
+	"sndbuf":                   number(-1, 1<<31-1, func(o *Options, n int) { o.SendBuffer = n }),
+	"rcvbuf":                   number(-1, 1<<31-1, func(o *Options, n int) { o.RecvBuffer = n }),
+	"linger":                   millis(-1, func(o *Options, d time.Duration) { o.Linger = d }),
+	"reconnect_ivl":            millis(-1, func(o *Options, d time.Duration) { o.Reconnect = d }),
+	"reconnect_ivl_max":        millis(0, func(o *Options, d time.Duration) { o.ReconnectMax = d }),
+	"reconnect_stop":           number(0, 7, func(o *Options, n int) { o.Stop = ReconnectStop(n) }),
+	"backlog":                  number(0, 1<<31-1, func(o *Options, n int) { o.Backlog = n }),
+	"maxmsgsize":               number(-1, 1<<62, func(o *Options, n int) { o.MaxMessage = int64(n) }),
+	"sndhwm":                   number(0, 1<<31-1, func(o *Options, n int) { o.SendHWM = n }),
+	"rcvhwm":                   number(0, 1<<31-1, func(o *Options, n int) { o.RecvHWM = n }),
+	"multicast_hops":           number(1, 255, func(o *Options, n int) {}),
+	"multicast_maxtpdu":        number(1, 1<<16, func(o *Options, n int) {}),
+	"multicast_loop":           flag(func(o *Options, b bool) {}),
+	"sndtimeo":                 millis(-1, func(o *Options, d time.Duration) { o.SendTimeout = d }),
+	"rcvtimeo":                 millis(-1, func(o *Options, d time.Duration) { o.RecvTimeout = d }),
+	"ipv4only":                 flag(func(o *Options, b bool) { o.IPv6 = !b }),
+	"ipv6":                     flag(func(o *Options, b bool) { o.IPv6 = b }),
+	"router_mandatory":         flag(func(o *Options, b bool) { o.RouterMandatory = b }),
+	"probe_router":             flag(func(o *Options, b bool) { o.ProbeRouter = b }),
+	"router_handover":          flag(func(o *Options, b bool) { o.RouterHandover = b }),
+	"router_notify":            number(0, 3, func(o *Options, n int) { o.RouterNotify = RouterNotify(n) }),
+	"connect_routing_id":       setConnectRoutingID,
+	"connect_rid":              setConnectRoutingID,
+	"tcp_keepalive":            number(-1, 1, func(o *Options, n int) { o.KeepAlive = n }),
+	"tcp_keepalive_cnt":        number(-1, 1<<31-1, func(o *Options, n int) { o.KeepCount = n }),
+	"tcp_keepalive_idle":       seconds(func(o *Options, d time.Duration) { o.KeepIdle = d }),
+	"tcp_keepalive_intvl":      seconds(func(o *Options, d time.Duration) { o.KeepInterval = d }),
+	"tcp_maxrt":                millis(0, func(o *Options, d time.Duration) { o.MaxRT = d }),
+	"tcp_accept_filter":        setAcceptFilter,
+	"ipc_filter_pid":           number(0, 1<<31-1, func(o *Options, n int) { o.IPCFilterPID = append(slices.Clone(o.IPCFilterPID), n) }),
+	"ipc_filter_uid":           number(0, 1<<32-1, func(o *Options, n int) { o.IPCFilterUID = append(slices.Clone(o.IPCFilterUID), n) }),
+	"ipc_filter_gid":           number(0, 1<<32-1, func(o *Options, n int) { o.IPCFilterGID = append(slices.Clone(o.IPCFilterGID), n) }),
+	"immediate":                flag(func(o *Options, b bool) { o.Immediate = b }),
+	"xpub_verbose":             flag(func(o *Options, b bool) { o.XPubVerbose, o.XPubVerboser = b, false }),
+	"xpub_verboser":            flag(func(o *Options, b bool) { o.XPubVerboser = b }),
+	"xpub_nodrop":              flag(func(o *Options, b bool) { o.XPubNoDrop = b }),
+	"xpub_manual":              flag(func(o *Options, b bool) { o.XPubManual = b }),
+	"xpub_manual_last_value":   flag(func(o *Options, b bool) { o.XPubManualLastValue = b }),
+	"xpub_welcome_msg":         octets(func(o *Options, b []byte) { o.XPubWelcome = b }),
+	"only_first_subscribe":     flag(func(o *Options, b bool) { o.OnlyFirstSubscribe = b }),
+	"xsub_verbose_unsubscribe": flag(func(o *Options, b bool) { o.XSubVerboseUnsubscribe = b }),
+	"invert_matching":          flag(func(o *Options, b bool) { o.InvertMatching = b }),
+	"plain_server":             setServer(MechanismPlain),
+	"plain_username": octets(func(o *Options, b []byte) {
+		o.Security.Mechanism, o.Security.Server, o.Security.Username = MechanismPlain, false, string(b)
+	}),
+	"plain_password": octets(func(o *Options, b []byte) {
+		o.Security.Mechanism, o.Security.Server, o.Security.Password = MechanismPlain, false, string(b)
+	}),
+	"curve_server":    setServer(MechanismCurve),
+	"curve_publickey": curveKey(func(s *Security, k CurveKey) { s.PublicKey, s.Mechanism = k, MechanismCurve }),
+	"curve_secretkey": curveKey(func(s *Security, k CurveKey) { s.SecretKey, s.Mechanism = k, MechanismCurve }),
+	"curve_serverkey": curveKey(func(s *Security, k CurveKey) {
+		s.ServerKey, s.Mechanism, s.Server = k, MechanismCurve, false
+	}),
+	"req_correlate":      flag(func(o *Options, b bool) { o.ReqCorrelate = b }),
+	"req_relaxed":        flag(func(o *Options, b bool) { o.ReqRelaxed = b }),
+	"conflate":           flag(func(o *Options, b bool) { o.Conflate = b }),
+	"zap_domain":         octets(func(o *Options, b []byte) { o.Security.ZAPDomain = string(b) }),
+	"zap_enforce_domain": flag(func(o *Options, b bool) { o.Security.ZAPEnforceDomain = b }),
+	"tos":                number(0, 255, func(o *Options, n int) { o.TOS = n }),
+	"priority":           number(0, 1<<31-1, func(o *Options, n int) { o.Priority = n }),
+	"handshake_ivl":      millis(0, func(o *Options, d time.Duration) { o.HandshakeTimeout = d }),
+	"socks_proxy":        octets(func(o *Options, b []byte) { o.SocksProxy = string(b) }),
+	"socks_username":     octets(func(o *Options, b []byte) { o.SocksUsername = string(b) }),
+	"socks_password":     octets(func(o *Options, b []byte) { o.SocksPassword = string(b) }),
+	"stream_notify":      flag(func(o *Options, b bool) { o.StreamNotify = b }),
+	"heartbeat_ivl":      millis(0, func(o *Options, d time.Duration) { o.HeartbeatInterval = d }),
+	"heartbeat_ttl":      setHeartbeatTTL,
+	"heartbeat_timeout":  millis(-1, func(o *Options, d time.Duration) { o.HeartbeatTimeout = d }),
+	"connect_timeout":    millis(0, func(o *Options, d time.Duration) { o.ConnectTimeout = d }),
+	"bindtodevice":       octets(func(o *Options, b []byte) { o.BindToDevice = string(b) }),
+	"loopback_fastpath":  flag(func(o *Options, b bool) {}),
+	"busy_poll":          number(0, 1<<31-1, func(o *Options, n int) {}),
+	"metadata":           setMetadata,
+	"in_batch_size":      number(1, 1<<31-1, func(o *Options, n int) {}),
+	"out_batch_size":     number(1, 1<<31-1, func(o *Options, n int) {}),
+	"hello_msg":          octets(func(o *Options, b []byte) { o.HelloMsg = b }),
+	"disconnect_msg":     octets(func(o *Options, b []byte) { o.DisconnectMsg = b }),
+	"hiccup_msg":         octets(func(o *Options, b []byte) { o.HiccupMsg = b }),
+}
+
+// OptionNames are the names that SetOption knows, sorted. The sockets that
+// subscribe and the XPUB know subscribe and unsubscribe as well.
+func OptionNames() []string { return slices.Sorted(maps.Keys(optionNames)) }
+
+func (o *Options) set(name, value string) error {
+	f, ok := optionNames[strings.TrimPrefix(strings.ToLower(name), "zmq_")]
+	if !ok {
+		return fmt.Errorf("zmq: no option %q: %w", name, ErrNotSupported)
+	}
+	if err := f(o, value); err != nil {
+		return fmt.Errorf("zmq: option %s: %w", name, err)
+	}
+	return nil
+}
+
+// subscribing are the sockets that the options subscribe and unsubscribe
+// work on.
+type subscribing interface {
+	subscribe(topic []byte) error
+	unsubscribe(topic []byte) error
+}
+
+func (s *core) setOption(name, value string) error {
+	if err := s.alive(); err != nil {
+		return err
+	}
+	switch strings.TrimPrefix(strings.ToLower(name), "zmq_") {
+	case "subscribe", "unsubscribe":
+		add := !strings.Contains(strings.ToLower(name), "un")
+		switch x := s.pat.(type) {
+		case subscribing:
+			if add {
+				return x.subscribe([]byte(value))
+			}
+			return x.unsubscribe([]byte(value))
+		case *xpub:
+			return x.manually(add, value)
+		}
+		return fmt.Errorf("zmq: option %s on a %v socket: %w", name, s.typ, ErrNotSupported)
+	}
+	s.opt.Lock()
+	o := s.o
+	err := o.set(name, value)
+	if err == nil {
+		s.o = o
+	}
+	s.opt.Unlock()
+	if err != nil {
+		return err
+	}
+	s.optionsChanged()
+	return nil
+}
+
+func number(low, high int64, f func(*Options, int)) setter {
+	return func(o *Options, v string) error {
+		n, err := strconv.ParseInt(v, 10, 64)
+		if err != nil || n < low || n > high {
+			return fmt.Errorf("%q, expected a number from %d to %d", v, low, high)
+		}
+		f(o, int(n))
+		return nil
+	}
+}
+
+func flag(f func(*Options, bool)) setter {
+	return func(o *Options, v string) error {
+		switch v {
+		case "0", "false":
+			f(o, false)
+		case "1", "true":
+			f(o, true)
+		default:
+			return fmt.Errorf("%q, expected 0 or 1", v)
+		}
+		return nil
+	}
+}
+
+func millis(low int64, f func(*Options, time.Duration)) setter {
+	return number(low, 1<<31-1, func(o *Options, n int) {
+		if n < 0 {
+			f(o, -1)
+		} else {
+			f(o, time.Duration(n)*time.Millisecond)
+		}
+	})
+}
+
+func seconds(f func(*Options, time.Duration)) setter {
+	return number(-1, 1<<31-1, func(o *Options, n int) {
+		if n < 0 {
+			f(o, -1)
+		} else {
+			f(o, time.Duration(n)*time.Second)
+		}
+	})
+}
+
+// maxOctets bounds the options that are text or octets.
+const maxOctets = 1 << 16
+
+func octets(f func(*Options, []byte)) setter {
+	return func(o *Options, v string) error {
+		if len(v) > maxOctets {
+			return fmt.Errorf("%d octets, expected at most %d", len(v), maxOctets)
+		}
+		f(o, []byte(v))
+		return nil
+	}
+}
+
+func curveKey(f func(*Security, CurveKey)) setter {
+	return func(o *Options, v string) error {
+		k, err := ParseCurveKey(v)
+		if err == nil {
+			f(&o.Security, k)
+		}
+		return err
+	}
+}
+
+func setServer(m Mechanism) setter {
+	return flag(func(o *Options, b bool) {
+		if b {
+			o.Security.Mechanism, o.Security.Server = m, true
+		} else {
+			o.Security.Mechanism, o.Security.Server = MechanismNull, false
+		}
+	})
+}
+
+func setIdentity(o *Options, v string) error { return WithIdentity([]byte(v))(o) }
+
+func setConnectRoutingID(o *Options, v string) error {
+	if err := checkIdentity([]byte(v)); err != nil {
+		return err
+	}
+	o.ConnectRoutingID = []byte(v)
+	return nil
+}
+
+func setAcceptFilter(o *Options, v string) error {
+	if v == "" {
+		o.AcceptFilters = nil
+		return nil
+	}
+	if _, err := parseFilters([]string{v}); err != nil {
+		return err
+	}
+	o.AcceptFilters = append(slices.Clone(o.AcceptFilters), v)
+	return nil
+}
+
+func setHeartbeatTTL(o *Options, v string) error {
+	return number(0, 6553599, func(o *Options, n int) {
+		o.HeartbeatTTL = time.Duration(n) * time.Millisecond
+	})(o, v)
+}
+
+func setMetadata(o *Options, v string) error {
+	name, value, ok := strings.Cut(v, ":")
+	if !ok || !strings.HasPrefix(name, "X-") || len(name) > 255 {
+		return fmt.Errorf("%q, expected X-name:value", v)
+	}
+	m := maps.Clone(o.Metadata)
+	if m == nil {
+		m = make(map[string]string)
+	}
+	m[name] = value
+	o.Metadata = m
+	return nil
+}

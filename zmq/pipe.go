@@ -1,0 +1,192 @@
+package zmq
+
+import (
+	"errors"
+	"slices"
+	"sync"
+	"sync/atomic"
+
+	"lintel.dev/internal/flow"
+)
+
+var errPipeEnded = errors.New("zmq: connection ended by this side")
+
+// pipe is a socket's end of the way to one peer: a queue in each direction.
+// In process the other end is a pipe of another socket; else a link carries
+// the queues over a connection.
+type pipe struct {
+	s       *core
+	ep      *Endpoint
+	in, out *flow.Queue
+
+	outSeat flow.Seat[*pipe] // protected by the send lock
+	inSeat  flow.Seat[*pipe] // protected by the receive lock
+
+	// Where the receiver is in the batch it took; protected by the receive lock.
+	cur      flow.Cursor
+	consumed int // messages read and not yet acknowledged
+	step     int
+	ended    bool // in is closed and empty
+
+	peer atomic.Pointer[pipe] // in process, once bound
+	link atomic.Pointer[link] // over a connection, while there is one
+
+	// Protected by both locks of the socket: either suffices to read.
+	id    []byte // routing id of the peer
+	named bool   // by ConnectRoutingID
+	gone  bool   // detached
+
+	mark  uint64 // last publication that matched; protected by the send lock
+	stats pipeStats
+
+	over      atomic.Bool // end was called
+	flushOnce sync.Once
+	flushed   chan struct{} // closed when nothing is left to send
+}
+
+type pipeStats struct {
+	dropped    atomic.Uint64 // at the high-water mark
+	reconnects atomic.Uint64
+}
+
+func newPipe(s *core, ep *Endpoint, in, out *flow.Queue) *pipe {
+	p := &pipe{s: s, ep: ep, in: in, out: out, step: in.Step(), flushed: make(chan struct{})}
+	p.inSeat.V, p.outSeat.V = p, p
+	return p
+}
+
+// kick tells the consumer of p.out that there is something to do.
+func (p *pipe) kick() {
+	if peer := p.peer.Load(); peer != nil {
+		peer.s.readable(peer)
+	} else if l := p.link.Load(); l != nil {
+		l.kick()
+	}
+}
+
+// fill makes sure that p.cur has a message to read. It reports false when
+// there is none; the queue will then call readable. The receive lock is held.
+func (p *pipe) fill() bool {
+	if !p.cur.Done() {
+		return true
+	}
+	p.ack()
+	b, ok, done := p.in.Take()
+	if !ok {
+		p.ended = done
+		p.cur = flow.Cursor{}
+		return false
+	}
+	p.cur = flow.NewCursor(b)
+	return true
+}
+
+// read counts one message as read. The receive lock is held.
+func (p *pipe) read() {
+	p.consumed++
+	if p.consumed >= p.step {
+		p.ack()
+	}
+}
+
+func (p *pipe) ack() {
+	if p.consumed == 0 {
+		return
+	}
+	if p.in.Ack(p.consumed) {
+		p.s.reopened = append(p.s.reopened, p)
+	}
+	p.consumed = 0
+}
+
+// tellProducer lets whoever fills p.in go on after it was refused.
+func (p *pipe) tellProducer() {
+	if peer := p.peer.Load(); peer != nil {
+		peer.s.writable(peer)
+	} else if l := p.link.Load(); l != nil {
+		l.resume()
+	}
+}
+
+// kickLater is kick that never writes to a connection itself.
+func (p *pipe) kickLater() {
+	if peer := p.peer.Load(); peer != nil {
+		peer.s.readable(peer)
+	} else if l := p.link.Load(); l != nil {
+		l.spawn()
+	}
+}
+
+// greet sends a message that the socket, not its user, has for the peer.
+func (p *pipe) greet(b []byte) {
+	if p.out.Append(&flow.Message{One: b}) == flow.Wake {
+		p.kickLater()
+	}
+}
+
+// subscribe tells the peer that we want a topic, or no longer.
+func (p *pipe) subscribe(add bool, topic []byte) {
+	if peer := p.peer.Load(); peer != nil {
+		if x, ok := peer.s.pat.(publisherSide); ok {
+			x.subscription(peer, add, topic)
+		}
+	} else if l := p.link.Load(); l != nil {
+		l.subscribe(add, topic)
+	}
+}
+
+// finishSending refuses further messages and sees whether some are left.
+func (p *pipe) finishSending() {
+	r := p.out.Close()
+	if r == flow.Wake || p.link.Load() == nil && (p.ep.bound || !p.out.Pending()) {
+		p.setFlushed()
+	}
+}
+
+func (p *pipe) setFlushed() { p.flushOnce.Do(func() { close(p.flushed) }) }
+
+// end takes the pipe away on both sides. With drop, messages that arrived
+// are dropped too. No lock may be held.
+func (p *pipe) end(drop bool) {
+	if !p.over.CompareAndSwap(false, true) {
+		return
+	}
+	p.ep.remove(p)
+	p.s.detach(p, drop)
+	p.out.Close()
+	p.setFlushed()
+	if peer := p.peer.Load(); peer != nil {
+		peer.end(false)
+	} else if n := p.out.Clear(); n > 0 {
+		p.s.counter.lost.Add(uint64(n))
+	}
+	if l := p.link.Load(); l != nil {
+		l.close(errPipeEnded)
+	}
+}
+
+// retire is end for a caller that holds locks.
+func (p *pipe) retire() { p.s.wg.Go(func() { p.end(false) }) }
+
+// remove returns pipes without p, in order.
+func remove(pipes []*pipe, p *pipe) []*pipe {
+	return slices.DeleteFunc(pipes, func(q *pipe) bool { return q == p })
+}
+
+// setHWM takes over changed high-water marks; both locks of the socket are
+// held.
+func (p *pipe) setHWM(o *Options) {
+	send, recv := o.SendHWM, o.RecvHWM
+	if peer := p.peer.Load(); peer != nil {
+		other := peer.s.options()
+		send, recv = addHWM(send, other.RecvHWM), addHWM(other.SendHWM, recv)
+	}
+	if p.out.SetHWM(send) && p.outSeat.Seated() {
+		p.s.lb.Activate(&p.outSeat)
+		p.s.wakeSenders()
+	}
+	if p.in.SetHWM(recv) {
+		p.s.wg.Go(p.tellProducer)
+	}
+	p.step = p.in.Step()
+}

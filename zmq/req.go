@@ -1,0 +1,257 @@
+package zmq
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"math/rand/v2"
+	"sync"
+
+	"lintel.dev/internal/flow"
+)
+
+// Req asks: a request goes to the REP and ROUTER peers in turn, and the reply
+// comes from the one that was asked. Send and Recv alternate, out of turn
+// they return ErrState; the options ReqRelaxed and ReqCorrelate loosen that.
+// Request does both at once and may be called by many goroutines.
+type Req struct {
+	common
+	sending
+	receiving
+	x *req
+}
+
+// NewReq makes a REQ socket.
+func NewReq(opts ...Option) (*Req, error) {
+	c, err := newCore(TypeReq, true, opts)
+	if err != nil {
+		return nil, err
+	}
+	x := &req{s: c, id: rand.Uint32(), calls: make(map[uint32]*call)}
+	return &Req{common{c}, sending{c}, receiving{c}, x}, c.start(x)
+}
+
+// Request sends a request and waits for its reply, which is recognised by an
+// id that travels with it: requests of several goroutines may be under way at
+// once, and when ctx ends one, only that one ends and a late reply is
+// dropped. Requests and Send must not be mixed while either waits for a
+// reply.
+func (s *Req) Request(ctx context.Context, m Msg) (Msg, error) {
+	if len(m) == 0 {
+		return nil, errNoFrames
+	}
+	return s.x.request(ctx, m)
+}
+
+// req is the pattern of REQ; its two locks are one.
+type req struct {
+	s                  *core
+	busy               bool  // a request waits for its reply
+	from               *pipe // who was asked; nil: gone
+	id                 uint32
+	prefix             []byte
+	relaxed, correlate bool
+	calls              map[uint32]*call
+}
+
+// call is a Request under way.
+type call struct {
+	reply Msg
+	done  bool
+}
+
+var callPool = sync.Pool{New: func() any { return new(call) }}
+
+func (x *req) optionsChanged(o *Options) {
+	x.relaxed, x.correlate = o.ReqRelaxed, o.ReqCorrelate
+}
+
+func (x *req) attach(p *pipe) {
+	x.s.lb.Add(&p.outSeat)
+	x.s.fq.Add(&p.inSeat)
+}
+
+func (x *req) detach(p *pipe) {
+	x.s.lb.Remove(&p.outSeat)
+	if x.from == p {
+		x.from = nil
+	}
+}
+
+// envelope encodes what goes before a request.
+func (x *req) envelope(correlate bool) {
+	x.prefix = x.prefix[:0]
+	if correlate {
+		x.id++
+		x.prefix = append(x.prefix, flow.More, 4)
+		x.prefix = binary.NativeEndian.AppendUint32(x.prefix, x.id)
+	}
+	x.prefix = append(x.prefix, flow.More, 0)
+}
+
+// deal sends m to the next peer with room.
+func (x *req) deal(m flow.Message) (to *pipe, kick *pipe, err error) {
+	for {
+		seat, ok := x.s.lb.Current()
+		if !ok {
+			return nil, nil, errAgain
+		}
+		m.Prefix = x.prefix
+		switch seat.V.out.Append(&m) {
+		case flow.Full:
+			x.s.lb.Deactivate(seat)
+		case flow.Queued:
+			x.s.lb.Next()
+			return seat.V, nil, nil
+		case flow.Wake:
+			x.s.lb.Next()
+			return seat.V, seat.V, nil
+		}
+	}
+}
+
+func (x *req) sendMsg(m flow.Message) (*pipe, error) {
+	if x.busy && !x.relaxed {
+		return nil, ErrState
+	}
+	if !x.s.robinReady() {
+		return nil, errAgain
+	}
+	// What arrived before cannot answer this request.
+	for {
+		p, flags, _, ok := x.s.fairFrame()
+		if !ok {
+			break
+		}
+		x.s.skip(p, flags)
+	}
+	x.envelope(x.correlate)
+	to, kick, err := x.deal(m)
+	if err != nil {
+		return nil, err
+	}
+	x.busy, x.from = true, to
+	x.s.canRecv.Wake()
+	return kick, nil
+}
+
+func (x *req) recvMsg() (one []byte, parts Msg, err error) {
+	if !x.busy {
+		return nil, nil, ErrState
+	}
+	for {
+		p, flags, frame, ok := x.s.fairFrame()
+		if !ok {
+			return nil, nil, errAgain
+		}
+		if x.from != nil && p != x.from {
+			x.s.skip(p, flags)
+			continue
+		}
+		if x.correlate {
+			if len(frame) != 4 || flags&flow.More == 0 || !bytes.Equal(frame, x.prefix[2:6]) {
+				x.s.skip(p, flags)
+				continue
+			}
+			flags, frame = p.cur.Next()
+		}
+		if len(frame) != 0 || flags&flow.More == 0 {
+			x.s.skip(p, flags)
+			continue
+		}
+		flags, frame = p.cur.Next()
+		one, parts = x.s.rest(p, flags, frame)
+		x.busy, x.from = false, nil
+		x.s.wakeSenders()
+		return one, parts, nil
+	}
+}
+
+func (x *req) canSendNow() bool { return (!x.busy || x.relaxed) && x.s.robinReady() }
+func (x *req) canRecvNow() bool { return (x.busy || len(x.calls) > 0) && x.s.fairReady() }
+
+func (x *req) request(ctx context.Context, m Msg) (Msg, error) {
+	s := x.s
+	s.send.Lock()
+	defer s.send.Unlock()
+	var kick *pipe
+	for {
+		if s.failed != nil {
+			return nil, s.failed
+		}
+		if x.busy {
+			return nil, ErrState
+		}
+		x.envelope(true)
+		var err error
+		if _, kick, err = x.deal(flow.Message{Parts: m}); err == nil {
+			break
+		}
+		if err := s.canSend.Wait(ctx, s.send, s.sndTimeo); err != nil {
+			return nil, waitError(ctx, err)
+		}
+	}
+	id := x.id
+	c := callPool.Get().(*call)
+	*c = call{}
+	x.calls[id] = c
+	defer func() {
+		delete(x.calls, id)
+		callPool.Put(c)
+		if len(x.calls) > 0 && s.fairReady() {
+			s.canRecv.Wake()
+		}
+	}()
+	if kick != nil {
+		s.send.Unlock()
+		kick.kick()
+		s.send.Lock()
+	}
+	for {
+		if s.failed != nil {
+			return nil, s.failed
+		}
+		if !c.done {
+			x.dispatch(c)
+			s.tell()
+		}
+		if c.done {
+			return c.reply, nil
+		}
+		if s.fairReady() {
+			continue // arrived while telling
+		}
+		if err := s.canRecv.Wait(ctx, s.send, s.rcvTimeo); err != nil {
+			return nil, waitError(ctx, err)
+		}
+	}
+}
+
+// dispatch hands what arrived to the calls it answers, until mine is.
+func (x *req) dispatch(mine *call) {
+	for !mine.done {
+		p, flags, id, ok := x.s.fairFrame()
+		if !ok {
+			return
+		}
+		if len(id) != 4 || flags&flow.More == 0 {
+			x.s.skip(p, flags)
+			continue
+		}
+		c := x.calls[binary.NativeEndian.Uint32(id)]
+		flags, empty := p.cur.Next()
+		if c == nil || c.done || len(empty) != 0 || flags&flow.More == 0 {
+			x.s.skip(p, flags)
+			continue
+		}
+		flags, frame := p.cur.Next()
+		one, parts := x.s.rest(p, flags, frame)
+		if parts == nil {
+			parts = Msg{one}
+		}
+		c.reply, c.done = parts, true
+		if c != mine {
+			x.s.canRecv.WakeAll()
+		}
+	}
+}

@@ -1,0 +1,245 @@
+package zmq
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"net"
+	"syscall"
+	"time"
+
+	"lintel.dev/internal/flow"
+	"lintel.dev/internal/zmtp"
+)
+
+// establish runs the handshake of a link and reports how it went.
+func (l *link) establish() ([]byte, error) {
+	rest, err := l.handshake()
+	if err == nil {
+		l.event(EventHandshakeSucceeded, nil)
+		return rest, nil
+	}
+	l.s.counter.handshakesFailed.Add(1)
+	e := Event{Type: EventHandshakeFailed, Endpoint: l.ep.addr, Local: l.local, Remote: l.remote, Err: err}
+	var protocol *zmtp.Error
+	var auth *authError
+	var peer *zmtp.PeerError
+	switch {
+	case errors.As(err, &protocol):
+		e.Type, e.Status = EventHandshakeProtocol, uint32(protocol.Code)
+	case errors.As(err, &auth):
+		e.Type, e.Status = EventHandshakeAuth, auth.status
+	case errors.As(err, &peer):
+		e.Type, e.Status = EventHandshakeAuth, statusOf(peer.Reason)
+	}
+	l.close(err)
+	l.s.emit(e)
+	return nil, err
+}
+
+// statusOf reads the ZAP status that a peer gives as its reason.
+func statusOf(reason string) uint32 {
+	switch reason {
+	case "300":
+		return 300
+	case "400":
+		return 400
+	case "500":
+		return 500
+	}
+	return 0
+}
+
+// ended reports the end of an established link.
+func (l *link) ended(err error) {
+	if errors.Is(err, errPipeEnded) {
+		l.event(EventClosed, nil)
+	} else {
+		l.event(EventDisconnected, err)
+	}
+}
+
+// newNetPipe makes the pipe of a connection that exists.
+func (e *Endpoint) newNetPipe() *pipe {
+	p := e.connectPipe(e.o.RecvHWM, e.o.SendHWM)
+	p.out.SetChunk(64 << 10)
+	return p
+}
+
+// serve is the life of an accepted connection.
+func (e *Endpoint) serve(conn net.Conn) {
+	l := newLink(e.s, e, conn)
+	stop := context.AfterFunc(e.live, func() { l.close(errPipeEnded) })
+	defer stop()
+	rest, err := l.establish()
+	if err != nil {
+		return
+	}
+	p := e.newNetPipe()
+	p.id = l.peer.identity
+	if err := e.s.attachLink(l, p); err != nil {
+		return
+	}
+	err = l.carry(rest)
+	e.s.lost(p, true)
+	p.end(false)
+	l.ended(err)
+}
+
+// attachLink attaches the pipe of an accepted connection, or closes it.
+func (s *core) attachLink(l *link, p *pipe) error {
+	l.p = p
+	p.ep.add(p)
+	err := s.attach(p)
+	if err == nil {
+		return nil
+	}
+	p.ep.remove(p)
+	if errors.Is(err, errDuplicateID) {
+		l.event(EventDuplicateID, err)
+	}
+	l.close(err)
+	l.event(EventClosed, err)
+	return err
+}
+
+// lost does what is due when the connection of p is gone, for good or not.
+func (s *core) lost(p *pipe, forGood bool) {
+	o := &p.ep.o
+	var m []byte
+	if forGood {
+		if s.typ == TypeRouter {
+			m = o.DisconnectMsg
+		}
+	} else {
+		if h, ok := s.pat.(connectedHook); ok {
+			h.lost(p)
+		}
+		if s.typ == TypeDealer {
+			m = o.HiccupMsg
+		}
+	}
+	if len(m) > 0 {
+		p.deliver(m)
+	}
+}
+
+// deliver puts a message of one frame among those that arrived.
+func (p *pipe) deliver(m []byte) {
+	var b flow.Batch
+	b.Message(&flow.Message{One: m})
+	if r, _ := p.in.Push(b); r == flow.Wake {
+		p.s.readable(p)
+	}
+}
+
+// session is the life of a connected endpoint: it connects, again and again.
+func (e *Endpoint) session(p *pipe) {
+	s := e.s
+	wait := e.o.Reconnect
+	defer func() {
+		if p != nil {
+			p.end(false)
+		}
+	}()
+	for again := false; e.live.Err() == nil; again = true {
+		if again {
+			d := e.backoff(&wait)
+			if d < 0 {
+				return
+			}
+			s.emit(Event{Type: EventConnectRetried, Endpoint: e.addr, Interval: d})
+			if !e.sleep(d) {
+				return
+			}
+		}
+		s.emit(Event{Type: EventConnectDelayed, Endpoint: e.addr})
+		conn, err := e.dial()
+		if err != nil {
+			s.emit(Event{Type: EventClosed, Endpoint: e.addr, Err: err})
+			if e.o.Stop&StopOnRefused != 0 && errors.Is(err, syscall.ECONNREFUSED) {
+				return
+			}
+			continue
+		}
+		l := newLink(s, e, conn)
+		l.event(EventConnected, nil)
+		stop := context.AfterFunc(e.live, func() { l.close(errPipeEnded) })
+		established, err := e.oneConnection(l, p)
+		stop()
+		if established {
+			wait = e.o.Reconnect
+			if p != nil {
+				p.stats.reconnects.Add(1)
+			} else {
+				s.counter.reconnects.Add(1)
+			}
+			if e.o.Stop&StopAfterDisconnect != 0 {
+				return
+			}
+		} else if e.o.Stop&StopOnHandshakeFailed != 0 {
+			return
+		}
+		if p != nil && p.over.Load() || errors.Is(err, errDuplicateID) && p != nil {
+			return
+		}
+	}
+}
+
+// oneConnection runs a connection that was made, from handshake to end. Its
+// pipe is p, or one of its own if that is nil.
+func (e *Endpoint) oneConnection(l *link, p *pipe) (established bool, err error) {
+	s := e.s
+	rest, err := l.establish()
+	if err != nil {
+		return false, err
+	}
+	own := p == nil
+	if own {
+		p = e.newNetPipe()
+		p.id = l.peer.identity
+		if err := s.attachLink(l, p); err != nil {
+			return true, err
+		}
+	} else {
+		l.p = p
+		if err := s.identify(p, l.peer.identity); err != nil {
+			l.event(EventDuplicateID, err)
+			l.close(err)
+			return true, err
+		}
+	}
+	err = l.carry(rest)
+	s.lost(p, own)
+	if own {
+		p.end(false)
+	}
+	l.ended(err)
+	return true, err
+}
+
+// backoff is the time to wait before the next attempt, negative for never.
+func (e *Endpoint) backoff(wait *time.Duration) time.Duration {
+	first, most := e.o.Reconnect, e.o.ReconnectMax
+	if first <= 0 {
+		return -1
+	}
+	if most <= 0 {
+		return first + rand.N(first)
+	}
+	d := *wait
+	*wait = min(2*d, max(most, first))
+	return d
+}
+
+// sleep waits for d; it reports false when the endpoint ends meanwhile.
+func (e *Endpoint) sleep(d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-e.live.Done():
+		return false
+	}
+}

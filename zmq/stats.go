@@ -1,0 +1,110 @@
+package zmq
+
+import (
+	"sync/atomic"
+)
+
+// Stats is what a socket did since it was made.
+type Stats struct {
+	Type Type
+	// What went to and came from all peers, also those that are gone. Bytes
+	// count frames with their headers.
+	MessagesSent, MessagesReceived uint64
+	BytesSent, BytesReceived       uint64
+
+	DroppedFull      uint64 // not queued: the peer's queue was at its high-water mark
+	DroppedNoPeer    uint64 // nobody had the routing id, or the asker of a reply was gone
+	DroppedLost      uint64 // queued for a peer that went away
+	DroppedMalformed uint64 // received without the envelope the socket type needs
+	DroppedNotices   uint64 // subscriptions an XPUB's application did not fetch
+
+	HandshakesFailed uint64
+	Accepted         uint64
+	Reconnects       uint64
+
+	Peers []PeerStats
+}
+
+// PeerStats is Stats for one peer that is there, or connected to.
+type PeerStats struct {
+	Endpoint  string // as Endpoint.Addr has it
+	Remote    string // its address, empty while there is no connection
+	RoutingID []byte
+	Connected bool
+
+	MessagesSent, MessagesReceived uint64
+	BytesSent, BytesReceived       uint64
+	SendQueue, RecvQueue           int // messages that wait, in each direction
+	DroppedFull                    uint64
+	Reconnects                     uint64
+}
+
+// socketCounters are what is counted for the whole socket.
+type socketCounters struct {
+	noPeer, lost, malformed, noteDropped atomic.Uint64
+	handshakesFailed, accepted           atomic.Uint64
+	// Sums over the pipes that are gone.
+	sent, received, sentBytes, receivedBytes, dropped, reconnects atomic.Uint64
+}
+
+// retire adds the figures of a pipe that goes away.
+func (c *socketCounters) retire(p *pipe) {
+	st := p.figures()
+	c.sent.Add(st.MessagesSent)
+	c.received.Add(st.MessagesReceived)
+	c.sentBytes.Add(st.BytesSent)
+	c.receivedBytes.Add(st.BytesReceived)
+	c.dropped.Add(st.DroppedFull)
+	c.reconnects.Add(st.Reconnects)
+}
+
+func (p *pipe) figures() PeerStats {
+	sent, _ := p.out.Counters()
+	got, _ := p.in.Counters()
+	st := PeerStats{
+		RoutingID:    p.id,
+		MessagesSent: sent.Msgs, BytesSent: sent.Bytes,
+		MessagesReceived: got.Msgs, BytesReceived: got.Bytes,
+		SendQueue: p.out.Len(), RecvQueue: p.in.Len(),
+		DroppedFull: p.stats.dropped.Load(),
+		Reconnects:  p.stats.reconnects.Load(),
+	}
+	if p.ep != nil {
+		st.Endpoint = p.ep.addr
+	}
+	if p.peer.Load() != nil {
+		st.Connected = true
+	} else if l := p.link.Load(); l != nil {
+		st.Connected, st.Remote = true, l.remote
+	}
+	return st
+}
+
+func (s *core) stats() Stats {
+	c := &s.counter
+	st := Stats{
+		Type:         s.typ,
+		MessagesSent: c.sent.Load(), MessagesReceived: c.received.Load(),
+		BytesSent: c.sentBytes.Load(), BytesReceived: c.receivedBytes.Load(),
+		DroppedFull: c.dropped.Load(), DroppedNoPeer: c.noPeer.Load(), DroppedLost: c.lost.Load(),
+		DroppedMalformed: c.malformed.Load(), DroppedNotices: c.noteDropped.Load(),
+		HandshakesFailed: c.handshakesFailed.Load(), Accepted: c.accepted.Load(), Reconnects: c.reconnects.Load(),
+	}
+	s.lockBoth()
+	pipes := make([]*pipe, 0, len(s.pipes))
+	for p := range s.pipes {
+		pipes = append(pipes, p)
+	}
+	s.unlockBoth()
+	for _, p := range pipes {
+		f := p.figures()
+		st.MessagesSent += f.MessagesSent
+		st.MessagesReceived += f.MessagesReceived
+		st.BytesSent += f.BytesSent
+		st.BytesReceived += f.BytesReceived
+		st.DroppedFull += f.DroppedFull
+		st.Reconnects += f.Reconnects
+		st.Peers = append(st.Peers, f)
+	}
+	return st
+}

@@ -1,0 +1,398 @@
+package zmq
+
+import (
+	"slices"
+	"sync"
+	"sync/atomic"
+
+	"lintel.dev/internal/flow"
+)
+
+// XPub is a Pub that also receives: subscriptions, as a message of one frame
+// that starts with 1 (subscribe) or 0 (unsubscribe) and goes on with the
+// topic, and whatever an XSub sends upstream.
+type XPub struct {
+	common
+	sending
+	receiving
+	x *xpub
+}
+
+// NewXPub makes an XPUB socket.
+func NewXPub(opts ...Option) (*XPub, error) {
+	x, err := newXPub(TypeXPub, opts)
+	if err != nil {
+		return nil, err
+	}
+	return &XPub{common{x.s}, sending{x.s}, receiving{x.s}, x}, nil
+}
+
+// Subscribe subscribes the peer whose notification was received last. It
+// needs the option XPubManual.
+func (s *XPub) Subscribe(topic string) error { return s.x.manually(true, topic) }
+
+// Unsubscribe takes back what Subscribe did for the peer whose notification
+// was received last. It needs the option XPubManual.
+func (s *XPub) Unsubscribe(topic string) error { return s.x.manually(false, topic) }
+
+// Topics is the number of distinct topics peers are subscribed to.
+func (s *XPub) Topics() int { return s.x.count() }
+
+// maxNotes bounds the notifications an application has not received yet.
+const maxNotes = 1 << 20
+
+// xpub is the pattern of PUB and XPUB.
+type xpub struct {
+	s *core
+
+	// The fields below are protected by the send lock.
+	topics flow.Prefixes[followers]
+	pipes  []*pipe
+	subs   map[*pipe]map[string]int // what each peer asked for, how often
+	epoch  uint64
+	hits   []*pipe
+	enc    flow.Batch
+	o      xpubOptions
+
+	last atomic.Pointer[pipe] // whose notification was received last
+
+	noted sync.Mutex // protects notes; nothing is locked under it
+	notes []note
+}
+
+type xpubOptions struct {
+	verbose, verboser, nodrop, manual, lastValue, invert, onlyFirst bool
+	welcome                                                         []byte
+}
+
+// followers are the peers subscribed to one topic.
+type followers struct {
+	first *pipe
+	more  []*pipe
+}
+
+// note is a message for the application of an XPUB.
+type note struct {
+	from  *pipe // of a subscription
+	one   []byte
+	parts Msg
+}
+
+func newXPub(t Type, opts []Option) (*xpub, error) {
+	c, err := newCore(t, false, opts)
+	if err != nil {
+		return nil, err
+	}
+	x := &xpub{s: c, subs: make(map[*pipe]map[string]int)}
+	return x, c.start(x)
+}
+
+// optionsChanged is called with both locks held.
+func (x *xpub) optionsChanged(o *Options) {
+	x.o = xpubOptions{
+		verbose: o.XPubVerbose, verboser: o.XPubVerboser, nodrop: o.XPubNoDrop,
+		manual: o.XPubManual || o.XPubManualLastValue, lastValue: o.XPubManualLastValue,
+		invert: o.InvertMatching, onlyFirst: o.OnlyFirstSubscribe, welcome: o.XPubWelcome,
+	}
+}
+
+func (x *xpub) attach(p *pipe) {
+	x.pipes = append(x.pipes, p)
+	x.subs[p] = make(map[string]int)
+	if x.o.welcome != nil {
+		p.out.Append(&flow.Message{One: x.o.welcome})
+	}
+}
+
+func (x *xpub) detach(p *pipe) {
+	x.pipes = slices.DeleteFunc(x.pipes, func(q *pipe) bool { return q == p })
+	x.forget(p)
+	delete(x.subs, p)
+	x.last.CompareAndSwap(p, nil)
+	x.s.wakeSenders() // one may have waited for p to have room
+}
+
+// forget ends all subscriptions of p and tells the application as if the
+// peer had cancelled them. Both locks are held.
+func (x *xpub) forget(p *pipe) {
+	for topic, n := range x.subs[p] {
+		last := x.o.manual || x.drop(p, []byte(topic))
+		if !x.o.verboser {
+			n = 1
+		}
+		for ; n > 0 && (last || x.o.verboser); n-- {
+			x.notify(nil, false, []byte(topic))
+		}
+	}
+	if x.o.manual {
+		x.dropAll(p)
+	}
+	clear(x.subs[p])
+	x.s.wakeReceivers()
+}
+
+// dropAll removes p from every topic, for subscriptions made by hand.
+func (x *xpub) dropAll(p *pipe) {
+	var topics []string
+	for topic, f := range x.topics.All {
+		if f.first == p || slices.Contains(f.more, p) {
+			topics = append(topics, topic)
+		}
+	}
+	for _, topic := range topics {
+		x.drop(p, []byte(topic))
+	}
+}
+
+// follow subscribes p; it reports whether the topic is new.
+func (x *xpub) follow(p *pipe, topic []byte) (first bool) {
+	f, ok := x.topics.Get(topic)
+	switch {
+	case !ok:
+		f.first = p
+	case f.first == p || slices.Contains(f.more, p):
+		return false
+	default:
+		f.more = append(f.more, p)
+	}
+	x.topics.Put(topic, f)
+	return !ok
+}
+
+// drop unsubscribes p; it reports whether nobody follows the topic now.
+func (x *xpub) drop(p *pipe, topic []byte) (last bool) {
+	f, ok := x.topics.Get(topic)
+	switch {
+	case !ok:
+		return true
+	case f.first != p:
+		f.more = slices.DeleteFunc(f.more, func(q *pipe) bool { return q == p })
+	case len(f.more) == 0:
+		x.topics.Delete(topic)
+		return true
+	default:
+		f.first, f.more = f.more[len(f.more)-1], f.more[:len(f.more)-1]
+	}
+	x.topics.Put(topic, f)
+	return false
+}
+
+// subscription is what p asked for.
+func (x *xpub) subscription(p *pipe, add bool, topic []byte) {
+	x.s.send.Lock()
+	noted := x.subscribed(p, add, topic)
+	x.s.send.Unlock()
+	if noted {
+		x.wakeReceivers()
+	}
+}
+
+func (x *xpub) subscribed(p *pipe, add bool, topic []byte) (noted bool) {
+	mine, ok := x.subs[p]
+	if !ok {
+		return false
+	}
+	known := mine[string(topic)] > 0
+	if add {
+		mine[string(topic)]++
+	} else {
+		delete(mine, string(topic))
+	}
+	switch {
+	case x.o.manual:
+	case add:
+		if !known && x.follow(p, topic) || x.o.verbose || x.o.verboser {
+			break
+		}
+		return false
+	default:
+		if x.drop(p, topic) || x.o.verboser {
+			break
+		}
+		return false
+	}
+	return x.notify(p, add, topic)
+}
+
+// notify leaves a notification for the application of an XPUB.
+func (x *xpub) notify(p *pipe, add bool, topic []byte) bool {
+	m := make([]byte, 1, 1+len(topic))
+	if add {
+		m[0] = 1
+	}
+	return x.note(note{from: p, one: append(m, topic...)})
+}
+
+func (x *xpub) note(n note) bool {
+	if x.s.typ != TypeXPub {
+		return false
+	}
+	x.noted.Lock()
+	defer x.noted.Unlock()
+	if len(x.notes) >= maxNotes {
+		x.s.counter.noteDropped.Add(1)
+		return false
+	}
+	x.notes = append(x.notes, n)
+	return true
+}
+
+func (x *xpub) wakeReceivers() {
+	x.s.recv.Lock()
+	x.s.wakeReceivers()
+	x.s.recv.Unlock()
+}
+
+// upstream is a message from p: the old form of a subscription, or one that
+// an XSUB sent. Every frame may be a subscription, unless onlyFirst.
+func (x *xpub) upstream(p *pipe, m Msg) {
+	x.s.send.Lock()
+	onlyFirst := x.o.onlyFirst
+	noted := false
+	var rest Msg
+	for i, f := range m {
+		if len(f) > 0 && f[0] <= 1 && (i == 0 || !onlyFirst) {
+			noted = x.subscribed(p, f[0] == 1, f[1:]) || noted
+			if i == 0 && onlyFirst {
+				break
+			}
+		} else {
+			rest = append(rest, f)
+		}
+	}
+	x.s.send.Unlock()
+	if len(rest) > 0 {
+		noted = x.note(note{parts: rest.Clone()}) || noted
+	}
+	if noted {
+		x.wakeReceivers()
+	}
+}
+
+func (x *xpub) manually(add bool, topic string) error {
+	x.s.send.Lock()
+	defer x.s.send.Unlock()
+	if !x.o.manual {
+		return ErrNotSupported
+	}
+	if p := x.last.Load(); p != nil && x.subs[p] != nil {
+		if add {
+			x.follow(p, []byte(topic))
+		} else {
+			x.drop(p, []byte(topic))
+		}
+	}
+	return nil
+}
+
+func (x *xpub) count() int {
+	x.s.send.Lock()
+	defer x.s.send.Unlock()
+	return x.topics.Len()
+}
+
+// match collects in x.hits the pipes that want a message.
+func (x *xpub) match(topic []byte) {
+	x.epoch++
+	x.hits = x.hits[:0]
+	x.topics.Matches(topic, func(f followers) bool {
+		x.hit(f.first)
+		for _, p := range f.more {
+			x.hit(p)
+		}
+		return true
+	})
+	if x.o.invert {
+		x.hits = x.hits[:0]
+		for _, p := range x.pipes {
+			if p.mark != x.epoch {
+				x.hits = append(x.hits, p)
+			}
+		}
+	}
+	if last := x.last.Load(); last != nil && x.o.lastValue {
+		want := slices.Contains(x.hits, last)
+		x.hits = x.hits[:0]
+		if want {
+			x.hits = append(x.hits, last)
+		}
+	}
+}
+
+func (x *xpub) hit(p *pipe) {
+	if p.mark != x.epoch {
+		p.mark = x.epoch
+		x.hits = append(x.hits, p)
+	}
+}
+
+func (x *xpub) sendMsg(m flow.Message) (*pipe, error) {
+	topic := m.One
+	if m.Parts != nil {
+		topic = m.Parts[0]
+	}
+	x.match(topic)
+	if x.o.nodrop {
+		for _, p := range x.hits {
+			if !p.out.Ready() {
+				return nil, errAgain
+			}
+		}
+	}
+	if x.o.lastValue {
+		x.last.Store(nil)
+	}
+	return distribute(x.hits, m, &x.enc), nil
+}
+
+// distribute gives m to all pipes that have room, encoding it once. It kicks
+// them, but for a lone one, which it returns.
+func distribute(to []*pipe, m flow.Message, enc *flow.Batch) (kick *pipe) {
+	if len(to) == 1 {
+		switch to[0].out.Append(&m) {
+		case flow.Full:
+			to[0].stats.dropped.Add(1)
+		case flow.Wake:
+			return to[0]
+		}
+		return nil
+	}
+	if len(to) == 0 {
+		return nil
+	}
+	enc.Reset()
+	enc.Message(&m)
+	for _, p := range to {
+		switch p.out.AppendEncoded(enc.Enc, enc.Refs) {
+		case flow.Full:
+			p.stats.dropped.Add(1)
+		case flow.Wake:
+			p.kickLater()
+		}
+	}
+	return nil
+}
+
+func (x *xpub) recvMsg() (one []byte, parts Msg, err error) {
+	x.noted.Lock()
+	if len(x.notes) == 0 {
+		x.noted.Unlock()
+		return nil, nil, errAgain
+	}
+	n := x.notes[0]
+	x.notes[0] = note{}
+	x.notes = x.notes[1:]
+	x.noted.Unlock()
+	if n.from != nil {
+		x.last.Store(n.from)
+	}
+	return n.one, n.parts, nil
+}
+
+func (x *xpub) canSendNow() bool { return true }
+
+func (x *xpub) canRecvNow() bool {
+	x.noted.Lock()
+	defer x.noted.Unlock()
+	return len(x.notes) > 0
+}

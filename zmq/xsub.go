@@ -1,0 +1,217 @@
+package zmq
+
+import (
+	"context"
+	"sync"
+
+	"lintel.dev/internal/flow"
+)
+
+// XSub is a Sub whose subscriptions can also be sent as messages: a frame
+// that starts with 1 (subscribe) or 0 (unsubscribe) and goes on with the
+// topic. Any other message goes upstream to the XPUB peers. It delivers
+// everything its publishers send, subscribed to or not.
+type XSub struct {
+	common
+	receiving
+	x *xsub
+}
+
+// NewXSub makes an XSUB socket.
+func NewXSub(opts ...Option) (*XSub, error) {
+	x, err := newXSub(TypeXSub, opts)
+	if err != nil {
+		return nil, err
+	}
+	return &XSub{common{x.s}, receiving{x.s}, x}, nil
+}
+
+// Subscribe asks all publishers, present and future, for messages whose
+// first frame starts with prefix. Subscriptions are counted: as many
+// Unsubscribes take one back.
+func (s *XSub) Subscribe(prefix string) error { return s.x.subscribe([]byte(prefix)) }
+
+// Unsubscribe takes one Subscribe back; without one it does nothing.
+func (s *XSub) Unsubscribe(prefix string) error { return s.x.unsubscribe([]byte(prefix)) }
+
+// Send handles a subscription message, or sends m upstream to the publishers
+// that have room.
+func (s *XSub) Send(ctx context.Context, m Msg) error {
+	if len(m) == 0 {
+		return errNoFrames
+	}
+	if f := m[0]; len(f) > 0 && f[0] <= 1 {
+		if f[0] == 1 {
+			return s.x.subscribe(f[1:])
+		}
+		return s.x.unsubscribe(f[1:])
+	}
+	return s.x.s.sendMsg(ctx, flow.Message{Parts: m})
+}
+
+// SendOwned is Send without copying large frames: nobody may change them
+// afterwards.
+func (s *XSub) SendOwned(ctx context.Context, m Msg) error { return s.Send(ctx, m) }
+
+// SendBytes is Send for a message of one frame.
+func (s *XSub) SendBytes(ctx context.Context, b []byte) error { return s.Send(ctx, Msg{b}) }
+
+// SendBatch sends messages in order and returns how many it sent.
+func (s *XSub) SendBatch(ctx context.Context, batch []Msg) (int, error) {
+	for i, m := range batch {
+		if err := s.Send(ctx, m); err != nil {
+			return i, err
+		}
+	}
+	return len(batch), nil
+}
+
+// TrySend is Send: it never waits.
+func (s *XSub) TrySend(m Msg) error { return s.Send(try, m) }
+
+// xsub is the pattern of SUB and XSUB.
+type xsub struct {
+	s *core
+
+	// mu keeps subscriptions and the peers they are told to in one order. It
+	// is taken before any lock of a socket.
+	mu    sync.Mutex
+	refs  flow.Prefixes[int]
+	peers map[*pipe]struct{}
+
+	filter flow.Prefixes[struct{}] // of SUB; protected by the receive lock
+
+	// The fields below are protected by the send lock.
+	pipes []*pipe
+	enc   flow.Batch
+	// The fields below are protected by both locks.
+	verboseUnsub bool
+	invert       bool
+}
+
+func newXSub(t Type, opts []Option) (*xsub, error) {
+	c, err := newCore(t, false, opts)
+	if err != nil {
+		return nil, err
+	}
+	x := &xsub{s: c, peers: make(map[*pipe]struct{})}
+	return x, c.start(x)
+}
+
+func (x *xsub) optionsChanged(o *Options) {
+	x.verboseUnsub, x.invert = o.XSubVerboseUnsubscribe, o.InvertMatching
+}
+
+func (x *xsub) subscribe(topic []byte) error {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if err := x.s.alive(); err != nil {
+		return err
+	}
+	n, _ := x.refs.Get(topic)
+	x.refs.Put(topic, n+1)
+	if x.s.typ == TypeSub && n == 0 {
+		x.s.recv.Lock()
+		x.filter.Put(topic, struct{}{})
+		x.s.recv.Unlock()
+	}
+	x.tell(true, topic)
+	return nil
+}
+
+func (x *xsub) unsubscribe(topic []byte) error {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if err := x.s.alive(); err != nil {
+		return err
+	}
+	n, ok := x.refs.Get(topic)
+	switch {
+	case !ok && !x.verboseUnsub:
+		return nil
+	case n > 1:
+		x.refs.Put(topic, n-1)
+		if !x.verboseUnsub {
+			return nil
+		}
+	case n == 1:
+		x.refs.Delete(topic)
+		x.s.recv.Lock()
+		x.filter.Delete(topic)
+		x.s.recv.Unlock()
+	}
+	x.tell(false, topic)
+	return nil
+}
+
+func (x *xsub) tell(add bool, topic []byte) {
+	for p := range x.peers {
+		p.subscribe(add, topic)
+	}
+}
+
+// connected sends every subscription to a publisher that is new or back.
+func (x *xsub) connected(p *pipe) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.peers[p] = struct{}{}
+	for topic := range x.refs.All {
+		p.subscribe(true, []byte(topic))
+	}
+}
+
+func (x *xsub) lost(p *pipe) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	delete(x.peers, p)
+}
+
+func (x *xsub) attach(p *pipe) {
+	x.s.fq.Add(&p.inSeat)
+	x.pipes = append(x.pipes, p)
+}
+
+func (x *xsub) detach(p *pipe) {
+	x.pipes = remove(x.pipes, p)
+}
+
+func (x *xsub) sendMsg(m flow.Message) (*pipe, error) {
+	return distribute(x.pipes, m, &x.enc), nil
+}
+
+func (x *xsub) recvMsg() (one []byte, parts Msg, err error) {
+	for {
+		p, flags, frame, ok := x.s.fairFrame()
+		if !ok {
+			return nil, nil, errAgain
+		}
+		if x.wanted(frame) {
+			one, parts = x.s.rest(p, flags, frame)
+			return one, parts, nil
+		}
+		x.s.skip(p, flags)
+	}
+}
+
+// wanted is the filter of SUB: a publisher may send more than was asked for.
+func (x *xsub) wanted(topic []byte) bool {
+	return x.s.typ == TypeXSub || x.filter.Any(topic) != x.invert
+}
+
+func (x *xsub) canSendNow() bool { return true }
+
+// canRecvNow drops what is not wanted until something is.
+func (x *xsub) canRecvNow() bool {
+	for x.s.fairReady() {
+		seat, _ := x.s.fq.Current()
+		c := seat.V.cur
+		flags, topic := c.Next()
+		if x.wanted(topic) {
+			return true
+		}
+		c.SkipMessage(flags)
+		seat.V.cur = c
+		x.s.finish(seat.V)
+	}
+	return false
+}
