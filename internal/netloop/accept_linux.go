@@ -56,6 +56,12 @@ func (t *thread) accept(a *acceptor) {
 			t.endAccepting(a, err)
 			return
 		}
+		if a.tcp {
+			// Set on the listener they would be inherited, but not by the
+			// connections that were made before it was ours.
+			unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1)
+			unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_KEEPALIVE, 1)
+		}
 		if !t.admit() {
 			t.rejected.Add(1)
 			if len(t.cfg.RejectMessage) > 0 {

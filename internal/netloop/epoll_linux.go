@@ -48,12 +48,8 @@ func (l *epollLoop) Serve(ln net.Listener) error {
 	if err != nil {
 		return fmt.Errorf("netloop: %s: %w", ln.Addr(), err)
 	}
-	if _, ok := ln.(*net.TCPListener); ok {
-		// Accepted sockets inherit these.
-		unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1)
-		unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_KEEPALIVE, 1)
-	}
-	a := &acceptor{fd: fd, done: make(chan struct{})}
+	_, tcp := ln.(*net.TCPListener)
+	a := &acceptor{fd: fd, tcp: tcp, done: make(chan struct{})}
 
 	l.tmu.Lock()
 	t, err := l.nextThread()
@@ -196,6 +192,7 @@ func (l *epollLoop) Stats() Stats { return l.stats() }
 // to the thread; err is set before done is closed.
 type acceptor struct {
 	fd     int
+	tcp    bool
 	paused bool
 	done   chan struct{}
 	err    error

@@ -152,3 +152,38 @@ func TestIdleConnectionsAreSmall(t *testing.T) {
 		t.Errorf("an idle connection costs %.0f bytes before its session, want 512 at most", per)
 	}
 }
+
+// A connection may be older than Serve: it waits in the listener's backlog.
+// Without TCP_NODELAY its longer replies would take 40 ms.
+func TestEarlyConnectionsDoNotDelay(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	early, err := net.Dial("tcp", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer early.Close()
+	delay := make(chan int, 1)
+	loop, err := netloop.New(netloop.Config{Threads: 1, NewSession: func(c netloop.Conn) netloop.Session {
+		on, err := unix.GetsockoptInt(c.ID(), unix.IPPROTO_TCP, unix.TCP_NODELAY)
+		if err != nil {
+			t.Error(err)
+		}
+		delay <- on
+		return &idle{}
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	served := make(chan error, 1)
+	go func() { served <- loop.Serve(l) }()
+	if on := <-delay; on == 0 {
+		t.Error("TCP_NODELAY is off")
+	}
+	if err := loop.Shutdown(t.Context()); err != nil {
+		t.Error(err)
+	}
+	<-served
+}
