@@ -1,301 +1,161 @@
 package store
 
 import (
-	"strings"
 	"sync"
+	"sync/atomic"
 )
 
-// entryCost is what the bookkeeping of an entry is taken to cost beyond its key and value.
-const entryCost = 128
-
-type entry struct {
-	key          string
-	value        []byte
-	cas          uint64
-	seq          uint64
-	expiry       int64
-	access       int64
-	flags        uint32
-	hits         uint8
-	stale, won   bool
-	newer, older *entry
-}
-
-type prefixFlush struct {
-	prefix string
-	seq    uint64
-}
-
+// shard is a part of the store with a lock of its own. Shards share the memory: each has its own segments, and one that needs
+// room takes it where the oldest segment of all is.
 type shard struct {
 	mu       sync.Mutex
 	s        *Store
-	m        map[string]*entry
-	queue    entry // ring: queue.older is the newest, queue.newer the oldest
-	used     int64
+	pool     *pool
+	id       int
+	index    index
+	ghost    ghost
+	queues   [queues]queue
+	open     [streams]int64
+	sweeping int64 // segment being compacted
+	held     int64 // segment that must stay while a record is replaced: the new value may be part of it
+	swept    int64 // segment being swept, which stays until that is done
 	seq      uint64
-	flushSeq uint64
-	flushAt  int64
-	prefixes []prefixFlush
-	stats    Stats
+	cas      uint64
+
+	flushAt   int64 // unix second of a FlushAll to come, 0 for none
+	flushes   uint32
+	prefixes  []flush
+	total     int64 // items
+	moved     uint64
+	promoted  uint64
+	compacted uint64
+	class     [Classes]ClassStats
+
+	// What other shards look at without the lock.
+	items  atomic.Int64          // total, as of when a segment was last opened or freed
+	dead   atomic.Int64          // bytes of records that are gone
+	due    atomic.Int64          // unix second from which a sweep would find something, 0 for never
+	oldest [queues]atomic.Uint64 // stamp of the oldest segment
+	_      [64]byte
 }
 
-func (sh *shard) init(s *Store) {
-	sh.s = s
-	sh.m = make(map[string]*entry)
-	sh.queue.newer, sh.queue.older = &sh.queue, &sh.queue
+func (sh *shard) init(s *Store, id int, limit, most int64) error {
+	sh.s, sh.pool, sh.id = s, &s.pool, id
+	sh.publish()
+	return sh.index.init(sh.pool, limit, most)
 }
 
-func (sh *shard) size(e *entry) int {
-	return ItemSize(len(e.key), len(e.value), e.flags, !sh.s.opts.DisableCAS)
+// lookup finds the slot of a key's record.
+func (sh *shard) lookup(h uint64, key []byte, r *record) (*leaf, int) {
+	l := sh.index.leaf(h)
+	if len(l.slots) == 0 {
+		return nil, 0
+	}
+	tag := tagOf(h)
+	for i := l.home(tag); i < len(l.slots); i++ {
+		w := l.slots[i]
+		if w == 0 || w>>tagShift > tag {
+			break
+		}
+		if w>>tagShift == tag {
+			loc := int64(w & locMask)
+			*r = decode(sh.pool.at(loc), loc)
+			if string(r.keyBytes()) == string(key) {
+				return l, i
+			}
+		}
+	}
+	return nil, 0
 }
 
-func (sh *shard) cost(e *entry) int64 { return int64(entryCost + len(e.key) + len(e.value)) }
+// slotOf finds the slot of the record at loc.
+func (sh *shard) slotOf(h uint64, loc int64) (*leaf, int) {
+	l := sh.index.leaf(h)
+	tag := tagOf(h)
+	want := tag<<locBits + uint64(loc) // the word without its use count
+	for i := l.home(tag); i < len(l.slots); i++ {
+		if w := l.slots[i]; w>>tagShift<<locBits+w&locMask == want {
+			return l, i
+		}
+	}
+	panic("store: record without a slot")
+}
 
-func (sh *shard) limit() int64 { return sh.s.limit.Load() / int64(len(sh.s.shards)) }
+func freqOf(word uint64) uint64 { return word >> locBits & freqMax }
 
-func (sh *shard) nextCAS(want uint64) uint64 {
+// remove takes an item out: its slot, then its record.
+func (sh *shard) remove(l *leaf, i int, r *record) {
+	l.remove(i)
+	sh.uncount(r)
+	sh.drop(r)
+}
+
+// count adds an item to the figures by class.
+func (sh *shard) count(r *record) {
+	size := sh.sizeOf(r)
+	c := &sh.class[ClassOf(size)-1]
+	c.Items++
+	c.Bytes += int64(size)
+	if sh.pool.segment(sh.pool.baseOf(r.loc)).queue == probation {
+		c.Probation++
+	}
+	sh.total++
+}
+
+func (sh *shard) uncount(r *record) {
+	size := sh.sizeOf(r)
+	c := &sh.class[ClassOf(size)-1]
+	c.Items--
+	c.Bytes -= int64(size)
+	if sh.pool.segment(sh.pool.baseOf(r.loc)).queue == probation {
+		c.Probation--
+	}
+	sh.total--
+}
+
+func (sh *shard) nextCAS() uint64 {
 	if sh.s.opts.DisableCAS {
 		return 0
 	}
-	if want != 0 {
-		return want
-	}
-	return sh.s.cas.Add(1)
+	sh.cas++
+	return sh.cas
 }
 
-func (sh *shard) class(e *entry) *ClassStats { return &sh.stats.Class[ClassOf(sh.size(e))-1] }
+func (sh *shard) sizeOf(r *record) int {
+	return ItemSize(r.value-r.key, len(r.b)-r.value, r.flagBits(), !sh.s.opts.DisableCAS)
+}
 
-// dead tells whether e is no longer visible, and why.
-func (sh *shard) dead(e *entry, now int64) Miss {
-	if sh.flushAt != 0 && now >= sh.flushAt {
-		sh.flushAt, sh.flushSeq = 0, sh.seq
+func (sh *shard) classOf(r *record) *ClassStats { return &sh.class[ClassOf(sh.sizeOf(r))-1] }
+
+func (sh *shard) item(r *record) Item {
+	size := sh.sizeOf(r)
+	return Item{
+		Key: r.keyBytes(), Flags: r.flagBits(), CAS: sh.casOf(r), Expiry: r.expiry(), LastAccess: r.access(sh.s.now()),
+		Fetched: r.fetched(), Size: size, Class: ClassOf(size),
 	}
-	if e.seq <= sh.flushSeq {
+}
+
+// visible tells whether an item may still be seen, and if not, why.
+func (sh *shard) visible(r *record, now int64) Miss {
+	if len(sh.prefixes) > 0 && sh.flushed(r) {
 		return Flushed
 	}
-	for _, p := range sh.prefixes {
-		if e.seq <= p.seq && strings.HasPrefix(e.key, p.prefix) {
-			return Flushed
-		}
-	}
-	if e.expiry != 0 && e.expiry <= now {
+	if e := r.expiry(); e != 0 && e <= now {
 		return Expired
 	}
 	return Absent
 }
 
-func (sh *shard) find(key []byte) (*entry, Miss) {
-	e := sh.m[string(key)]
-	if e == nil {
-		return nil, Absent
-	}
-	if m := sh.dead(e, sh.s.now()); m != Absent {
-		sh.remove(e)
-		return nil, m
-	}
-	return e, Absent
-}
-
-func (sh *shard) remove(e *entry) {
-	delete(sh.m, e.key)
-	e.newer.older, e.older.newer = e.older, e.newer
-	sh.used -= sh.cost(e)
-	c := sh.class(e)
-	c.Items--
-	c.Bytes -= int64(sh.size(e))
-}
-
-func (sh *shard) put(key []byte, r *Record) (*entry, error) {
-	now := sh.s.now()
-	e := &entry{
-		key: string(key), flags: r.Flags, expiry: r.Expiry, stale: r.Stale, won: r.Won, access: now,
-		value: append(append(make([]byte, 0, len(r.Parts[0])+len(r.Parts[1])), r.Parts[0]...), r.Parts[1]...),
-	}
-	old := sh.m[string(key)]
-	need := sh.cost(e)
-	if old != nil {
-		need -= sh.cost(old)
-	}
-	if !sh.makeRoom(need) {
-		sh.class(e).OutOfMemory++
-		return nil, ErrNoMemory
-	}
-	if old = sh.m[string(key)]; old != nil {
-		sh.remove(old)
-	}
-	sh.dead(e, now) // lets a flush whose time has come happen before this item
-	sh.seq++
-	e.seq = sh.seq
-	e.cas = sh.nextCAS(r.CAS)
-	sh.m[e.key] = e
-	sh.link(e)
-	sh.used += sh.cost(e)
-	c := sh.class(e)
-	c.Items++
-	c.TotalItems++
-	c.Bytes += int64(sh.size(e))
-	return e, nil
-}
-
-func (sh *shard) link(e *entry) {
-	e.newer, e.older = &sh.queue, sh.queue.older
-	e.newer.older, e.older.newer = e, e
-}
-
-// makeRoom evicts, oldest first with a second chance for those read since, until need more bytes fit.
-func (sh *shard) makeRoom(need int64) bool {
-	if need > sh.limit() {
-		return false
-	}
-	now := sh.s.now()
-	for sh.used+need > sh.limit() {
-		e := sh.queue.newer
-		if e == &sh.queue {
-			return false
+// walk calls f for every record of a segment whose item is not gone. F may remove the item; the segment may be freed by that.
+func (sh *shard) walk(base int64, f func(r *record)) {
+	g := sh.pool.segment(base)
+	left := g.items
+	for off := int64(segmentHeader); left > 0; {
+		r := decode(sh.pool.at(base+off), base+off)
+		off += int64(len(r.b))
+		if !r.dead() {
+			left--
+			f(&r)
 		}
-		c := sh.class(e)
-		if m := sh.dead(e, now); m != Absent {
-			c.Reclaimed++
-			if m == Expired && e.hits == 0 {
-				c.ExpiredUnfetched++
-			}
-			sh.remove(e)
-			continue
-		}
-		if sh.s.opts.NoEvict {
-			if _, reclaimed := sh.crawlLocked(nil); reclaimed == 0 {
-				return false
-			}
-			continue
-		}
-		if e.hits > 1 {
-			e.hits--
-			e.newer.older, e.older.newer = e.older, e.newer
-			sh.link(e)
-			continue
-		}
-		c.Evictions++
-		c.EvictedTime = now - e.access
-		if e.expiry != 0 {
-			c.EvictedNonzero++
-		}
-		if e.hits == 0 {
-			c.EvictedUnfetched++
-		}
-		if f := sh.s.opts.Hooks.Evict; f != nil {
-			f(sh.item(e))
-		}
-		sh.remove(e)
-	}
-	return true
-}
-
-func (sh *shard) item(e *entry) Item {
-	size := sh.size(e)
-	return Item{
-		Key: []byte(e.key), Flags: e.flags, CAS: e.cas, Expiry: e.expiry, LastAccess: e.access, Fetched: e.hits > 0,
-		Size: size, Class: ClassOf(size),
-	}
-}
-
-func (sh *shard) list(items []Item) []Item {
-	sh.mu.Lock()
-	defer sh.mu.Unlock()
-	now := sh.s.now()
-	for e := sh.queue.newer; e != &sh.queue; e = e.newer {
-		if sh.dead(e, now) == Absent {
-			items = append(items, sh.item(e))
-		}
-	}
-	return items
-}
-
-func (sh *shard) crawl(want func(class int) bool) (checked, reclaimed int) {
-	sh.mu.Lock()
-	defer sh.mu.Unlock()
-	return sh.crawlLocked(want)
-}
-
-func (sh *shard) crawlLocked(want func(class int) bool) (checked, reclaimed int) {
-	now := sh.s.now()
-	for e := sh.queue.newer; e != &sh.queue; {
-		next := e.newer
-		if want == nil || want(ClassOf(sh.size(e))) {
-			c := sh.class(e)
-			checked++
-			c.CrawlerChecked++
-			if m := sh.dead(e, now); m != Absent {
-				reclaimed++
-				c.CrawlerReclaimed++
-				if m == Expired && e.hits == 0 {
-					c.ExpiredUnfetched++
-				}
-				sh.remove(e)
-			}
-		}
-		e = next
-	}
-	return checked, reclaimed
-}
-
-func (sh *shard) flushAll(at int64) {
-	sh.mu.Lock()
-	defer sh.mu.Unlock()
-	if at > sh.s.now() {
-		sh.flushAt = at
-		return
-	}
-	sh.flushAt, sh.flushSeq, sh.prefixes = 0, sh.seq, nil
-}
-
-func (sh *shard) flushPrefix(prefix string) {
-	sh.mu.Lock()
-	defer sh.mu.Unlock()
-	for i := range sh.prefixes {
-		if sh.prefixes[i].prefix == prefix {
-			sh.prefixes[i].seq = sh.seq
-			return
-		}
-	}
-	sh.prefixes = append(sh.prefixes, prefixFlush{prefix, sh.seq})
-}
-
-func (sh *shard) addStats(st *Stats) {
-	sh.mu.Lock()
-	defer sh.mu.Unlock()
-	st.Used += sh.used
-	for i := range sh.stats.Class {
-		c, sum := &sh.stats.Class[i], &st.Class[i]
-		sum.Items += c.Items
-		sum.Bytes += c.Bytes
-		sum.TotalItems += c.TotalItems
-		sum.Evictions += c.Evictions
-		sum.EvictedNonzero += c.EvictedNonzero
-		sum.EvictedUnfetched += c.EvictedUnfetched
-		sum.EvictedTime = max(sum.EvictedTime, c.EvictedTime)
-		sum.OutOfMemory += c.OutOfMemory
-		sum.Reclaimed += c.Reclaimed
-		sum.ExpiredUnfetched += c.ExpiredUnfetched
-		sum.CrawlerReclaimed += c.CrawlerReclaimed
-		sum.CrawlerChecked += c.CrawlerChecked
-		st.Items += c.Items
-		st.Bytes += c.Bytes
-		st.TotalItems += c.TotalItems
-		st.Evictions += c.Evictions
-		st.EvictedUnfetched += c.EvictedUnfetched
-		st.Reclaimed += c.Reclaimed
-		st.ExpiredUnfetched += c.ExpiredUnfetched
-		st.CrawlerReclaimed += c.CrawlerReclaimed
-		st.CrawlerChecked += c.CrawlerChecked
-		st.OutOfMemory += c.OutOfMemory
-	}
-}
-
-func (sh *shard) resetStats() {
-	sh.mu.Lock()
-	defer sh.mu.Unlock()
-	for i := range sh.stats.Class {
-		c := &sh.stats.Class[i]
-		*c = ClassStats{Items: c.Items, Bytes: c.Bytes}
 	}
 }

@@ -1,5 +1,7 @@
 package store
 
+import "math/bits"
+
 // Stats is a snapshot of the store's figures. Counters count from New or the last ResetStats; gauges are as of now.
 type Stats struct {
 	Limit     int64 // bytes of memory the items and their index may use
@@ -30,7 +32,7 @@ type ClassStats struct {
 	Items            int64
 	Bytes            int64 // sum of ItemSize
 	Probation        int64 // of Items, those in the queue of newcomers
-	Age              int64 // seconds since the item next to be evicted was last accessed
+	Age              int64 // seconds since the oldest segment was opened, for a class with items
 	TotalItems       uint64
 	Evictions        uint64
 	EvictedNonzero   uint64 // of Evictions, items that had an expiry
@@ -42,4 +44,78 @@ type ClassStats struct {
 	ExpiredUnfetched uint64
 	CrawlerReclaimed uint64
 	CrawlerChecked   uint64
+}
+
+// Stats returns the figures of now.
+func (s *Store) Stats() Stats {
+	st := Stats{Limit: s.pool.limit.Load(), Used: s.pool.used.Load()}
+	for i := range s.shards {
+		s.shards[i].addStats(&st)
+	}
+	for i := range st.Class {
+		c := &st.Class[i]
+		st.Items += c.Items
+		st.Bytes += c.Bytes
+		st.TotalItems += c.TotalItems
+		st.Evictions += c.Evictions
+		st.EvictedUnfetched += c.EvictedUnfetched
+		st.EvictedActive += c.EvictedActive
+		st.Reclaimed += c.Reclaimed
+		st.ExpiredUnfetched += c.ExpiredUnfetched
+		st.CrawlerReclaimed += c.CrawlerReclaimed
+		st.CrawlerChecked += c.CrawlerChecked
+		st.OutOfMemory += c.OutOfMemory
+	}
+	st.HashPower = bits.Len64(uint64(st.HashBytes/8)) - 1
+	return st
+}
+
+func (sh *shard) addStats(st *Stats) {
+	sh.lock()
+	defer sh.mu.Unlock()
+	st.HashBytes += sh.index.bytes
+	st.Moved += sh.moved
+	st.Promoted += sh.promoted
+	st.CompactedBytes += sh.compacted
+	var age int64
+	now := sh.s.now()
+	for q := range sh.queues {
+		if b := sh.queues[q].oldest; b != 0 {
+			age = max(age, now-sh.pool.segment(b).born)
+		}
+	}
+	for i := range sh.class {
+		c, sum := &sh.class[i], &st.Class[i]
+		if c.Items > 0 {
+			sum.Age = max(sum.Age, age)
+		}
+		sum.Items += c.Items
+		sum.Bytes += c.Bytes
+		sum.Probation += c.Probation
+		sum.TotalItems += c.TotalItems
+		sum.Evictions += c.Evictions
+		sum.EvictedNonzero += c.EvictedNonzero
+		sum.EvictedUnfetched += c.EvictedUnfetched
+		sum.EvictedActive += c.EvictedActive
+		sum.EvictedTime = max(sum.EvictedTime, c.EvictedTime)
+		sum.OutOfMemory += c.OutOfMemory
+		sum.Reclaimed += c.Reclaimed
+		sum.ExpiredUnfetched += c.ExpiredUnfetched
+		sum.CrawlerReclaimed += c.CrawlerReclaimed
+		sum.CrawlerChecked += c.CrawlerChecked
+	}
+}
+
+// ResetStats sets the counters of Stats to 0.
+func (s *Store) ResetStats() {
+	for i := range s.shards {
+		sh := &s.shards[i]
+		sh.lock()
+		sh.moved, sh.promoted, sh.compacted = 0, 0, 0
+		for j := range sh.class {
+			c := &sh.class[j]
+			*c = ClassStats{Items: c.Items, Bytes: c.Bytes, Probation: c.Probation}
+		}
+		sh.mu.Unlock()
+	}
 }

@@ -6,8 +6,11 @@
 package store
 
 import (
+	"crypto/rand"
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"math/bits"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -27,8 +30,11 @@ var (
 // MaxKey is the length in bytes of the longest key.
 const MaxKey = 250
 
-// MinLimit is the smallest Options.MaxBytes.
-const MinLimit = 1 << 20
+// The smallest and largest Options.MaxBytes.
+const (
+	MinLimit = 1 << 20
+	MaxLimit = 64 << 30
+)
 
 // Options are the settings of a Store. MaxBytes alone must be set.
 type Options struct {
@@ -37,6 +43,7 @@ type Options struct {
 	NoEvict     bool         // refuse with ErrNoMemory instead of evicting live items
 	DisableCAS  bool         // keep no CAS values: Txn.CAS is 0
 	Now         func() int64 // unix seconds, safe for concurrent use; nil is the real clock, at most 100 ms behind
+	NoSweep     bool         // do not look for expired items in the background; Crawl and the need for room still do
 	Path        string       // file that holds the items, so that a later store opened on it starts with them; "" is none
 	Hooks       Hooks
 }
@@ -61,137 +68,188 @@ type Item struct {
 
 // Store is a bounded set of items. It is safe for concurrent use.
 type Store struct {
-	opts    Options
-	shards  []shard
-	mask    uint64
-	limit   atomic.Int64
-	now     func() int64
-	clock   atomic.Int64
-	cas     atomic.Uint64
-	stop    chan struct{}
-	stopped sync.WaitGroup
-	close   sync.Once
+	opts   Options
+	pool   pool
+	shards []shard
+	shift  uint // of a hash, to get the number of its shard
+	hash   keyed
+	now    func() int64
+	clock  atomic.Int64
+	stamp  atomic.Uint64        // segments opened
+	queued [queues]atomic.Int64 // bytes of the segments of all shards in a queue
+	stop   chan struct{}
+	tended sync.WaitGroup
+	close  sync.Once
+	closed error
 }
+
+// maxShards bounds how many goroutines can work at once.
+const maxShards = 64
+
+// addresses is how much address space a store with a limit reserves, at least and at most: enough for twelve times the limit.
+const (
+	leastAddresses = 24 << 30
+	mostAddresses  = 1 << locBits
+)
 
 // New makes a store. With Options.Path it holds the items of that file, if there are any. Close must be called.
 func New(opts Options) (*Store, error) {
 	if opts.MaxItemSize == 0 {
 		opts.MaxItemSize = 1 << 20
 	}
-	if opts.MaxBytes < MinLimit {
-		return nil, fmt.Errorf("%w: %d bytes, want at least %d", ErrLimit, opts.MaxBytes, MinLimit)
+	if opts.MaxBytes < MinLimit || opts.MaxBytes > MaxLimit {
+		return nil, fmt.Errorf("%w: %d bytes, want %d to %d", ErrLimit, opts.MaxBytes, MinLimit, MaxLimit)
 	}
 	if opts.MaxItemSize < 1024 || opts.MaxItemSize > 1<<30 {
 		return nil, fmt.Errorf("%w: largest item %d bytes, want 1024 to %d", ErrLimit, opts.MaxItemSize, 1<<30)
 	}
-	n := 1
-	for n < 16 && opts.MaxBytes/int64(n*2) > 8*int64(opts.MaxItemSize) {
-		n *= 2
-	}
-	s := &Store{opts: opts, shards: make([]shard, n), mask: uint64(n - 1), now: opts.Now, stop: make(chan struct{})}
-	for i := range s.shards {
-		s.shards[i].init(s)
-	}
-	s.limit.Store(opts.MaxBytes)
+	s := &Store{opts: opts, now: opts.Now, stop: make(chan struct{})}
 	if s.now == nil {
 		s.clock.Store(time.Now().Unix())
 		s.now = s.clock.Load
-		s.stopped.Go(s.tick)
 	}
+	if err := s.build(); err != nil {
+		return nil, errors.Join(err, s.unmap())
+	}
+	s.tended.Go(s.tend)
 	return s, nil
 }
 
-func (s *Store) tick() {
-	t := time.NewTicker(100 * time.Millisecond)
-	defer t.Stop()
-	for {
-		select {
-		case <-s.stop:
-			return
-		case now := <-t.C:
-			s.clock.Store(now.Unix())
+// layout chooses the size of segments and the number of shards for a limit.
+func layout(limit int64) (seg int64, shards int) {
+	switch {
+	case limit < 16<<20:
+		seg = 16 << 10
+	case limit < 128<<20:
+		seg = 32 << 10
+	default:
+		seg = 64 << 10
+	}
+	shards = 1
+	for shards < maxShards && limit/int64(2*shards) >= 128*seg {
+		shards *= 2
+	}
+	return seg, shards
+}
+
+func (s *Store) build() error {
+	limit := s.opts.MaxBytes
+	seg, n := layout(limit)
+	size := min(max(limit*12, leastAddresses), mostAddresses)
+	if err := s.pool.init(size, seg); err != nil {
+		return err
+	}
+	s.pool.limit.Store(limit)
+	var seed [16]byte
+	_, _ = rand.Read(seed[:]) // never fails
+	s.hash = keyed{binary.LittleEndian.Uint64(seed[:]), binary.LittleEndian.Uint64(seed[8:])}
+	s.shards = make([]shard, n)
+	s.shift = uint(64 - bits.TrailingZeros(uint(n)))
+	for i := range s.shards {
+		if err := s.shards[i].init(s, i, limit/int64(n), s.pool.maxLimit()/int64(n)); err != nil {
+			return err
 		}
 	}
+	return nil
 }
+
+func (s *Store) shardOf(h uint64) *shard { return &s.shards[h>>s.shift] }
 
 // Close releases the memory. No other method may be called afterwards, and every release function that Txn.Pin returned must
 // have been called before.
 func (s *Store) Close() error {
-	s.close.Do(func() { close(s.stop) })
-	s.stopped.Wait()
-	return nil
+	s.close.Do(func() {
+		close(s.stop)
+		s.tended.Wait()
+		s.closed = s.unmap()
+	})
+	return s.closed
+}
+
+func (s *Store) unmap() error {
+	var errs []error
+	for i := range s.shards {
+		errs = append(errs, s.shards[i].index.close())
+	}
+	return errors.Join(append(errs, s.pool.close())...)
 }
 
 // Now returns the store's idea of the time, in unix seconds.
 func (s *Store) Now() int64 { return s.now() }
 
-// SetLimit changes Options.MaxBytes. Items are evicted at once when the new limit is lower.
+// SetLimit changes Options.MaxBytes. Items are evicted at once when the new limit is lower. How far the limit can be raised
+// depends on the one the store was made with: at least to 6 GiB, or to three times as much as that.
 func (s *Store) SetLimit(bytes int64) error {
-	if bytes < MinLimit {
-		return fmt.Errorf("%w: %d bytes, want at least %d", ErrLimit, bytes, MinLimit)
+	if most := s.pool.maxLimit(); bytes < MinLimit || bytes > most {
+		return fmt.Errorf("%w: %d bytes, want %d to %d", ErrLimit, bytes, MinLimit, most)
 	}
-	s.limit.Store(bytes)
+	s.pool.limit.Store(bytes)
+	s.makeRoom(nil, 0)
 	for i := range s.shards {
-		sh := &s.shards[i]
-		sh.mu.Lock()
-		sh.makeRoom(0)
-		sh.mu.Unlock()
+		s.trimIndex(i)
 	}
+	if !s.makeRoom(nil, 0) && !s.opts.NoEvict {
+		return fmt.Errorf("%w: %d bytes are in use that cannot be freed now", ErrLimit, s.pool.used.Load())
+	}
+	s.pool.trimNow()
 	return nil
 }
 
-// Scan calls yield for every live item until it returns false. Items stored or removed meanwhile may or may not be seen. The
-// item's Key is only valid during the call. No shard is held while yield runs, so it may take its time and use the store.
+// scanBatch is about how many items Scan collects while it holds a shard.
+const scanBatch = 256
+
+// Scan calls yield for every live item until it returns false. Every item that is there throughout is seen once; those stored
+// or removed meanwhile may or may not be seen. The item's Key is only valid during the call. No shard is held while yield runs,
+// so it may take its time and use the store.
 func (s *Store) Scan(yield func(Item) bool) {
 	var items []Item
+	var keys []byte
 	for i := range s.shards {
-		items = s.shards[i].list(items[:0])
-		for _, it := range items {
-			if !yield(it) {
-				return
+		sh := &s.shards[i]
+		for j := range sh.index.leaves {
+			for tag := uint64(0); tag < 1<<tagBits; {
+				items, keys, tag = sh.scan(&sh.index.leaves[j], tag, items[:0], keys[:0])
+				for k := range items {
+					if !yield(items[k]) {
+						return
+					}
+				}
 			}
 		}
 	}
 }
 
-// Crawl looks at every item of the classes for which want returns true (nil is all) and takes back the memory of those that
-// are expired or flushed. It returns how many it looked at and how many it removed. The store does as much by itself, slowly.
-func (s *Store) Crawl(want func(class int) bool) (checked, reclaimed int) {
-	for i := range s.shards {
-		c, r := s.shards[i].crawl(want)
-		checked, reclaimed = checked+c, reclaimed+r
+// scan copies the live items of a leaf from a tag on, and returns the tag at which to go on.
+func (sh *shard) scan(l *leaf, from uint64, items []Item, keys []byte) ([]Item, []byte, uint64) {
+	sh.lock()
+	defer sh.mu.Unlock()
+	now := sh.s.now()
+	next := uint64(1 << tagBits)
+	for i := l.start(from); i < len(l.slots); i++ {
+		w := l.slots[i]
+		tag := w >> tagShift
+		if w == 0 || tag < from {
+			continue
+		}
+		if len(items) >= scanBatch && tag != from {
+			next = tag
+			break
+		}
+		loc := int64(w & locMask)
+		r := decode(sh.pool.at(loc), loc)
+		if sh.visible(&r, now) == Absent {
+			it := sh.item(&r)
+			keys = append(keys, it.Key...)
+			items = append(items, it)
+		}
+		if len(items) >= scanBatch {
+			from = tag // the rest of this tag belongs to this batch
+		}
 	}
-	return checked, reclaimed
-}
-
-// FlushAll makes every item vanish that was stored or touched before the unix second at; when that is not in the future, every
-// item present. A later call replaces one whose time has not come. It takes constant time: memory is taken back later.
-func (s *Store) FlushAll(at int64) {
-	for i := range s.shards {
-		s.shards[i].flushAll(at)
+	for i, at := 0, 0; i < len(items); i++ {
+		n := len(items[i].Key)
+		items[i].Key = keys[at : at+n : at+n]
+		at += n
 	}
-}
-
-// FlushPrefix makes every item present whose key starts with prefix vanish. It takes constant time.
-func (s *Store) FlushPrefix(prefix []byte) {
-	for i := range s.shards {
-		s.shards[i].flushPrefix(string(prefix))
-	}
-}
-
-// Stats returns the figures of now.
-func (s *Store) Stats() Stats {
-	var st Stats
-	for i := range s.shards {
-		s.shards[i].addStats(&st)
-	}
-	st.Limit = s.limit.Load()
-	return st
-}
-
-// ResetStats sets the counters of Stats to 0.
-func (s *Store) ResetStats() {
-	for i := range s.shards {
-		s.shards[i].resetStats()
-	}
+	return items, keys, next
 }

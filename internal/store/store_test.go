@@ -20,6 +20,7 @@ func open(t testing.TB, o Options) (*Store, *clock) {
 	}
 	if o.Now == nil {
 		o.Now = c.now
+		o.NoSweep = true
 	}
 	s, err := New(o)
 	if err != nil {

@@ -1,6 +1,6 @@
 package store
 
-import "github.com/cespare/xxhash/v2"
+import "encoding/binary"
 
 // Miss tells why Txn.Find found nothing.
 type Miss uint8
@@ -27,15 +27,19 @@ type Record struct {
 type Txn struct {
 	sh   *shard
 	key  []byte
-	e    *entry
+	hash uint64
+	leaf *leaf // of the record found, nil for none
+	at   int
+	r    record
 	miss Miss
 }
 
 // Begin takes the hold on key's shard. The key, of 1 to MaxKey bytes, must not change until End.
 func (s *Store) Begin(key []byte) Txn {
-	sh := &s.shards[xxhash.Sum64(key)&s.mask]
-	sh.mu.Lock()
-	return Txn{sh: sh, key: key}
+	h := s.hash.sum(key)
+	sh := s.shardOf(h)
+	sh.lock()
+	return Txn{sh: sh, key: key, hash: h}
 }
 
 // End gives up the hold. The Txn must not be used afterwards.
@@ -43,86 +47,259 @@ func (t *Txn) End() { t.sh.mu.Unlock() }
 
 // Find looks for the live item of the key. Missed tells why it returned false.
 func (t *Txn) Find() bool {
-	t.e, t.miss = t.sh.find(t.key)
-	return t.e != nil
+	t.leaf, t.at = t.sh.lookup(t.hash, t.key, &t.r)
+	if t.leaf == nil {
+		return false
+	}
+	if m := t.sh.visible(&t.r, t.sh.s.now()); m != Absent {
+		t.Delete()
+		t.miss = m
+		return false
+	}
+	return true
 }
 
 // Missed tells why Find returned false.
 func (t *Txn) Missed() Miss { return t.miss }
 
 // Value returns the item's value. It is valid until End or the next change to the item, and must not be written to.
-func (t *Txn) Value() []byte { return t.e.value }
+func (t *Txn) Value() []byte { return t.r.valueBytes() }
 
 // Flags returns the client's flags.
-func (t *Txn) Flags() uint32 { return t.e.flags }
+func (t *Txn) Flags() uint32 { return t.r.flagBits() }
 
 // CAS returns the item's unique value, 0 when Options.DisableCAS is set. It changes with every change to the value.
-func (t *Txn) CAS() uint64 { return t.e.cas }
+func (t *Txn) CAS() uint64 { return t.sh.casOf(&t.r) }
 
 // Expiry returns the unix second at which the item expires, 0 for never.
-func (t *Txn) Expiry() int64 { return t.e.expiry }
+func (t *Txn) Expiry() int64 { return t.r.expiry() }
 
-// LastAccess returns the unix second in which the item was stored, touched or last counted by Bump.
-func (t *Txn) LastAccess() int64 { return t.e.access }
+// LastAccess returns the unix second in which the item was stored, touched or last counted by Bump. For items left alone for
+// more than 97 days it is too late by a multiple of that.
+func (t *Txn) LastAccess() int64 { return t.r.access(t.sh.s.now()) }
 
 // Fetched tells whether Bump was called since the item was stored.
-func (t *Txn) Fetched() bool { return t.e.hits > 0 }
+func (t *Txn) Fetched() bool { return t.r.fetched() }
 
 // Stale returns the mark set by SetMarks or Put.
-func (t *Txn) Stale() bool { return t.e.stale }
+func (t *Txn) Stale() bool { return t.r.shape()&shapeStale != 0 }
 
 // Won returns the mark set by SetMarks or Put.
-func (t *Txn) Won() bool { return t.e.won }
+func (t *Txn) Won() bool { return t.r.shape()&shapeWon != 0 }
 
 // Size returns what ItemSize counts for the item.
-func (t *Txn) Size() int { return t.sh.size(t.e) }
+func (t *Txn) Size() int { return t.sh.sizeOf(&t.r) }
 
 // Bump counts an access: the item counts as fetched, its last access is now, and it is less likely to be evicted.
 func (t *Txn) Bump() {
-	t.e.access = t.sh.s.now()
-	t.e.hits = min(t.e.hits+1, 3)
+	if w := t.leaf.slots[t.at]; freqOf(w) < freqMax {
+		t.leaf.slots[t.at] = w + freqOne
+	}
+	t.r.setAccess(t.sh.s.now(), true)
 }
 
 // SetExpiry changes when the item expires (unix seconds, 0 is never). Its CAS value stays, its last access is now.
 func (t *Txn) SetExpiry(unix int64) {
-	t.e.expiry = unix
-	t.e.access = t.sh.s.now()
+	now := t.sh.s.now()
+	unix = min(unix, maxExpiry)
+	if t.r.shape()&shapeExpiry == 0 {
+		if unix != 0 {
+			t.replace(func(h *header) {
+				h.shape |= shapeExpiry
+				h.expiry, h.access = unix, now
+			}, t.r.valueBytes())
+			return
+		}
+		t.r.setAccess(now, t.r.fetched())
+		return
+	}
+	if unix == 0 {
+		unix = maxExpiry // of which Expiry makes 0 again
+	}
+	t.r.frozen(func() { putN(t.r.b[t.r.exp:], uint64(unix), 5) })
+	t.r.setAccess(now, t.r.fetched())
+	g := t.sh.pool.segment(t.sh.pool.baseOf(t.r.loc))
+	if unix != maxExpiry && (g.expiry == 0 || unix < g.expiry) {
+		g.expiry = unix
+		t.sh.noteDue(unix)
+	}
 }
 
 // SetMarks sets the two marks that leases need. The CAS value stays.
-func (t *Txn) SetMarks(stale, won bool) { t.e.stale, t.e.won = stale, won }
+func (t *Txn) SetMarks(stale, won bool) {
+	t.r.b[1] = t.r.shape()&^(shapeStale|shapeWon) | marks(stale, won)
+}
 
-// SetCAS changes the CAS value; 0 is the next value, larger than the item's last.
-func (t *Txn) SetCAS(cas uint64) { t.e.cas = t.sh.nextCAS(cas) }
+func marks(stale, won bool) (shape byte) {
+	if stale {
+		shape |= shapeStale
+	}
+	if won {
+		shape |= shapeWon
+	}
+	return shape
+}
+
+// SetCAS changes the CAS value; 0 is the next value.
+func (t *Txn) SetCAS(cas uint64) {
+	if t.sh.s.opts.DisableCAS {
+		return
+	}
+	if cas == 0 {
+		cas = t.sh.nextCAS()
+	}
+	if t.r.shape()&shapeCAS != casFull {
+		t.replace(func(h *header) { h.cas = cas }, t.r.valueBytes())
+		return
+	}
+	t.r.frozen(func() { binary.LittleEndian.PutUint64(t.r.b[t.r.cas:], cas) })
+}
 
 // Overwrite changes the value to v, which is of the same length and may be part of what Value returned, and returns the new
 // CAS value. Everything else about the item stays. A pinned value is not changed: the item gets new bytes.
 func (t *Txn) Overwrite(v []byte) (cas uint64) {
-	t.e.value = append([]byte(nil), v...)
-	t.e.cas = t.sh.nextCAS(0)
-	return t.e.cas
+	base := t.sh.pool.baseOf(t.r.loc)
+	cas = t.sh.nextCAS()
+	// The first change moves the item to where its CAS value is kept in full; from then on it is changed in place.
+	inPlace := t.sh.s.opts.DisableCAS || t.r.shape()&shapeCAS == casFull
+	if !inPlace || t.sh.pool.segment(base).pins > 0 {
+		t.replace(func(h *header) { h.cas = cas }, v)
+		return t.CAS()
+	}
+	t.r.frozen(func() {
+		copy(t.r.valueBytes(), v)
+		if !t.sh.s.opts.DisableCAS {
+			binary.LittleEndian.PutUint64(t.r.b[t.r.cas:], cas)
+		}
+	})
+	return cas
 }
 
 // Delete removes the item found.
 func (t *Txn) Delete() {
-	t.sh.remove(t.e)
-	t.e, t.miss = nil, Absent
+	t.sh.remove(t.leaf, t.at, &t.r)
+	t.leaf, t.r, t.miss = nil, record{}, Absent
 }
 
 // Pin returns the value and a function that must be called once it is no longer needed; until then its bytes do not change,
-// whatever happens to the item. Pinned bytes that no longer belong to an item still count as used memory.
-func (t *Txn) Pin() (value []byte, release func()) { return t.e.value, func() {} }
+// whatever happens to the item. The function may be called by any goroutine, but not between Begin and End. The memory of
+// pinned values counts as used until then; small values, less than 4 KiB, are simply copied.
+func (t *Txn) Pin() (value []byte, release func()) {
+	base := t.sh.pool.baseOf(t.r.loc)
+	if base < t.sh.pool.extents {
+		return append([]byte(nil), t.r.valueBytes()...), func() {}
+	}
+	sh, g := t.sh, t.sh.pool.segment(base)
+	g.pins++
+	return t.r.valueBytes(), func() {
+		sh.lock()
+		defer sh.mu.Unlock()
+		if g.pins--; g.pins == 0 && g.gone != 0 {
+			sh.give(base, g.size)
+		}
+	}
+}
+
+// replace writes a new record for the item found; what is not about its value stays as it is but for what change does. The CAS
+// value is kept in full. It takes room beyond the limit if it must: none of its callers can fail, and what it takes is no more
+// than what it leaves behind, but for a few bytes.
+func (t *Txn) replace(change func(h *header), value []byte) {
+	h := header{
+		shape: t.r.shape() &^ (shapeLen | shapeCAS), fetch: t.r.fetched(), expiry: t.r.expiry(), flags: t.r.flagBits(),
+		access: t.r.access(t.sh.s.now()), cas: t.CAS(),
+	}
+	if !t.sh.s.opts.DisableCAS {
+		h.shape |= casFull
+	}
+	change(&h)
+	queue := int(t.sh.pool.segment(t.sh.pool.baseOf(t.r.loc)).queue)
+	if parts := [2][]byte{value}; t.write(&h, queue, parts, false) != nil {
+		_ = t.write(&h, queue, parts, true) // without address space the item stays what it is
+	}
+}
 
 // Put stores an item under the key, in place of the one there is, and returns its CAS value. When it fails, with ErrTooLarge
 // or ErrNoMemory, the old item is untouched.
-func (t *Txn) Put(r Record) (cas uint64, err error) {
-	if ItemSize(len(t.key), len(r.Parts[0])+len(r.Parts[1]), r.Flags, !t.sh.s.opts.DisableCAS) > t.sh.s.opts.MaxItemSize {
+func (t *Txn) Put(rec Record) (cas uint64, err error) {
+	sh := t.sh
+	n := len(rec.Parts[0]) + len(rec.Parts[1])
+	size := ItemSize(len(t.key), n, rec.Flags, !sh.s.opts.DisableCAS)
+	if size > sh.s.opts.MaxItemSize {
 		return 0, ErrTooLarge
 	}
-	e, err := t.sh.put(t.key, &r)
-	if err != nil {
+	h := header{shape: marks(rec.Stale, rec.Won), expiry: min(rec.Expiry, maxExpiry), flags: rec.Flags, access: sh.s.now()}
+	if rec.Flags != 0 {
+		h.shape |= shapeFlags
+	}
+	if rec.Expiry != 0 {
+		h.shape |= shapeExpiry
+	}
+	queue := probation
+	if t.leaf == nil && t.miss == Absent {
+		t.Find()
+	}
+	c := &sh.class[ClassOf(size)-1]
+	if t.miss != Absent {
+		c.Reclaimed++ // the room of an item whose time was up goes to this one
+		t.miss = Absent
+	}
+	var old uint64
+	if t.leaf != nil {
+		queue = int(sh.pool.segment(sh.pool.baseOf(t.r.loc)).queue)
+		old = t.CAS()
+	} else if sh.ghost.take(t.hash) {
+		queue = protected
+	}
+	if !sh.s.opts.DisableCAS {
+		if rec.CAS != 0 {
+			h.shape |= casFull
+			h.cas = rec.CAS
+		} else if base := sh.open[queue]; old != 0 && (base == 0 || old >= sh.pool.segment(base).cas) {
+			// The value that the place would imply might not be larger than the last.
+			h.shape |= casFull
+			h.cas = max(sh.nextCAS(), old+1)
+		}
+	}
+	if err := t.write(&h, queue, rec.Parts, false); err != nil {
+		c.OutOfMemory++
 		return 0, err
 	}
-	t.e = e
-	return e.cas, nil
+	c.TotalItems++
+	return t.CAS(), nil
+}
+
+// write appends a record for the key to a queue and lets the index point there, in place of the record found if there is one.
+func (t *Txn) write(h *header, queue int, value [2][]byte, force bool) error {
+	sh := t.sh
+	nvalue := len(value[0]) + len(value[1])
+	n := h.length(len(t.key), nvalue)
+	if t.leaf != nil {
+		sh.held = sh.pool.baseOf(t.r.loc)
+	}
+	p, ok := sh.room(queue, n, force)
+	sh.held = 0
+	if !ok {
+		return ErrNoMemory
+	}
+	b := sh.pool.bytes(p.base+p.off, int64(n))
+	v := b[h.write(b, t.key, nvalue):]
+	copy(v[copy(v, value[0]):], value[1])
+	loc := uint64(p.base + p.off)
+	if t.leaf != nil {
+		t.leaf, t.at = sh.slotOf(t.hash, t.r.loc)
+		w := &t.leaf.slots[t.at]
+		*w = *w&^uint64(locMask) | loc
+		sh.uncount(&t.r)
+		sh.drop(&t.r)
+	} else if !sh.index.insert(t.hash, loc) {
+		sh.reap(p.base)
+		return ErrNoMemory
+	}
+	sh.commit(p, n, h.expiry)
+	t.r = decode(sh.pool.at(int64(loc)), int64(loc))
+	sh.count(&t.r)
+	if t.leaf == nil {
+		t.leaf, t.at = sh.slotOf(t.hash, t.r.loc)
+	}
+	return nil
 }

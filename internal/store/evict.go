@@ -1,0 +1,299 @@
+package store
+
+// Eviction is S3-FIFO (Yang et al., SOSP 2023) over segments. New items are on probation. When the oldest segment of probation
+// has to go, its items that were used move to the protected queue and the rest leave, remembered by the ghost; one that comes
+// back soon goes straight to the protected queue. When the oldest segment there has to go, its items that were used since are
+// written to the new end, with one use less, and the rest leave.
+//
+// The two queues are of the whole store: the segment that goes is the oldest of all shards'.
+const (
+	// probationShare is the part of the memory, in 1/100, that probation keeps when the protected queue wants more.
+	probationShare = 10
+	// deadShare is the part of a segment, as a divisor, that must be dead before it is compacted rather than anything evicted.
+	deadShare        = 8
+	deadShareNoEvict = 32
+	// patience is the effort that may be spent on room before items with one more use leave too. Going through a segment costs
+	// segmentEffort, looking at an item that has its own segment costs 1.
+	patience      = 8 * segmentEffort
+	segmentEffort = 32
+)
+
+// makeRoom frees memory until n more bytes fit. It returns false when that cannot be done.
+func (sh *shard) makeRoom(n int64, tries int) bool {
+	s := sh.s
+	limit := sh.pool.limit.Load()
+	if n > limit-limit/8 || tries > 100 {
+		return false
+	}
+	return s.makeRoom(sh, n)
+}
+
+func (s *Store) makeRoom(own *shard, n int64) bool {
+	most := segmentEffort * (int(8*s.pool.limit.Load()/s.pool.seg) + 64)
+	for spent := 0; !s.pool.fits(n); {
+		// When segment after segment is all in use, uses count for less and less, so that nobody waits for long.
+		effort := s.reclaim(own, uint64(min(spent/patience, freqMax)))
+		if spent += effort; effort == 0 || spent > most {
+			return false
+		}
+	}
+	return true
+}
+
+// reclaim takes one step towards freeing memory: what is expired, flushed or dead first, then what is least worth keeping. The
+// caller holds own, or nothing when own is nil. Items used up to spare times are not kept. It
+// returns the effort, 0 when nothing could be done.
+func (s *Store) reclaim(own *shard, spare uint64) int {
+	now := s.now()
+	share := int64(deadShare)
+	if s.opts.NoEvict {
+		share = deadShareNoEvict
+	}
+	for i := range s.shards {
+		sh := &s.shards[i]
+		due := sh.due.Load()
+		if (due == 0 || due > now) && sh.dead.Load() < s.pool.seg/share {
+			continue
+		}
+		if sh.take(own) {
+			done := sh.sweepDue(now) || sh.compact(share)
+			sh.leave(own)
+			if done {
+				return segmentEffort
+			}
+		}
+	}
+	if s.opts.NoEvict {
+		return 0
+	}
+	q := protected
+	if p, all := s.queued[probation].Load(), s.queued[probation].Load()+s.queued[protected].Load(); p*100 > all*probationShare {
+		q = probation
+	}
+	for range queues {
+		if effort := s.evictOldest(q, own, spare); effort > 0 {
+			return effort
+		}
+		q = 1 - q
+	}
+	return 0
+}
+
+// itemsPerShard is the mean, which says more about what a small shard will see than its own count.
+func (s *Store) itemsPerShard() int {
+	var n int64
+	for i := range s.shards {
+		n += s.shards[i].items.Load()
+	}
+	return int(n) / len(s.shards)
+}
+
+// take gets the hold on a shard for the holder of own, unless another goroutine has it: waiting for it could be for ever.
+func (sh *shard) take(own *shard) bool {
+	if sh == own {
+		return true
+	}
+	if !sh.mu.TryLock() {
+		return false
+	}
+	sh.flushLate()
+	return true
+}
+
+func (sh *shard) leave(own *shard) {
+	if sh != own {
+		sh.mu.Unlock()
+	}
+}
+
+// evictOldest evicts from the shard with the oldest segment in a queue, or the next one when that is busy.
+func (s *Store) evictOldest(q int, own *shard, spare uint64) int {
+	last := uint64(0)
+	for range s.shards {
+		var best *shard
+		stamp := ^uint64(0)
+		for i := range s.shards {
+			if o := s.shards[i].oldest[q].Load(); o < stamp && o > last {
+				best, stamp = &s.shards[i], o
+			}
+		}
+		if best == nil {
+			return 0
+		}
+		if best.take(own) {
+			effort := best.evict(q, spare)
+			best.leave(own)
+			if effort > 0 {
+				return effort
+			}
+		}
+		last = stamp
+	}
+	return 0
+}
+
+// evict empties the oldest segment of a queue that may go.
+func (sh *shard) evict(q int, spare uint64) int {
+	base := sh.queues[q].oldest
+	for base != 0 && (base == sh.held || sh.pool.segment(base).pins > 0) {
+		base = sh.pool.segment(base).newer
+	}
+	if base == 0 {
+		return 0
+	}
+	for i := range sh.open {
+		if sh.open[i] == base {
+			sh.open[i] = 0
+		}
+	}
+	g := sh.pool.segment(base)
+	if g.items == 0 {
+		sh.free(base)
+		return 1
+	}
+	if q == probation {
+		if d := sh.ghost.size(sh.s.itemsPerShard()); d != 0 {
+			sh.pool.used.Add(d)
+		}
+	}
+	now := sh.s.now()
+	sh.walk(base, func(r *record) {
+		h := sh.s.hash.sum(r.keyBytes())
+		l, i := sh.slotOf(h, r.loc)
+		freq := freqOf(l.slots[i])
+		if m := sh.visible(r, now); m != Absent {
+			sh.reclaimed(r, m)
+			sh.remove(l, i, r)
+			return
+		}
+		if freq > spare {
+			freq--
+			if q == probation {
+				sh.promoted++
+			}
+			if sh.move(l, i, r, toProtected, freq) {
+				return
+			}
+		}
+		if q == probation {
+			sh.ghost.add(h)
+		}
+		sh.evicted(r, now)
+		sh.remove(l, i, r)
+	})
+	if base >= sh.pool.extents {
+		return 1
+	}
+	return segmentEffort
+}
+
+// reclaimed counts an item that is not evicted but taken back.
+func (sh *shard) reclaimed(r *record, m Miss) {
+	c := sh.classOf(r)
+	c.Reclaimed++
+	if m == Expired && !r.fetched() {
+		c.ExpiredUnfetched++
+	}
+}
+
+// evicted counts an item about to be evicted.
+func (sh *shard) evicted(r *record, now int64) {
+	c := sh.classOf(r)
+	c.Evictions++
+	c.EvictedTime = now - r.access(now)
+	if r.shape()&shapeExpiry != 0 {
+		c.EvictedNonzero++
+	}
+	if !r.fetched() {
+		c.EvictedUnfetched++
+	} else if sh.pool.segment(sh.pool.baseOf(r.loc)).queue == protected {
+		c.EvictedActive++
+	}
+	if f := sh.s.opts.Hooks.Evict; f != nil {
+		f(sh.item(r))
+	}
+}
+
+// move writes a record to the end of a stream and lets its slot point there. A segment of one record is not copied: it changes
+// its place in the queues.
+func (sh *shard) move(l *leaf, i int, r *record, stream int, freq uint64) bool {
+	base := sh.pool.baseOf(r.loc)
+	g := sh.pool.segment(base)
+	was := g.queue
+	if base >= sh.pool.extents {
+		sh.unlink(base)
+		sh.seq++
+		g.seq, g.stamp, g.rules = sh.seq, sh.s.stamp.Add(1), sh.flushes
+		sh.link(base, uint32(stream%queues), 0)
+		l.slots[i] = l.slots[i]&^(freqMax<<locBits) | freq<<locBits
+	} else {
+		cas := sh.casOf(r)
+		h := header{
+			shape: r.shape() &^ shapeLen, fetch: r.fetched(), expiry: r.expiry(), flags: r.flagBits(), access: r.access(sh.s.now()),
+		}
+		sh.carry(&h, stream, cas)
+		v := r.valueBytes()
+		n := h.length(r.value-r.key, len(v))
+		p, ok := sh.room(stream, n, true)
+		if !ok {
+			return false
+		}
+		sh.carried(&h, p, cas)
+		b := sh.pool.bytes(p.base+p.off, int64(n))
+		copy(b[h.write(b, r.keyBytes(), len(v)):], v)
+		sh.commit(p, n, h.expiry)
+		l.slots[i] = l.slots[i]>>tagShift<<tagShift | freq<<locBits | uint64(p.base+p.off)
+		sh.moved++
+		sh.drop(r)
+	}
+	if was == probation && stream%queues == protected {
+		sh.classOf(r).Probation--
+	}
+	return true
+}
+
+// compact empties the segment with most dead bytes, if they are at least a part of it.
+func (sh *shard) compact(share int64) bool {
+	least := sh.pool.seg / share
+	if sh.dead.Load() < least {
+		return false
+	}
+	var base int64
+	for q := range sh.queues {
+		for b := sh.queues[q].oldest; b != 0; {
+			g := sh.pool.segment(b)
+			if d := int64(g.end) - segmentHeader - g.live; d >= least && b != sh.held {
+				base, least = b, d
+			}
+			b = g.newer
+		}
+	}
+	if base == 0 {
+		return false
+	}
+	for i := range sh.open {
+		if sh.open[i] == base {
+			sh.open[i] = 0
+		}
+	}
+	g := sh.pool.segment(base)
+	if g.items == 0 {
+		sh.free(base)
+		return true
+	}
+	sh.compacted += uint64(least)
+	sh.sweeping = base
+	now := sh.s.now()
+	stream := int(g.queue) + sweptProbation
+	sh.walk(base, func(r *record) {
+		l, i := sh.slotOf(sh.s.hash.sum(r.keyBytes()), r.loc)
+		if m := sh.visible(r, now); m != Absent {
+			sh.reclaimed(r, m)
+			sh.remove(l, i, r)
+			return
+		}
+		sh.move(l, i, r, stream, freqOf(l.slots[i]))
+	})
+	sh.sweeping = 0
+	return true
+}

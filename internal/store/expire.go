@@ -1,0 +1,200 @@
+package store
+
+import (
+	"sync/atomic"
+	"time"
+)
+
+// noteDue records that something in the shard expires at a unix second.
+func (sh *shard) noteDue(at int64) {
+	if d := sh.due.Load(); d == 0 || at < d {
+		sh.due.Store(at)
+	}
+}
+
+// dueSegment tells whether a look at a segment would find something expired, or possibly flushed.
+func (sh *shard) dueSegment(g *segment, now int64) bool {
+	return g.expiry != 0 && g.expiry <= now || g.rules != sh.flushes
+}
+
+// sweepDue takes back what is expired or flushed until that has freed memory. A segment is looked at once a second at most: the
+// next look is due when the next of its items expires.
+func (sh *shard) sweepDue(now int64) bool {
+	if d := sh.due.Load(); d == 0 || d > now {
+		return false
+	}
+	before := sh.pool.used.Load()
+	sh.sweep(now, func() bool { return sh.pool.used.Load() < before })
+	return sh.pool.used.Load() < before
+}
+
+// sweep takes back what is expired or flushed, segment by segment, until stop (nil is never) says so.
+func (sh *shard) sweep(now int64, stop func() bool) {
+	var due int64
+	whole := true
+	for q := range sh.queues {
+		for base := sh.queues[q].oldest; base != 0; {
+			g := sh.pool.segment(base)
+			next, size := g.newer, sh.queues[q].bytes
+			if sh.dueSegment(g, now) {
+				if !whole {
+					due = 1
+				} else {
+					sh.sweepSegment(base, now, nil, false)
+					whole = stop == nil || !stop()
+				}
+			}
+			if size == sh.queues[q].bytes && g.expiry != 0 && (due == 0 || g.expiry < due) { // not freed
+				due = g.expiry
+			}
+			base = next
+		}
+	}
+	sh.due.Store(due)
+	if whole {
+		sh.prefixes = sh.prefixes[:0]
+	}
+}
+
+// sweepSegment looks at the items of a segment that are in a class wanted (nil is all) and removes what is expired or flushed.
+func (sh *shard) sweepSegment(base, now int64, want func(class int) bool, crawler bool) (checked, reclaimed int) {
+	g := sh.pool.segment(base)
+	next, rules := int64(0), sh.flushes
+	sh.swept = base
+	sh.walk(base, func(r *record) {
+		class := ClassOf(sh.sizeOf(r))
+		if want != nil && !want(class) {
+			rules = g.rules // not all of the flushed are out yet
+			if e := r.expiry(); e != 0 && (next == 0 || e < next) {
+				next = e
+			}
+			return
+		}
+		checked++
+		if crawler {
+			sh.class[class-1].CrawlerChecked++
+		}
+		m := sh.visible(r, now)
+		if m == Absent {
+			if e := r.expiry(); e != 0 && (next == 0 || e < next) {
+				next = e
+			}
+			return
+		}
+		reclaimed++
+		if crawler {
+			sh.crawled(r, m)
+		} else {
+			sh.reclaimed(r, m)
+		}
+		l, i := sh.slotOf(sh.s.hash.sum(r.keyBytes()), r.loc)
+		sh.remove(l, i, r)
+	})
+	sh.swept = 0
+	g.expiry, g.rules = next, rules
+	sh.reap(base)
+	return checked, reclaimed
+}
+
+func (sh *shard) crawled(r *record, m Miss) {
+	c := sh.classOf(r)
+	c.CrawlerReclaimed++
+	if m == Expired && !r.fetched() {
+		c.ExpiredUnfetched++
+	}
+}
+
+// segments lists the shard's segments, so that they can be visited one by one without keeping the shard.
+func (sh *shard) segments(list []place) []place {
+	for q := range sh.queues {
+		for b := sh.queues[q].oldest; b != 0; {
+			g := sh.pool.segment(b)
+			list = append(list, place{b, int64(g.seq)})
+			b = g.newer
+		}
+	}
+	return list
+}
+
+// Crawl looks at every item of the classes for which want returns true (nil is all) and takes back the memory of those that
+// are expired or flushed. It returns how many it looked at and how many it removed. The store does as much by itself, slowly.
+func (s *Store) Crawl(want func(class int) bool) (checked, reclaimed int) {
+	for i := range s.shards {
+		c, r := s.shards[i].crawl(want, false)
+		checked, reclaimed = checked+c, reclaimed+r
+	}
+	return checked, reclaimed
+}
+
+// crawl sweeps the shard's segments, or those that are due, without keeping the shard for longer than one takes.
+func (sh *shard) crawl(want func(class int) bool, due bool) (checked, reclaimed int) {
+	sh.lock()
+	list := sh.segments(nil)
+	sh.mu.Unlock()
+	for _, p := range list {
+		if sh.s.stopping() {
+			break
+		}
+		sh.lock()
+		g := sh.pool.segment(p.base)
+		// The segment may be another one by now. Its state is stored last when it is opened.
+		if atomic.LoadUint32(&g.state) == segmentUsed && g.shard == uint32(sh.id) && g.seq == uint64(p.off) {
+			if now := sh.s.now(); !due || sh.dueSegment(g, now) {
+				c, r := sh.sweepSegment(p.base, now, want, true)
+				checked, reclaimed = checked+c, reclaimed+r
+			}
+		}
+		sh.mu.Unlock()
+	}
+	return checked, reclaimed
+}
+
+// tend is the background of a store: it keeps the clock, sweeps what is due, and lets indexes shrink.
+func (s *Store) tend() {
+	t := time.NewTicker(100 * time.Millisecond)
+	defer t.Stop()
+	for n := 1; ; n++ {
+		select {
+		case <-s.stop:
+			return
+		case now := <-t.C:
+			s.clock.Store(now.Unix())
+		}
+		if n%10 == 0 && !s.opts.NoSweep {
+			s.sweepAll()
+			s.trimIndex(n / 10)
+		}
+	}
+}
+
+// sweepAll sweeps what is due in every shard.
+func (s *Store) sweepAll() {
+	for i := range s.shards {
+		sh := &s.shards[i]
+		if d := sh.due.Load(); d != 0 && d <= s.now() {
+			sh.crawl(nil, true)
+			sh.lock()
+			sh.sweep(s.now(), nil) // what became due meanwhile; and notes what is due next
+			sh.mu.Unlock()
+		}
+	}
+}
+
+// trimIndex lets the leaves of one shard's index shrink.
+func (s *Store) trimIndex(n int) {
+	sh := &s.shards[n%len(s.shards)]
+	for i := range sh.index.leaves {
+		sh.lock()
+		sh.index.trim(&sh.index.leaves[i])
+		sh.mu.Unlock()
+	}
+}
+
+func (s *Store) stopping() bool {
+	select {
+	case <-s.stop:
+		return true
+	default:
+		return false
+	}
+}

@@ -1,0 +1,112 @@
+package store
+
+import "strings"
+
+// flush is a FlushPrefix whose segments have not all been swept yet; FlushAll is one with no prefix. It concerns the records
+// written before it: those in segments opened before next, except what was appended to the ones then open from end on.
+type flush struct {
+	prefix string
+	next   uint64
+	open   [streams]mark
+}
+
+type mark struct {
+	seq uint64
+	end uint32
+}
+
+// maxFlushes bounds the flushes a look-up has to consider. Beyond it the shard is swept at once.
+const maxFlushes = 32
+
+func (f *flush) covers(g *segment, off int64) bool {
+	if g.seq >= f.next {
+		return false
+	}
+	for _, m := range f.open {
+		if m.seq == g.seq && off >= int64(m.end) {
+			return false
+		}
+	}
+	return true
+}
+
+func (sh *shard) flushed(r *record) bool {
+	base := sh.pool.baseOf(r.loc)
+	g := sh.pool.segment(base)
+	if g.rules == sh.flushes {
+		return false
+	}
+	for i := range sh.prefixes {
+		f := &sh.prefixes[i]
+		if strings.HasPrefix(string(r.keyBytes()), f.prefix) && f.covers(g, r.loc-base) {
+			return true
+		}
+	}
+	return false
+}
+
+// flushNow makes the items present whose keys start with prefix vanish.
+func (sh *shard) flushNow(prefix string) {
+	f := flush{prefix: prefix, next: sh.seq + 1}
+	for i, base := range sh.open {
+		if base != 0 {
+			g := sh.pool.segment(base)
+			f.open[i] = mark{g.seq, g.end}
+		}
+	}
+	kept := sh.prefixes[:0]
+	for _, o := range sh.prefixes {
+		if !strings.HasPrefix(o.prefix, prefix) {
+			kept = append(kept, o)
+		}
+	}
+	sh.prefixes = append(kept, f)
+	sh.flushes++
+	sh.due.Store(1)
+	if len(sh.prefixes) > maxFlushes {
+		sh.sweep(sh.s.now(), nil)
+	}
+}
+
+// flushLate carries out a FlushAll whose time has come. It runs before anything else is done at that time.
+func (sh *shard) flushLate() {
+	if sh.flushAt != 0 && sh.s.now() >= sh.flushAt {
+		sh.flushAt = 0
+		sh.flushNow("")
+	}
+}
+
+// FlushAll makes every item vanish that was stored or touched before the unix second at; when that is not in the future, every
+// item present. A later call replaces one whose time has not come. It takes constant time: memory is taken back later.
+func (s *Store) FlushAll(at int64) {
+	for i := range s.shards {
+		sh := &s.shards[i]
+		sh.lock()
+		if at > s.now() {
+			sh.flushAt = at
+		} else {
+			sh.flushAt = 0
+			sh.flushNow("")
+		}
+		sh.mu.Unlock()
+	}
+}
+
+// FlushPrefix makes every item present whose key starts with prefix vanish. It takes constant time: memory is taken back later.
+func (s *Store) FlushPrefix(prefix []byte) {
+	p := string(prefix)
+	for i := range s.shards {
+		sh := &s.shards[i]
+		sh.lock()
+		sh.flushNow(p)
+		sh.mu.Unlock()
+	}
+}
+
+// lock takes the hold on a shard.
+func (sh *shard) lock() {
+	sh.mu.Lock()
+	if sh.flushAt != 0 {
+		sh.flushLate()
+	}
+}

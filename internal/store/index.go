@@ -1,0 +1,189 @@
+package store
+
+import (
+	"unsafe"
+)
+
+// A slot of an index is one word: the location of a record, a count of its recent uses, and a tag of the key's hash. Slots are
+// kept in the order of their tags, each at or after the place its tag would have in an array spread evenly, so a search ends
+// where a larger tag begins and a leaf is resized without looking at a single record.
+const (
+	locBits  = 38
+	freqBits = 2
+	tagShift = locBits + freqBits
+	tagBits  = 64 - tagShift
+	locMask  = 1<<locBits - 1
+	freqMax  = 1<<freqBits - 1
+	freqOne  = 1 << locBits
+)
+
+// leafItems is how many items a leaf is planned to hold when the memory is full of items of typicalItem bytes.
+const (
+	leafItems   = 7000
+	typicalItem = 128
+	leafStep    = page / 8 // slots by which a leaf grows at least
+)
+
+// index finds records by hash. It is an array of leaves, each growing by itself a little at a time, so that the index is never
+// much larger than its content and no insertion waits for more than a leaf.
+type index struct {
+	pool   *pool
+	base   unsafe.Pointer
+	stride int64 // bytes of address space of a leaf
+	leaves []leaf
+	bytes  int64
+}
+
+type leaf struct {
+	slots []uint64
+	n     int
+}
+
+func (x *index) init(p *pool, limit, most int64) error {
+	n := max(1, (limit/typicalItem+leafItems-1)/leafItems)
+	// Even if all of the memory were filled with the smallest items there are, a leaf must have room for its part of them.
+	x.stride = (most/16/n*8*5/4 + 64*page) / page * page
+	x.pool = p
+	base, err := reserve(x.stride * n)
+	if err != nil {
+		return err
+	}
+	x.base = base
+	smallPages(base, x.stride*n)
+	x.leaves = make([]leaf, n)
+	return nil
+}
+
+func (x *index) close() error {
+	if x.base == nil {
+		return nil
+	}
+	return unreserve(x.base, x.stride*int64(len(x.leaves)))
+}
+
+func (x *index) leaf(h uint64) *leaf {
+	return &x.leaves[(h>>tagBits&(1<<32-1))*uint64(len(x.leaves))>>32]
+}
+
+func tagOf(h uint64) uint64 { return h & (1<<tagBits - 1) }
+
+// spread is the number of places tags map to; the rest takes what a crowd at the end pushes out.
+func (l *leaf) spread() uint64 { return uint64(len(l.slots) - 64) }
+
+func (l *leaf) home(tag uint64) int { return int(tag * l.spread() >> tagBits) }
+
+// start returns where slots of a tag and larger ones begin, or a place not far before.
+func (l *leaf) start(tag uint64) int {
+	if len(l.slots) == 0 {
+		return 0
+	}
+	return l.home(tag)
+}
+
+// insert adds a slot for h. It reports false when the index has no more address space.
+func (x *index) insert(h uint64, word uint64) bool {
+	l := x.leaf(h)
+	tag := tagOf(h)
+	word |= tag << tagShift
+	for {
+		if l.n*32 < len(l.slots)*30-64*30 {
+			i := l.home(tag)
+			for l.slots[i] != 0 && l.slots[i]>>tagShift <= tag {
+				i++
+				if i == len(l.slots) {
+					break
+				}
+			}
+			j := i
+			for j < len(l.slots) && l.slots[j] != 0 {
+				j++
+			}
+			if j < len(l.slots) {
+				copy(l.slots[i+1:j+1], l.slots[i:j])
+				l.slots[i] = word
+				l.n++
+				return true
+			}
+		}
+		if !x.resize(l, len(l.slots)+max(1, len(l.slots)/leafStep/16)*leafStep) {
+			return false
+		}
+	}
+}
+
+// remove takes out the slot at i and closes the gap.
+func (l *leaf) remove(i int) {
+	j := i + 1
+	for j < len(l.slots) && l.slots[j] != 0 && l.home(l.slots[j]>>tagShift) < j {
+		j++
+	}
+	copy(l.slots[i:j-1], l.slots[i+1:j])
+	l.slots[j-1] = 0
+	l.n--
+}
+
+// resize gives a leaf n slots.
+func (x *index) resize(l *leaf, n int) bool {
+	i := int64(uintptr(unsafe.Pointer(l))-uintptr(unsafe.Pointer(&x.leaves[0]))) / int64(unsafe.Sizeof(*l))
+	base := unsafe.Add(x.base, i*x.stride)
+	old := len(l.slots)
+	if n < old { // the words move to the front before the end is cut off
+		k := 0
+		for j, w := range l.slots {
+			if w != 0 {
+				l.slots[j] = 0
+				l.slots[k] = w
+				k++
+			}
+		}
+	}
+	for {
+		if int64(n)*8 > x.stride || commit(base, int64(n)*8) != nil {
+			return false
+		}
+		l.slots = unsafe.Slice((*uint64)(base), n)
+		if l.respread() {
+			break
+		}
+		n += leafStep
+	}
+	if n < old {
+		decommit(unsafe.Add(base, int64(n)*8), int64(old-n)*8)
+	}
+	d := int64(n-old) * 8
+	x.bytes += d
+	x.pool.used.Add(d)
+	return true
+}
+
+// respread moves every word to its place. The words go to the end first, where none is in the way of another's place. It
+// reports false when a crowd at the end does not fit; the words are then in order but not all in their places.
+func (l *leaf) respread() bool {
+	w := len(l.slots)
+	for r := len(l.slots) - 1; r >= 0; r-- {
+		if x := l.slots[r]; x != 0 {
+			w--
+			l.slots[r] = 0
+			l.slots[w] = x
+		}
+	}
+	at := 0
+	for ; w < len(l.slots); w++ {
+		x := l.slots[w]
+		at = max(at, l.home(x>>tagShift))
+		if at > w {
+			return false
+		}
+		l.slots[w] = 0
+		l.slots[at] = x
+		at++
+	}
+	return true
+}
+
+// trim shrinks a leaf that has become mostly empty.
+func (x *index) trim(l *leaf) {
+	if want := (l.n*8/6/leafStep + 1) * leafStep; want < len(l.slots)/2 {
+		x.resize(l, want)
+	}
+}

@@ -1,0 +1,213 @@
+package store
+
+import (
+	"encoding/binary"
+	"unsafe"
+)
+
+// A record is an item as it lies in a segment, without padding:
+//
+//	key length      1 byte
+//	shape           1 byte, the bits below
+//	access          3 bytes, see accessed
+//	value length    1 to 4 bytes
+//	CAS             0, 3, 4 or 8 bytes
+//	expiry          0 or 5 bytes, unix seconds
+//	flags           0 or 4 bytes
+//	key, value
+//
+// Integers are little endian. An item's CAS value follows from where its record was first written, so it is in the record only
+// once that no longer holds: as the distance below the segment's own when the record was moved, in full when it was changed in
+// place or chosen by a client.
+const (
+	shapeLen    = 3 << 0 // bytes of the value length, less 1
+	shapeCAS    = 3 << 2 // index in casWidth
+	shapeExpiry = 1 << 4
+	shapeFlags  = 1 << 5
+	shapeStale  = 1 << 6
+	shapeWon    = 1 << 7
+)
+
+const (
+	casImplied = iota << 2
+	casNear
+	casFar
+	casFull
+)
+
+var casWidth = [4]int{0, 3, 4, 8}
+
+// accessed is the second of the last access, modulo 2^23 (97 days), shifted left by one; bit 0 tells that the item was fetched.
+// All ones marks a record whose item is gone.
+const (
+	accessAt  = 2
+	accessMod = 1 << 23
+	dead      = 1<<24 - 1
+	lenAt     = 5
+)
+
+// maxExpiry is the expiry in a record whose item never expires but once did. Times as far off mean never as well.
+const maxExpiry = 1<<40 - 1
+
+// record is a decoded view of the bytes at a location.
+type record struct {
+	b     []byte // all of it
+	loc   int64
+	cas   int // offsets in b
+	exp   int
+	flags int
+	key   int
+	value int
+}
+
+// header is what a new record starts with.
+type header struct {
+	shape  byte
+	fetch  bool
+	cas    uint64 // in full, or the distance
+	expiry int64
+	flags  uint32
+	access int64
+}
+
+func lenWidth(n int) int {
+	switch {
+	case n < 1<<8:
+		return 1
+	case n < 1<<16:
+		return 2
+	case n < 1<<24:
+		return 3
+	}
+	return 4
+}
+
+// length returns how many bytes the record takes.
+func (h *header) length(nkey, nvalue int) int {
+	n := lenAt + lenWidth(nvalue) + casWidth[h.shape&shapeCAS>>2] + nkey + nvalue
+	if h.shape&shapeExpiry != 0 {
+		n += 5
+	}
+	if h.shape&shapeFlags != 0 {
+		n += 4
+	}
+	return n
+}
+
+// write encodes everything but the value into b and returns the offset of the value.
+func (h *header) write(b, key []byte, nvalue int) int {
+	w := lenWidth(nvalue)
+	b[0] = byte(len(key))
+	b[1] = h.shape | byte(w-1)
+	put24(b[accessAt:], packAccess(h.access, h.fetch))
+	n := lenAt
+	putN(b[n:], uint64(nvalue), w)
+	n += w
+	w = casWidth[h.shape&shapeCAS>>2]
+	putN(b[n:], h.cas, w)
+	n += w
+	if h.shape&shapeExpiry != 0 {
+		putN(b[n:], uint64(h.expiry), 5)
+		n += 5
+	}
+	if h.shape&shapeFlags != 0 {
+		binary.LittleEndian.PutUint32(b[n:], h.flags)
+		n += 4
+	}
+	return n + copy(b[n:], key)
+}
+
+// decode reads the record at p, whose bytes are known to be one.
+func decode(p unsafe.Pointer, loc int64) record {
+	b := unsafe.Slice((*byte)(p), lenAt+4)
+	shape := b[1]
+	w := int(shape&shapeLen) + 1
+	n := int(getN(b[lenAt:], w))
+	r := record{loc: loc, cas: lenAt + w}
+	r.exp = r.cas + casWidth[shape&shapeCAS>>2]
+	r.flags = r.exp
+	if shape&shapeExpiry != 0 {
+		r.flags += 5
+	}
+	r.key = r.flags
+	if shape&shapeFlags != 0 {
+		r.key += 4
+	}
+	r.value = r.key + int(b[0])
+	r.b = unsafe.Slice((*byte)(p), r.value+n)
+	return r
+}
+
+func (r *record) keyBytes() []byte   { return r.b[r.key:r.value:r.value] }
+func (r *record) valueBytes() []byte { return r.b[r.value:len(r.b):len(r.b)] }
+func (r *record) shape() byte        { return r.b[1] }
+func (r *record) dead() bool         { return get24(r.b[accessAt:]) == dead }
+func (r *record) kill()              { put24(r.b[accessAt:], dead) }
+func (r *record) fetched() bool      { return r.b[accessAt]&1 != 0 }
+
+func (r *record) flagBits() uint32 {
+	if r.shape()&shapeFlags == 0 {
+		return 0
+	}
+	return binary.LittleEndian.Uint32(r.b[r.flags:])
+}
+
+func (r *record) expiry() int64 {
+	if r.shape()&shapeExpiry == 0 {
+		return 0
+	}
+	if e := int64(getN(r.b[r.exp:], 5)); e != maxExpiry {
+		return e
+	}
+	return 0
+}
+
+// access returns the unix second of the last access, as of now.
+func (r *record) access(now int64) int64 {
+	at := int64(get24(r.b[accessAt:]) >> 1)
+	return now - (now-at)&(accessMod-1)
+}
+
+func (r *record) setAccess(now int64, fetched bool) {
+	a := packAccess(now, fetched)
+	if get24(r.b[accessAt:]) != a {
+		put24(r.b[accessAt:], a)
+	}
+}
+
+func packAccess(now int64, fetched bool) uint32 {
+	a := uint32(now&(accessMod-1)) << 1
+	if fetched {
+		a |= 1
+	}
+	if a == dead {
+		a -= 2
+	}
+	return a
+}
+
+// frozen runs a change of more than one byte with the record marked as gone, so that a process killed half way leaves no
+// half-changed item in a restart file.
+func (r *record) frozen(change func()) {
+	a := get24(r.b[accessAt:])
+	r.kill()
+	change()
+	put24(r.b[accessAt:], a)
+}
+
+func get24(b []byte) uint32 { return uint32(b[0]) | uint32(b[1])<<8 | uint32(b[2])<<16 }
+
+func put24(b []byte, v uint32) { b[0], b[1], b[2] = byte(v), byte(v>>8), byte(v>>16) }
+
+func getN(b []byte, n int) (v uint64) {
+	for i := n - 1; i >= 0; i-- {
+		v = v<<8 | uint64(b[i])
+	}
+	return v
+}
+
+func putN(b []byte, v uint64, n int) {
+	for i := range n {
+		b[i] = byte(v >> (8 * i))
+	}
+}

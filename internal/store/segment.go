@@ -1,0 +1,289 @@
+package store
+
+import (
+	"sync/atomic"
+	"unsafe"
+)
+
+// Queues of a shard, oldest segments first out.
+const (
+	probation = iota // newcomers
+	protected        // items that were used while on probation, or came back soon after they left
+	queues
+)
+
+// Streams of a shard: each has a segment open for appending.
+const (
+	toProbation = iota // new records of the queue of the same number
+	toProtected
+	sweptProbation // records of that queue moved out of segments that were mostly dead
+	sweptProtected
+	streams
+)
+
+const segmentHeader = 128
+
+// segment is the header at the start of every segment. Its fields are guarded by the lock of the shard that owns the segment.
+type segment struct {
+	state  uint32 // segmentFree or segmentUsed
+	shard  uint32
+	queue  uint32
+	end    uint32 // bytes in use, the header included; stored after the bytes are there
+	seq    uint64 // order of opening within the shard
+	cas    uint64 // CAS value of a record at offset 0
+	born   int64  // unix seconds
+	expiry int64  // nothing in the segment expires before this unix second; 0 is never
+	older  int64  // neighbours in the queue, 0 for none
+	newer  int64
+	size   int64 // bytes, the header included
+	live   int64 // bytes of records whose items are not gone
+	items  int32
+	pins   int32
+	gone   uint32 // 1: no longer in a queue, memory held by pins
+	rules  uint32 // flushes that its records are known to have survived
+	stamp  uint64 // order of opening within the store
+}
+
+const (
+	segmentFree = 0
+	segmentUsed = 0x5e6d31ed
+)
+
+var _ [segmentHeader - unsafe.Sizeof(segment{})]byte
+
+type queue struct {
+	oldest, newest int64
+	bytes          int64
+}
+
+// link puts a segment at the new end of a queue, or next to the segment after, on its newer side.
+func (sh *shard) link(base int64, q uint32, after int64) {
+	g, qu := sh.pool.segment(base), &sh.queues[q]
+	g.queue = q
+	if after == 0 {
+		after = qu.newest
+	}
+	g.older = after
+	if after != 0 {
+		g.newer = sh.pool.segment(after).newer
+		sh.pool.segment(after).newer = base
+	} else {
+		g.newer = qu.oldest
+		qu.oldest = base
+	}
+	if g.newer != 0 {
+		sh.pool.segment(g.newer).older = base
+	} else {
+		qu.newest = base
+	}
+	qu.bytes += g.size
+	sh.s.queued[q].Add(g.size)
+	sh.publish()
+}
+
+func (sh *shard) unlink(base int64) {
+	g := sh.pool.segment(base)
+	qu := &sh.queues[g.queue]
+	if g.older != 0 {
+		sh.pool.segment(g.older).newer = g.newer
+	} else {
+		qu.oldest = g.newer
+	}
+	if g.newer != 0 {
+		sh.pool.segment(g.newer).older = g.older
+	} else {
+		qu.newest = g.older
+	}
+	qu.bytes -= g.size
+	sh.s.queued[g.queue].Add(-g.size)
+	sh.publish()
+}
+
+// publish tells the other shards how old the oldest segments here are, and how many items there are.
+func (sh *shard) publish() {
+	sh.items.Store(sh.total)
+	for q := range sh.queues {
+		stamp := ^uint64(0)
+		if b := sh.queues[q].oldest; b != 0 {
+			stamp = sh.pool.segment(b).stamp
+		}
+		sh.oldest[q].Store(stamp)
+	}
+}
+
+// start makes the memory at base a segment of size bytes.
+func (sh *shard) start(base, size int64) *segment {
+	g := sh.pool.segment(base)
+	sh.seq++
+	*g = segment{
+		shard: uint32(sh.id), end: segmentHeader, seq: sh.seq, cas: sh.cas + 1, born: sh.s.now(), size: size,
+		rules: sh.flushes, stamp: sh.s.stamp.Add(1),
+	}
+	sh.cas += uint64(size/4) + 1
+	atomic.StoreUint32(&g.state, segmentUsed)
+	return g
+}
+
+// free takes a segment out of its queue and gives its memory back, at once or when the last pin is released.
+func (sh *shard) free(base int64) {
+	g := sh.pool.segment(base)
+	for i := range sh.open {
+		if sh.open[i] == base {
+			sh.open[i] = 0
+		}
+	}
+	sh.unlink(base)
+	sh.dead.Add(-(int64(g.end) - segmentHeader - g.live))
+	atomic.StoreUint32(&g.state, segmentFree)
+	if g.pins > 0 {
+		g.gone = 1
+		return
+	}
+	sh.give(base, g.size)
+}
+
+func (sh *shard) give(base, size int64) {
+	if base < sh.pool.extents {
+		sh.pool.giveSegment(base)
+	} else {
+		sh.pool.giveExtent(base, size)
+	}
+}
+
+// place is room for a record, taken but not yet visible to anyone who walks the segment.
+type place struct {
+	base int64
+	off  int64
+}
+
+// large tells whether a record of n bytes gets a segment of its own.
+func (sh *shard) large(n int) bool { return int64(n) > sh.pool.seg/4 }
+
+// room finds a place for n bytes at the new end of a queue. Force goes beyond the limit instead of making room.
+func (sh *shard) room(stream int, n int, force bool) (place, bool) {
+	if sh.large(n) {
+		size := (int64(n) + segmentHeader + quantum - 1) / quantum * quantum
+		for tries := 0; ; tries++ {
+			if base := sh.pool.takeExtent(size, force); base != 0 {
+				sh.start(base, size)
+				sh.link(base, uint32(stream%queues), 0)
+				return place{base, segmentHeader}, true
+			}
+			if force || !sh.makeRoom(size, tries) {
+				return place{}, false
+			}
+		}
+	}
+	for tries := 0; ; tries++ {
+		if base := sh.open[stream]; base != 0 {
+			if g := sh.pool.segment(base); int64(g.end)+int64(n) <= g.size {
+				return place{base, int64(g.end)}, true
+			}
+		}
+		if base := sh.pool.takeSegment(force); base != 0 {
+			sh.start(base, sh.pool.seg)
+			after := int64(0)
+			if stream >= queues {
+				after = sh.sweeping
+			}
+			sh.link(base, uint32(stream%queues), after)
+			old := sh.open[stream]
+			sh.open[stream] = base
+			if old != 0 {
+				sh.reap(old)
+			}
+			return place{base, segmentHeader}, true
+		}
+		if force || !sh.makeRoom(sh.pool.seg, tries) {
+			return place{}, false
+		}
+	}
+}
+
+// reap frees a segment that nothing is in any more and nothing will be written to.
+func (sh *shard) reap(base int64) {
+	if base == sh.held || base == sh.swept {
+		return
+	}
+	for _, o := range sh.open {
+		if o == base {
+			return
+		}
+	}
+	if g := sh.pool.segment(base); g.items == 0 {
+		sh.free(base)
+	}
+}
+
+// commit makes n bytes written at a place part of their segment.
+func (sh *shard) commit(p place, n int, expiry int64) {
+	g := sh.pool.segment(p.base)
+	g.live += int64(n)
+	g.items++
+	if expiry != 0 && expiry != maxExpiry && (g.expiry == 0 || expiry < g.expiry) {
+		g.expiry = expiry
+		sh.noteDue(expiry)
+	}
+	atomic.StoreUint32(&g.end, uint32(p.off)+uint32(n))
+}
+
+// drop marks a record as gone and frees its segment when it was the last one there. The index is the caller's business.
+func (sh *shard) drop(r *record) {
+	base := sh.pool.baseOf(r.loc)
+	g := sh.pool.segment(base)
+	r.kill()
+	g.live -= int64(len(r.b))
+	g.items--
+	sh.dead.Add(int64(len(r.b)))
+	sh.reap(base)
+}
+
+// casOf returns the CAS value of a record.
+func (sh *shard) casOf(r *record) uint64 {
+	if sh.s.opts.DisableCAS {
+		return 0
+	}
+	base := sh.pool.baseOf(r.loc)
+	g := sh.pool.segment(base)
+	w := int(r.shape() & shapeCAS >> 2)
+	switch v := getN(r.b[r.cas:], casWidth[w]); w << 2 {
+	case casImplied:
+		return g.cas + uint64(r.loc-base)/4
+	case casFull:
+		return v
+	default:
+		return g.cas - v
+	}
+}
+
+// carry fills in how a record of the CAS value cas, about to be moved to a stream, keeps it; carried completes it once the
+// place is known. Room must be forced, so that nothing but one new segment can come in between.
+func (sh *shard) carry(h *header, stream int, cas uint64) {
+	h.shape &^= shapeCAS
+	if sh.s.opts.DisableCAS {
+		return
+	}
+	nearest := sh.cas + 1 // of a segment that would be opened now
+	if base := sh.open[stream]; base != 0 {
+		nearest = sh.pool.segment(base).cas
+	}
+	switch d := sh.cas + 1 - cas; {
+	case cas > nearest:
+		h.shape |= casFull
+	case d < 1<<24:
+		h.shape |= casNear
+	case d < 1<<32:
+		h.shape |= casFar
+	default:
+		h.shape |= casFull
+	}
+}
+
+func (sh *shard) carried(h *header, p place, cas uint64) {
+	switch h.shape & shapeCAS {
+	case casFull:
+		h.cas = cas
+	case casNear, casFar:
+		h.cas = sh.pool.segment(p.base).cas - cas
+	}
+}
