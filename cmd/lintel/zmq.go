@@ -1,0 +1,252 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"lintel.dev/zmq"
+)
+
+// zmqTypes are the sockets that the command line offers, with what each does
+// there.
+var zmqTypes = []struct{ name, short string }{
+	{"pair", "Exchange messages with one peer"},
+	{"pub", "Publish each line to the subscribers of its prefix"},
+	{"sub", "Print the publications that begin with --subscribe"},
+	{"req", "Send each line as a request and print its reply"},
+	{"rep", "Print each request and answer it"},
+	{"dealer", "Deal lines to peers in turn, print what they send"},
+	{"router", "Send lines to the peer that the first frame names, print what peers send"},
+	{"pull", "Print what pushers send"},
+	{"push", "Deal lines to pullers in turn"},
+	{"xpub", "Publish, and print subscriptions"},
+	{"xsub", "Print publications; lines \\x01topic and \\x00topic subscribe and unsubscribe"},
+	{"stream", "Talk to peers that know no ZeroMQ: lines and output have the peer's id and data"},
+}
+
+func newZMQ() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "zmq",
+		Short: "ZeroMQ sockets on the command line",
+		Long: `ZeroMQ sockets on the command line.
+
+Each line of standard input is a message, with TAB between its frames; each
+message received is a line on standard output. In both, \xNN stands for a byte
+outside printable ASCII and for the backslash. With --json a line is an array
+of the frames in base64.`,
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return usagef("unknown socket type %q, see lintel zmq --help", args[0])
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	for _, t := range zmqTypes {
+		cmd.AddCommand(newZMQSocket(t.name, t.short))
+	}
+	cmd.AddCommand(newZMQProxy(), newZMQMonitor(), newZMQKeygen())
+	return cmd
+}
+
+// zmqFlags are the flags of a socket.
+type zmqFlags struct {
+	endpoints []zmqEndpoint // in the order given
+	subscribe []string
+	identity  string
+	count     int
+	timeout   time.Duration
+	options   []string
+	reply     string
+	json      bool
+}
+
+type zmqEndpoint struct {
+	bind bool
+	at   string
+}
+
+// endpointFlag collects --bind and --connect in one list: the order matters to
+// options that concern the next connect.
+type endpointFlag struct {
+	list *[]zmqEndpoint
+	bind bool
+}
+
+func (f endpointFlag) Set(s string) error {
+	*f.list = append(*f.list, zmqEndpoint{bind: f.bind, at: s})
+	return nil
+}
+
+func (f endpointFlag) Type() string   { return "endpoint" }
+func (f endpointFlag) String() string { return "" }
+
+// addSocket adds the flags that any command with a socket has.
+func (f *zmqFlags) addSocket(cmd *cobra.Command) {
+	flags := cmd.Flags()
+	flags.Var(endpointFlag{&f.endpoints, true}, "bind", "endpoint to accept peers at; the port may be * (repeatable)")
+	flags.Var(endpointFlag{&f.endpoints, false}, "connect", "endpoint to connect to (repeatable)")
+	flags.StringArrayVar(&f.subscribe, "subscribe", nil, "prefix to subscribe to, empty for everything (sub, xsub; repeatable)")
+	flags.StringVar(&f.identity, "identity", "", "routing id, 1 to 255 bytes")
+	flags.StringArrayVar(&f.options, "option", nil, "socket option NAME=VALUE by libzmq's lower-case name (repeatable)")
+	flags.BoolVar(&f.json, "json", false, "lines are JSON")
+}
+
+func newZMQSocket(name, short string) *cobra.Command {
+	var f zmqFlags
+	cmd := &cobra.Command{
+		Use:   name + " [flags]",
+		Short: short,
+		Args:  noArguments,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := f.check(cmd); err != nil {
+				return err
+			}
+			s, err := f.open(name)
+			if err != nil {
+				return err
+			}
+			return runSocket(cmd, s, &f)
+		},
+	}
+	f.addSocket(cmd)
+	flags := cmd.Flags()
+	flags.IntVar(&f.count, "count", 0, "stop after `N` messages received, or sent by push and pub")
+	flags.DurationVar(&f.timeout, "timeout", 0, "give up when nothing can be received, or one message sent, for this long")
+	if name == "rep" {
+		flags.StringVar(&f.reply, "reply", "", "answer with this `text` instead of the request")
+	}
+	return cmd
+}
+
+func noArguments(_ *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return usagef("unexpected argument %q, expected flags only", args[0])
+	}
+	return nil
+}
+
+func (f *zmqFlags) check(cmd *cobra.Command) error {
+	switch {
+	case len(f.endpoints) == 0:
+		return usagef("%s: no endpoint, expected --bind or --connect", cmd.Name())
+	case cmd.Flags().Changed("count") && f.count < 1:
+		return usagef("--count %d, expected at least 1", f.count)
+	case cmd.Flags().Changed("timeout") && f.timeout <= 0:
+		return usagef("--timeout %v, expected more than 0", f.timeout)
+	case cmd.Flags().Changed("identity") && f.identity == "":
+		return usagef("--identity is empty, expected 1 to 255 bytes")
+	}
+	return nil
+}
+
+// open makes the socket with its options and subscriptions; nothing is bound or
+// connected yet.
+func (f *zmqFlags) open(name string) (zmq.Socket, error) {
+	t, err := zmq.ParseType(name)
+	if err != nil {
+		return nil, usagef("%v", err)
+	}
+	var opts []zmq.Option
+	var later [][2]string
+	for _, o := range f.options {
+		name, value, ok := strings.Cut(o, "=")
+		if !ok || name == "" {
+			return nil, usagef("--option %q, expected NAME=VALUE", o)
+		}
+		if raw, err := unescape([]byte(value)); err == nil {
+			value = string(raw)
+		}
+		if name == "subscribe" || name == "unsubscribe" {
+			later = append(later, [2]string{name, value})
+			continue
+		}
+		opts = append(opts, zmq.WithOption(name, value))
+	}
+	if f.identity != "" {
+		id, err := unescape([]byte(f.identity))
+		if err != nil {
+			return nil, usagef("--identity: %v", err)
+		}
+		opts = append(opts, zmq.WithIdentity(id))
+	}
+	s, err := zmq.New(t, opts...)
+	if err != nil {
+		return nil, usagef("%v", err)
+	}
+	for _, o := range later {
+		if err := s.SetOption(o[0], o[1]); err != nil {
+			return nil, errors.Join(usagef("%v", err), s.Close())
+		}
+	}
+	if err := f.subscribeTo(s); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	return s, nil
+}
+
+func (f *zmqFlags) subscribeTo(s zmq.Socket) error {
+	if len(f.subscribe) == 0 {
+		return nil
+	}
+	var subscribe func(string) error
+	switch s := s.(type) {
+	case *zmq.Sub:
+		subscribe = s.Subscribe
+	case *zmq.XSub:
+		subscribe = s.Subscribe
+	default:
+		return usagef("--subscribe is for sub and xsub, not %s", strings.ToLower(s.Type().String()))
+	}
+	for _, prefix := range f.subscribe {
+		raw, err := unescape([]byte(prefix))
+		if err != nil {
+			return usagef("--subscribe: %v", err)
+		}
+		if err := subscribe(string(raw)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// attach binds and connects, telling each bound endpoint on stderr.
+func (f *zmqFlags) attach(s zmq.Socket, stderr io.Writer) error {
+	for _, ep := range f.endpoints {
+		if err := attach(s, ep, stderr); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func attach(s zmq.Socket, ep zmqEndpoint, stderr io.Writer) error {
+	if !ep.bind {
+		_, err := s.Connect(ep.at)
+		return endpointError(err)
+	}
+	bound, err := s.Bind(ep.at)
+	if err != nil {
+		return endpointError(err)
+	}
+	fmt.Fprintf(stderr, "bound %s\n", bound.Addr())
+	return nil
+}
+
+// endpointError tells what the caller typed wrong, exit status 2, from what the
+// system refused.
+func endpointError(err error) error {
+	var op *net.OpError
+	var sys *os.SyscallError
+	if err == nil || errors.As(err, &op) || errors.As(err, &sys) || errors.Is(err, zmq.ErrAddressInUse) {
+		return err
+	}
+	return usageError{err}
+}
