@@ -77,6 +77,7 @@ type call struct {
 
 	refs atomic.Int32
 	done chan struct{}
+	pool *sync.Pool
 }
 
 // leaseRequest is what opLease adds to a get.
@@ -88,10 +89,13 @@ type leaseRequest struct {
 // keepBuf is the largest result buffer that a pooled call holds on to.
 const keepBuf = 64 << 10
 
-var callPool = sync.Pool{New: func() any { return &call{done: make(chan struct{}, 1)} }}
-
-func newCall(o op, key string) *call {
-	cl := callPool.Get().(*call)
+// newCall takes a call from the client's pool. Pools are not shared between
+// clients: a channel made in a testing/synctest bubble must not leave it.
+func (c *Client) newCall(o op, key string) *call {
+	cl, _ := c.calls.Get().(*call)
+	if cl == nil {
+		cl = &call{done: make(chan struct{}, 1), pool: &c.calls}
+	}
 	cl.op, cl.key = o, key
 	cl.refs.Store(1)
 	return cl
@@ -110,9 +114,9 @@ func (cl *call) release() {
 	if cap(buf) > keepBuf {
 		buf = nil
 	}
-	done := cl.done
-	*cl = call{buf: buf, done: done}
-	callPool.Put(cl)
+	done, pool := cl.done, cl.pool
+	*cl = call{buf: buf, done: done, pool: pool}
+	pool.Put(cl)
 }
 
 // finish hands the result to the caller and gives up the connection's

@@ -44,6 +44,7 @@ type Client struct {
 	fleet  atomic.Pointer[fleet]
 	gutter *fleet
 	flight flight
+	calls  sync.Pool // of *call
 
 	mu     sync.Mutex // protects changes of fleet, and closed
 	closed bool

@@ -51,7 +51,7 @@ type conn struct {
 	err     error  // why
 	space   chan struct{}
 
-	wrote    atomic.Uint64 // bytes the socket took
+	wrote    atomic.Uint64 // bytes given to the socket
 	inflight atomic.Int64  // requests without reply
 	draining atomic.Bool
 	answered atomic.Bool   // at least one reply came
@@ -169,9 +169,10 @@ func (c *conn) give(buf []byte) {
 }
 
 func (c *conn) write(buf []byte) {
-	n, err := c.nc.Write(buf)
-	c.wrote.Add(uint64(n))
-	if err != nil {
+	// Counted before: once the write has begun, the peer may have the bytes
+	// and act on them before Write returns.
+	c.wrote.Add(uint64(len(buf)))
+	if _, err := c.nc.Write(buf); err != nil {
 		c.fail(fmt.Errorf("%w: %w", ErrConnLost, err))
 	}
 }
@@ -190,7 +191,7 @@ func (c *conn) writeLoop() {
 		runtime.Gosched()
 		for {
 			c.mu.Lock()
-			if len(c.pending) == 0 || c.closed {
+			if len(c.pending) == 0 || c.err != nil {
 				c.writing = false
 				c.mu.Unlock()
 				break

@@ -201,7 +201,7 @@ func (c *Client) GetMulti(ctx context.Context, keys []string) (map[string]*Item,
 	items := make([]*Item, len(keys))
 	at := 0
 	err := c.fanOut(ctx, keys, func(p *part) {
-		p.cl = newCall(opGetMulti, "")
+		p.cl = c.newCall(opGetMulti, "")
 		p.cl.keys = p.keys
 		if len(p.keys) > len(items)-at {
 			items, at = make([]*Item, len(p.keys)), 0
@@ -246,7 +246,7 @@ func (c *Client) SetMulti(ctx context.Context, items []*Item) error {
 	}
 	var refused []error
 	err := c.fanOut(ctx, keys, func(p *part) {
-		p.cl = newCall(opStoreMulti, "")
+		p.cl = c.newCall(opStoreMulti, "")
 		n := len(p.keys)
 		p.cl.keys, p.cl.errs, p.cl.items, p.cl.ttls = p.keys, make([]error, n), make([]*Item, n), make([]int32, n)
 		for i, at := range p.idx {
@@ -261,7 +261,7 @@ func (c *Client) SetMulti(ctx context.Context, items []*Item) error {
 func (c *Client) DeleteMulti(ctx context.Context, keys []string) error {
 	var refused []error
 	err := c.fanOut(ctx, keys, func(p *part) {
-		p.cl = newCall(opDeleteMulti, "")
+		p.cl = c.newCall(opDeleteMulti, "")
 		p.cl.keys, p.cl.errs = p.keys, make([]error, len(p.keys))
 	}, func(p *part) { refused = p.keyErrors(refused) })
 	return errors.Join(append(refused, err)...)

@@ -8,7 +8,7 @@ import (
 
 // Get returns the item under key, or ErrCacheMiss. The item is the caller's.
 func (c *Client) Get(ctx context.Context, key string) (*Item, error) {
-	cl := newCall(opGet, key)
+	cl := c.newCall(opGet, key)
 	defer cl.release()
 	if err := c.do(ctx, cl); err != nil {
 		return nil, err
@@ -19,7 +19,7 @@ func (c *Client) Get(ctx context.Context, key string) (*Item, error) {
 // GetInto appends the value under key to dst, as append does, and returns it
 // with the item's flags. It allocates only when dst is too short.
 func (c *Client) GetInto(ctx context.Context, key string, dst []byte) (value []byte, flags uint32, err error) {
-	cl := newCall(opGetInto, key)
+	cl := c.newCall(opGetInto, key)
 	defer cl.release()
 	if err := c.do(ctx, cl); err != nil {
 		return dst, 0, err
@@ -33,7 +33,7 @@ func (c *Client) GetAndTouch(ctx context.Context, key string, ttl time.Duration)
 	if err != nil {
 		return nil, err
 	}
-	cl := newCall(opGet, key)
+	cl := c.newCall(opGet, key)
 	defer cl.release()
 	cl.touch, cl.ttl = true, t
 	if err := c.do(ctx, cl); err != nil {
@@ -79,7 +79,7 @@ func (c *Client) store(ctx context.Context, it *Item, m mode) error {
 	if err != nil {
 		return err
 	}
-	cl := newCall(opStore, it.Key)
+	cl := c.newCall(opStore, it.Key)
 	defer cl.release()
 	cl.mode, cl.value, cl.flags, cl.ttl, cl.cas = m, it.Value, it.Flags, ttl, it.CAS
 	return c.do(ctx, cl)
@@ -87,7 +87,7 @@ func (c *Client) store(ctx context.Context, it *Item, m mode) error {
 
 // Delete removes the item, or returns ErrCacheMiss.
 func (c *Client) Delete(ctx context.Context, key string) error {
-	cl := newCall(opDelete, key)
+	cl := c.newCall(opDelete, key)
 	defer cl.release()
 	return c.do(ctx, cl)
 }
@@ -105,7 +105,7 @@ func (c *Client) Decrement(ctx context.Context, key string, delta uint64) (uint6
 }
 
 func (c *Client) arith(ctx context.Context, key string, delta uint64, decr bool) (uint64, error) {
-	cl := newCall(opArith, key)
+	cl := c.newCall(opArith, key)
 	defer cl.release()
 	cl.delta, cl.decr = delta, decr
 	if err := c.do(ctx, cl); err != nil {
@@ -120,7 +120,7 @@ func (c *Client) Touch(ctx context.Context, key string, ttl time.Duration) error
 	if err != nil {
 		return err
 	}
-	cl := newCall(opTouch, key)
+	cl := c.newCall(opTouch, key)
 	defer cl.release()
 	cl.ttl = t
 	return c.do(ctx, cl)
@@ -159,9 +159,9 @@ func (c *Client) each(ctx context.Context, mk func() *call, got func(*server, *c
 	return errors.Join(errs...)
 }
 
-func command(line, expect string) func() *call {
+func (c *Client) command(line, expect string) func() *call {
 	return func() *call {
-		cl := newCall(opCommand, "")
+		cl := c.newCall(opCommand, "")
 		cl.command, cl.expect = line, expect
 		return cl
 	}
@@ -169,13 +169,13 @@ func command(line, expect string) func() *call {
 
 // FlushAll invalidates every item of every server.
 func (c *Client) FlushAll(ctx context.Context) error {
-	return c.each(ctx, command("flush_all", "OK"), nil)
+	return c.each(ctx, c.command("flush_all", "OK"), nil)
 }
 
 // Ping asks every server for a sign of life and returns the errors, joined, of
 // those that gave none.
 func (c *Client) Ping(ctx context.Context) error {
-	return c.each(ctx, command("version", "VERSION "), nil)
+	return c.each(ctx, c.command("version", "VERSION "), nil)
 }
 
 // Stats returns each server's statistics by server; sub is a subcommand such
@@ -191,7 +191,7 @@ func (c *Client) Stats(ctx context.Context, sub string) (map[string]map[string]s
 	}
 	out := make(map[string]map[string]string)
 	err := c.each(ctx, func() *call {
-		cl := newCall(opStats, "")
+		cl := c.newCall(opStats, "")
 		cl.command = line
 		return cl
 	}, func(s *server, cl *call) { out[s.name] = cl.stats })

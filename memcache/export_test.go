@@ -1,0 +1,4 @@
+package memcache
+
+// RaceEnabled tells the tests outside the package.
+const RaceEnabled = raceEnabled
