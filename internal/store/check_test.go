@@ -23,7 +23,8 @@ func check(t failer, s *Store) {
 					t.Fatalf("shard %d, segment %x: header %+v after %x", i, base, *g, older)
 				}
 				n, live := int32(0), int64(0)
-				sh.walk(base, func(r *record) {
+				for c := sh.walk(base); c.next(); {
+					r := &c.record
 					n++
 					live += int64(len(r.b))
 					l, at := sh.slotOf(s.hash.sum(r.keyBytes()), r.loc)
@@ -34,7 +35,7 @@ func check(t failer, s *Store) {
 						t.Fatalf("segment says nothing expires before %d, an item does at %d", g.expiry, e)
 					}
 					bytes += int64(sh.sizeOf(r))
-				})
+				}
 				if n != g.items || live != g.live || int64(g.end) > g.size {
 					t.Fatalf("shard %d, segment %x: %d items of %d bytes, header %+v", i, base, n, live, *g)
 				}

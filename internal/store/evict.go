@@ -1,5 +1,7 @@
 package store
 
+import "math"
+
 // Eviction is S3-FIFO (Yang et al., SOSP 2023) over segments. New items are on probation. When the oldest segment of probation
 // has to go, its items that were used move to the protected queue and the rest leave, remembered by the ghost; one that comes
 // back soon goes straight to the protected queue. When the oldest segment there has to go, its items that were used since are
@@ -45,23 +47,23 @@ func (s *Store) makeRoom(own *shard, n int64) bool {
 // returns the effort, 0 when nothing could be done.
 func (s *Store) reclaim(own *shard, spare uint64) int {
 	now := s.now()
-	share := int64(deadShare)
-	if s.opts.NoEvict {
-		share = deadShareNoEvict
-	}
 	for i := range s.shards {
 		sh := &s.shards[i]
-		due := sh.due.Load()
-		if (due == 0 || due > now) && sh.dead.Load() < s.pool.seg/share {
+		if due := sh.due.Load(); due == 0 || due > now || !sh.take(own) {
 			continue
 		}
-		if sh.take(own) {
-			done := sh.sweepDue(now) || sh.compact(share)
-			sh.leave(own)
-			if done {
-				return segmentEffort
-			}
+		done := sh.sweepDue(now)
+		sh.leave(own)
+		if done {
+			return segmentEffort
 		}
+	}
+	least := s.pool.seg / deadShare
+	if s.opts.NoEvict {
+		least = s.pool.seg / deadShareNoEvict
+	}
+	if s.compactWorst(least, own) {
+		return segmentEffort
 	}
 	if s.opts.NoEvict {
 		return 0
@@ -103,6 +105,30 @@ func (sh *shard) take(own *shard) bool {
 func (sh *shard) leave(own *shard) {
 	if sh != own {
 		sh.mu.Unlock()
+	}
+}
+
+// compactWorst compacts in the shard with most dead bytes, or the next one when that is busy or has them scattered.
+func (s *Store) compactWorst(least int64, own *shard) bool {
+	for most := int64(math.MaxInt64); ; {
+		var worst *shard
+		dead := least - 1
+		for i := range s.shards {
+			if d := s.shards[i].dead.Load(); d > dead && d < most {
+				worst, dead = &s.shards[i], d
+			}
+		}
+		if worst == nil {
+			return false
+		}
+		if worst.take(own) {
+			done := worst.compact(least)
+			worst.leave(own)
+			if done {
+				return true
+			}
+		}
+		most = dead
 	}
 }
 
@@ -157,14 +183,15 @@ func (sh *shard) evict(q int, spare uint64) int {
 		}
 	}
 	now := sh.s.now()
-	sh.walk(base, func(r *record) {
+	for c := sh.walk(base); c.next(); {
+		r := &c.record
 		h := sh.s.hash.sum(r.keyBytes())
 		l, i := sh.slotOf(h, r.loc)
 		freq := freqOf(l.slots[i])
 		if m := sh.visible(r, now); m != Absent {
 			sh.reclaimed(r, m)
 			sh.remove(l, i, r)
-			return
+			continue
 		}
 		if freq > spare {
 			freq--
@@ -172,7 +199,7 @@ func (sh *shard) evict(q int, spare uint64) int {
 				sh.promoted++
 			}
 			if sh.move(l, i, r, toProtected, freq) {
-				return
+				continue
 			}
 		}
 		if q == probation {
@@ -180,7 +207,7 @@ func (sh *shard) evict(q int, spare uint64) int {
 		}
 		sh.evicted(r, now)
 		sh.remove(l, i, r)
-	})
+	}
 	if base >= sh.pool.extents {
 		return 1
 	}
@@ -252,12 +279,8 @@ func (sh *shard) move(l *leaf, i int, r *record, stream int, freq uint64) bool {
 	return true
 }
 
-// compact empties the segment with most dead bytes, if they are at least a part of it.
-func (sh *shard) compact(share int64) bool {
-	least := sh.pool.seg / share
-	if sh.dead.Load() < least {
-		return false
-	}
+// compact empties the segment with most dead bytes, if they are at least so many.
+func (sh *shard) compact(least int64) bool {
 	var base int64
 	for q := range sh.queues {
 		for b := sh.queues[q].oldest; b != 0; {
@@ -285,15 +308,16 @@ func (sh *shard) compact(share int64) bool {
 	sh.sweeping = base
 	now := sh.s.now()
 	stream := int(g.queue) + sweptProbation
-	sh.walk(base, func(r *record) {
+	for c := sh.walk(base); c.next(); {
+		r := &c.record
 		l, i := sh.slotOf(sh.s.hash.sum(r.keyBytes()), r.loc)
 		if m := sh.visible(r, now); m != Absent {
 			sh.reclaimed(r, m)
 			sh.remove(l, i, r)
-			return
+			continue
 		}
 		sh.move(l, i, r, stream, freqOf(l.slots[i]))
-	})
+	}
 	sh.sweeping = 0
 	return true
 }

@@ -61,14 +61,15 @@ func (sh *shard) sweepSegment(base, now int64, want func(class int) bool, crawle
 	g := sh.pool.segment(base)
 	next, rules := int64(0), sh.flushes
 	sh.swept = base
-	sh.walk(base, func(r *record) {
+	for c := sh.walk(base); c.next(); {
+		r := &c.record
 		class := ClassOf(sh.sizeOf(r))
 		if want != nil && !want(class) {
 			rules = g.rules // not all of the flushed are out yet
 			if e := r.expiry(); e != 0 && (next == 0 || e < next) {
 				next = e
 			}
-			return
+			continue
 		}
 		checked++
 		if crawler {
@@ -79,7 +80,7 @@ func (sh *shard) sweepSegment(base, now int64, want func(class int) bool, crawle
 			if e := r.expiry(); e != 0 && (next == 0 || e < next) {
 				next = e
 			}
-			return
+			continue
 		}
 		reclaimed++
 		if crawler {
@@ -89,7 +90,7 @@ func (sh *shard) sweepSegment(base, now int64, want func(class int) bool, crawle
 		}
 		l, i := sh.slotOf(sh.s.hash.sum(r.keyBytes()), r.loc)
 		sh.remove(l, i, r)
-	})
+	}
 	sh.swept = 0
 	g.expiry, g.rules = next, rules
 	sh.reap(base)

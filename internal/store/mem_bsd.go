@@ -15,3 +15,5 @@ func decommit(p unsafe.Pointer, n int64) {
 }
 
 func smallPages(unsafe.Pointer, int64) {}
+
+func hugePages(unsafe.Pointer, int64) {}

@@ -15,3 +15,9 @@ func decommit(p unsafe.Pointer, n int64) {
 func smallPages(p unsafe.Pointer, n int64) {
 	_ = unix.Madvise(unsafe.Slice((*byte)(p), n), unix.MADV_NOHUGEPAGE)
 }
+
+// hugePages asks the kernel to back densely used memory with huge pages, which saves most of the address translation that a
+// look-up in a large store waits for.
+func hugePages(p unsafe.Pointer, n int64) {
+	_ = unix.Madvise(unsafe.Slice((*byte)(p), n), unix.MADV_HUGEPAGE)
+}

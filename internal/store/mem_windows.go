@@ -28,5 +28,7 @@ func unreserve(p unsafe.Pointer, _ int64) error {
 
 func smallPages(unsafe.Pointer, int64) {}
 
+func hugePages(unsafe.Pointer, int64) {}
+
 // address turns what the system returned into a pointer; the memory is not Go's, so the collector has no say in it.
 func address(p uintptr) unsafe.Pointer { return *(*unsafe.Pointer)(unsafe.Pointer(&p)) }

@@ -8,6 +8,9 @@ import (
 	"unsafe"
 )
 
+// hugeFrom is the limit from which the segments of small items are worth huge pages.
+const hugeFrom = 64 << 20
+
 const (
 	page    = 4096
 	quantum = 512 // unit of extents
@@ -39,8 +42,9 @@ type pool struct {
 // maxLimit is the largest limit that the reservation serves.
 func (p *pool) maxLimit() int64 { return p.extents / 5 * 4 }
 
-func (p *pool) init(size, seg int64) error {
+func (p *pool) init(size, seg, limit int64) error {
 	p.seg = seg
+	p.limit.Store(limit)
 	p.extents = size / 3 / (seg * 64) * (seg * 64)
 	p.size = p.extents + (size-p.extents)/(64*quantum)*(64*quantum)
 	p.bitmap = make([]uint64, (size-p.extents)/quantum/64)
@@ -51,6 +55,9 @@ func (p *pool) init(size, seg int64) error {
 	}
 	p.base = base
 	smallPages(p.at(p.extents), p.size-p.extents)
+	if limit >= hugeFrom {
+		hugePages(base, p.extents)
+	}
 	return nil
 }
 

@@ -146,16 +146,29 @@ func (sh *shard) visible(r *record, now int64) Miss {
 	return Absent
 }
 
-// walk calls f for every record of a segment whose item is not gone. F may remove the item; the segment may be freed by that.
-func (sh *shard) walk(base int64, f func(r *record)) {
-	g := sh.pool.segment(base)
-	left := g.items
-	for off := int64(segmentHeader); left > 0; {
-		r := decode(sh.pool.at(base+off), base+off)
-		off += int64(len(r.b))
-		if !r.dead() {
-			left--
-			f(&r)
+// cursor goes through the records of a segment whose items are not gone. The item it is at may be removed, and the segment be
+// freed by that.
+type cursor struct {
+	record
+	sh   *shard
+	base int64
+	off  int64
+	left int32
+}
+
+func (sh *shard) walk(base int64) cursor {
+	return cursor{sh: sh, base: base, off: segmentHeader, left: sh.pool.segment(base).items}
+}
+
+func (c *cursor) next() bool {
+	for c.left > 0 {
+		loc := c.base + c.off
+		c.record = decode(c.sh.pool.at(loc), loc)
+		c.off += int64(len(c.b))
+		if !c.dead() {
+			c.left--
+			return true
 		}
 	}
+	return false
 }

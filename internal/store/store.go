@@ -136,10 +136,9 @@ func (s *Store) build() error {
 	limit := s.opts.MaxBytes
 	seg, n := layout(limit)
 	size := min(max(limit*12, leastAddresses), mostAddresses)
-	if err := s.pool.init(size, seg); err != nil {
+	if err := s.pool.init(size, seg, limit); err != nil {
 		return err
 	}
-	s.pool.limit.Store(limit)
 	var seed [16]byte
 	_, _ = rand.Read(seed[:]) // never fails
 	s.hash = keyed{binary.LittleEndian.Uint64(seed[:]), binary.LittleEndian.Uint64(seed[8:])}
