@@ -79,6 +79,7 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 var commands = []func() *cobra.Command{
 	newCache,
 	newMemcached,
+	newPerf,
 	newZMQ,
 }
 

@@ -11,8 +11,10 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"lintel.dev/internal/zmtp"
+	"lintel.dev/zmq"
 )
+
+type curvePair struct{ public, secret zmq.CurveKey }
 
 func newZMQKeygen() *cobra.Command {
 	var meta []string
@@ -35,9 +37,10 @@ given away, and FILE_secret with both. Without, print both keys in Z85.`,
 			if err != nil {
 				return err
 			}
-			keys := zmtp.NewKeyPair()
+			var keys curvePair
+			keys.public, keys.secret = zmq.NewCurveKeys()
 			if len(args) == 0 {
-				fmt.Fprintf(cmd.OutOrStdout(), "public-key = \"%v\"\nsecret-key = \"%v\"\n", keys.Public, keys.Secret)
+				fmt.Fprintf(cmd.OutOrStdout(), "public-key = \"%v\"\nsecret-key = \"%v\"\n", keys.public, keys.secret)
 				return nil
 			}
 			return writeCertificates(args[0], keys, properties, force, cmd.OutOrStdout())
@@ -73,7 +76,7 @@ func notInName(r rune) bool {
 }
 
 // certificate is the text of a file in the format of RFC 4, ZPL.
-func certificate(note string, keys zmtp.KeyPair, properties [][2]string, secret bool) string {
+func certificate(note string, keys curvePair, properties [][2]string, secret bool) string {
 	var b strings.Builder
 	b.WriteString(note)
 	b.WriteString("metadata\n")
@@ -84,14 +87,14 @@ func certificate(note string, keys zmtp.KeyPair, properties [][2]string, secret 
 		}
 		fmt.Fprintf(&b, "    %s = %s%s%s\n", p[0], quote, p[1], quote)
 	}
-	fmt.Fprintf(&b, "curve\n    public-key = \"%v\"\n", keys.Public)
+	fmt.Fprintf(&b, "curve\n    public-key = \"%v\"\n", keys.public)
 	if secret {
-		fmt.Fprintf(&b, "    secret-key = \"%v\"\n", keys.Secret)
+		fmt.Fprintf(&b, "    secret-key = \"%v\"\n", keys.secret)
 	}
 	return b.String()
 }
 
-func writeCertificates(path string, keys zmtp.KeyPair, properties [][2]string, force bool, stdout io.Writer) error {
+func writeCertificates(path string, keys curvePair, properties [][2]string, force bool, stdout io.Writer) error {
 	const (
 		publicNote = "#   CURVE public certificate: hand it to peers over a channel they trust.\n\n"
 		secretNote = "#   CURVE secret certificate: keep it to yourself.\n\n"
