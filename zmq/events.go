@@ -31,6 +31,9 @@ const (
 	// EventDuplicateID is ours: a peer was turned away because its routing id
 	// is taken.
 	EventDuplicateID EventType = 0x10000000
+	// EventMulticastLoss is ours: Packets of a multicast group will never
+	// come; the messages in them are lost.
+	EventMulticastLoss EventType = 0x20000000
 )
 
 var eventNames = map[EventType]string{
@@ -40,7 +43,7 @@ var eventNames = map[EventType]string{
 	EventDisconnected: "disconnected", EventMonitorStopped: "monitor stopped",
 	EventHandshakeFailed: "handshake failed", EventHandshakeSucceeded: "handshake succeeded",
 	EventHandshakeProtocol: "handshake failed: protocol", EventHandshakeAuth: "handshake failed: auth",
-	EventDuplicateID: "duplicate routing id",
+	EventDuplicateID: "duplicate routing id", EventMulticastLoss: "multicast loss",
 }
 
 // String names the event.
@@ -61,6 +64,7 @@ type Event struct {
 	Interval time.Duration // of EventConnectRetried
 	Status   uint32        // of the EventHandshake... types
 	Err      error         // why, if there is a reason
+	Packets  int           // of EventMulticastLoss
 	Lost     int           // events missed before this one by a slow reader
 }
 

@@ -17,11 +17,14 @@ func (e *Endpoint) transportOptions() transport.Options {
 		IPv6: o.IPv6, Backlog: o.Backlog, SendBuffer: o.SendBuffer, RecvBuffer: o.RecvBuffer,
 		TOS: o.TOS, Priority: o.Priority, BindToDevice: o.BindToDevice,
 		KeepAlive: o.KeepAlive, KeepIdle: o.KeepIdle, KeepInterval: o.KeepInterval, KeepCount: o.KeepCount,
-		MaxRT: o.MaxRT, Dial: o.Dial,
+		MaxRT: o.MaxRT, Dial: o.Dial, WS: e.webSocket(),
 	}
 }
 
 func (s *core) bindNet(e *Endpoint) (*Endpoint, error) {
+	if e.at.Multicast() {
+		return s.joinGroup(e)
+	}
 	ln, at, err := transport.Listen(e.live, e.at, e.transportOptions())
 	if err != nil {
 		s.emit(Event{Type: EventBindFailed, Endpoint: e.addr, Err: err})
@@ -99,6 +102,14 @@ func (e *Endpoint) acceptAll() {
 }
 
 func (s *core) connectNet(e *Endpoint) (*Endpoint, error) {
+	if e.at.Multicast() {
+		return s.joinGroup(e)
+	}
+	return s.dialOut(e)
+}
+
+// dialOut keeps a connection to e.
+func (s *core) dialOut(e *Endpoint) (*Endpoint, error) {
 	if err := s.admit(e); err != nil {
 		return nil, err
 	}
@@ -122,11 +133,12 @@ func (e *Endpoint) dial() (net.Conn, error) {
 		ctx, stop = context.WithTimeout(ctx, d)
 		defer stop()
 	}
+	if e.at.Multicast() {
+		return e.openGroup()
+	}
 	o := e.transportOptions()
 	if e.o.SocksProxy != "" && e.at.Scheme == "tcp" {
-		return transport.DialSOCKS(ctx, e.at, o, transport.Proxy{
-			Address: e.o.SocksProxy, Username: e.o.SocksUsername, Password: e.o.SocksPassword,
-		})
+		return transport.DialSOCKS(ctx, e.at, o, e.socksProxy())
 	}
 	return transport.Dial(ctx, e.at, o)
 }
@@ -136,7 +148,7 @@ var errFiltered = errors.New("zmq: connection refused by an accept filter")
 // allowed checks the accept filters.
 func (e *Endpoint) allowed(conn net.Conn) error {
 	switch e.at.Scheme {
-	case "tcp":
+	case "tcp", "ws", "wss":
 		if len(e.filters) == 0 {
 			return nil
 		}

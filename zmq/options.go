@@ -2,6 +2,7 @@ package zmq
 
 import (
 	"context"
+	"crypto/tls"
 	"fmt"
 	"log/slog"
 	"net"
@@ -83,6 +84,15 @@ type Options struct {
 	// Dial, if set, makes the connections of tcp and ipc.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 
+	Rate          int           // kbit a second that a multicast source sends, 100
+	Recovery      time.Duration // how far back a multicast source can repair, 10 s
+	MulticastHops int           // multicast time to live, 1
+	MulticastLoop bool          // deliver multicast on this host too, true
+	MulticastTPDU int           // octets of the largest multicast datagram, 1500
+
+	TLS              *tls.Config // of wss; a bound socket needs a certificate
+	WebSocketOrigins []string    // hosts whose pages may connect by ws and wss, "*" for all; none: our own
+
 	Security Security
 	Metadata map[string]string // told to peers; names start with X-
 }
@@ -120,6 +130,7 @@ func defaultOptions(t Type) Options {
 		StreamNotify:     true,
 		SendBuffer:       -1, RecvBuffer: -1,
 		KeepAlive: -1, KeepIdle: -1, KeepInterval: -1, KeepCount: -1,
+		Rate: 100, Recovery: 10 * time.Second, MulticastHops: 1, MulticastLoop: true, MulticastTPDU: 1500,
 	}
 	if t == TypeSub || t == TypeXSub {
 		o.Linger = 0

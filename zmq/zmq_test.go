@@ -31,6 +31,7 @@ func networks() []network {
 		{"tcp", func(*testing.T) string { return "tcp://127.0.0.1:*" }, plain},
 		{"ipc", func(t *testing.T) string { return "ipc://" + filepath.Join(t.TempDir(), "s") }, plain},
 		{"inproc", func(t *testing.T) string { return "inproc://" + t.Name() }, plain},
+		{"ws", func(*testing.T) string { return "ws://127.0.0.1:*/zmq" }, plain},
 	}
 }
 

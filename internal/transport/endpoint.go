@@ -1,5 +1,6 @@
-// Package transport dials and listens by the scheme of an endpoint: tcp, ipc
-// and inproc, as libzmq spells them.
+// Package transport dials and listens by the scheme of an endpoint, as libzmq
+// spells them: tcp, ipc, ws and wss; inproc and the multicast ones it only
+// parses.
 package transport
 
 import (
@@ -7,16 +8,27 @@ import (
 	"net"
 	"strconv"
 	"strings"
+
+	"lintel.dev/internal/epgm"
 )
 
 // Endpoint is a parsed endpoint.
 type Endpoint struct {
-	Scheme string // tcp, ipc or inproc
+	Scheme string // one of Schemes
 	// Address is what follows the scheme: host:port, path or name.
 	Address string
 	// Source, if not empty, is the host:port to connect from (tcp).
 	Source string
+	// Path, if not empty, is what follows the host and port (ws, wss). It
+	// starts with a slash.
+	Path string
 }
+
+// Schemes are the transports that Parse knows.
+const Schemes = "tcp, ipc, inproc, ws, wss, epgm or pgm"
+
+// Multicast tells the transports that reach a group instead of a peer.
+func (e Endpoint) Multicast() bool { return e.Scheme == "epgm" || e.Scheme == "pgm" }
 
 // maxPath is the longest path of a unix socket.
 const maxPath = 107
@@ -26,7 +38,7 @@ const maxPath = 107
 func Parse(s string, bind bool) (Endpoint, error) {
 	scheme, rest, ok := strings.Cut(s, "://")
 	if !ok {
-		return Endpoint{}, fmt.Errorf("endpoint %q has no scheme, expected tcp://, ipc:// or inproc://", s)
+		return Endpoint{}, fmt.Errorf("endpoint %q has no scheme, expected one such as tcp://, ipc:// or inproc://", s)
 	}
 	e := Endpoint{Scheme: scheme, Address: rest}
 	switch scheme {
@@ -57,8 +69,19 @@ func Parse(s string, bind bool) (Endpoint, error) {
 		if err := checkTCP(e.Address, bind); err != nil {
 			return e, fmt.Errorf("endpoint %q: %w", s, err)
 		}
+	case "ws", "wss":
+		if i := strings.IndexByte(rest, '/'); i >= 0 {
+			e.Address, e.Path = rest[:i], rest[i:]
+		}
+		if err := checkTCP(e.Address, bind); err != nil {
+			return e, fmt.Errorf("endpoint %q: %w", s, err)
+		}
+	case "epgm", "pgm":
+		if _, err := epgm.Parse(rest); err != nil {
+			return e, fmt.Errorf("endpoint %q: %w", s, err)
+		}
 	default:
-		return e, fmt.Errorf("endpoint %q: no transport %q, expected tcp, ipc or inproc", s, scheme)
+		return e, fmt.Errorf("endpoint %q: no transport %q, expected %s", s, scheme, Schemes)
 	}
 	return e, nil
 }
@@ -102,5 +125,5 @@ func (e Endpoint) String() string {
 	if e.Source != "" {
 		return e.Scheme + "://" + e.Source + ";" + e.Address
 	}
-	return e.Scheme + "://" + e.Address
+	return e.Scheme + "://" + e.Address + e.Path
 }

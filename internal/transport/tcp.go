@@ -27,6 +27,7 @@ type Options struct {
 	MaxRT        time.Duration
 	// Dial, if set, makes connections instead of net.Dialer.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
+	WS   WebSocket // ws and wss
 }
 
 // Dial connects to e. Names are looked up anew each time.
@@ -35,6 +36,8 @@ func Dial(ctx context.Context, e Endpoint, o Options) (net.Conn, error) {
 	switch e.Scheme {
 	case "ipc":
 		network = "unix"
+	case "ws", "wss":
+		return dialWS(ctx, e, o)
 	case "tcp":
 		host, port, err := splitHostPort(address)
 		if err != nil {
@@ -162,8 +165,11 @@ func interfaceAddr(host string, v6 bool) (string, error) {
 // Listen listens at e. The endpoint it returns is resolved: it can be
 // connected to as far as wildcards allow.
 func Listen(ctx context.Context, e Endpoint, o Options) (net.Listener, Endpoint, error) {
-	if e.Scheme == "ipc" {
+	switch e.Scheme {
+	case "ipc":
 		return listenIPC(ctx, e, o)
+	case "ws", "wss":
+		return listenWS(ctx, e, o)
 	}
 	host, port, err := splitHostPort(e.Address)
 	if err != nil {

@@ -1,0 +1,192 @@
+package transport
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/coder/websocket"
+
+	"lintel.dev/internal/zmtp"
+	"lintel.dev/internal/zws"
+)
+
+// WebSocket is what ws and wss need besides the options of tcp.
+type WebSocket struct {
+	Mechanism  string // NULL, PLAIN or CURVE
+	SocketType zmtp.SocketType
+	MaxFrame   int64       // octets of a frame that arrives; negative: no limit
+	TLS        *tls.Config // wss; a listener needs a certificate
+	Origins    []string    // hosts whose pages may connect, * for all; none: our own host's
+	// DialTCP, if set, makes the connection under the WebSocket.
+	DialTCP func(ctx context.Context, e Endpoint) (net.Conn, error)
+}
+
+// headerTimeout bounds how long a client may take to ask for the upgrade.
+const headerTimeout = 30 * time.Second
+
+func dialWS(ctx context.Context, e Endpoint, o Options) (net.Conn, error) {
+	var conn net.Conn
+	dial := o.WS.DialTCP
+	if dial == nil {
+		dial = func(ctx context.Context, e Endpoint) (net.Conn, error) { return Dial(ctx, e, o) }
+	}
+	t := &http.Transport{
+		TLSClientConfig: o.WS.TLS,
+		DialContext: func(ctx context.Context, _, address string) (net.Conn, error) {
+			c, err := dial(ctx, Endpoint{Scheme: "tcp", Address: address})
+			conn = c
+			return c, err
+		},
+	}
+	defer t.CloseIdleConnections()
+	path := e.Path
+	if path == "" {
+		path = "/"
+	}
+	ws, _, err := websocket.Dial(ctx, e.Scheme+"://"+e.Address+path, &websocket.DialOptions{
+		HTTPClient:   &http.Client{Transport: t},
+		Subprotocols: zws.Subprotocols(o.WS.Mechanism),
+	})
+	if err != nil {
+		return nil, err
+	}
+	if ws.Subprotocol() == "" {
+		ws.CloseNow()
+		return nil, fmt.Errorf("the server at %s does not speak %s", e, strings.Join(zws.Subprotocols(o.WS.Mechanism), " or "))
+	}
+	return zws.Wrap(ws, o.WS.config(conn.LocalAddr(), conn.RemoteAddr())), nil
+}
+
+func (w WebSocket) config(local, remote net.Addr) zws.Config {
+	return zws.Config{Mechanism: w.Mechanism, SocketType: w.SocketType, MaxFrame: w.MaxFrame, Local: local, Remote: remote}
+}
+
+// listenWS serves the upgrade at one path of a tcp listener of its own.
+func listenWS(ctx context.Context, e Endpoint, o Options) (net.Listener, Endpoint, error) {
+	if e.Scheme == "wss" && (o.WS.TLS == nil || len(o.WS.TLS.Certificates) == 0 && o.WS.TLS.GetCertificate == nil && o.WS.TLS.GetConfigForClient == nil) {
+		return nil, e, errors.New("wss needs a TLS configuration with a certificate")
+	}
+	tcp, at, err := Listen(ctx, Endpoint{Scheme: "tcp", Address: e.Address}, o)
+	if err != nil {
+		return nil, e, err
+	}
+	e.Address = at.Address
+	l := NewUpgrader(o.WS, tcp.Addr())
+	path := e.Path
+	if path == "" {
+		path = "/"
+	}
+	l.server = &http.Server{
+		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.URL.Path != path {
+				http.NotFound(w, r)
+				return
+			}
+			l.ServeHTTP(w, r)
+		}),
+		ReadHeaderTimeout: headerTimeout,
+		TLSConfig:         o.WS.TLS,
+	}
+	serve := func() { l.server.Serve(tcp) }
+	if e.Scheme == "wss" {
+		serve = func() { l.server.ServeTLS(tcp, "", "") }
+	}
+	l.running.Go(serve)
+	return l, e, nil
+}
+
+// Upgrader is an http.Handler whose upgraded connections are accepted like a
+// listener's.
+type Upgrader struct {
+	ws      WebSocket
+	addr    net.Addr
+	server  *http.Server // of its own, or nil
+	running sync.WaitGroup
+	conns   chan net.Conn
+	done    chan struct{}
+	closing func()
+}
+
+// NewUpgrader returns an Upgrader that says it listens at addr.
+func NewUpgrader(ws WebSocket, addr net.Addr) *Upgrader {
+	u := &Upgrader{ws: ws, addr: addr, conns: make(chan net.Conn), done: make(chan struct{})}
+	u.closing = sync.OnceFunc(func() {
+		close(u.done)
+		if u.server != nil {
+			u.server.Close()
+		}
+	})
+	return u
+}
+
+// ServeHTTP upgrades the request to a connection and hands it to Accept.
+func (u *Upgrader) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	select {
+	case <-u.done:
+		http.Error(w, "the socket is closed", http.StatusServiceUnavailable)
+		return
+	default:
+	}
+	offers := zws.Subprotocols(u.ws.Mechanism)
+	if !slices.ContainsFunc(offered(r), func(p string) bool { return slices.Contains(offers, p) }) {
+		http.Error(w, "expected a WebSocket with subprotocol "+strings.Join(offers, " or "), http.StatusBadRequest)
+		return
+	}
+	ws, err := websocket.Accept(w, r, &websocket.AcceptOptions{Subprotocols: offers, OriginPatterns: u.ws.Origins})
+	if err != nil {
+		return // the client has been told
+	}
+	local, _ := r.Context().Value(http.LocalAddrContextKey).(net.Addr)
+	conn := zws.Wrap(ws, u.ws.config(local, textAddr(r.RemoteAddr)))
+	select {
+	case u.conns <- conn:
+	case <-u.done:
+		conn.Close()
+	}
+}
+
+// offered are the subprotocols that the client offers.
+func offered(r *http.Request) []string {
+	var all []string
+	for _, h := range r.Header.Values("Sec-WebSocket-Protocol") {
+		for p := range strings.SplitSeq(h, ",") {
+			all = append(all, strings.TrimSpace(p))
+		}
+	}
+	return all
+}
+
+// Accept implements net.Listener.
+func (u *Upgrader) Accept() (net.Conn, error) {
+	select {
+	case c := <-u.conns:
+		return c, nil
+	case <-u.done:
+		return nil, net.ErrClosed
+	}
+}
+
+// Close ends the server, if the Upgrader has one, and lets no request be
+// upgraded any more.
+func (u *Upgrader) Close() error {
+	u.closing()
+	u.running.Wait()
+	return nil
+}
+
+// Addr implements net.Listener.
+func (u *Upgrader) Addr() net.Addr { return u.addr }
+
+// textAddr is an address that is known as text.
+type textAddr string
+
+func (textAddr) Network() string  { return "tcp" }
+func (a textAddr) String() string { return string(a) }

@@ -1,0 +1,67 @@
+package zmq
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"net"
+	"net/http"
+
+	"lintel.dev/internal/transport"
+	"lintel.dev/internal/zmtp"
+)
+
+// WithTLS sets the TLS configuration of wss endpoints. A socket that binds
+// one needs a certificate in it.
+func WithTLS(cfg *tls.Config) Option { return set(func(o *Options) { o.TLS = cfg }) }
+
+// WithWebSocketOrigins lets pages of these hosts connect by ws and wss, with *
+// and ? as wildcards. Without it only pages of the same host may; clients
+// that are no browsers always may.
+func WithWebSocketOrigins(hosts ...string) Option {
+	return set(func(o *Options) { o.WebSocketOrigins = hosts })
+}
+
+// webSocket is what the ws transport must know of the socket.
+func (e *Endpoint) webSocket() transport.WebSocket {
+	mechanism := e.o.Security.Mechanism
+	if mechanism == "" {
+		mechanism = MechanismNull
+	}
+	ws := transport.WebSocket{
+		Mechanism: string(mechanism), SocketType: zmtp.SocketType(e.s.typ), MaxFrame: e.o.MaxMessage,
+		TLS: e.o.TLS, Origins: e.o.WebSocketOrigins,
+	}
+	if e.o.SocksProxy != "" {
+		ws.DialTCP = func(ctx context.Context, to transport.Endpoint) (net.Conn, error) {
+			o := e.transportOptions()
+			return transport.DialSOCKS(ctx, to, o, e.socksProxy())
+		}
+	}
+	return ws
+}
+
+func (e *Endpoint) socksProxy() transport.Proxy {
+	return transport.Proxy{Address: e.o.SocksProxy, Username: e.o.SocksUsername, Password: e.o.SocksPassword}
+}
+
+// WebSocketHandler binds s to an http.Handler, so that its peers connect by
+// WebSocket (ZWS 2.0) to wherever the handler is served, beside others. The
+// handler refuses requests once the endpoint or the socket is closed.
+func WebSocketHandler(s Socket) (http.Handler, *Endpoint, error) {
+	c := s.base()
+	if c.typ == TypeStream {
+		return nil, nil, errors.New("zmq: a STREAM socket has no WebSocket peers")
+	}
+	if err := c.alive(); err != nil {
+		return nil, nil, err
+	}
+	at := transport.Endpoint{Scheme: "ws", Address: "handler"}
+	e := c.newEndpoint(at.String(), at, true)
+	u := transport.NewUpgrader(e.webSocket(), &net.TCPAddr{})
+	e, err := c.listen(e, u)
+	if err != nil {
+		return nil, nil, err
+	}
+	return u, e, nil
+}
