@@ -19,7 +19,7 @@ func (t *turn) arith(tx *store.Txn, key []byte, incr bool, delta, compare, newCA
 		return 0, exists
 	}
 	old := tx.Value()
-	v, ok := mcproto.ParseCounter(old)
+	v, ok := mcproto.ParseUint(old)
 	if !ok {
 		return 0, nonNumeric
 	}

@@ -25,10 +25,10 @@ func (t *turn) frame(in []byte) (n int, ok bool, next netloop.Next) {
 	}
 	h := mcproto.ParseHeader(in)
 	// The extras and the key are looked at together, before the rest of the
-	// body has arrived. Together they have at most 66 KB.
+	// body has arrived.
 	n = mcproto.HeaderLen + h.ExtLen + h.KeyLen
-	if h.KeyLen > mcproto.MaxKey || h.ExtLen > 20 {
-		// No need to wait for what cannot be right.
+	if h.KeyLen > mcproto.MaxKey {
+		// No need to wait for a key that is refused.
 		n = min(n, len(in))
 	}
 	if len(in) < n {

@@ -92,15 +92,25 @@ func quiet(args []byte) bool {
 	return n > 0 && (args[n-1] == 'y' || args[n-1] == ' ') && string(mcproto.Last(args)) == "noreply"
 }
 
+// tooMany reports whether a delete has more behind its key than any client
+// ever put there: a time and noreply.
+func tooMany(rest []byte) bool {
+	for range 2 {
+		_, rest = mcproto.Next(rest)
+	}
+	third, _ := mcproto.Next(rest)
+	return len(third) > 0
+}
+
 // deleteKey is delete KEY [TIME] [noreply]; the time is ignored.
 func (t *turn) deleteKey(args []byte) {
-	key, _ := mcproto.Next(args)
+	key, rest := mcproto.Next(args)
 	if len(key) == 0 {
 		t.reply(mcproto.ErrFormat)
 		return
 	}
 	quiet := quiet(args)
-	if len(key) > mcproto.MaxKey {
+	if len(key) > mcproto.MaxKey || len(rest) > 0 && !quiet && tooMany(rest) {
 		t.answer(quiet, mcproto.ErrFormat)
 		return
 	}

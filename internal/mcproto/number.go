@@ -9,8 +9,7 @@ func space(c byte) bool { return c == ' ' || c >= '\t' && c <= '\r' }
 // digits end at the end of b or at white space. A negative number other than
 // zero, an overflow, or any other byte is refused.
 func ParseUint(b []byte) (v uint64, ok bool) {
-	// The common case: nothing but a few digits.
-	if len(b) > 0 && len(b) < 19 {
+	if len(b) > 0 && len(b) < 19 { // nothing but a few digits, mostly
 		for _, c := range b {
 			c -= '0'
 			if c > 9 {
@@ -28,7 +27,6 @@ func parseUintSlow(b []byte) (v uint64, ok bool) {
 	for i < len(b) && space(b[i]) {
 		i++
 	}
-	blank := i > 0
 	neg := false
 	if i < len(b) && (b[i] == '+' || b[i] == '-') {
 		neg = b[i] == '-'
@@ -42,15 +40,7 @@ func parseUintSlow(b []byte) (v uint64, ok bool) {
 		}
 		v = v*10 + d
 	}
-	if i == start {
-		// strtoull finds no number and points back at the white space,
-		// which memcached takes for the end of a zero.
-		return 0, blank && i == len(b) && !neg
-	}
-	if i < len(b) && !space(b[i]) {
-		return 0, false
-	}
-	if neg && v != 0 {
+	if i == start || i < len(b) && !space(b[i]) || neg && v != 0 {
 		return 0, false
 	}
 	return v, true
@@ -84,15 +74,6 @@ func ParseInt(b []byte) (v int64, ok bool) {
 		return -int64(u), true
 	}
 	return int64(u), true
-}
-
-// ParseCounter reads the stored text of a counter. It is what [ParseUint]
-// accepts, but for the empty value, which is no number.
-func ParseCounter(value []byte) (v uint64, ok bool) {
-	if len(value) == 0 {
-		return 0, false
-	}
-	return ParseUint(value)
 }
 
 // ParseLength reads the length argument of a storage command. It refuses what

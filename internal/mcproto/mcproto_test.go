@@ -1,0 +1,184 @@
+package mcproto
+
+import (
+	"bytes"
+	"encoding/binary"
+	"math"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+func TestParseUint(t *testing.T) {
+	for in, want := range map[string]uint64{
+		"0": 0, "7": 7, "+7": 7, " 7": 7, "\t\n7": 7, "7 ": 7, "7\r\n": 7, "-0": 0, "007": 7,
+		"18446744073709551615": math.MaxUint64, "5 x": 5, "999999999999999999": 999999999999999999,
+	} {
+		if got, ok := ParseUint([]byte(in)); !ok || got != want {
+			t.Errorf("ParseUint(%q) = %d, %v, want %d", in, got, ok, want)
+		}
+	}
+	for _, in := range []string{"", "x", "-1", "+", "-", " +", "7x", "0x7", "18446744073709551616", "99999999999999999999999", "--7", " -", " ", "  \r"} {
+		if got, ok := ParseUint([]byte(in)); ok {
+			t.Errorf("ParseUint(%q) = %d", in, got)
+		}
+	}
+}
+
+func TestParseInt(t *testing.T) {
+	for in, want := range map[string]int64{
+		"0": 0, "-1": -1, "+30": 30, " 5": 5, "5 ": 5, "9223372036854775807": math.MaxInt64, "-9223372036854775807": -math.MaxInt64,
+	} {
+		if got, ok := ParseInt([]byte(in)); !ok || got != want {
+			t.Errorf("ParseInt(%q) = %d, %v, want %d", in, got, ok, want)
+		}
+	}
+	for _, in := range []string{"", " ", "x", "5x", "--5", "9223372036854775808", "1e3"} {
+		if got, ok := ParseInt([]byte(in)); ok {
+			t.Errorf("ParseInt(%q) = %d", in, got)
+		}
+	}
+}
+
+func TestParseLength(t *testing.T) {
+	for in, want := range map[string]int{"0": 0, "10": 10, "2147483645": MaxLength} {
+		if got, ok := ParseLength([]byte(in)); !ok || got != want {
+			t.Errorf("ParseLength(%q) = %d, %v", in, got, ok)
+		}
+	}
+	for _, in := range []string{"", "-1", "+1", "x", "1x", "2147483646", "2147483647", "4294967295", "4294967296", "99999999999"} {
+		if got, ok := ParseLength([]byte(in)); ok {
+			t.Errorf("ParseLength(%q) = %d", in, got)
+		}
+	}
+}
+
+func TestTokens(t *testing.T) {
+	got, more := Split(nil, []byte("  a  bb c\td  "), 8)
+	if more || len(got) != 3 || string(bytes.Join(got, []byte("|"))) != "a|bb|c\td" {
+		t.Errorf("Split = %q, %v", got, more)
+	}
+	if got, more = Split(nil, []byte("a b c"), 2); !more || len(got) != 2 {
+		t.Errorf("Split with a limit = %q, %v", got, more)
+	}
+	for in, want := range map[string]string{"": "", "a": "a", "a b": "b", "a b  ": "b", "   ": ""} {
+		if got := Last([]byte(in)); string(got) != want {
+			t.Errorf("Last(%q) = %q", in, got)
+		}
+	}
+	for in, want := range map[string]bool{
+		"get a": true, "gets a": true, "get": false, "gat 1 a": false, "set a": false, "": false,
+		strings.Repeat(" ", 100) + "get a": true, strings.Repeat(" ", 101) + "get a": false,
+	} {
+		if got := IsRetrieval([]byte(in)); got != want {
+			t.Errorf("IsRetrieval(%q) = %v", in, got)
+		}
+	}
+	if got := AppendKey(nil, []byte("aZ0-._~#%\x00\xff")); string(got) != "aZ0-._~%23%25%00%FF" {
+		t.Errorf("AppendKey = %s", got)
+	}
+}
+
+func TestKeyCoding(t *testing.T) {
+	for _, key := range []string{"a", "\x00\xff", strings.Repeat("k", 186)} {
+		enc := EncodeKey(nil, []byte(key))
+		if got, ok := DecodeKey(nil, enc); !ok || string(got) != key {
+			t.Errorf("%q comes back as %q, %v", key, got, ok)
+		}
+	}
+	for _, bad := range []string{"", "a", "!!!!", "YQ=", "YQ==YQ==", strings.Repeat("YWFh", 63)} {
+		if got, ok := DecodeKey(nil, []byte(bad)); ok {
+			t.Errorf("DecodeKey(%q) = %q", bad, got)
+		}
+	}
+}
+
+func TestBinaryHeader(t *testing.T) {
+	h := Header{Op: OpGetK, Opaque: 0x01020304}
+	b := AppendResponse([]byte("x"), &h, StatusNotFound, 4, 0x0102, 0x01020304, 0x1122334455667788)
+	want := "x\x81\x0c\x01\x02\x04\x00\x00\x01\x01\x02\x03\x04\x01\x02\x03\x04\x11\x22\x33\x44\x55\x66\x77\x88"
+	if string(b) != want {
+		t.Errorf("response %q", b)
+	}
+	got := ParseHeader(b[1:])
+	if got.Op != OpGetK || got.KeyLen != 0x0102 || got.ExtLen != 4 || got.BodyLen != 0x01020304 || got.Opaque != h.Opaque || got.CAS != 0x1122334455667788 {
+		t.Errorf("parsed %+v", got)
+	}
+	if OpGATQ != 0x1e || OpSASLList != 0x20 || OpSASLStep != 0x22 || OpVerbosity != 0x1b || OpPrependQ != 0x1a {
+		t.Error("opcodes are not those of the protocol")
+	}
+	for op := range Opcode(0x30) {
+		loud, quiet := op.Loud()
+		if _, again := loud.Loud(); again || !quiet && loud != op {
+			t.Errorf("Loud(%#x) = %#x, %v", op, loud, quiet)
+		}
+	}
+}
+
+func FuzzMeta(f *testing.F) {
+	for _, seed := range []string{"v t f", "T30 N0 R5 k O123 b", "MSET F5 C1 E2 I", "J1 D2 M- q", "v v", "T", "\x80", "", "O" + strings.Repeat("x", 40), strings.Repeat("k ", 30)} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, in []byte) {
+		var m Meta
+		problem := m.Parse(in, 2)
+		if m.N > MaxMetaTokens {
+			t.Fatalf("%d flags", m.N)
+		}
+		if problem != "" {
+			if !strings.HasPrefix(problem, "CLIENT_ERROR ") {
+				t.Fatalf("problem %q", problem)
+			}
+			return
+		}
+		for _, tok := range m.Flags[:m.N] {
+			if len(tok) == 0 || bytes.IndexByte(tok, ' ') >= 0 || !m.Has(tok[0]) {
+				t.Fatalf("flag %q of %q", tok, in)
+			}
+		}
+		// What was parsed reads the same when written out again.
+		var again Meta
+		if p := again.Parse(bytes.Join(m.Flags[:m.N], []byte("  ")), 2); p != "" || again.N != m.N || again.TTL != m.TTL || again.Compare != m.Compare {
+			t.Fatalf("again: %q", p)
+		}
+	})
+}
+
+func FuzzNumbers(f *testing.F) {
+	for _, seed := range []string{"0", "18446744073709551615", "-1", " 5 ", "+", "2147483645", "abc"} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, in []byte) {
+		if v, err := strconv.ParseUint(string(in), 10, 64); err == nil {
+			if got, ok := ParseUint(in); !ok || got != v {
+				t.Fatalf("ParseUint(%q) = %d, %v", in, got, ok)
+			}
+		}
+		u, ok := ParseUint(in)
+		i, ok2 := ParseInt(in)
+		if ok && ok2 && u <= math.MaxInt64 && uint64(i) != u {
+			t.Fatalf("%q is %d and %d", in, u, i)
+		}
+		if n, ok := ParseLength(in); ok && (n < 0 || n > MaxLength) {
+			t.Fatalf("length %d", n)
+		}
+	})
+}
+
+func FuzzHeader(f *testing.F) {
+	f.Add(make([]byte, HeaderLen))
+	f.Add([]byte("\x80\x01\x00\x05\x08\x00\x00\x00\x00\x00\x00\x12\xde\xad\xbe\xef\x00\x00\x00\x00\x00\x00\x00\x01"))
+	f.Fuzz(func(t *testing.T, in []byte) {
+		if len(in) < HeaderLen {
+			return
+		}
+		h := ParseHeader(in)
+		if h.BodyLen < 0 || h.BodyLen > math.MaxUint32 || h.KeyLen > math.MaxUint16 || h.ExtLen > math.MaxUint8 {
+			t.Fatalf("%+v", h)
+		}
+		out := AppendResponse(nil, &h, Status(h.VBucket), h.ExtLen, h.KeyLen, int(h.BodyLen), h.CAS)
+		if !bytes.Equal(out[1:5], in[1:5]) || binary.BigEndian.Uint64(out[16:]) != h.CAS {
+			t.Fatalf("%x became %x", in[:HeaderLen], out)
+		}
+	})
+}

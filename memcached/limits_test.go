@@ -1,0 +1,243 @@
+package memcached
+
+import (
+	"fmt"
+	"io"
+	"runtime"
+	"strings"
+	"testing"
+
+	"lintel.dev/internal/netloop"
+	"lintel.dev/internal/store"
+)
+
+// heapAfter is the live heap after f has run, less what it was before.
+func heapAfter(f func()) int64 {
+	var before, after runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&before)
+	f()
+	runtime.GC()
+	runtime.ReadMemStats(&after)
+	return int64(after.HeapAlloc) - int64(before.HeapAlloc)
+}
+
+// TestAnnouncedLength announces as much as the protocols can and sends little:
+// memory is for what has arrived.
+func TestAnnouncedLength(t *testing.T) {
+	s := newServer(t, Options{MaxItemSize: 1 << 30})
+	for name, head := range map[string]string{
+		"set":    "set a 0 0 1073741000\r\n",
+		"ms":     "ms a 1073741000\r\n",
+		"binary": string([]byte{0x80, 1, 0, 1, 8, 0, 0, 0, 0x3f, 0xff, 0xf0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}) + be32(0, 0) + "a",
+	} {
+		var held []*client
+		grown := heapAfter(func() {
+			for range 20 {
+				c := dial(t, s)
+				c.send(head + strings.Repeat("x", 1000))
+				held = append(held, c)
+			}
+		})
+		if grown > 20*64<<10 {
+			t.Errorf("%s: %d bytes for 20 connections that sent 1000 each", name, grown)
+		}
+		if got := s.reading.Load(); got <= 0 || got > 20*firstBody {
+			t.Errorf("%s: %d bytes reserved", name, got)
+		}
+		for _, c := range held {
+			c.hangUp()
+		}
+		if got := s.reading.Load(); got != 0 {
+			t.Errorf("%s: %d bytes reserved when all are gone", name, got)
+		}
+	}
+	// Too large for the cache: nothing at all is kept.
+	small := newServer(t, Options{})
+	c := dial(t, small)
+	c.send("set a 0 0 2147483645\r\n" + strings.Repeat("x", 100000))
+	if small.reading.Load() != 0 || len(c.in) != 0 {
+		t.Error("bytes of a value that cannot be stored are kept")
+	}
+	if got := small.total(storeTooLarge); got != 1 {
+		t.Errorf("store_too_large = %d", got)
+	}
+}
+
+// TestReadBufferLimit runs out of memory for values that are still arriving.
+func TestReadBufferLimit(t *testing.T) {
+	s := newServer(t, Options{ReadBufferLimit: 64 << 10})
+	a, b := dial(t, s), dial(t, s)
+	a.want("set a 0 0 50000\r\n"+strings.Repeat("x", 40000), "")
+	b.send("set b 0 0 50000\r\n" + strings.Repeat("x", 2000))
+	got := b.send(strings.Repeat("x", 40000))
+	if !b.closed || got != "SERVER_ERROR out of memory storing object\r\n" {
+		t.Errorf("closed = %v, %q", b.closed, got)
+	}
+	if n := s.total(readBufOOM); n != 1 {
+		t.Errorf("read_buf_oom = %d, want 1", n)
+	}
+	b.hangUp()
+	a.want(strings.Repeat("x", 10000)+"\r\n", "STORED\r\n")
+	if n := s.reading.Load(); n != 0 {
+		t.Errorf("%d bytes still reserved", n)
+	}
+}
+
+// TestReplyQueue asks for far more than is read: the commands wait, not the
+// replies.
+func TestReplyQueue(t *testing.T) {
+	s := newServer(t, Options{})
+	c := dial(t, s)
+	c.want("set a 0 0 10000\r\n"+strings.Repeat("x", 10000)+"\r\n", "STORED\r\n")
+	for name, in := range map[string]string{
+		"one get":      "get" + strings.Repeat(" a", 60000) + "\r\n",
+		"many gets":    strings.Repeat("get a\r\n", 60000),
+		"many mgs":     strings.Repeat("mg a v\r\n", 60000),
+		"binary quiet": strings.Repeat(binReq(9, 0, "", "a", ""), 5000),
+	} {
+		d := dial(t, s)
+		w := netloop.NewWriter(1 << 20)
+		rest, most := []byte(in), 0
+		for len(rest) > 0 {
+			n, next := d.s.Data(rest, w)
+			most = max(most, w.Len())
+			rest = rest[n:]
+			if next != netloop.Yield && len(rest) > 0 {
+				t.Fatalf("%s: %d with %d bytes left", name, next, len(rest))
+			}
+			w.Drain(nil)
+		}
+		if most > 1<<20+20000 {
+			t.Errorf("%s: %d bytes were waiting at a time", name, most)
+		}
+	}
+}
+
+// TestFairness gives other connections their turn.
+func TestFairness(t *testing.T) {
+	s := newServer(t, Options{Requests: 1})
+	c := dial(t, s)
+	c.want(strings.Repeat("mn\r\n", 10), strings.Repeat("MN\r\n", 10))
+	if got := s.total(connYields); got != 9 {
+		t.Errorf("conn_yields = %d, want 9", got)
+	}
+}
+
+// TestPanicContained makes a command panic: its connection ends, the rest goes
+// on.
+func TestPanicContained(t *testing.T) {
+	told := make(chan string, 1)
+	s := newServer(t, Options{OnPanic: func(v any, _ []byte) { told <- fmt.Sprint(v) }})
+	l := listen(t, s, "tcp", "127.0.0.1:0")
+	other := connect(t, "tcp", l.Addr().String())
+	other.want("set a 0 0 1\r\nx\r\n", "STORED\r\n")
+	victim := connect(t, "tcp", l.Addr().String())
+	victim.want("mn\r\n", "MN\r\n")
+	s.mu.Lock()
+	for n := s.first; n != nil; n = n.next {
+		if n.conn.RemoteAddr().String() == victim.conn.LocalAddr().String() {
+			n.job = panicking{}
+		}
+	}
+	s.mu.Unlock()
+	if _, err := io.WriteString(victim.conn, "mn\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	if got := <-told; got != "on purpose" {
+		t.Errorf("OnPanic was told %q", got)
+	}
+	if n, err := victim.conn.Read(make([]byte, 10)); err == nil {
+		t.Errorf("read %d bytes from the victim", n)
+	}
+	other.want("get a\r\n", "VALUE a 0 1\r\nx\r\nEND\r\n")
+	if got := s.Stats().Panics; got != 1 {
+		t.Errorf("%d panics, want 1", got)
+	}
+}
+
+type panicking struct{}
+
+func (panicking) step(*turn) bool { panic("on purpose") }
+func (panicking) stop()           {}
+
+// TestKnownAttacks sends what has broken memcached, its proxies or its clients
+// before. The server answers, or closes, and serves the next client.
+func TestKnownAttacks(t *testing.T) {
+	for _, tc := range []struct {
+		name, in, want string
+		closed         bool
+	}{
+		{name: "CVE-2009-1255", in: "stats maps\r\nstats malloc\r\n", want: "ERROR\r\nERROR\r\n"},
+		{name: "CVE-2009-2415", in: "set a 0 0 4294967295\r\nset a 0 0 99999999999999999999\r\nset a 0 0 -10\r\n", want: badFormat + badFormat + badFormat},
+		{name: "CVE-2010-1152", in: strings.Repeat("x", 5000), closed: true},
+		{name: "CVE-2018-1000127", in: "get" + strings.Repeat(" a", 70000) + "\r\n", want: "END\r\n"},
+		{name: "CVE-2019-11596", in: "lru mode\r\nlru temp_ttl\r\n", want: "ERROR\r\nERROR\r\n"},
+		{name: "CVE-2020-22570", in: "mg\r\nmg \r\nmg a \x00\x00\r\nms a 1 \x00\r\nx\r\nma a M\r\nmd a C\r\n",
+			want: badFormat + badFormat + "CLIENT_ERROR invalid flag\r\nCLIENT_ERROR invalid flag\r\nCLIENT_ERROR invalid mode for ma M token\r\nCLIENT_ERROR invalid or duplicate flag\r\n"},
+		{name: "CVE-2023-46852", in: "get" + strings.Repeat(" ", 3000) + "a\r\n", want: "END\r\n"},
+		{name: "CVE-2023-46853", in: "get a\nmg a\nset a 0 0 1\nx\r\n", want: "END\r\nEN\r\nSTORED\r\n"},
+		{name: "only spaces", in: strings.Repeat(" ", 5000), closed: true},
+		{name: "automove window", in: "slabs automove window 0\r\nslabs automove window 4294967296\r\n", want: strings.Repeat("CLIENT_ERROR automove window too low or too high\r\n", 2)},
+		{name: "reassign range", in: "slabs reassign 255 1\r\nslabs reassign 1 -5\r\n", want: strings.Repeat("BADCLASS invalid src or dst class id\r\n", 2)},
+		{name: "flag without argument", in: "mg a T\r\nmg a O\r\n", want: "CLIENT_ERROR bad token in command line format\r\nEN O\r\n"},
+		{name: "runs of spaces", in: "get  a   b    \r\ngat 0  a   b \r\n", want: "END\r\nEND\r\n"},
+		{name: "oversize opaque", in: "ms a 1 O" + strings.Repeat("x", 200) + "\r\nx\r\nget a\r\n", want: "CLIENT_ERROR opaque token too long\r\nEND\r\n"},
+		{name: "smuggling", in: "POST / HTTP/1.1\r\nHost: cache\r\n\r\nset a 0 0 1\r\nx\r\n", closed: true},
+		{name: "many tokens", in: "stats" + strings.Repeat(" x", 900) + "\r\nlru" + strings.Repeat(" x", 900) + "\r\n", want: "ERROR\r\nERROR\r\n"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			s := newServer(t, Options{})
+			c := dial(t, s)
+			if got := c.send(tc.in); got != tc.want || c.closed != tc.closed {
+				t.Errorf("closed = %v, got %q\nwant %v, %q", c.closed, clip(got), tc.closed, clip(tc.want))
+			}
+			dial(t, s).want("mn\r\n", "MN\r\n")
+		})
+	}
+}
+
+// TestNoAllocs keeps the hot paths free of garbage: a command allocates no more
+// than the store does for it.
+func TestNoAllocs(t *testing.T) {
+	if raceEnabled {
+		t.Skip("the race detector allocates")
+	}
+	for _, l := range loads {
+		t.Run(l.name, func(t *testing.T) {
+			s := prepared(t)
+			c, w := dial(t, s), netloop.NewWriter(1<<18)
+			in := []byte(l.in)
+			var own float64
+			if strings.Contains(l.name, "set") || strings.HasPrefix(l.name, "ms") {
+				key, value := []byte("key:0000000001"), make([]byte, 100)
+				own = testing.AllocsPerRun(200, func() {
+					tx := s.store.Begin(key)
+					if _, err := tx.Put(store.Record{Parts: [2][]byte{value}}); err != nil {
+						t.Error(err)
+					}
+					tx.End()
+				})
+			} else if l.name == "incr" {
+				key, value := []byte("n"), []byte("1000000000")
+				own = testing.AllocsPerRun(200, func() {
+					tx := s.store.Begin(key)
+					if tx.Find() {
+						tx.Overwrite(value)
+					}
+					tx.End()
+				})
+			}
+			w.B = make([]byte, 0, 1<<16)
+			if got := testing.AllocsPerRun(200, func() {
+				w.B = w.B[:0]
+				for rest := in; len(rest) > 0; {
+					n, _ := c.s.Data(rest, w)
+					rest = rest[n:]
+				}
+			}) - own*float64(l.n); got >= 1 {
+				t.Errorf("%v allocations for %d commands", got, l.n)
+			}
+		})
+	}
+}

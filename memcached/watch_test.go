@@ -1,0 +1,142 @@
+package memcached
+
+import (
+	"fmt"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// lines returns what a watcher got, without the clocks and numbers.
+func (c *client) lines() []string {
+	text := c.conn.sent.String()
+	c.conn.sent.Reset()
+	text = regexp.MustCompile(`ts=\d+\.\d{6} gid=\d+ `).ReplaceAllString(text, "")
+	text = regexp.MustCompile(`cfd=\d+`).ReplaceAllString(text, "cfd=N")
+	if text == "" {
+		return nil
+	}
+	return strings.Split(strings.TrimSuffix(text, "\n"), "\n")
+}
+
+func watchOn(t *testing.T, s *Server, streams string) *client {
+	w := dial(t, s)
+	w.want("watch"+streams+"\r\n", "OK\r\n")
+	if !w.stream {
+		t.Fatal("the watcher's connection is not one-way")
+	}
+	return w
+}
+
+func TestWatchStreams(t *testing.T) {
+	s := newServer(t, Options{})
+	s.clock.pause()
+	fetch, change := watchOn(t, s, ""), watchOn(t, s, " mutations")
+	del, raw, conn := watchOn(t, s, " deletions"), watchOn(t, s, " rawcmds"), watchOn(t, s, " connevents")
+	c := dial(t, s)
+	c.send("get a#\r\nset a# 0 5 1\r\nx\r\nget a#\r\nmg a#\r\nadd a# 0 0 1\r\ny\r\n")
+	c.send("cas no 0 0 1 7\r\ny\r\nset big 0 0 2000000\r\n" + strings.Repeat("x", 2000000) + "\r\n")
+	c.send("incr no 1\r\ndelete a#\r\nms b 1\r\nz\r\nmd b\r\n\x01\xff\x00 odd\r\n")
+	s.clock.add(9)
+	c.send("set e 0 1 1\r\nx\r\n")
+	s.clock.add(2)
+	c.send("get e\r\nset f 0 0 1\r\nx\r\nflush_all\r\n")
+	s.clock.add(1)
+	c.hangUp()
+
+	check := func(name string, got []string, want ...string) {
+		t.Helper()
+		if g, w := strings.Join(got, "\n"), strings.Join(want, "\n"); g != w {
+			t.Errorf("%s:\n%s\nwant\n%s", name, g, w)
+		}
+	}
+	check("fetchers", fetch.lines(),
+		"type=item_get key=a%23 status=not_found clsid=0 cfd=N size=0",
+		"type=item_get key=a%23 status=found clsid=1 cfd=N size=62",
+		"type=item_get key=a%23 status=found clsid=1 cfd=N size=62",
+		"type=item_get key=e status=expired clsid=0 cfd=N size=0")
+	check("mutations", change.lines(),
+		"type=item_store key=a%23 status=stored cmd=set ttl=5 clsid=1 cfd=N size=62",
+		"type=item_store key=a%23 status=not_stored cmd=add ttl=0 clsid=1 cfd=N size=62",
+		"type=item_store key=no status=not_found cmd=cas ttl=0 clsid=1 cfd=N size=62",
+		"type=item_store key=big status=too_large cmd=set ttl=0 clsid=39 cfd=N size=2000062",
+		"type=item_store key=b status=stored cmd=set ttl=0 clsid=1 cfd=N size=61",
+		"type=item_store key=e status=stored cmd=set ttl=1 clsid=1 cfd=N size=61",
+		"type=item_store key=f status=stored cmd=set ttl=0 clsid=1 cfd=N size=61")
+	check("deletions", del.lines(),
+		"type=deleted key=a%23 cmd=delete clsid=1 size=62", "type=deleted key=b cmd=md clsid=1 size=61")
+	id := c.conn.id
+	check("connevents", conn.lines(),
+		fmt.Sprintf("type=conn_new rip=127.0.0.1 rport=%d transport=tcp cfd=N", 40000+id),
+		fmt.Sprintf("type=conn_close rip=127.0.0.1 rport=%d transport=tcp reason=normal cfd=N", 40000+id))
+	if got := strings.Join(raw.lines(), "\n"); !strings.Contains(got, fmt.Sprintf("<%d set a# 0 5 1\n", id)) || !strings.Contains(got, `\x01\xff\x00 odd`) {
+		t.Errorf("rawcmds:\n%s", got)
+	}
+}
+
+func TestWatchRefused(t *testing.T) {
+	talk(t, Options{DisableWatch: true}, []exchange{{"watch\r\n", "CLIENT_ERROR watch commands not allowed\r\n"}, {"mn\r\n", "MN\r\n"}})
+	talk(t, Options{}, []exchange{{"watch fetchers nosuch\r\n", "ERROR\r\n"}, {"mn\r\n", "MN\r\n"}})
+	s := newServer(t, Options{})
+	var first *client
+	for i := range maxWatchers {
+		w := watchOn(t, s, " sysevents")
+		if i == 0 {
+			first = w
+		}
+	}
+	c := dial(t, s)
+	c.want("watch\r\n", "WATCHER_TOO_MANY log watcher limit reached\r\n")
+	first.hangUp()
+	c.want("watch\r\n", "OK\r\n")
+}
+
+func TestWatchEvictions(t *testing.T) {
+	s := newServer(t, Options{MemoryLimit: 2 << 20})
+	w := watchOn(t, s, " evictions")
+	c := dial(t, s)
+	value := strings.Repeat("v", 10000)
+	for i := range 400 {
+		c.want(fmt.Sprintf("set key%d 0 100 10000\r\n%s\r\n", i, value), "STORED\r\n")
+	}
+	got := w.lines()
+	if len(got) < 100 || uint64(len(got)) != s.Stats().Evictions {
+		t.Fatalf("%d lines, %d evictions", len(got), s.Stats().Evictions)
+	}
+	if !regexp.MustCompile(`^type=eviction key=key\d+ fetch=no ttl=\d+ la=\d+ clsid=22 size=100\d\d$`).MatchString(got[0]) {
+		t.Errorf("line %q", got[0])
+	}
+}
+
+// TestWatchSlow lets a watcher fall behind: lines are dropped and counted, and
+// nobody waits.
+func TestWatchSlow(t *testing.T) {
+	s := newServer(t, Options{})
+	w, c := watchOn(t, s, ""), dial(t, s)
+	c.send("get a\r\n")
+	w.conn.full = true
+	for range 5 {
+		c.want("get b\r\n", "END\r\n")
+	}
+	w.conn.full = false
+	c.send("get c\r\nget d\r\n")
+	got := strings.Join(w.lines(), "\n")
+	miss := func(key string) string {
+		return "type=item_get key=" + key + " status=not_found clsid=0 cfd=N size=0"
+	}
+	if want := strings.Join([]string{miss("a"), "skipped=5", miss("c"), miss("d")}, "\n"); got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+	stats := dial(t, s).send("stats\r\n")
+	for _, line := range []string{"log_watcher_skipped 5", "log_watcher_sent 3", "log_watchers 1"} {
+		if !strings.Contains(stats, "STAT "+line+"\r\n") {
+			t.Errorf("stats lacks %q", line)
+		}
+	}
+	// A failing binary set while someone watches mutations.
+	m := watchOn(t, s, " mutations")
+	dial(t, s).ask(binReq(1, 0, be32(0, 0), "k", strings.Repeat("x", 2<<20)))
+	if got := m.lines(); len(got) != 1 || !strings.Contains(got[0], "status=too_large cmd=set") {
+		t.Errorf("mutations: %q", got)
+	}
+}
