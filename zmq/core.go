@@ -54,11 +54,11 @@ type core struct {
 	canRecv    flow.Waiters
 	recvFailed error
 	headers    [][]byte // room for the next messages of one frame
+	from       *pipe    // of the message received last
 	reopened   []*pipe  // their producers are to be told, once recv is released
 	rcvTimeo   time.Duration
-	rwatch     []func() // pollers
 
-	swatch []func() // pollers; protected by send
+	watchers []*watcher // protected by both: either suffices to read
 }
 
 // pattern is what makes a socket type itself.
@@ -219,7 +219,10 @@ func (s *core) joined(p *pipe) {
 		h.connected(p)
 	}
 	o := &p.ep.o
-	if len(o.HelloMsg) > 0 {
+	if s.notifies(o, NotifyConnect) {
+		p.deliver(nil)
+	}
+	if len(o.HelloMsg) > 0 && (s.typ == TypeDealer || s.typ == TypeRouter) {
 		p.greet(o.HelloMsg)
 	}
 	if o.ProbeRouter && (s.typ == TypeReq || s.typ == TypeDealer || s.typ == TypeRouter) {
@@ -277,9 +280,7 @@ func (s *core) readable(p *pipe) {
 // receiver when it leaves something behind. The receive lock is held.
 func (s *core) wakeReceivers() {
 	s.canRecv.Wake()
-	for _, f := range s.rwatch {
-		f()
-	}
+	s.notifyWatchers()
 }
 
 // writable is called when p.out has room again.
@@ -294,9 +295,7 @@ func (s *core) writable(p *pipe) {
 
 func (s *core) wakeSenders() {
 	s.canSend.WakeAll()
-	for _, f := range s.swatch {
-		f()
-	}
+	s.notifyWatchers()
 }
 
 // interrupt makes every blocked and later call fail with err.
@@ -307,12 +306,7 @@ func (s *core) interrupt(err error) {
 	}
 	s.canSend.WakeAll()
 	s.canRecv.WakeAll()
-	for _, f := range s.swatch {
-		f()
-	}
-	for _, f := range s.rwatch {
-		f()
-	}
+	s.notifyWatchers()
 	s.unlockBoth()
 }
 
@@ -362,8 +356,8 @@ func waitError(ctx context.Context, err error) error {
 }
 
 // recvMsg receives a message, waiting for one if it has to. With whole, one
-// frame comes in parts too.
-func (s *core) recvMsg(ctx context.Context, whole bool) (one []byte, parts Msg, err error) {
+// frame comes in parts too. With peer, it stores who sent the message there.
+func (s *core) recvMsg(ctx context.Context, whole bool, peer **PeerInfo) (one []byte, parts Msg, err error) {
 	s.recv.Lock()
 	for {
 		if s.recvFailed != nil {
@@ -375,21 +369,26 @@ func (s *core) recvMsg(ctx context.Context, whole bool) (one []byte, parts Msg, 
 		if err != errAgain {
 			break
 		}
-		s.tell()
+		if len(s.reopened) > 0 {
+			s.tell()
+			continue // meanwhile the lock was released
+		}
 		if ctx == try || s.rcvTimeo == 0 {
 			s.recv.Unlock()
 			return nil, nil, ErrWouldBlock
-		}
-		if s.pat.canRecvNow() {
-			continue // while telling, the lock was released
 		}
 		if err := s.canRecv.Wait(ctx, s.recv, s.rcvTimeo); err != nil {
 			s.recv.Unlock()
 			return nil, nil, waitError(ctx, err)
 		}
 	}
-	if whole && err == nil && parts == nil {
-		parts = s.header(one)
+	if err == nil {
+		if whole && parts == nil {
+			parts = s.header(one)
+		}
+		if peer != nil && s.from != nil {
+			*peer = s.from.info.Load()
+		}
 	}
 	if s.canRecv.Any() && s.pat.canRecvNow() {
 		s.canRecv.Wake()
@@ -471,6 +470,7 @@ func (s *core) skip(p *pipe, flags byte) {
 }
 
 func (s *core) finish(p *pipe) {
+	s.from = p
 	s.fq.Next()
 	p.read()
 }

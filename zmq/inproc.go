@@ -93,6 +93,8 @@ func join(a *pipe, e *Endpoint) {
 	a.s.setStep(a)
 	b := newPipe(e.s, e, a.out, a.in)
 	b.id = from.Identity
+	a.info.Store(&PeerInfo{SocketType: e.s.typ.String(), RoutingID: to.Identity})
+	b.info.Store(&PeerInfo{SocketType: a.s.typ.String(), RoutingID: from.Identity})
 	b.peer.Store(a)
 	a.peer.Store(b)
 	e.add(b)

@@ -28,10 +28,13 @@ type link struct {
 	framing zmtp.Framing
 	sealer  zmtp.Sealer
 	legacy  bool // subscriptions travel as messages
+	stream  bool // bytes as they are, no ZMTP
 
-	writers sync.WaitGroup
 	w       writer
-	heard   atomic.Bool // something arrived since the last write by a sender
+	writing sync.Mutex
+	writers int           // goroutines and senders at work on w; protected by writing
+	retired chan struct{} // set when no more may start, closed by the last one
+	heard   atomic.Bool   // something arrived since the last write by a sender
 
 	room   chan struct{} // the receiver has taken enough to go on reading
 	dead   chan struct{} // closed when the link is over
@@ -122,6 +125,7 @@ func (l *link) control(flags byte, body []byte) {
 // carry runs the link from the end of the handshake to the end of the
 // connection. rest is what has been read already.
 func (l *link) carry(rest []byte) error {
+	l.p.info.Store(l.info())
 	l.p.link.Store(l)
 	if l.p.out.Attach() {
 		l.spawn()
@@ -135,10 +139,55 @@ func (l *link) carry(rest []byte) error {
 	l.beat.start(l)
 	r := reader{l: l, buf: rest, filled: len(rest)}
 	err := l.why(r.run())
-	l.writers.Wait()
+	l.stopWriters()
 	l.p.link.Store(nil)
 	l.p.out.Detach()
 	return err
+}
+
+// info is what the application may know of the peer.
+func (l *link) info() *PeerInfo {
+	i := &PeerInfo{Address: l.remote, RoutingID: l.peer.identity, UserID: l.peer.userID, Properties: map[string]string{}}
+	for _, m := range []zmtp.Metadata{l.peer.metadata, l.peer.granted} {
+		for _, p := range m {
+			i.Properties[p.Name] = string(p.Value)
+		}
+	}
+	i.SocketType = i.Properties[zmtp.PropertySocketType]
+	return i
+}
+
+// enter counts a writer in; it reports false when the link is over. What is
+// in the queue then waits for the next link.
+func (l *link) enter() bool {
+	l.writing.Lock()
+	defer l.writing.Unlock()
+	if l.retired != nil {
+		return false
+	}
+	l.writers++
+	return true
+}
+
+func (l *link) leave() {
+	l.writing.Lock()
+	defer l.writing.Unlock()
+	l.writers--
+	if l.writers == 0 && l.retired != nil {
+		close(l.retired)
+	}
+}
+
+// stopWriters waits until nobody writes and nobody will.
+func (l *link) stopWriters() {
+	l.writing.Lock()
+	over := make(chan struct{})
+	l.retired = over
+	if l.writers == 0 {
+		close(over)
+	}
+	l.writing.Unlock()
+	<-over
 }
 
 // errGone is why a link ends whose peer closed the connection.

@@ -48,6 +48,9 @@ type reader struct {
 
 func (r *reader) run() error {
 	r.limit = maxRead
+	if r.l.stream {
+		r.limit = smallRead
+	}
 	if hwm := r.l.ep.o.RecvHWM; hwm > 0 && hwm <= smallHWM {
 		r.limit = smallRead
 	}
@@ -104,6 +107,14 @@ func (r *reader) got(n int) {
 
 // decode takes apart what the buffer holds.
 func (r *reader) decode() error {
+	if r.l.stream {
+		if r.filled > 0 {
+			r.asm.Frame(0, r.buf[:r.filled], false)
+			r.count(0, r.filled, len(r.asm.Enc))
+			r.start, r.filled = 0, 0
+		}
+		return nil
+	}
 	if !r.l.plain() {
 		return r.decodeFrames()
 	}

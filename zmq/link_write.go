@@ -18,6 +18,8 @@ type writer struct {
 	bufs  net.Buffers
 	last  time.Time // end of the last write by a sender
 
+	hangup bool // the user of a STREAM wants the connection closed
+
 	// Argument and results of attempt, which tries one write without waiting.
 	try     []byte
 	n       int
@@ -38,49 +40,63 @@ const (
 
 // kick is called by a sender that found the writer idle: it has the role.
 func (l *link) kick() {
-	w := &l.w
-	if l.raw == nil || !l.heard.Swap(false) && time.Since(w.last) < quiet {
+	if l.raw == nil || !l.heard.Swap(false) && time.Since(l.w.last) < quiet {
 		l.spawn()
 		return
 	}
+	if !l.enter() {
+		return
+	}
+	if !l.w.inline() {
+		l.leave()
+	}
+}
+
+// inline writes a batch without waiting. It reports whether it passed the
+// role, and its place among the writers, on to a goroutine.
+func (w *writer) inline() (passed bool) {
 	b, ok := w.take()
 	if !ok {
-		return
+		return false
 	}
-	if len(b.Refs) > 0 || len(b.Enc) > maxInline {
-		l.spawnWith(b, 0)
-		return
+	n := 0
+	if len(b.Refs) == 0 && len(b.Enc) <= maxInline {
+		out := w.encode(b)
+		var err error
+		n, err = w.tryWrite(out)
+		w.last = time.Now()
+		if err != nil {
+			w.failed(b, n, err)
+			return false
+		}
+		if n == len(out) {
+			if !w.done(b) {
+				return false
+			}
+			if b, ok = w.take(); !ok {
+				return false
+			}
+			n = 0
+		}
 	}
-	out := w.encode(b)
-	n, err := w.tryWrite(out)
-	w.last = time.Now()
-	if err != nil {
-		w.failed(b, n, err)
-		return
-	}
-	if n < len(out) {
-		l.spawnWith(b, n)
-		return
-	}
-	w.done(b)
-	if b, ok = w.take(); ok {
-		l.spawnWith(b, 0)
-	}
+	go func() {
+		defer w.l.leave()
+		if w.write(b, n) {
+			w.run()
+		}
+	}()
+	return true
 }
 
 // spawn leaves the role to a goroutine.
 func (l *link) spawn() {
-	l.writers.Go(l.w.run)
-}
-
-// spawnWith is spawn for a role that took b already, of which n bytes are
-// written.
-func (l *link) spawnWith(b flow.Batch, n int) {
-	l.writers.Go(func() {
-		if l.w.write(b, n) {
-			l.w.run()
-		}
-	})
+	if !l.enter() {
+		return
+	}
+	go func() {
+		defer l.leave()
+		l.w.run()
+	}()
 }
 
 // run writes until the queue is empty.
@@ -108,9 +124,10 @@ func (w *writer) take() (flow.Batch, bool) {
 	return b, ok
 }
 
-// done gives the memory of a written batch back.
-func (w *writer) done(b flow.Batch) {
-	if cap(b.Enc) <= maxSpare || w.l.busy(b) {
+// done gives the memory of a written batch back. It reports false when the
+// link is over by our own wish.
+func (w *writer) done(b flow.Batch) bool {
+	if cap(b.Enc) <= maxSpare || w.l.p.out.Pending() {
 		w.spare = b.Enc
 	}
 	for _, r := range b.Refs {
@@ -118,10 +135,12 @@ func (w *writer) done(b flow.Batch) {
 			flow.PutBuffer(r.B)
 		}
 	}
+	if w.hangup {
+		w.l.close(errPipeEnded)
+		return false
+	}
+	return true
 }
-
-// busy tells whether more is likely to follow a batch soon.
-func (l *link) busy(b flow.Batch) bool { return l.p.out.Len() > 0 }
 
 // encode is the wire form of a batch without references.
 func (w *writer) encode(b flow.Batch) []byte {
@@ -131,16 +150,23 @@ func (w *writer) encode(b flow.Batch) []byte {
 	w.wire = w.wire[:0]
 	for c := flow.NewCursor(b); !c.Done(); {
 		flags, p := c.Next()
+		if w.l.stream && len(p) == 0 {
+			w.hangup = true
+			break
+		}
 		w.wire = w.l.appendFrame(w.wire, flags, p)
 	}
 	return w.wire
 }
 
 // plain tells whether batches travel as they are.
-func (l *link) plain() bool { return l.sealer == nil && l.framing == zmtp.Framing2 }
+func (l *link) plain() bool { return l.sealer == nil && l.framing == zmtp.Framing2 && !l.stream }
 
 // appendFrame appends the wire form of one frame.
 func (l *link) appendFrame(dst []byte, flags byte, p []byte) []byte {
+	if l.stream {
+		return append(dst, p...)
+	}
 	if l.sealer != nil {
 		return l.sealer.Seal(dst, flags&(flow.More|flow.Command), p)
 	}
@@ -152,6 +178,9 @@ func (l *link) appendFrame(dst []byte, flags byte, p []byte) []byte {
 
 // frameSize is the number of bytes that appendFrame appends.
 func (l *link) frameSize(flags byte, n int) int {
+	if l.stream {
+		return n
+	}
 	if l.sealer != nil {
 		return l.sealer.SealedSize(n)
 	}
@@ -185,8 +214,7 @@ func (w *writer) write(b flow.Batch, n int) bool {
 	if cap(w.wire) > maxInline*2 {
 		w.wire = nil
 	}
-	w.done(b)
-	return true
+	return w.done(b)
 }
 
 // writev writes a batch and its references.

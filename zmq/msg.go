@@ -64,3 +64,20 @@ func Release(frame []byte) {
 		flow.PutBuffer(frame)
 	}
 }
+
+// Message is a message with what is known of its sender.
+type Message struct {
+	Frames Msg
+	Peer   *PeerInfo // shared by the messages of a connection; nil if nothing is known
+}
+
+// PeerInfo is what is known of a peer.
+type PeerInfo struct {
+	Address    string // of its end of the connection; empty in process
+	SocketType string
+	RoutingID  []byte
+	UserID     string // as the authenticator gave it
+	// Properties are what the peer said of itself and what the authenticator
+	// added: Socket-Type, Identity, X-..., and others.
+	Properties map[string]string
+}

@@ -39,6 +39,7 @@ type pipe struct {
 	mark  uint64 // last publication that matched; protected by the send lock
 	stats pipeStats
 
+	info      atomic.Pointer[PeerInfo]
 	over      atomic.Bool // end was called
 	flushOnce sync.Once
 	flushed   chan struct{} // closed when nothing is left to send
@@ -153,9 +154,13 @@ func (p *pipe) end(drop bool) {
 	}
 	p.ep.remove(p)
 	p.s.detach(p, drop)
+	peer := p.peer.Load()
+	if peer != nil && !peer.over.Load() {
+		peer.s.lost(peer, peer.ep.bound)
+	}
 	p.out.Close()
 	p.setFlushed()
-	if peer := p.peer.Load(); peer != nil {
+	if peer != nil {
 		peer.end(false)
 	} else if n := p.out.Clear(); n > 0 {
 		p.s.counter.lost.Add(uint64(n))

@@ -68,8 +68,8 @@ func (x *rep) sendMsg(m flow.Message) (*pipe, error) {
 	x.busy = false
 	p := x.from
 	x.from = nil
-	if x.s.canRecv.Any() && x.canRecvNow() {
-		x.s.canRecv.Wake()
+	if x.canRecvNow() {
+		x.s.wakeReceivers()
 	}
 	if p == nil {
 		x.s.counter.noPeer.Add(1)
@@ -111,6 +111,7 @@ func (x *rep) recvMsg() (one []byte, parts Msg, err error) {
 		if p.gone {
 			x.from = nil
 		}
+		x.s.wakeSenders()
 		return one, parts, nil
 	}
 }

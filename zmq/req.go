@@ -131,7 +131,6 @@ func (x *req) sendMsg(m flow.Message) (*pipe, error) {
 		return nil, err
 	}
 	x.busy, x.from = true, to
-	x.s.canRecv.Wake()
 	return kick, nil
 }
 

@@ -14,6 +14,10 @@ import (
 
 // establish runs the handshake of a link and reports how it went.
 func (l *link) establish() ([]byte, error) {
+	if l.s.typ == TypeStream {
+		l.stream = true
+		return nil, nil
+	}
 	rest, err := l.handshake()
 	if err == nil {
 		l.event(EventHandshakeSucceeded, nil)
@@ -122,6 +126,9 @@ func (s *core) lost(p *pipe, forGood bool) {
 	if len(m) > 0 {
 		p.deliver(m)
 	}
+	if s.notifies(o, NotifyDisconnect) {
+		p.deliver(nil)
+	}
 }
 
 // deliver puts a message of one frame among those that arrived.
@@ -180,7 +187,7 @@ func (e *Endpoint) session(p *pipe) {
 		} else if e.o.Stop&StopOnHandshakeFailed != 0 {
 			return
 		}
-		if p != nil && p.over.Load() || errors.Is(err, errDuplicateID) && p != nil {
+		if s.typ == TypeStream || p != nil && p.over.Load() || errors.Is(err, errDuplicateID) && p != nil {
 			return
 		}
 	}
@@ -242,4 +249,16 @@ func (e *Endpoint) sleep(d time.Duration) bool {
 	case <-e.live.Done():
 		return false
 	}
+}
+
+// notifies tells whether the application gets an empty message when a peer
+// comes or goes.
+func (s *core) notifies(o *Options, what RouterNotify) bool {
+	switch s.typ {
+	case TypeRouter:
+		return o.RouterNotify&what != 0
+	case TypeStream:
+		return o.StreamNotify
+	}
+	return false
 }

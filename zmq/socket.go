@@ -67,7 +67,9 @@ type sender interface {
 type receiver interface {
 	Recv(ctx context.Context) (Msg, error)
 	RecvBytes(ctx context.Context) ([]byte, error)
+	RecvInto(ctx context.Context, buf []byte) ([]byte, error)
 	RecvBatch(ctx context.Context, dst []Msg) (int, error)
+	RecvMessage(ctx context.Context) (Message, error)
 	TryRecv() (Msg, error)
 	Messages(ctx context.Context) iter.Seq2[Msg, error]
 }
@@ -119,14 +121,14 @@ type receiving struct{ in *core }
 
 // Recv receives a message, waiting for one.
 func (s receiving) Recv(ctx context.Context) (Msg, error) {
-	_, m, err := s.in.recvMsg(ctx, true)
+	_, m, err := s.in.recvMsg(ctx, true, nil)
 	return m, err
 }
 
 // RecvBytes receives a message of one frame. For one of several it returns a
 // *MultipartError with the message in it.
 func (s receiving) RecvBytes(ctx context.Context) ([]byte, error) {
-	b, m, err := s.in.recvMsg(ctx, false)
+	b, m, err := s.in.recvMsg(ctx, false, nil)
 	if err != nil || m == nil {
 		return b, err
 	}
@@ -134,6 +136,27 @@ func (s receiving) RecvBytes(ctx context.Context) ([]byte, error) {
 		return m[0], nil
 	}
 	return nil, &MultipartError{Msg: m}
+}
+
+// RecvMessage is Recv that also tells who sent the message.
+func (s receiving) RecvMessage(ctx context.Context) (Message, error) {
+	var m Message
+	var err error
+	_, m.Frames, err = s.in.recvMsg(ctx, true, &m.Peer)
+	return m, err
+}
+
+// RecvInto receives a message of one frame and appends it to buf. Unlike what
+// RecvBytes returns, nothing of it stays with the socket: with a buf of
+// enough capacity, receiving large frames needs no new memory.
+func (s receiving) RecvInto(ctx context.Context, buf []byte) ([]byte, error) {
+	b, err := s.RecvBytes(ctx)
+	if err != nil {
+		return buf, err
+	}
+	buf = append(buf, b...)
+	Release(b)
+	return buf, nil
 }
 
 // RecvBatch waits for a message and fills dst with it and those that are

@@ -105,6 +105,8 @@ func New(t Type, opts ...Option) (Socket, error) {
 		return result(NewXPub(opts...))
 	case TypeXSub:
 		return result(NewXSub(opts...))
+	case TypeStream:
+		return result(NewStream(opts...))
 	}
 	return nil, fmt.Errorf("zmq: socket type %v: %w", t, ErrNotSupported)
 }

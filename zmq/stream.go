@@ -1,0 +1,105 @@
+package zmq
+
+import (
+	"encoding/binary"
+	"errors"
+	"math/rand/v2"
+
+	"lintel.dev/internal/flow"
+)
+
+// Stream talks to any TCP peer, without ZMTP. A message it receives is the
+// connection's routing id and the bytes that arrived; one it sends, likewise,
+// the bytes to write. An empty second frame that is received tells that the
+// connection was made or lost (unless the option StreamNotify is off); one
+// that is sent closes it. A lost connection is not made again.
+type Stream struct {
+	common
+	sending
+	receiving
+}
+
+// NewStream makes a STREAM socket.
+func NewStream(opts ...Option) (*Stream, error) {
+	c, err := newCore(TypeStream, false, opts)
+	if err != nil {
+		return nil, err
+	}
+	x := &stream{s: c, routes: make(map[string]*pipe), auto: rand.Uint32()}
+	return &Stream{common{c}, sending{c}, receiving{c}}, c.start(x)
+}
+
+var errNoBody = errors.New("zmq: message of a STREAM without a second frame, expected routing id and bytes")
+
+// stream is the pattern of STREAM.
+type stream struct {
+	s *core
+	// The fields below are protected by the send lock.
+	routes map[string]*pipe
+	auto   uint32
+}
+
+func (x *stream) admits(p *pipe) error {
+	for len(p.id) == 0 {
+		x.auto++
+		p.id = binary.BigEndian.AppendUint32([]byte{0}, x.auto)
+		if x.routes[string(p.id)] != nil {
+			p.id = nil
+		}
+	}
+	if x.routes[string(p.id)] != nil {
+		return errDuplicateID
+	}
+	return nil
+}
+
+// identified has nothing to learn: the peers of a STREAM have no ids.
+func (x *stream) identified(*pipe, []byte) error { return nil }
+
+func (x *stream) attach(p *pipe) {
+	x.routes[string(p.id)] = p
+	x.s.fq.Add(&p.inSeat)
+}
+
+func (x *stream) detach(p *pipe) {
+	delete(x.routes, string(p.id))
+	x.s.wakeSenders()
+}
+
+func (x *stream) sendMsg(m flow.Message) (*pipe, error) {
+	if len(m.Parts) < 2 {
+		return nil, errNoBody
+	}
+	p := x.routes[string(m.Parts[0])]
+	if p == nil {
+		return nil, ErrHostUnreachable
+	}
+	m.Parts = m.Parts[1:]
+	switch p.out.Append(&m) {
+	case flow.Full:
+		return nil, errAgain
+	case flow.Wake:
+		return p, nil
+	}
+	return nil, nil
+}
+
+func (x *stream) recvMsg() (one []byte, parts Msg, err error) {
+	p, _, frame, ok := x.s.fairFrame()
+	if !ok {
+		return nil, nil, errAgain
+	}
+	x.s.finish(p)
+	return nil, Msg{p.id, frame}, nil
+}
+
+func (x *stream) canSendNow() bool {
+	for _, p := range x.routes {
+		if p.out.Ready() {
+			return true
+		}
+	}
+	return false
+}
+
+func (x *stream) canRecvNow() bool { return x.s.fairReady() }
