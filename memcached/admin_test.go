@@ -137,7 +137,7 @@ func TestMetaDump(t *testing.T) {
 	if strings.Count(got, "key=") != n+1 || !strings.HasPrefix(got, "OK\r\nkey=") || !strings.HasSuffix(got, " \nEND\r\n") {
 		t.Errorf("metadump: %d keys, %q", strings.Count(got, "key="), clip(got))
 	}
-	if want := fmt.Sprintf("key=big exp=%d la=%d cas=%d fetch=no cls=12 size=1066 flags=7 \n", s.clock.Now()+100, s.clock.Now(), n+1); !strings.Contains(got, want) {
+	if want := fmt.Sprintf("key=big exp=%d la=%d cas=# fetch=no cls=12 size=1066 flags=7 \n", s.clock.Now()+100, s.clock.Now()); !strings.Contains(casField.ReplaceAllString(got, "cas=#"), want) {
 		t.Errorf("metadump lacks %q", want)
 	}
 	got = c.send("lru_crawler metadump 12\r\n")
