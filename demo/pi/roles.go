@@ -1,0 +1,382 @@
+package pi
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"lintel.dev/demo"
+	"lintel.dev/zmq"
+)
+
+// counts are what the roles of this process have seen, by branch.
+type counts struct {
+	published [4]atomic.Int64
+	answered  [4]atomic.Int64
+	yes       [4]atomic.Int64
+	malformed atomic.Int64 // messages of peers that are not in the wire format
+
+	mu    sync.Mutex // guards tally
+	tally tally
+}
+
+// verdicts returns the state of the tally.
+func (c *counts) verdicts() sample {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return sample{c.tally.yes, c.tally.points}
+}
+
+// sum adds the branches up.
+func sum(branches *[4]atomic.Int64) (n int64) {
+	for i := range branches {
+		n += branches[i].Load()
+	}
+	return n
+}
+
+// stage is the sockets of the roles of this process.
+type stage struct {
+	cfg    *Config
+	ctx    *zmq.Context
+	counts counts
+	judged atomic.Int64 // points, over all branches
+
+	pub   *zmq.Pub
+	rep   *zmq.Rep
+	pull  *zmq.Pull
+	works []*worker
+	bound []string // resolved endpoints with who is there, for people
+
+	// enough ends the run when cfg.Points are reached.
+	enough context.CancelFunc
+}
+
+// worker is an always-yes, which has no req, or a judge.
+type worker struct {
+	sub  *zmq.Sub
+	req  *zmq.Req
+	push *zmq.Push
+}
+
+// askAgainAfter is how long a judge waits for a sum before it asks again: a
+// pythagoras that was restarted has forgotten the question.
+const askAgainAfter = 2 * time.Second
+
+// newStage makes the sockets, binds those that stay and connects the workers
+// to them or to other processes.
+func newStage(cfg *Config) (_ *stage, err error) {
+	s := &stage{cfg: cfg, ctx: zmq.NewContext()}
+	defer func() {
+		if err != nil {
+			s.close()
+		}
+	}()
+	here := zmq.WithContext(s.ctx)
+	pubsub, reqrep, pushpull := cfg.PubSub, cfg.ReqRep, cfg.PushPull
+
+	if cfg.plays(Bitsource) {
+		if s.pub, err = zmq.NewPub(here); err != nil {
+			return nil, err
+		}
+		if pubsub, err = s.bind(s.pub, "pubsub", pubsub, Bitsource); err != nil {
+			return nil, err
+		}
+	}
+	if cfg.plays(Pythagoras) {
+		if s.rep, err = zmq.NewRep(here); err != nil {
+			return nil, err
+		}
+		if reqrep, err = s.bind(s.rep, "reqrep", reqrep, Pythagoras); err != nil {
+			return nil, err
+		}
+	}
+	if cfg.plays(Tally) {
+		if s.pull, err = zmq.NewPull(here); err != nil {
+			return nil, err
+		}
+		if pushpull, err = s.bind(s.pull, "pushpull", pushpull, Tally); err != nil {
+			return nil, err
+		}
+	}
+	if cfg.plays(AlwaysYes) {
+		if err := s.addWorker(branches[:1], pubsub, "", pushpull); err != nil {
+			return nil, err
+		}
+	}
+	if cfg.plays(Judge) {
+		for _, prefixes := range judgePrefixes(cfg.Workers) {
+			if err := s.addWorker(prefixes, pubsub, reqrep, pushpull); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return s, nil
+}
+
+// socket is what all sockets can do.
+type socket interface {
+	Bind(string) (*zmq.Endpoint, error)
+	Connect(string) (*zmq.Endpoint, error)
+	Close() error
+}
+
+// bind returns the endpoint that others connect to.
+func (s *stage) bind(sock socket, flag, endpoint, role string) (string, error) {
+	e, err := sock.Bind(endpoint)
+	if err != nil {
+		return "", badEndpoint(flag, endpoint, err)
+	}
+	s.bound = append(s.bound, role+" binds "+e.Addr())
+	return e.Addr(), nil
+}
+
+func connect(sock socket, flag, endpoint string) error {
+	if _, err := sock.Connect(endpoint); err != nil {
+		return badEndpoint(flag, endpoint, err)
+	}
+	return nil
+}
+
+func badEndpoint(flag, endpoint string, err error) error {
+	return demo.Inputf("--%s %s: %w: expected inproc://NAME, tcp://HOST:PORT or ipc://PATH", flag, endpoint, err)
+}
+
+// addWorker makes a worker for points with the prefixes. It is connected to
+// what it needs before it subscribes, so that no point meets it unready.
+func (s *stage) addWorker(prefixes []string, pubsub, reqrep, pushpull string) (err error) {
+	w := &worker{}
+	s.works = append(s.works, w)
+	here := zmq.WithContext(s.ctx)
+	if w.push, err = zmq.NewPush(here); err != nil {
+		return err
+	}
+	if err := connect(w.push, "pushpull", pushpull); err != nil {
+		return err
+	}
+	if reqrep != "" {
+		if w.req, err = zmq.NewReq(here); err != nil {
+			return err
+		}
+		if err := connect(w.req, "reqrep", reqrep); err != nil {
+			return err
+		}
+	}
+	if w.sub, err = zmq.NewSub(here); err != nil {
+		return err
+	}
+	for _, p := range prefixes {
+		if err := w.sub.Subscribe(p); err != nil {
+			return err
+		}
+	}
+	return connect(w.sub, "pubsub", pubsub)
+}
+
+// close closes every socket.
+func (s *stage) close() error {
+	return s.ctx.Close(context.Background())
+}
+
+// topics is how many subscriptions the workers of this process have made.
+func (s *stage) topics() (n int) {
+	if s.cfg.plays(AlwaysYes) {
+		n++
+	}
+	if s.cfg.plays(Judge) {
+		for _, prefixes := range judgePrefixes(s.cfg.Workers) {
+			n += len(prefixes)
+		}
+	}
+	return n
+}
+
+// ready waits until the workers of this process have reached its bitsource: a
+// subscription travels, and a point published before it arrives is lost.
+func (s *stage) ready(ctx context.Context) {
+	if s.pub == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for s.pub.Topics() < s.topics() {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// mostLate is how many points the bitsource publishes at once after it was
+// held up. A burst as long as the queues of its subscribers would be lost.
+const mostLate = 200
+
+// publish plays the bitsource until ctx ends.
+func (s *stage) publish(ctx context.Context) error {
+	seed := s.cfg.Seed
+	if seed == 0 {
+		seed = rand.Uint64()
+	}
+	random := rand.New(rand.NewPCG(seed, seed^0x9e3779b97f4a7c15))
+	point := make([]byte, 0, pointLen)
+	published := int64(0)
+	one := func() error {
+		word := random.Uint64()
+		point = appendPoint(point[:0], word)
+		if err := s.pub.SendBytes(ctx, point); err != nil {
+			return err
+		}
+		s.counts.published[word>>62].Add(1)
+		if published++; published == s.cfg.Points {
+			s.enough()
+		}
+		return nil
+	}
+
+	if s.cfg.Interval == 0 {
+		for ctx.Err() == nil {
+			for i := 0; i < 64 && ctx.Err() == nil; i++ {
+				if err := one(); err != nil {
+					return err
+				}
+			}
+		}
+		return nil
+	}
+	next := time.Now()
+	wait := time.NewTimer(0)
+	defer wait.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case now := <-wait.C:
+			if late := now.Add(-mostLate * s.cfg.Interval); next.Before(late) {
+				next = late
+			}
+			for !next.After(now) && ctx.Err() == nil {
+				if err := one(); err != nil {
+					return err
+				}
+				next = next.Add(s.cfg.Interval)
+			}
+			wait.Reset(time.Until(next))
+		}
+	}
+}
+
+// work plays an always-yes or a judge until ctx ends.
+func (s *stage) work(ctx context.Context, w *worker) error {
+	var question []byte
+	for {
+		point, err := w.sub.RecvBytes(ctx)
+		if strange := (*zmq.MultipartError)(nil); errors.As(err, &strange) {
+			s.counts.malformed.Add(1)
+			continue
+		}
+		if err != nil {
+			return ended(ctx, err)
+		}
+		branch, n, m, err := parsePoint(point)
+		if err != nil {
+			s.counts.malformed.Add(1)
+			continue
+		}
+		in := true
+		if w.req != nil {
+			question = appendNumbers(question[:0], n, m)
+			in, err = s.ask(ctx, w.req, question)
+			if errors.Is(err, errBadSum) {
+				s.counts.malformed.Add(1)
+				continue
+			}
+			if err != nil {
+				return ended(ctx, err)
+			}
+		}
+		verdict := no
+		if in {
+			verdict = yes
+		}
+		if err := w.push.SendBytes(ctx, []byte(verdict)); err != nil {
+			return ended(ctx, err)
+		}
+		s.counts.answered[branch].Add(1)
+		if in {
+			s.counts.yes[branch].Add(1)
+		}
+		if judged := s.judged.Add(1); judged == s.cfg.Points && s.pub == nil && s.pull == nil {
+			s.enough()
+		}
+	}
+}
+
+// ask has pythagoras add the squares, again if no answer comes.
+func (s *stage) ask(ctx context.Context, req *zmq.Req, question []byte) (in bool, err error) {
+	for {
+		patience, cancel := context.WithTimeout(ctx, askAgainAfter)
+		answer, err := req.Request(patience, zmq.Msg{question})
+		cancel()
+		switch {
+		case err == nil && len(answer) == 1:
+			return inside(answer[0])
+		case err == nil:
+			return false, errBadSum
+		case patience.Err() != nil && ctx.Err() == nil:
+			continue
+		}
+		return false, err
+	}
+}
+
+// add plays pythagoras until ctx ends. What it cannot add it answers with
+// null, so that whoever asked is not left waiting.
+func (s *stage) add(ctx context.Context) error {
+	err := s.rep.Serve(ctx, func(_ context.Context, question zmq.Msg) (zmq.Msg, error) {
+		if len(question) == 1 {
+			if sum, err := sumOfSquares(question[0]); err == nil {
+				return zmq.Msg{sum}, nil
+			}
+		}
+		s.counts.malformed.Add(1)
+		return zmq.NewMsg("null"), nil
+	})
+	return ended(ctx, err)
+}
+
+// count plays the tally until ctx ends.
+func (s *stage) count(ctx context.Context) error {
+	for {
+		verdict, err := s.pull.RecvBytes(ctx)
+		strange := (*zmq.MultipartError)(nil)
+		if err != nil && !errors.As(err, &strange) {
+			return ended(ctx, err)
+		}
+		text := string(verdict)
+		if err != nil || text != yes && text != no {
+			s.counts.malformed.Add(1)
+			continue
+		}
+		s.counts.mu.Lock()
+		s.counts.tally.add(text == yes)
+		points := s.counts.tally.points
+		s.counts.mu.Unlock()
+		if points == s.cfg.Points && s.pub == nil {
+			s.enough()
+		}
+	}
+}
+
+// ended turns the error of a call that ctx has ended into the end it is.
+func ended(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return nil
+	}
+	return err
+}
