@@ -77,6 +77,7 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 // commands are the constructors of the top-level commands, each in the file
 // of its name.
 var commands = []func() *cobra.Command{
+	newDemo,
 	newCache,
 	newMemcached,
 	newPerf,
