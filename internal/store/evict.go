@@ -251,6 +251,7 @@ func (sh *shard) move(l *leaf, i int, r *record, stream int, freq uint64) bool {
 		sh.unlink(base)
 		sh.seq++
 		g.seq, g.stamp, g.rules = sh.seq, sh.s.stamp.Add(1), sh.flushes
+		g.check = sh.s.seal(g, base)
 		sh.link(base, uint32(stream%queues), 0)
 		l.slots[i] = l.slots[i]&^(freqMax<<locBits) | freq<<locBits
 	} else {

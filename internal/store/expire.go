@@ -51,8 +51,9 @@ func (sh *shard) sweep(now int64, stop func() bool) {
 		}
 	}
 	sh.due.Store(due)
-	if whole {
+	if whole && len(sh.prefixes) > 0 {
 		sh.prefixes = sh.prefixes[:0]
+		sh.saveFlushes()
 	}
 }
 

@@ -63,6 +63,7 @@ func (sh *shard) flushNow(prefix string) {
 	sh.prefixes = append(kept, f)
 	sh.flushes++
 	sh.due.Store(1)
+	sh.saveFlushes()
 	if len(sh.prefixes) > maxFlushes {
 		sh.sweep(sh.s.now(), nil)
 	}
@@ -84,6 +85,7 @@ func (s *Store) FlushAll(at int64) {
 		sh.lock()
 		if at > s.now() {
 			sh.flushAt = at
+			sh.saveFlushes()
 		} else {
 			sh.flushAt = 0
 			sh.flushNow("")
@@ -94,6 +96,9 @@ func (s *Store) FlushAll(at int64) {
 
 // FlushPrefix makes every item present whose key starts with prefix vanish. It takes constant time: memory is taken back later.
 func (s *Store) FlushPrefix(prefix []byte) {
+	if len(prefix) > MaxKey {
+		return
+	}
 	p := string(prefix)
 	for i := range s.shards {
 		sh := &s.shards[i]

@@ -21,3 +21,8 @@ func smallPages(p unsafe.Pointer, n int64) {
 func hugePages(p unsafe.Pointer, n int64) {
 	_ = unix.Madvise(unsafe.Slice((*byte)(p), n), unix.MADV_HUGEPAGE)
 }
+
+// punch gives back the memory or disk blocks behind a part of the file, which then reads as zero.
+func (f *file) punch(at, n int64) {
+	_ = unix.Madvise(unsafe.Slice((*byte)(unsafe.Add(f.base, at)), n), unix.MADV_REMOVE)
+}

@@ -3,6 +3,9 @@ package store
 import (
 	"bytes"
 	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -148,10 +151,19 @@ func testModel(rt *rapid.T) {
 	m.noEvict = rapid.Bool().Draw(rt, "noEvict")
 	limit := int64(rapid.SampledFrom([]int{1, 2, 5, 20}).Draw(rt, "limit")) << 20
 	var err error
-	m.s, err = New(Options{
+	opts := Options{
 		MaxBytes: limit, NoEvict: m.noEvict, NoSweep: true, MaxItemSize: 70_000, Now: func() int64 { return m.clock },
 		Hooks: Hooks{Evict: func(it Item) { m.evicted[string(it.Key)] = true }},
-	})
+	}
+	if runtime.GOOS != "windows" && rapid.IntRange(0, 3).Draw(rt, "file") == 0 {
+		dir, err := os.MkdirTemp("", "store")
+		if err != nil {
+			rt.Fatal(err)
+		}
+		defer os.RemoveAll(dir)
+		opts.Path = filepath.Join(dir, "items")
+	}
+	m.s, err = New(opts)
 	if err != nil {
 		rt.Fatal(err)
 	}
@@ -275,7 +287,19 @@ func testModel(rt *rapid.T) {
 		"limit": func(t *rapid.T) {
 			m.tick()
 			limit = int64(rapid.SampledFrom([]int{1, 2, 5, 20}).Draw(t, "limit")) << 20
-			if err := m.s.SetLimit(limit); err != nil && !m.noEvict && len(m.pins) == 0 {
+			if err := m.s.SetLimit(limit); err != nil && !m.noEvict && len(m.pins) == 0 && opts.Path == "" {
+				t.Fatal(err)
+			}
+		},
+		"restart": func(t *rapid.T) {
+			if opts.Path == "" || len(m.pins) > 0 {
+				return
+			}
+			if err := m.s.Close(); err != nil {
+				t.Fatal(err)
+			}
+			m.s, err = New(opts)
+			if err != nil {
 				t.Fatal(err)
 			}
 		},

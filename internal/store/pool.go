@@ -26,6 +26,7 @@ type pool struct {
 	size    int64
 	extents int64
 	seg     int64 // bytes of a segment
+	file    *file // what the memory is a mapping of, nil for none
 
 	limit atomic.Int64
 	used  atomic.Int64 // bytes of segments, extents, indexes and ghosts
@@ -42,26 +43,33 @@ type pool struct {
 // maxLimit is the largest limit that the reservation serves.
 func (p *pool) maxLimit() int64 { return p.extents / 5 * 4 }
 
-func (p *pool) init(size, seg, limit int64) error {
+func (p *pool) init(size, seg, limit int64) {
 	p.seg = seg
 	p.limit.Store(limit)
 	p.extents = size / 3 / (seg * 64) * (seg * 64)
 	p.size = p.extents + (size-p.extents)/(64*quantum)*(64*quantum)
-	p.bitmap = make([]uint64, (size-p.extents)/quantum/64)
+	p.bitmap = make([]uint64, (p.size-p.extents)/quantum/64)
 	p.next = 1 // the first slot stays empty: location 0 is none
+}
+
+// anonymous takes memory that nothing else has to do with.
+func (p *pool) anonymous() error {
 	base, err := reserve(p.size)
 	if err != nil {
 		return fmt.Errorf("store: reserving %d bytes of addresses: %w", p.size, err)
 	}
 	p.base = base
 	smallPages(p.at(p.extents), p.size-p.extents)
-	if limit >= hugeFrom {
+	if p.limit.Load() >= hugeFrom {
 		hugePages(base, p.extents)
 	}
 	return nil
 }
 
 func (p *pool) close() error {
+	if p.file != nil {
+		return p.file.close()
+	}
 	if p.base == nil {
 		return nil
 	}
@@ -104,6 +112,9 @@ func (p *pool) takeSegment(force bool) int64 {
 		}
 		slot = p.next
 		p.next++
+		if p.file != nil {
+			atomic.StoreUint32(&(*superblock)(p.base).next, p.next)
+		}
 	default:
 		return 0
 	}
@@ -137,6 +148,10 @@ func (p *pool) trimNow() {
 }
 
 func (p *pool) release(base, n int64) {
+	if p.file != nil {
+		p.file.punch(base, n)
+		return
+	}
 	decommit(p.at(base), n)
 	_ = commit(p.at(base), n) // of pages just given back; where it can fail at all, the next use reports it
 }
@@ -165,12 +180,16 @@ func (p *pool) takeExtent(n int64, force bool) int64 {
 		p.cursor = at + want
 	}
 	base := p.extents + int64(at)*quantum
-	if commit(p.at(base), n) != nil {
+	if p.file == nil && commit(p.at(base), n) != nil {
 		return 0
 	}
 	first, end := p.idle(at, want)
 	p.mark(at, want, true)
 	p.used.Add((end - first) * page)
+	if p.file != nil {
+		b := (*superblock)(p.base)
+		atomic.StoreInt64(&b.high, max(b.high, int64(at+want)*quantum))
+	}
 	p.trim()
 	return base
 }

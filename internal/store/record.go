@@ -187,7 +187,9 @@ func packAccess(now int64, fetched bool) uint32 {
 }
 
 // frozen runs a change of more than one byte with the record marked as gone, so that a process killed half way leaves no
-// half-changed item in a restart file.
+// half-changed item in a restart file. It is not inlined, so that the compiler takes no store for superfluous.
+//
+//go:noinline
 func (r *record) frozen(change func()) {
 	a := get24(r.b[accessAt:])
 	r.kill()

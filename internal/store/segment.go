@@ -42,6 +42,7 @@ type segment struct {
 	gone   uint32 // 1: no longer in a queue, memory held by pins
 	rules  uint32 // flushes that its records are known to have survived
 	stamp  uint64 // order of opening within the store
+	check  uint64 // tells, in a file, a segment from what looks like one
 }
 
 const (
@@ -119,6 +120,7 @@ func (sh *shard) start(base, size int64) *segment {
 		shard: uint32(sh.id), end: segmentHeader, seq: sh.seq, cas: sh.cas + 1, born: sh.s.now(), size: size,
 		rules: sh.flushes, stamp: sh.s.stamp.Add(1),
 	}
+	g.check = sh.s.seal(g, base)
 	sh.cas += uint64(size/4) + 1
 	atomic.StoreUint32(&g.state, segmentUsed)
 	return g

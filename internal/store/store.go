@@ -44,8 +44,12 @@ type Options struct {
 	DisableCAS  bool         // keep no CAS values: Txn.CAS is 0
 	Now         func() int64 // unix seconds, safe for concurrent use; nil is the real clock, at most 100 ms behind
 	NoSweep     bool         // do not look for expired items in the background; Crawl and the need for room still do
-	Path        string       // file that holds the items, so that a later store opened on it starts with them; "" is none
-	Hooks       Hooks
+	// Path names a file that is to be the items' memory, so that a later store opened on it starts with them; "" is none. Best
+	// on a file system in memory. After Close every item is there, after the death of the process every item that was complete,
+	// none of those removed. New fails with ErrSnapshot if the file is in use, was written under other options, or was not
+	// closed before the machine went down; it then leaves the file alone.
+	Path  string
+	Hooks Hooks
 }
 
 // Hooks are called with the item's shard held: they must be quick and must not call the store. Any may be nil.
@@ -85,6 +89,9 @@ type Store struct {
 
 // maxShards bounds how many goroutines can work at once.
 const maxShards = 64
+
+// leastFile is how much longer than six times the limit the file of a store is, of which no more than the limit is ever in use.
+const leastFile = 64 << 20
 
 // addresses is how much address space a store with a limit reserves, at least and at most: enough for twelve times the limit.
 const (
@@ -135,32 +142,48 @@ func layout(limit int64) (seg int64, shards int) {
 func (s *Store) build() error {
 	limit := s.opts.MaxBytes
 	seg, n := layout(limit)
-	size := min(max(limit*12, leastAddresses), mostAddresses)
-	if err := s.pool.init(size, seg, limit); err != nil {
-		return err
-	}
 	var seed [16]byte
 	_, _ = rand.Read(seed[:]) // never fails
 	s.hash = keyed{binary.LittleEndian.Uint64(seed[:]), binary.LittleEndian.Uint64(seed[8:])}
 	s.shards = make([]shard, n)
 	s.shift = uint(64 - bits.TrailingZeros(uint(n)))
+	filled := false
+	if s.opts.Path != "" {
+		s.pool.init(limit*6+leastFile, seg, limit)
+		s.pool.next = uint32((metaSize + seg - 1) / seg)
+		var err error
+		if filled, err = s.attach(s.pool.size); err != nil {
+			return err
+		}
+	} else {
+		s.pool.init(min(max(limit*12, leastAddresses), mostAddresses), seg, limit)
+		if err := s.pool.anonymous(); err != nil {
+			return err
+		}
+	}
 	for i := range s.shards {
 		if err := s.shards[i].init(s, i, limit/int64(n), s.pool.maxLimit()/int64(n)); err != nil {
 			return err
 		}
+	}
+	if filled {
+		return s.load()
 	}
 	return nil
 }
 
 func (s *Store) shardOf(h uint64) *shard { return &s.shards[h>>s.shift] }
 
-// Close releases the memory. No other method may be called afterwards, and every release function that Txn.Pin returned must
+// Close releases the memory, after completing the file if there is one. No other method may be called afterwards, and every release function that Txn.Pin returned must
 // have been called before.
 func (s *Store) Close() error {
 	s.close.Do(func() {
 		close(s.stop)
 		s.tended.Wait()
-		s.closed = s.unmap()
+		if s.pool.file != nil {
+			s.closed = s.detach()
+		}
+		s.closed = errors.Join(s.closed, s.unmap())
 	})
 	return s.closed
 }
@@ -177,7 +200,7 @@ func (s *Store) unmap() error {
 func (s *Store) Now() int64 { return s.now() }
 
 // SetLimit changes Options.MaxBytes. Items are evicted at once when the new limit is lower. How far the limit can be raised
-// depends on the one the store was made with: at least to 6 GiB, or to three times as much as that.
+// depends on the one the store was made with: at least to 6 GiB, or three times as much as that; with a file, to one and a half.
 func (s *Store) SetLimit(bytes int64) error {
 	if most := s.pool.maxLimit(); bytes < MinLimit || bytes > most {
 		return fmt.Errorf("%w: %d bytes, want %d to %d", ErrLimit, bytes, MinLimit, most)

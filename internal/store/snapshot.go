@@ -1,0 +1,357 @@
+package store
+
+import (
+	"cmp"
+	"encoding/binary"
+	"fmt"
+	"hash/crc32"
+	"io"
+	"os"
+	"slices"
+	"sync/atomic"
+	"unsafe"
+)
+
+// The file of Options.Path is the memory of the store itself: segments and extents lie in it where they lie in memory, and the
+// index is made anew from them. At its start, where no segment ever is, it has a superblock, and a block for every shard.
+//
+// A process may be killed between any two instructions. Therefore a record becomes part of its segment (segment.end) after it
+// is complete, the record it replaces is marked as gone before, and a record is marked as gone while it is changed in place.
+const (
+	superMagic   = 0x314c45544e494c01
+	superVersion = 1
+	superSize    = page
+	flushBlock   = 32 << 10 // a shard's flushes, twice: one is valid while the other is written
+	metaSize     = superSize + maxShards*flushBlock
+)
+
+// superblock is at the start of the file. Settings are what must be the same for the file to be used again.
+type superblock struct {
+	magic    uint64
+	settings settings
+	sum      uint32 // of settings and key
+	key      keyed
+	boot     [40]byte
+	clean    uint32 // 1: closed in order
+	next     uint32 // slots from here on were never used
+	high     int64  // end of the extents ever used
+}
+
+type settings struct {
+	version  uint32
+	shards   uint32
+	limit    int64
+	size     int64
+	seg      int64
+	maxItem  int64
+	casUsed  uint32
+	reserved uint32
+}
+
+func (s *Store) super() *superblock { return (*superblock)(s.pool.base) }
+
+func (s *Store) settings() settings {
+	c := settings{
+		version: superVersion, shards: uint32(len(s.shards)), limit: s.opts.MaxBytes, size: s.pool.size, seg: s.pool.seg,
+		maxItem: int64(s.opts.MaxItemSize),
+	}
+	if !s.opts.DisableCAS {
+		c.casUsed = 1
+	}
+	return c
+}
+
+func (b *superblock) checksum() uint32 {
+	n := unsafe.Sizeof(b.settings)
+	c := crc32.ChecksumIEEE(unsafe.Slice((*byte)(unsafe.Pointer(&b.settings)), n))
+	return crc32.Update(c, crc32.IEEETable, unsafe.Slice((*byte)(unsafe.Pointer(&b.key)), unsafe.Sizeof(b.key)))
+}
+
+// difference names the first setting in which a file differs from what is asked for.
+func (c settings) difference(o settings) string {
+	for _, f := range []struct {
+		name      string
+		file, now int64
+	}{
+		{"format version", int64(c.version), int64(o.version)},
+		{"memory limit in bytes", c.limit, o.limit},
+		{"largest item in bytes", c.maxItem, o.maxItem},
+		{"use of CAS (1 is yes)", int64(c.casUsed), int64(o.casUsed)},
+		{"shards", int64(c.shards), int64(o.shards)},
+		{"segment size", c.seg, o.seg},
+		{"size", c.size, o.size},
+	} {
+		if f.file != f.now {
+			return fmt.Sprintf("%s was %d and is now %d", f.name, f.file, f.now)
+		}
+	}
+	return ""
+}
+
+// attach makes the file at Options.Path the memory of the store. It reports whether there are items in it.
+func (s *Store) attach(size int64) (filled bool, err error) {
+	want := s.settings()
+	if head, err := readHead(s.opts.Path); err == nil && len(head) == superSize {
+		b := (*superblock)(unsafe.Pointer(&head[0]))
+		if b.magic != superMagic || b.sum != b.checksum() {
+			return false, fmt.Errorf("%w: %s is not a restart file, or is damaged", ErrSnapshot, s.opts.Path)
+		}
+		if d := b.settings.difference(want); d != "" {
+			return false, fmt.Errorf("%w: %s: the %s", ErrSnapshot, s.opts.Path, d)
+		}
+	}
+	f, was, err := mapFile(s.opts.Path, size)
+	if err != nil {
+		return false, err
+	}
+	s.pool.file, s.pool.base = f, f.base
+	b := s.super()
+	if was == 0 {
+		*b = superblock{settings: want, key: s.hash, next: s.pool.next}
+		b.sum = b.checksum()
+		s.markOpen()
+		b.magic = superMagic
+		return false, nil
+	}
+	if boot := bootID(); b.clean == 0 && string(b.boot[:min(len(boot), len(b.boot))]) != boot {
+		return false, fmt.Errorf("%w: %s: the machine was restarted before the file was closed", ErrSnapshot, s.opts.Path)
+	}
+	s.hash = b.key
+	return true, nil
+}
+
+// readHead returns what is where the superblock should be, before the file is held to be of the right length.
+func readHead(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	b := make([]byte, superSize)
+	n, err := io.ReadFull(f, b)
+	if err == io.EOF || err == io.ErrUnexpectedEOF {
+		err = nil
+	}
+	return b[:n], err
+}
+
+func (s *Store) markOpen() {
+	b := s.super()
+	copy(b.boot[:], bootID())
+	atomic.StoreUint32(&b.clean, 0)
+}
+
+// detach closes the file in order.
+func (s *Store) detach() error {
+	if err := s.pool.file.sync(); err != nil {
+		return err
+	}
+	atomic.StoreUint32(&s.super().clean, 1)
+	return s.pool.file.sync()
+}
+
+// seal returns what a segment's check must be. Its key is secret, so that no value can contain what looks like a segment.
+func (s *Store) seal(g *segment, base int64) uint64 {
+	return fold(fold(uint64(base)^s.hash[0], g.seq^s.hash[1])^uint64(g.size), uint64(g.shard)^s.hash[1])
+}
+
+// load takes over what the file holds.
+func (s *Store) load() error {
+	b := s.super()
+	p := &s.pool
+	var found []int64
+	if int64(b.next)*p.seg > p.extents || b.high < 0 || b.high > p.size-p.extents {
+		return fmt.Errorf("%w: %s is damaged", ErrSnapshot, s.opts.Path)
+	}
+	for slot := p.next; slot < b.next; slot++ {
+		base := int64(slot) * p.seg
+		if s.valid(base) {
+			found = append(found, base)
+			p.used.Add(p.seg)
+		} else {
+			p.warm = append(p.warm, slot)
+		}
+	}
+	p.next = b.next
+	extents, err := s.findExtents(b.high)
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrSnapshot, err)
+	}
+	found = append(found, extents...)
+	slices.SortFunc(found, func(x, y int64) int { return cmp.Compare(p.segment(x).stamp, p.segment(y).stamp) })
+	for i := range s.shards {
+		s.shards[i].loadFlushes()
+	}
+	for _, base := range found {
+		g := p.segment(base)
+		s.stamp.Store(max(s.stamp.Load(), g.stamp))
+		s.shards[g.shard].adopt(base)
+	}
+	for i := range s.shards {
+		sh := &s.shards[i]
+		sh.cas += 1 << 40 // more than what was given out since the last segment was opened
+		sh.prefixes = sh.prefixes[:0]
+		sh.saveFlushes()
+	}
+	for _, base := range found {
+		s.shards[p.segment(base).shard].reap(base)
+	}
+	s.markOpen()
+	p.trimNow()
+	return nil
+}
+
+// valid tells whether there is a segment at base.
+func (s *Store) valid(base int64) bool {
+	g := s.pool.segment(base)
+	return g.state == segmentUsed && g.shard < uint32(len(s.shards)) && g.queue < queues && g.size > segmentHeader &&
+		int64(g.end) <= g.size && g.end >= segmentHeader && g.check == s.seal(g, base)
+}
+
+// findExtents goes through the part of the file that extents were ever in. It reads the file rather than the mapping, which
+// would fill the holes.
+func (s *Store) findExtents(high int64) (found []int64, err error) {
+	p := &s.pool
+	buf := make([]byte, 1<<20)
+	skip := int64(0)
+	for at := int64(0); at < high; at += int64(len(buf)) {
+		n := min(int64(len(buf)), high-at)
+		if err := p.file.readAt(buf[:n], p.extents+at); err != nil {
+			return nil, err
+		}
+		for off := int64(0); off < n; off += quantum {
+			if at+off < skip || binary.LittleEndian.Uint32(buf[off:]) != segmentUsed {
+				continue
+			}
+			base := p.extents + at + off
+			if g := p.segment(base); s.valid(base) && g.size%quantum == 0 && at+off+g.size <= p.size-p.extents {
+				first, end := p.idle(int((at+off)/quantum), int(g.size/quantum))
+				p.mark(int((at+off)/quantum), int(g.size/quantum), true)
+				p.used.Add((end - first) * page)
+				found = append(found, base)
+				skip = at + off + g.size
+			}
+		}
+	}
+	return found, nil
+}
+
+// adopt makes a segment found in the file the shard's newest. What cannot be right, or need not be kept, is marked as gone.
+func (sh *shard) adopt(base int64) {
+	g := sh.pool.segment(base)
+	now := sh.s.now()
+	g.live, g.items, g.pins, g.gone, g.expiry = 0, 0, 0, 0, 0
+	sh.link(base, g.queue, 0)
+	sh.seq = max(sh.seq, g.seq)
+	sh.cas = max(sh.cas, g.cas+uint64(g.size/4))
+	g.rules = 0
+	sh.flushes = 1
+	off := int64(segmentHeader)
+	for off < int64(g.end) {
+		n := sh.sound(base+off, int64(g.end)-off)
+		if n == 0 {
+			g.end = uint32(off) // the rest cannot be walked
+			break
+		}
+		r := decode(sh.pool.at(base+off), base+off)
+		off += n
+		if r.dead() {
+			continue
+		}
+		h := sh.s.hash.sum(r.keyBytes())
+		word := uint64(r.loc)
+		if r.fetched() {
+			word |= freqOne
+		}
+		var twin record
+		known, _ := sh.lookup(h, r.keyBytes(), &twin)
+		if known != nil || sh.s.shardOf(h) != sh || sh.visible(&r, now) != Absent || !sh.index.insert(h, word) {
+			r.kill()
+			continue
+		}
+		g.live += n
+		g.items++
+		if e := r.expiry(); e != 0 && (g.expiry == 0 || e < g.expiry) {
+			g.expiry = e
+			sh.noteDue(e)
+		}
+		sh.count(&r)
+	}
+	sh.dead.Add(int64(g.end) - segmentHeader - g.live)
+	g.rules = sh.flushes
+}
+
+// sound returns the length of the record at loc, 0 if there cannot be one within n bytes.
+func (sh *shard) sound(loc, n int64) int64 {
+	if n < lenAt+2 {
+		return 0
+	}
+	b := sh.pool.bytes(loc, n)
+	w := int64(b[1]&shapeLen) + 1
+	head := lenAt + w + int64(casWidth[b[1]&shapeCAS>>2])
+	if b[1]&shapeExpiry != 0 {
+		head += 5
+	}
+	if b[1]&shapeFlags != 0 {
+		head += 4
+	}
+	if b[0] == 0 || int(b[0]) > MaxKey || head > n {
+		return 0
+	}
+	if length := head + int64(b[0]) + int64(getN(b[lenAt:], int(w))); length <= n {
+		return length
+	}
+	return 0
+}
+
+// flushes of a shard in the file: which of two copies counts, and the copies: when FlushAll is due, how many flushes there are,
+// and each of them.
+const flushCopy = (flushBlock - 64) / 2
+
+func (sh *shard) flushArea() (which *uint32, copies [2][]byte) {
+	at := int64(superSize + sh.id*flushBlock)
+	b := sh.pool.bytes(at+64, 2*flushCopy)
+	return (*uint32)(sh.pool.at(at)), [2][]byte{b[:flushCopy], b[flushCopy:]}
+}
+
+// saveFlushes writes the flushes that concern records still in the file.
+func (sh *shard) saveFlushes() {
+	if sh.pool.file == nil {
+		return
+	}
+	which, copies := sh.flushArea()
+	n := 1 - atomic.LoadUint32(which)&1
+	b := binary.LittleEndian.AppendUint64(copies[n][:0], uint64(sh.flushAt))
+	b = binary.LittleEndian.AppendUint32(b, uint32(len(sh.prefixes)))
+	for _, f := range sh.prefixes {
+		b = append(append(b, byte(len(f.prefix))), f.prefix...)
+		b = binary.LittleEndian.AppendUint64(b, f.next)
+		for _, m := range f.open {
+			b = binary.LittleEndian.AppendUint32(binary.LittleEndian.AppendUint64(b, m.seq), m.end)
+		}
+	}
+	atomic.StoreUint32(which, n)
+}
+
+func (sh *shard) loadFlushes() {
+	which, copies := sh.flushArea()
+	b := copies[atomic.LoadUint32(which)&1]
+	sh.flushAt = int64(binary.LittleEndian.Uint64(b))
+	n := min(binary.LittleEndian.Uint32(b[8:]), maxFlushes+1)
+	b = b[12:]
+	for range n {
+		var f flush
+		f.prefix = string(b[1 : 1+b[0]])
+		b = b[1+int(b[0]):]
+		f.next = binary.LittleEndian.Uint64(b)
+		b = b[8:]
+		for i := range f.open {
+			f.open[i] = mark{binary.LittleEndian.Uint64(b), binary.LittleEndian.Uint32(b[8:])}
+			b = b[12:]
+		}
+		sh.prefixes = append(sh.prefixes, f)
+	}
+}
+
+// Space for every flush that a shard may hold: the longest prefix and what goes with it.
+var _ [flushCopy - 12 - (maxFlushes+1)*(1+MaxKey+8+12*streams)]byte
