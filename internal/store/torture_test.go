@@ -44,6 +44,14 @@ func torture(t *testing.T, noEvict bool) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	for i := range 40_000 { // more than fit
+		key := fmt.Sprint("fill:", i)
+		tx := s.Begin([]byte(key))
+		if _, err := tx.Put(Record{Parts: [2][]byte{sealed(key, 250, 0)}}); err != nil && !noEvict {
+			t.Fatal(err)
+		}
+		tx.End()
+	}
 	steps := 40_000
 	if testing.Short() || raceEnabled {
 		steps = 8_000
