@@ -268,6 +268,10 @@ func (s *core) overNow() bool {
 
 // readable is called when something arrived in p.in, or it was closed.
 func (s *core) readable(p *pipe) {
+	if x, ok := s.pat.(publisherSide); ok {
+		p.drain(x)
+		return
+	}
 	s.recv.Lock()
 	if p.inSeat.Seated() {
 		s.fq.Activate(&p.inSeat)

@@ -111,6 +111,7 @@ func join(a *pipe, e *Endpoint) {
 	e.s.joined(b)
 	a.s.writable(a)
 	a.s.readable(a)
+	e.s.readable(b)
 	if e.s.overNow() {
 		b.end(true)
 	}

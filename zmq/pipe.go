@@ -40,6 +40,7 @@ type pipe struct {
 	stats pipeStats
 
 	info      atomic.Pointer[PeerInfo]
+	draining  sync.Mutex  // one drain at a time
 	over      atomic.Bool // end was called
 	flushOnce sync.Once
 	flushed   chan struct{} // closed when nothing is left to send
@@ -194,4 +195,20 @@ func (p *pipe) setHWM(o *Options) {
 		p.s.wg.Go(p.tellProducer)
 	}
 	p.step = p.in.Step()
+}
+
+// drain hands what an XSUB in this process sent to the publisher p belongs to.
+func (p *pipe) drain(x publisherSide) {
+	p.draining.Lock()
+	defer p.draining.Unlock()
+	for {
+		b, ok, _ := p.in.Take()
+		if !ok {
+			return
+		}
+		upstream(x, p, b)
+		if p.in.Ack(b.Msgs) {
+			p.s.wg.Go(p.tellProducer)
+		}
+	}
 }
