@@ -4,6 +4,7 @@ import "github.com/spf13/cobra"
 
 // perfCommands are the constructors of the commands under lintel perf.
 var perfCommands = []func() *cobra.Command{
+	newPerfCache,
 	newPerfLocalThr, newPerfRemoteThr, newPerfLocalLat, newPerfRemoteLat,
 	newPerfInprocThr, newPerfInprocLat, newPerfProxyThr,
 }
