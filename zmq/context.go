@@ -48,7 +48,11 @@ func (c *Context) Close(ctx context.Context) error {
 	errs := make([]error, len(sockets))
 	var wg sync.WaitGroup
 	for i, s := range sockets {
-		wg.Go(func() { errs[i] = s.closeContext(ctx) })
+		wg.Go(func() {
+			ctx, stop := lingering(ctx, s.options().Linger)
+			defer stop()
+			errs[i] = s.closeContext(ctx)
+		})
 	}
 	wg.Wait()
 	return errors.Join(errs...)

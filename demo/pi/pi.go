@@ -40,11 +40,13 @@ const (
 	lineEvery = 2 * time.Second
 )
 
-// Once the bitsource is silent, points under way get this long after the last
-// sign of progress to arrive, and so long in all.
+// Once the bitsource is silent, points under way get time to arrive: until
+// nothing has arrived for a while, longer if it is known that some are missing.
 const (
-	quietFor  = 250 * time.Millisecond
-	drainMost = 3 * time.Second
+	drainEvery = 5 * time.Millisecond
+	quietFor   = 300 * time.Millisecond
+	stuckFor   = 5 * time.Second
+	drainMost  = 30 * time.Second
 )
 
 // Run plays the configured roles for the configured time, or until ctx ends,
@@ -208,20 +210,45 @@ func (s *stage) live(elapsed time.Duration) string {
 func (s *stage) drain(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, drainMost)
 	defer cancel()
-	tick := time.NewTicker(quietFor / 10)
+	tick := time.NewTicker(drainEvery)
 	defer tick.Stop()
-	seen := func() int64 { return sum(&s.counts.answered) + s.counts.verdicts().points }
-	last, since := seen(), time.Now()
+	last, since := int64(-1), time.Now()
 	for {
+		patience := quietFor
+		if left, known := s.underWay(); known {
+			if left <= 0 {
+				return
+			}
+			patience = stuckFor
+		}
+		if n := sum(&s.counts.answered) + s.counts.verdicts().points; n != last {
+			last, since = n, time.Now()
+		} else if time.Since(since) >= patience {
+			return
+		}
 		select {
 		case <-ctx.Done():
 			return
-		case now := <-tick.C:
-			if n := seen(); n != last {
-				last, since = n, now
-			} else if now.Sub(since) >= quietFor {
-				return
-			}
+		case <-tick.C:
 		}
 	}
+}
+
+// underWay is how many points are between the bitsource and the last role of
+// this process. It is known when every subscriber of the bitsource is a worker
+// of this process.
+func (s *stage) underWay() (n int64, known bool) {
+	// What a point has passed is read before what it comes to, so that none
+	// is taken for arrived that is not.
+	counted := s.counts.verdicts().points
+	answered := sum(&s.counts.answered) + s.counts.malformed.Load()
+	stats := s.pub.Stats()
+	if !s.cfg.plays(AlwaysYes) || !s.cfg.plays(Judge) || len(stats.Peers) != len(s.works) {
+		return 0, false
+	}
+	n = sum(&s.counts.published) - int64(stats.DroppedFull) - answered
+	if s.pull != nil {
+		n += answered - counted
+	}
+	return n, true
 }

@@ -20,7 +20,7 @@ func trailOf(points int) []sample {
 }
 
 func TestPlotPNG(t *testing.T) {
-	for _, points := range []int{1, 2, 9, 10, 11, 100, 100_000} {
+	for _, points := range []int{1, 10, 11, 100_000} {
 		b, err := plot("png", trailOf(points))
 		if err != nil {
 			t.Fatalf("%d points: %v", points, err)
@@ -33,8 +33,8 @@ func TestPlotPNG(t *testing.T) {
 			t.Errorf("%d points: %v", points, size)
 		}
 		seen := map[[3]uint32]bool{}
-		for y := range plotHeight {
-			for x := range plotWidth {
+		for y := 0; y < plotHeight; y += 2 {
+			for x := 0; x < plotWidth; x += 5 {
 				r, g, b, _ := img.At(x, y).RGBA()
 				seen[[3]uint32{r >> 8, g >> 8, b >> 8}] = true
 			}

@@ -75,7 +75,7 @@ func newStage(cfg *Config) (_ *stage, err error) {
 			s.close()
 		}
 	}()
-	here := zmq.WithContext(s.ctx)
+	here := s.option()
 	pubsub, reqrep, pushpull := cfg.PubSub, cfg.ReqRep, cfg.PushPull
 
 	if cfg.plays(Bitsource) {
@@ -117,6 +117,17 @@ func newStage(cfg *Config) (_ *stage, err error) {
 	return s, nil
 }
 
+// linger is how long the last messages get to leave at the end: long enough
+// for a peer that is there.
+const linger = time.Second
+
+// option is what all sockets of the stage are made with.
+func (s *stage) option() zmq.Option {
+	return func(o *zmq.Options) error {
+		return errors.Join(zmq.WithContext(s.ctx)(o), zmq.WithLinger(linger)(o))
+	}
+}
+
 // socket is what all sockets can do.
 type socket interface {
 	Bind(string) (*zmq.Endpoint, error)
@@ -150,7 +161,7 @@ func badEndpoint(flag, endpoint string, err error) error {
 func (s *stage) addWorker(prefixes []string, pubsub, reqrep, pushpull string) (err error) {
 	w := &worker{}
 	s.works = append(s.works, w)
-	here := zmq.WithContext(s.ctx)
+	here := s.option()
 	if w.push, err = zmq.NewPush(here); err != nil {
 		return err
 	}
@@ -194,13 +205,16 @@ func (s *stage) topics() (n int) {
 	return n
 }
 
+// readyIn bounds the wait for subscriptions.
+const readyIn = 5 * time.Second
+
 // ready waits until the workers of this process have reached its bitsource: a
 // subscription travels, and a point published before it arrives is lost.
 func (s *stage) ready(ctx context.Context) {
 	if s.pub == nil {
 		return
 	}
-	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	ctx, cancel := context.WithTimeout(ctx, readyIn)
 	defer cancel()
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()
