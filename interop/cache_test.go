@@ -173,6 +173,8 @@ var cacheServers = []struct {
 	name  string
 	start func(t *testing.T) string
 }{
+	{"lintel", embedded},
+	{"lintel-unix", embeddedUnix},
 	{"debian", func(t *testing.T) string { return peers.Memcached(t) }},
 	{"debian-unix", func(t *testing.T) string { return peers.MemcachedUnix(t) }},
 }

@@ -176,6 +176,28 @@ func (p *Proc) Expect(pattern string) []string {
 	}
 }
 
+// ExpectLog is [Proc.Expect] on stderr, where a program says that it is ready.
+// It must be called before the peer has written a thousand lines there.
+func (p *Proc) ExpectLog(pattern string) []string {
+	p.t.Helper()
+	re := regexp.MustCompile(pattern)
+	timer := time.NewTimer(Patience)
+	defer timer.Stop()
+	for {
+		select {
+		case line, ok := <-p.errs:
+			if !ok {
+				p.t.Fatalf("%s is gone: %v\n%s", p.cmd, p.Wait(), p.Log())
+			}
+			if m := re.FindStringSubmatch(line); m != nil {
+				return m
+			}
+		case <-timer.C:
+			p.t.Fatalf("%s never wrote %q:\n%s", p.cmd, pattern, p.Log())
+		}
+	}
+}
+
 // Send writes a line to the peer's stdin.
 func (p *Proc) Send(line string) {
 	p.t.Helper()

@@ -6,7 +6,6 @@ base64. A wait is bounded by PATIENCE, which only a failure reaches.
 """
 
 import base64
-import errno
 import hashlib
 import json
 import sys
@@ -143,6 +142,11 @@ def op_monitor(r):
     monitors[r["id"]].rcvtimeo = PATIENCE
 
 
+def op_unmonitor(r):
+    sockets[r["id"]].disable_monitor()
+    monitors.pop(r["id"]).close(0)
+
+
 def op_event(r):
     e = zmq.utils.monitor.recv_monitor_message(monitors[r["id"]])
     return {"event": zmq.Event(e["event"]).name, "value": e["value"], "endpoint": e["endpoint"].decode()}
@@ -211,7 +215,7 @@ def main():
             r = json.loads(line)
             reply = globals()["op_" + r["op"]](r) or {}
         except zmq.ZMQError as e:
-            reply = {"errno": errno.errorcode.get(e.errno, str(e.errno)), "error": str(e)}
+            reply = {"errno": zmq.Errno(e.errno).name, "error": str(e)}
         except Exception as e:
             traceback.print_exc()
             reply = {"errno": type(e).__name__, "error": str(e)}
