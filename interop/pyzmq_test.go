@@ -148,6 +148,23 @@ func (s *pysock) recv() []string {
 	return s.do("recv", nil).strings()
 }
 
+// until waits for an event of a socket that is monitored, past others.
+func (s *pysock) until(event string) zmqReply {
+	s.t.Helper()
+	for {
+		if r := s.do("event", nil); r.Event == event {
+			return r
+		}
+	}
+}
+
+// listen begins to receive; answer has the message. libzmq takes note of new
+// and renewed connections only while somebody is in a call on the socket.
+func (s *pysock) listen() {
+	s.t.Helper()
+	s.tell("recv", zmqRequest{"id": s.id})
+}
+
 func (s *pysock) close() {
 	s.t.Helper()
 	s.do("close", nil)

@@ -1,0 +1,231 @@
+package interop_test
+
+import (
+	"context"
+	"iter"
+	"os/exec"
+	"testing"
+	"time"
+
+	"lintel.dev/interop/peers"
+	"lintel.dev/zmq"
+)
+
+// events follows a socket's events from now on.
+type events struct {
+	t    *testing.T
+	next func() (zmq.Event, bool)
+}
+
+func watch(t *testing.T, s interface {
+	Events(context.Context) iter.Seq[zmq.Event]
+},
+) *events {
+	next, stop := iter.Pull(s.Events(guard(t)))
+	t.Cleanup(stop)
+	return &events{t, next}
+}
+
+// until waits for an event, past others.
+func (e *events) until(want zmq.EventType) zmq.Event {
+	e.t.Helper()
+	for {
+		got, ok := e.next()
+		if !ok {
+			e.t.Fatalf("the event %q never came", want)
+		}
+		if got.Type == want {
+			return got
+		}
+	}
+}
+
+var soon = zmq.WithReconnect(10*time.Millisecond, 0)
+
+// TestPeerRestarts kills the process with libzmq's end and starts another one
+// in its place: our connecting socket finds it and what it sends meanwhile
+// waits.
+func TestPeerRestarts(t *testing.T) {
+	push := opened[*zmq.Push](t)(zmq.NewPush(soon))
+	ev := watch(t, push)
+
+	first := newPyzmq(t)
+	pull := first.socket("PULL")
+	addr := pull.bind("tcp://127.0.0.1:*")
+	if _, err := push.Connect(addr); err != nil {
+		t.Fatal(err)
+	}
+	sendFrames(t, push.Send, "to the first")
+	sameFrames(t, pull.recv(), []string{"to the first"})
+	first.p.Kill()
+	ev.until(zmq.EventDisconnected)
+	for i := range 10 {
+		sendFrames(t, push.Send, "while away", itoa(i))
+	}
+
+	pull = newPyzmq(t).socket("PULL")
+	pull.bind(addr)
+	for i := range 10 {
+		sameFrames(t, pull.recv(), []string{"while away", itoa(i)})
+	}
+}
+
+// TestSubscriberOutlivesPublisher: our SUB subscribes anew at each publisher
+// that comes back.
+func TestSubscriberOutlivesPublisher(t *testing.T) {
+	sub := opened[*zmq.Sub](t)(zmq.NewSub(soon))
+	subscribe(t, sub, "a")
+	addr := "tcp://127.0.0.1:*"
+	for round := range 3 {
+		z := newPyzmq(t)
+		pub := z.socket("XPUB")
+		bound := pub.bind(addr)
+		if round == 0 {
+			addr = bound
+			if _, err := sub.Connect(addr); err != nil {
+				t.Fatal(err)
+			}
+		}
+		sameFrames(t, pub.recv(), []string{"\x01a"})
+		pub.send("a", itoa(round))
+		sameFrames(t, recvFrames(t, sub.Recv), []string{"a", itoa(round)})
+		z.p.Kill()
+	}
+}
+
+// TestWeRestart: libzmq's connecting sockets find our bound one again after it
+// was closed and made anew.
+func TestWeRestart(t *testing.T) {
+	z := newPyzmq(t)
+	push := z.socket("PUSH", "reconnect_ivl", 10)
+	sub := z.socket("SUB", "reconnect_ivl", 10, "subscribe", "a")
+	pushAt, subAt := "tcp://127.0.0.1:*", "ipc://"+peers.SocketDir(t)+"/s"
+	for round := range 3 {
+		pull := opened[*zmq.Pull](t)(zmq.NewPull())
+		pullEp, err := pull.Bind(pushAt)
+		if err != nil {
+			t.Fatal(err)
+		}
+		xpub := opened[*zmq.XPub](t)(zmq.NewXPub())
+		xpubEp, err := xpub.Bind(subAt)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if round == 0 {
+			pushAt = pullEp.Addr()
+			push.connect(pushAt)
+			sub.connect(xpubEp.Addr())
+		}
+		sub.listen()
+		sameFrames(t, recvFrames(t, xpub.Recv), []string{"\x01a"})
+		sendFrames(t, xpub.Send, "a", itoa(round))
+		sameFrames(t, z.answer().strings(), []string{"a", itoa(round)})
+
+		// Nothing is sent before libzmq has seen the end of the last
+		// connection: it would write to that and not know better.
+		push.do("monitor", nil)
+		push.send("hello")
+		sameFrames(t, recvFrames(t, pull.Recv), []string{"hello"})
+		if err := pull.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if err := xpub.Close(); err != nil {
+			t.Fatal(err)
+		}
+		push.until("DISCONNECTED")
+		push.do("unmonitor", nil)
+	}
+}
+
+// TestRequestsOutliveServers: a relaxed REQ of ours asks the server that took
+// the place of the one it lost.
+func TestRequestsOutliveServers(t *testing.T) {
+	req := opened[*zmq.Req](t)(zmq.NewReq(soon, zmq.WithRelaxed(true)))
+	ev := watch(t, req)
+	z := newPyzmq(t)
+	rep := z.socket("REP")
+	addr := rep.bind("tcp://127.0.0.1:*")
+	if _, err := req.Connect(addr); err != nil {
+		t.Fatal(err)
+	}
+	sendFrames(t, req.Send, "one")
+	sameFrames(t, rep.recv(), []string{"one"})
+	z.p.Kill() // with the request taken and not answered
+	ev.until(zmq.EventDisconnected)
+
+	rep = newPyzmq(t).socket("REP")
+	rep.bind(addr)
+	sendFrames(t, req.Send, "two")
+	sameFrames(t, rep.recv(), []string{"two"})
+	rep.send("re: two")
+	sameFrames(t, recvFrames(t, req.Recv), []string{"re: two"})
+}
+
+// TestHeartbeats stops libzmq's process, so that its kernel still holds the
+// connection but nobody answers: our heartbeat notices. When it runs again the
+// two find each other.
+func TestHeartbeats(t *testing.T) {
+	z := newPyzmq(t)
+	pull := z.socket("PULL")
+	addr := pull.bind("tcp://127.0.0.1:*")
+	push := opened[*zmq.Push](t)(zmq.NewPush(soon, zmq.WithHeartbeat(50*time.Millisecond, 200*time.Millisecond, 0)))
+	ev := watch(t, push)
+	if _, err := push.Connect(addr); err != nil {
+		t.Fatal(err)
+	}
+	ev.until(zmq.EventHandshakeSucceeded)
+	sendFrames(t, push.Send, "before")
+	sameFrames(t, pull.recv(), []string{"before"})
+
+	z.p.Stop()
+	ev.until(zmq.EventDisconnected)
+	z.p.Continue()
+	ev.until(zmq.EventHandshakeSucceeded)
+	sendFrames(t, push.Send, "after")
+	sameFrames(t, pull.recv(), []string{"after"})
+}
+
+// TestTheirHeartbeats: libzmq's heartbeat finds a Go process that is stopped,
+// and ours answers its pings as long as it runs.
+func TestTheirHeartbeats(t *testing.T) {
+	p := peers.Start(t, exec.Command(lintel(t), "zmq", "pull", "--bind", "tcp://127.0.0.1:*"))
+	addr := p.ExpectLog(`bound (tcp://\S+)`)[1]
+
+	z := newPyzmq(t)
+	push := z.socket("PUSH", "heartbeat_ivl", 50, "heartbeat_timeout", 2000, "reconnect_ivl", 10)
+	push.do("monitor", nil)
+	push.connect(addr)
+	push.until("HANDSHAKE_SUCCEEDED")
+	push.send("before")
+	p.Expect("^before$")
+
+	p.Stop()
+	push.until("DISCONNECTED")
+	p.Continue()
+	push.until("HANDSHAKE_SUCCEEDED")
+	push.send("after")
+	p.Expect("^after$")
+}
+
+// TestMonitor follows one connection from libzmq's side and from ours.
+func TestMonitor(t *testing.T) {
+	z := newPyzmq(t)
+	theirs := z.socket("DEALER")
+	theirs.do("monitor", nil)
+	ours := opened[*zmq.Router](t)(zmq.NewRouter())
+	ev := watch(t, ours)
+	ep, err := ours.Bind("tcp://127.0.0.1:*")
+	if err != nil {
+		t.Fatal(err)
+	}
+	theirs.connect(ep.Addr())
+	for _, want := range []zmq.EventType{zmq.EventListening, zmq.EventAccepted, zmq.EventHandshakeSucceeded} {
+		if got, ok := ev.next(); !ok || got.Type != want {
+			t.Errorf("our event is %q, not %q", got.Type, want)
+		}
+	}
+	theirs.until("CONNECTED")
+	theirs.until("HANDSHAKE_SUCCEEDED")
+	theirs.close()
+	ev.until(zmq.EventDisconnected)
+}
