@@ -15,10 +15,15 @@ func (t *turn) arith(tx *store.Txn, key []byte, incr bool, delta, compare, newCA
 	if !tx.Find() {
 		return 0, notFound
 	}
+	// An empty value is no number whatever its version; any other value that
+	// is none is only found out about when its version is right.
+	old := tx.Value()
+	if len(old) == 0 {
+		return 0, nonNumeric
+	}
 	if compare != 0 && compare != tx.CAS() {
 		return 0, exists
 	}
-	old := tx.Value()
 	v, ok := mcproto.ParseUint(old)
 	if !ok {
 		return 0, nonNumeric

@@ -174,7 +174,7 @@ func (t *turn) metaGet(args []byte) {
 	if won && !created {
 		tx.SetMarks(stale, true)
 	}
-	if !m.Has('u') && !created {
+	if !m.Has('u') {
 		tx.Bump()
 	}
 	if touch || created && expires != tx.Expiry() {

@@ -66,6 +66,7 @@ func TestLease(t *testing.T) {
 	c.want("mg a v t\r\n", "VA 0 t30 Z\r\n\r\n")
 	c.want("ms a 3 T100\r\nval\r\nmg a v N30\r\n", "HD\r\nVA 3\r\nval\r\n")
 	c.want("mg e N30 E99 c\r\nmg e c\r\n", "HD c99 W\r\nHD c99 Z\r\n")
+	c.want("mg f N30 h\r\nmg f h\r\n", "HD h0 W\r\nHD h1 Z\r\n")
 	// A winner that never comes back holds it no longer than N.
 	c.want("mg b v N30\r\n", "VA 0 W\r\n\r\n")
 	s.clock.add(30)
@@ -131,6 +132,8 @@ func TestMetaArithmetic(t *testing.T) {
 	c.want("ms n 20\r\n18446744073709551615\r\nma n v\r\nma n MD v\r\n", "HD\r\nVA 1\r\n0\r\nVA 1\r\n0\r\n")
 	c.want("ms n 1\r\nx\r\nma n q\r\n", "HD\r\nCLIENT_ERROR cannot increment or decrement non-numeric value\r\n")
 	c.want("ma v N60 t\r\nmg v t\r\n", "HD t60\r\nHD t60\r\n")
+	c.want("ma new N60 J4 q v\r\nma new N60 q v\r\n", "VA 1\r\n4\r\n")
+	c.want("ms none 0\r\n\r\nma none C1\r\n", "HD\r\nCLIENT_ERROR cannot increment or decrement non-numeric value\r\n")
 }
 
 // TestMetaAnyByteKey stores every byte value in a base64 key.

@@ -249,7 +249,7 @@ func (t *turn) metaArith(args []byte) {
 		tx.SetExpiry(expires)
 	}
 	tx.End()
-	if !m.Has('q') {
+	if !m.Has('q') || created { // q hides what was to be expected
 		t.w.B = b
 	}
 }
