@@ -96,9 +96,11 @@ func (t *turn) memLimit(arg string) string {
 	case mb > 1e9:
 		return "MEMLIMIT_ADJUST_FAILED input value is megabytes not bytes"
 	}
-	if err := t.srv.store.SetLimit(int64(mb) * mib); err != nil {
+	limit := int64(mb) * mib
+	if err := t.srv.store.SetLimit(t.srv.storeLimit(limit)); err != nil {
 		return "MEMLIMIT_ADJUST_FAILED out of bounds or unable to adjust"
 	}
+	t.srv.limit.Store(limit)
 	return replyOK
 }
 

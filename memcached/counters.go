@@ -46,6 +46,7 @@ const (
 	classCASHits
 	classCASBad
 	classTouchHits
+	classReclaimed
 	classKinds
 )
 

@@ -232,3 +232,61 @@ func TestNoAllocs(t *testing.T) {
 		})
 	}
 }
+
+// TestReplyMemory bounds the replies that may wait, as memcached does where its
+// read buffers are limited: a multiget fails, a pipeline costs the connection.
+func TestReplyMemory(t *testing.T) {
+	s := newServer(t, Options{ReadBufferLimit: 1 << 20, Threads: 32, Requests: 500})
+	c := dial(t, s)
+	c.want("get"+strings.Repeat(" foo", 500)+"\r\nmn\r\n", "SERVER_ERROR out of memory writing get response\r\nMN\r\n")
+	c.want("get"+strings.Repeat(" foo", 20)+"\r\n", "END\r\n")
+	d := dial(t, s)
+	if got := d.send(strings.Repeat("mg foo v\r\n", 500)); got != "" || !d.closed {
+		t.Errorf("closed = %v, %q", d.closed, got)
+	}
+	if got := s.total(respOOM); got != 2 {
+		t.Errorf("response_obj_oom = %d, want 2", got)
+	}
+}
+
+// TestSmallMemory holds as many items as memcached does in a memory of a few
+// pages: its own tests count them.
+func TestSmallMemory(t *testing.T) {
+	s := newServer(t, Options{MemoryLimit: 3 << 20})
+	c := dial(t, s)
+	value := strings.Repeat("B", 66560)
+	set := func(from, to int) {
+		for i := from; i < to; i++ {
+			c.want(fmt.Sprintf("set key%d 0 0 66560\r\n%s\r\n", i, value), "STORED\r\n")
+		}
+	}
+	set(0, 40)
+	if got := c.stat("items", "items:31:evicted"); got == "0" || got == "" {
+		t.Errorf("%q items evicted", got)
+	}
+	c.want("stats reset\r\n", "RESET\r\n")
+	set(40, 80)
+	if got := c.stat("items", "items:31:evicted"); got != "40" {
+		t.Errorf("%q items evicted, want 40", got)
+	}
+	if got := c.stat("", "limit_maxbytes"); got != "3145728" {
+		t.Errorf("limit_maxbytes = %q", got)
+	}
+}
+
+// TestReclaimed counts the memory of dead items as reclaimed by the next set.
+func TestReclaimed(t *testing.T) {
+	s := newServer(t, Options{})
+	s.clock.pause()
+	c := dial(t, s)
+	c.want("set key 0 1 66560\r\n"+strings.Repeat("A", 66560)+"\r\n", "STORED\r\n")
+	s.clock.add(3)
+	c.want("set key 0 0 66570\r\n"+strings.Repeat("B", 66570)+"\r\n", "STORED\r\n")
+	if got := c.stat("items", "items:31:reclaimed"); got != "1" {
+		t.Errorf("reclaimed = %q after an expiry", got)
+	}
+	c.want("stats reset\r\nflush_all\r\nset key 0 0 1\r\nx\r\n", "RESET\r\nOK\r\nSTORED\r\n")
+	if got := c.stat("", "reclaimed"); got != "1" {
+		t.Errorf("reclaimed = %q after a flush", got)
+	}
+}

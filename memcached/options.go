@@ -58,9 +58,10 @@ type Options struct {
 	Verbosity    int           // -v, once for each
 
 	WatcherBuffer   int   // -o watcher_logbuf_size: bytes waiting for one watcher; 0 is 256 KiB
-	ReadBufferLimit int64 // -o read_buf_mem_limit: bytes of values still arriving, over all connections; 0 is 1/4 of MemoryLimit, at least 64 MiB
-	TrackSizes      bool  // -o track_sizes: stats sizes works
-	TrackLatency    bool  // keeps the histograms that Latency returns, at some 30 ns a command
+	ReadBufferLimit int64 // -o read_buf_mem_limit: bytes of values still arriving, over all connections, and of 1 KiB for each reply a thread has waiting;
+	// 0 is 1/4 of MemoryLimit, at least 64 MiB, and does not bound replies
+	TrackSizes   bool // -o track_sizes: stats sizes works
+	TrackLatency bool // keeps the histograms that Latency returns, at some 30 ns a command
 
 	Version string // what version answers; empty is DefaultVersion
 	Debug   bool   // the debugtime command works
@@ -100,7 +101,6 @@ type Report struct {
 	HashPower           int
 	HashAlgorithm       string
 	SlabChunkMax        int
-	ReadBufferShown     int64 // -o read_buf_mem_limit as given, in bytes
 	NoSlabReassign      bool
 	SlabAutomove        int // 0 to 2; -1 is off, 0 the default of 1
 	SlabAutomoveRatio   float64
@@ -170,7 +170,6 @@ func (o Options) withDefaults() (Options, error) {
 	o.PrefixDelimiter = or(o.PrefixDelimiter, ':')
 	o.Version = or(o.Version, DefaultVersion)
 	o.Protocol = or(o.Protocol, Auto)
-	o.ReadBufferLimit = or(o.ReadBufferLimit, max(64*mib, o.MemoryLimit/4))
 	switch {
 	case o.MemoryLimit < mib:
 		return bad("memory limit of %d bytes, want at least %d", o.MemoryLimit, mib)

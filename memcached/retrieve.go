@@ -31,6 +31,11 @@ func (t *turn) getLine(line, keys []byte, n int, r retrieve) (used int) {
 		t.badKey()
 		return n
 	}
+	if t.srv.replies > 0 && t.crowded(bytes.Count(keys, []byte{' '})) {
+		t.reply("SERVER_ERROR out of memory writing get response")
+		t.replies = 0
+		return n
+	}
 	rest := t.fetch(keys, &r)
 	if len(rest) > 0 {
 		t.keys = &retrieve{cas: r.cas, touch: r.touch, expiry: r.expiry}

@@ -28,6 +28,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -46,8 +47,12 @@ type Server struct {
 	tallies []tallies
 	turns   sync.Pool
 	reading atomic.Int64 // bytes reserved for values still arriving
-	noting  atomic.Uint32
-	panics  atomic.Uint64
+	limit   atomic.Int64 // bytes of memory, as set by Options.MemoryLimit or cache_memlimit
+
+	readLimit int64 // bound of reading
+	replies   int   // one turn may leave waiting; 0 is no bound
+	noting    atomic.Uint32
+	panics    atomic.Uint64
 
 	auth      atomic.Pointer[accounts] // of Options.AuthFile; nil is none
 	saslUsers atomic.Pointer[accounts]
@@ -89,6 +94,12 @@ func New(opts Options) (*Server, error) {
 		stop:    make(chan struct{}),
 	}
 	s.turns.New = newTurn
+	s.readLimit = max(64*mib, opts.MemoryLimit/4)
+	if r := opts.ReadBufferLimit; r > 0 {
+		s.readLimit = r
+		s.replies = max(1, int(r/int64(opts.Threads)/replyCost))
+	}
+	s.limit.Store(opts.MemoryLimit)
 	s.verbosity.Store(int32(opts.Verbosity))
 	s.started = s.clock.Now()
 	s.tuning.init(opts)
@@ -96,8 +107,11 @@ func New(opts Options) (*Server, error) {
 	if err := s.ReloadAuth(); err != nil {
 		return nil, err
 	}
+	if err := checkMeta(opts.MemoryFile); err != nil {
+		return nil, err
+	}
 	s.store, err = store.New(store.Options{
-		MaxBytes:    opts.MemoryLimit,
+		MaxBytes:    s.storeLimit(opts.MemoryLimit),
 		MaxItemSize: opts.MaxItemSize,
 		NoEvict:     opts.DisableEvictions,
 		DisableCAS:  opts.DisableCAS,
@@ -116,6 +130,33 @@ func New(opts Options) (*Server, error) {
 	s.loops = append(s.loops, s.main)
 	s.ticking.Go(s.tick)
 	return s, nil
+}
+
+// checkMeta refuses a restart file whose companion of memcached's, the name
+// with .meta behind, is empty: a stop that memcached did not finish, which it
+// does not start from either. Any other is not for this server.
+func checkMeta(file string) error {
+	if file == "" {
+		return nil
+	}
+	if st, err := os.Stat(file + ".meta"); err == nil && st.Size() == 0 {
+		return fmt.Errorf("memcached: %s.meta is empty: remove it to start with an empty cache", file)
+	}
+	return nil
+}
+
+// smallMemory is the limit below which memcached holds noticeably less than it
+// was given: the last page of every class is never full.
+const smallMemory = 8 * mib
+
+// storeLimit is the limit of the store that keeps about what a memcached with
+// this limit would. The two differ only where the limit is a few pages.
+func (s *Server) storeLimit(limit int64) int64 {
+	limit -= s.opts.Report.TotalMalloced
+	if limit < smallMemory {
+		limit = limit / 100 * 78
+	}
+	return max(limit, store.MinLimit)
 }
 
 // loopConfig is the setup of every loop of the server.

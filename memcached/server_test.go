@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -225,4 +226,32 @@ func TestLatency(t *testing.T) {
 			t.Errorf("%s: %d in %v, want %d", l.Command, l.Count, l.Sum, want[l.Command])
 		}
 	}
+}
+
+// TestRestart stops a server with a memory file and starts another on it.
+func TestRestart(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "memory")
+	opts := Options{MemoryFile: file}
+	s, err := New(opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := dial(t, s)
+	c.want("ms a 3 F7 E99\r\nval\r\nset gone 0 -1 1\r\nx\r\nset b 0 1000 1\r\ny\r\n", "HD\r\nSTORED\r\nSTORED\r\n")
+	if err := s.Shutdown(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	s = newServer(t, opts)
+	dial(t, s).want("mg a v f c\r\nget gone b\r\n", "VA 3 f7 c99\r\nval\r\nVALUE b 0 1\r\ny\r\nEND\r\n")
+
+	if err := os.WriteFile(file+"2.meta", nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := New(Options{MemoryFile: file + "2"}); err == nil {
+		t.Error("started on an empty .meta file")
+	}
+	if err := os.WriteFile(file+"2.meta", []byte("of another program"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	dial(t, newServer(t, Options{MemoryFile: file + "2"})).want("get a\r\n", "END\r\n")
 }

@@ -73,12 +73,13 @@ type turn struct {
 	touched []uint16
 	n       [numCounters]uint32
 
-	meta  mcproto.Meta
-	toks  [][]byte
-	key   [mcproto.MaxKey + 3]byte
-	num   [24]byte
-	began time.Time
-	kind  int
+	replies int // commands and keys answered in this turn
+	meta    mcproto.Meta
+	toks    [][]byte
+	key     [mcproto.MaxKey + 3]byte
+	num     [24]byte
+	began   time.Time
+	kind    int
 }
 
 func newTurn() any {
@@ -89,6 +90,7 @@ func newTurn() any {
 func (s *session) Data(in []byte, w *netloop.Writer) (int, netloop.Next) {
 	t := s.srv.turns.Get().(*turn)
 	t.session, t.w = s, w
+	t.replies = 0
 	t.loop = &s.srv.tallies[s.conn.Loop()%len(s.srv.tallies)]
 	n, next := t.run(in)
 	t.settle()
@@ -129,6 +131,13 @@ func (t *turn) run(in []byte) (used int, next netloop.Next) {
 		if left <= 0 {
 			t.count(connYields)
 			return used, netloop.Yield
+		}
+		if t.crowded(1) {
+			// memcached has nowhere to put another reply, nor an error.
+			if t.w.Len() == len(t.w.B) {
+				t.w.B = t.w.B[:0]
+			}
+			return used, netloop.Close
 		}
 		var n int
 		var ok bool
@@ -243,7 +252,7 @@ func (t *turn) collect(in []byte) (n int, ok bool, next netloop.Next) {
 	if want := len(b.data) + n; want > cap(b.data) {
 		size := min(max(2*cap(b.data), want), b.need)
 		grow := int64(size - cap(b.data))
-		if t.srv.reading.Add(grow) > t.srv.opts.ReadBufferLimit {
+		if t.srv.reading.Add(grow) > t.srv.readLimit {
 			// The bytes are there, the memory is not: memcached drops the
 			// connection of a client it has no read buffer for.
 			t.srv.reading.Add(-grow)
@@ -275,6 +284,23 @@ func (t *turn) collect(in []byte) (n int, ok bool, next netloop.Next) {
 		t.loop.latency[t.kind].observe(time.Since(t.began))
 	}
 	return n, true, next
+}
+
+// replyCost is what memcached takes a waiting reply to cost, in bytes.
+const replyCost = 1 << 10
+
+// crowded counts n more replies and reports that they are more than may wait
+// where Options.ReadBufferLimit is set.
+func (t *turn) crowded(n int) bool {
+	if t.srv.replies == 0 {
+		return false
+	}
+	t.replies += n
+	if t.replies <= t.srv.replies {
+		return false
+	}
+	t.count(respOOM)
+	return true
 }
 
 // reply appends a line.

@@ -15,7 +15,7 @@ func (s *Server) settingsStats() []Stat {
 	l := make(statLines, 0, 80)
 	num := func(name string, v int) { l.int(name, int64(v)) }
 
-	l.int("maxbytes", s.store.Stats().Limit)
+	l.int("maxbytes", s.limit.Load())
 	num("maxconns", o.MaxConns)
 	num("tcpport", r.TCPPort)
 	num("udpport", r.UDPPort)
@@ -64,7 +64,7 @@ func (s *Server) settingsStats() []Stat {
 	l.int("idle_timeout", int64(o.IdleTimeout.Seconds()))
 	num("watcher_logbuf_size", o.WatcherBuffer)
 	num("worker_logbuf_size", r.WorkerBuffer)
-	l.int("read_buf_mem_limit", r.ReadBufferShown)
+	l.int("read_buf_mem_limit", o.ReadBufferLimit)
 	l.bool("track_sizes", o.TrackSizes)
 	l.bool("inline_ascii_response", false)
 	num("ext_item_size", 512)

@@ -140,7 +140,7 @@ func (s *Server) Stats() Stats {
 		Uptime:      time.Duration(s.clock.Now()-s.started) * time.Second,
 		Items:       st.Items,
 		Bytes:       st.Bytes,
-		Limit:       st.Limit,
+		Limit:       s.limit.Load(),
 		Used:        st.Used,
 		Connections: l.Open,
 		Accepted:    l.Accepted,
@@ -234,7 +234,7 @@ func (s *Server) generalStats() []Stat {
 	}
 	l.uint("bytes_read", loops.BytesRead)
 	l.uint("bytes_written", loops.BytesWritten)
-	l.int("limit_maxbytes", st.Limit)
+	l.int("limit_maxbytes", s.limit.Load())
 	l.int("accepting_conns", boolInt(loops.Accepting))
 	l.uint("listen_disabled_num", loops.Pauses)
 	l.int("time_in_listen_disabled_us", loops.PausedFor.Microseconds())
@@ -281,7 +281,7 @@ func (s *Server) generalStats() []Stat {
 		l.uint("evicted_active", st.EvictedActive)
 	}
 	l.uint("evictions", st.Evictions)
-	l.uint("reclaimed", st.Reclaimed)
+	l.uint("reclaimed", st.Reclaimed+st.CrawlerReclaimed+s.classTotal(classReclaimed))
 	l.uint("crawler_reclaimed", st.CrawlerReclaimed)
 	l.uint("crawler_items_checked", st.CrawlerChecked)
 	zero("lrutail_reflocked")
@@ -398,7 +398,8 @@ func (s *Server) itemStats() []Stat {
 		put("evicted_time", c.EvictedTime)
 		count("outofmemory", c.OutOfMemory)
 		put("tailrepairs", 0)
-		count("reclaimed", c.Reclaimed)
+		// The sweep's work counts as well: its memory is for the next set.
+		count("reclaimed", c.Reclaimed+c.CrawlerReclaimed+s.total(classCounter(classReclaimed, class)))
 		count("expired_unfetched", c.ExpiredUnfetched)
 		count("evicted_unfetched", c.EvictedUnfetched)
 		if segmented {

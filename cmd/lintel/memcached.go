@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"os"
+	"strconv"
 
 	"github.com/spf13/cobra"
 
@@ -40,7 +41,11 @@ func newMemcached() *cobra.Command {
 			fmt.Fprintf(cmd.OutOrStdout(), "memcached %s (lintel %s)\n", memcached.DefaultVersion, version)
 			return nil
 		}
-		s.options.Debug = program == "memcached-debug"
+		if s.options.Debug = program == "memcached-debug"; s.options.Debug {
+			// memcached's test of memories over 4 GiB pretends that so much
+			// is in use.
+			s.options.Report.TotalMalloced, _ = strconv.ParseInt(os.Getenv("T_MEMD_INITIAL_MALLOC"), 10, 64)
+		}
 		// memcached itself refuses; asking a newcomer's container for a flag
 		// before anything works would be no kindness.
 		if dropIn && os.Geteuid() == 0 && s.user == "" {
