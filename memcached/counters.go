@@ -46,7 +46,6 @@ const (
 	classCASHits
 	classCASBad
 	classTouchHits
-	classReclaimed
 	classKinds
 )
 

@@ -281,7 +281,7 @@ func (s *Server) generalStats() []Stat {
 		l.uint("evicted_active", st.EvictedActive)
 	}
 	l.uint("evictions", st.Evictions)
-	l.uint("reclaimed", st.Reclaimed+st.CrawlerReclaimed+s.classTotal(classReclaimed))
+	l.uint("reclaimed", st.Reclaimed+st.CrawlerReclaimed)
 	l.uint("crawler_reclaimed", st.CrawlerReclaimed)
 	l.uint("crawler_items_checked", st.CrawlerChecked)
 	zero("lrutail_reflocked")
@@ -399,7 +399,7 @@ func (s *Server) itemStats() []Stat {
 		count("outofmemory", c.OutOfMemory)
 		put("tailrepairs", 0)
 		// The sweep's work counts as well: its memory is for the next set.
-		count("reclaimed", c.Reclaimed+c.CrawlerReclaimed+s.total(classCounter(classReclaimed, class)))
+		count("reclaimed", c.Reclaimed+c.CrawlerReclaimed)
 		count("expired_unfetched", c.ExpiredUnfetched)
 		count("evicted_unfetched", c.EvictedUnfetched)
 		if segmented {

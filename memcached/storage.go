@@ -71,10 +71,6 @@ func (t *turn) apply(c *change, value []byte) (out outcome, cas uint64, n int) {
 
 	tx := t.srv.store.Begin(c.key)
 	found := tx.Find()
-	if !found && tx.Missed() != store.Absent {
-		// What was there is dead, and its memory is the new item's.
-		t.countClass(classReclaimed, sent)
-	}
 	switch c.mode {
 	case modeSet:
 	case modeAdd:
