@@ -168,7 +168,8 @@ func (c *Client) ServerFor(key string) string {
 }
 
 // Close breaks the connections, fails the calls in flight with ErrClosed and
-// waits for the client's goroutines. Calls after it return ErrClosed.
+// waits for the client's goroutines, load functions of Fetch included, whose
+// contexts end. Calls after it return ErrClosed.
 func (c *Client) Close() error {
 	c.mu.Lock()
 	if c.closed {

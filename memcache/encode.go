@@ -39,7 +39,9 @@ func (cl *call) appendMeta(b []byte) []byte {
 	case opLease:
 		b = appendHead(b, "mg ", cl.key)
 		b = append(b, " v f c t"...)
-		b = appendFlagInt(b, 'N', int64(cl.lease.vivify))
+		if cl.lease.vivify > 0 {
+			b = appendFlagInt(b, 'N', int64(cl.lease.vivify))
+		}
 		if cl.lease.recache > 0 {
 			b = appendFlagInt(b, 'R', int64(cl.lease.recache))
 		}
@@ -68,6 +70,9 @@ func (cl *call) appendMeta(b []byte) []byte {
 		b = appendHead(b, "md ", cl.key)
 		b = append(b, " I"...)
 		b = appendFlagInt(b, 'T', int64(cl.ttl))
+		if cl.cas != 0 {
+			b = appendFlagUint(b, 'C', cl.cas)
+		}
 		return appendEnd(b, cl.opaque)
 	case opDeleteMulti:
 		for i, key := range cl.keys {

@@ -196,16 +196,24 @@ func (w *wire) readMeta(cl *call) (answer, broken error) {
 			if err != nil {
 				return nil, err
 			}
+			if cl.op == opGet && isPlaceholder(r) {
+				return ErrCacheMiss, nil
+			}
 			it.Key, it.Flags, it.CAS = cl.key, r.Flags, r.CAS
-			cl.item, cl.won, cl.stale, cl.lost = it, r.Won, r.Stale, r.Lost
+			cl.item, cl.won, cl.stale, cl.lost, cl.num = it, r.Won, r.Stale, r.Lost, uint64(r.TTL)
 			return nil, nil
 		case opGetInto:
 			if r.Size > w.maxValue {
 				return nil, fmt.Errorf("%w: a value of %d bytes, Options.MaxItemSize is %d", ErrProtocol, r.Size, w.maxValue)
 			}
 			cl.flags = r.Flags
-			cl.buf, broken = w.body(cl.buf[:0], r.Size)
-			return nil, broken
+			if cl.buf, broken = w.body(cl.buf[:0], r.Size); broken != nil {
+				return nil, broken
+			}
+			if isPlaceholder(r) {
+				return ErrCacheMiss, nil
+			}
+			return nil, nil
 		case opArith:
 			if r.Size > 64 {
 				return nil, statusError(r)
@@ -303,10 +311,19 @@ func (w *wire) metaMulti(cl *call) (answer, broken error) {
 		if err != nil {
 			return nil, err
 		}
+		w.progress()
+		if isPlaceholder(r) {
+			continue
+		}
 		it.Key, it.Flags, it.CAS = cl.keys[i], r.Flags, r.CAS
 		cl.items[i] = it
-		w.progress()
 	}
+}
+
+// isPlaceholder tells the empty item that a lease leaves where a value is
+// going to be: to a plain read, that is a miss.
+func isPlaceholder(r mcproto.MetaReply) bool {
+	return r.Size == 0 && r.Flags == 0 && (r.Won || r.Lost)
 }
 
 var (
@@ -405,6 +422,10 @@ func (w *wire) classicValues(cl *call) (answer, broken error) {
 				}
 				return e, e
 			}
+			return nil, unexpected(line)
+		}
+		// All our reads ask for the version: a line without is not one to them.
+		if !v.HasCAS {
 			return nil, unexpected(line)
 		}
 		if cl.op != opGetMulti {

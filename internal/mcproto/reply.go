@@ -91,10 +91,11 @@ func ParseMeta(line []byte) (MetaReply, error) {
 
 // ValueLine is the head of one value of a classic retrieval.
 type ValueLine struct {
-	Key   []byte // aliases the line
-	Flags uint32
-	Size  int
-	CAS   uint64 // 0 when the line has none
+	Key    []byte // aliases the line
+	Flags  uint32
+	Size   int
+	CAS    uint64
+	HasCAS bool
 }
 
 // ParseValue parses "VALUE key flags size [cas]", its ending cut off.
@@ -113,6 +114,7 @@ func ParseValue(line []byte) (ValueLine, error) {
 	n, ok2 := Uint(size)
 	ok3 := true
 	if len(cas) > 0 {
+		v.HasCAS = true
 		v.CAS, ok3 = Uint(cas)
 	}
 	if !ok1 || !ok2 || !ok3 || f > math.MaxUint32 || n > math.MaxInt32 || len(v.Key) == 0 || len(rest) > 0 {
