@@ -19,6 +19,7 @@ func (s *core) endEndpoint(e *Endpoint) error {
 	s.ending[e] = struct{}{}
 	s.endpoints.Unlock()
 	e.unbind()
+	e.finishSending(false)
 	go func() {
 		defer s.wg.Done()
 		ctx, stop := lingering(s.closeNow, s.options().Linger)
@@ -49,18 +50,22 @@ func (e *Endpoint) unbind() {
 	}
 }
 
+// finishSending refuses further messages on all connections.
+func (e *Endpoint) finishSending(drop bool) {
+	for _, p := range e.allPipes() {
+		if e.at.Scheme == "inproc" {
+			p.end(drop) // what was sent is with the peer
+		} else {
+			p.finishSending()
+		}
+	}
+}
+
 // end ends the endpoint's connections, each when it has sent what it had or
 // ctx is done. With drop, what arrived and was not received is dropped.
 func (e *Endpoint) end(ctx context.Context, drop bool) {
-	pipes := e.allPipes()
-	for _, p := range pipes {
-		if e.at.Scheme == "inproc" {
-			p.end(drop) // what was sent is with the peer
-			continue
-		}
-		p.finishSending()
-	}
-	for _, p := range pipes {
+	e.finishSending(drop)
+	for _, p := range e.allPipes() {
 		select {
 		case <-p.flushed:
 		case <-ctx.Done():
