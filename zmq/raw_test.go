@@ -1,0 +1,439 @@
+package zmq_test
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"net"
+	"strings"
+	"testing"
+	"time"
+
+	"lintel.dev/zmq"
+)
+
+// wire is a peer made of bytes.
+type wire struct {
+	rig
+	c net.Conn
+}
+
+func (r rig) dialRaw(ep string) wire {
+	r.Helper()
+	c, err := net.Dial("tcp", strings.TrimPrefix(ep, "tcp://"))
+	if err != nil {
+		r.Fatal(err)
+	}
+	r.Cleanup(func() { c.Close() })
+	d, _ := r.ctx.Deadline()
+	c.SetDeadline(d)
+	return wire{r, c}
+}
+
+func (w wire) put(b string) {
+	w.Helper()
+	if _, err := io.WriteString(w.c, b); err != nil {
+		w.Fatal(err)
+	}
+}
+
+func (w wire) get(n int) string {
+	w.Helper()
+	b := make([]byte, n)
+	if _, err := io.ReadFull(w.c, b); err != nil {
+		w.Fatal(err)
+	}
+	return string(b)
+}
+
+// gone checks that we are disconnected.
+func (w wire) gone() {
+	w.Helper()
+	if _, err := io.Copy(io.Discard, w.c); err != nil && !strings.Contains(err.Error(), "reset") {
+		w.Fatalf("still connected: %v", err)
+	}
+}
+
+const signature = "\xff\x00\x00\x00\x00\x00\x00\x00\x01\x7f"
+
+func greeting(minor byte, mechanism string) string {
+	return signature + "\x03" + string(minor) + mechanism + strings.Repeat("\x00", 20-len(mechanism)+32)
+}
+
+func frame(flags byte, body string) string {
+	if len(body) < 256 {
+		return string([]byte{flags, byte(len(body))}) + body
+	}
+	return string(binary.BigEndian.AppendUint64([]byte{flags | 2}, uint64(len(body)))) + body
+}
+
+func command(name, data string) string { return frame(4, string(rune(len(name)))+name+data) }
+
+func property(name, value string) string {
+	return string(rune(len(name))) + name + string(binary.BigEndian.AppendUint32(nil, uint32(len(value)))) + value
+}
+
+// shake gets a connection past the NULL handshake.
+func (w wire) shake(minor byte, socketType string) {
+	w.Helper()
+	w.put(greeting(minor, "NULL") + command("READY", property("Socket-Type", socketType)))
+	w.get(64)
+	head := w.get(2)
+	w.get(int(head[1]))
+}
+
+// test_mock_pub_sub: both forms of subscriptions, from and to peers of both
+// versions.
+func TestSubscriptionsOnTheWire(t *testing.T) {
+	r := overTCP(t)
+	pub := made(r, zmq.NewXPub)
+	ep := r.bind(pub)
+	for _, c := range []struct {
+		minor byte
+		sub   string
+	}{
+		{1, command("SUBSCRIBE", "A")}, {1, frame(0, "\x01A")}, {0, frame(0, "\x01A")}, {0, command("SUBSCRIBE", "A")},
+	} {
+		w := r.dialRaw(ep)
+		w.shake(c.minor, "SUB")
+		w.put(c.sub)
+		r.want(pub, "\x01A")
+		r.send(pub, "B")
+		r.send(pub, "A", "x")
+		if got := w.get(6); got != "\x01\x01A\x00\x01x" {
+			t.Errorf("received %q", got)
+		}
+		w.c.Close()
+		r.want(pub, "\x00A")
+	}
+	sub := made(r, zmq.NewSub)
+	sep := r.bind(sub)
+	r.must(sub.Subscribe("A"))
+	for minor, want := range map[byte]string{0: frame(0, "\x01A"), 1: command("SUBSCRIBE", "A")} {
+		w := r.dialRaw(sep)
+		w.shake(minor, "PUB")
+		if got := w.get(len(want)); got != want {
+			t.Errorf("minor %d: subscription %q, want %q", minor, got, want)
+		}
+		w.put(frame(0, "B") + frame(0, "A1")) // a publisher may send too much
+		r.want(sub, "A1")
+	}
+}
+
+// Greetings in pieces, and a peer that waits for ours before it goes on.
+func TestStagedGreeting(t *testing.T) {
+	r := overTCP(t)
+	pull := made(r, zmq.NewPull)
+	w := r.dialRaw(r.bind(pull))
+	if got := w.get(10); got[0] != 0xff || got[9] != 0x7f {
+		t.Fatalf("signature %q", got)
+	}
+	g := greeting(1, "NULL")
+	for i := range 10 {
+		w.put(g[i : i+1])
+	}
+	if got := w.get(1); got != "\x03" {
+		t.Fatalf("major %q", got)
+	}
+	for i := range g[10:] {
+		w.put(g[10+i : 11+i])
+	}
+	w.get(53)
+	for _, b := range command("READY", property("Socket-Type", "PUSH")) + frame(1, "a") + command("PING", "\x00\x00ctx") + frame(0, "b") {
+		w.put(string([]byte{byte(b)}))
+	}
+	r.want(pull, "a", "b") // a command in mid-message is no part of it
+	head := w.get(2)
+	w.get(int(head[1]))
+	if got, want := w.get(10), command("PONG", "ctx"); got != want {
+		t.Errorf("answer to PING %q, want %q", got, want)
+	}
+}
+
+// Peers that speak older protocols.
+func TestOldPeers(t *testing.T) {
+	r := overTCP(t)
+	rep, pull, pub := made(r, zmq.NewRouter), made(r, zmq.NewPull), made(r, zmq.NewPub)
+
+	// ZMTP 2.0: type and routing id, then frames as in 3.
+	w := r.dialRaw(r.bind(rep))
+	w.put(signature + "\x01" + "\x05" + frame(0, "old"))
+	w.get(10)
+	if got := w.get(2); got != "\x03\x06" {
+		t.Errorf("revision and type %q", got)
+	}
+	if got := w.get(2); got != "\x00\x00" {
+		t.Errorf("routing id message %q", got)
+	}
+	w.put(frame(0, "hello"))
+	r.want(rep, "old", "hello")
+	r.send(rep, "old", "you")
+	if got := w.get(5); got != frame(0, "you") {
+		t.Errorf("received %q", got)
+	}
+
+	// ZMTP 1.0: length first, routing id as first message.
+	w = r.dialRaw(r.bind(pull))
+	w.put("\x01\x00" + "\x02\x01a" + "\x02\x00b")
+	r.want(pull, "a", "b")
+
+	// A 1.0 subscriber cannot subscribe: it gets everything.
+	w = r.dialRaw(r.bind(pub))
+	w.put("\x01\x00")
+	r.until(func() bool { return pub.Topics() == 1 })
+	r.send(pub, "x")
+	if got := w.get(10 + 3); got[10:] != "\x02\x00x" {
+		t.Errorf("received %q", got)
+	}
+}
+
+// CVE-2014-7202, CVE-2014-9721: no way around security through old protocols.
+func TestNoDowngrade(t *testing.T) {
+	_, secret := zmq.NewCurveKeys()
+	for name, o := range map[string]zmq.Option{
+		"curve": zmq.WithCurveServer(secret), "plain": zmq.WithPlainServer(), "domain": zmq.WithZAP("global", false),
+	} {
+		for _, hello := range []string{"\x01\x00\x02\x00a", signature + "\x00\x05", signature + "\x01\x05" + frame(0, "") + frame(0, "a")} {
+			r := overTCP(t)
+			pull := made(r, zmq.NewPull, o)
+			w := r.dialRaw(r.bind(pull))
+			w.put(hello)
+			w.gone()
+			r.nothing(pull)
+			if n := pull.Stats().HandshakesFailed; n != 1 {
+				t.Errorf("%s: %d failed handshakes", name, n)
+			}
+		}
+	}
+}
+
+// Section 8: what a peer can send before and after the handshake, each of
+// which ends its connection with an event, and disturbs nobody else.
+func TestBadPeers(t *testing.T) {
+	ok := greeting(1, "NULL") + command("READY", property("Socket-Type", "PUSH"))
+	long := func(n uint64) string { return "\x02" + string(binary.BigEndian.AppendUint64(nil, n)) }
+	for name, bytes := range map[string]string{
+		"mechanism unknown":        greeting(1, "KERBEROS"),
+		"mechanism not ours":       greeting(1, "PLAIN"),
+		"mechanism unpadded":       signature + "\x03\x01NULL\x00x" + strings.Repeat("\x00", 46),
+		"message for a command":    greeting(1, "NULL") + frame(0, "hello"),
+		"command unknown":          greeting(1, "NULL") + command("HELLO", ""),
+		"command empty":            greeting(1, "NULL") + frame(4, ""),
+		"command name too long":    greeting(1, "NULL") + frame(4, "\x09READY"),
+		"command huge":             greeting(1, "NULL") + "\x06" + string(binary.BigEndian.AppendUint64(nil, 1<<40)),
+		"property cut short":       greeting(1, "NULL") + command("READY", "\x0bSocket-Type\x00\x00\x00\x09PU"),
+		"property huge":            greeting(1, "NULL") + command("READY", "\x0bSocket-Type\xff\xff\xff\xffPUSH"),
+		"property twice":           greeting(1, "NULL") + command("READY", property("Socket-Type", "PUSH")+property("Socket-Type", "PUSH")),
+		"property without name":    greeting(1, "NULL") + command("READY", property("", "x")),
+		"type missing":             greeting(1, "NULL") + command("READY", ""),
+		"type wrong":               greeting(1, "NULL") + command("READY", property("Socket-Type", "PULL")),
+		"type unknown":             greeting(1, "NULL") + command("READY", property("Socket-Type", "FROB")),
+		"routing id reserved":      greeting(1, "NULL") + command("READY", property("Socket-Type", "PUSH")+property("Identity", "\x00abc")),
+		"routing id too long":      greeting(1, "NULL") + command("READY", property("Socket-Type", "PUSH")+property("Identity", strings.Repeat("x", 256))),
+		"refusal":                  greeting(1, "NULL") + command("ERROR", "\x03400"),
+		"refusal malformed":        greeting(1, "NULL") + command("ERROR", "\x09400"),
+		"frame of 2^63":            ok + long(1<<63),
+		"frame of 2^64-1":          ok + long(1<<64-1),
+		"frame of 2^62":            ok + long(1<<62),
+		"frame too large":          ok + long(100_001),
+		"message too large":        ok + strings.Repeat(frame(1, strings.Repeat("x", 1000)), 101),
+		"too many frames":          ok + strings.Repeat(frame(1, ""), 51),
+		"PING without TTL":         ok + command("PING", "\x00"),
+		"command without name":     ok + frame(4, ""),
+		"command name beyond body": ok + frame(4, "\xffPING"),
+		"command of 2^60":          ok + "\x06" + string(binary.BigEndian.AppendUint64(nil, 1<<60)),
+		"old, frame of 0":          "\x01\x00\x00\x00",
+		"old, frame of 2^63":       "\x01\x00\xff\x80\x00\x00\x00\x00\x00\x00\x00\x00",
+		"old, several routing ids": signature + "\x01\x08" + frame(1, "x"),
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := overTCP(t)
+			pull := made(r, zmq.NewPull, zmq.WithMaxMessage(100_000, 50))
+			events, stop := iter.Pull(pull.Events(r.ctx))
+			defer stop()
+			ep := r.bind(pull)
+			good := made(r, zmq.NewPush)
+			r.connect(good, ep)
+			r.send(good, "before")
+			r.want(pull, "before")
+			w := r.dialRaw(ep)
+			w.put(bytes)
+			w.gone()
+			e := next(t, events, zmq.EventHandshakeFailed, zmq.EventHandshakeProtocol, zmq.EventHandshakeAuth, zmq.EventDisconnected)
+			if e.Err == nil {
+				t.Errorf("event %v does not say why", e.Type)
+			}
+			if got := e.Type == zmq.EventDisconnected; got != strings.HasPrefix(bytes, ok) && !strings.HasPrefix(name, "old, frame") {
+				t.Errorf("event %v: %v", e.Type, e.Err)
+			}
+			r.nothing(pull)
+			r.send(good, "after")
+			r.want(pull, "after")
+		})
+	}
+}
+
+// Odd things that are allowed.
+func TestLenience(t *testing.T) {
+	r := overTCP(t)
+	pull := made(r, zmq.NewPull)
+	w := r.dialRaw(r.bind(pull))
+	w.put(greeting(9, "NULL")) // a later protocol
+	w.get(64)
+	w.put(command("READY", property("socket-type", "PUSH")+property("X-more", "")))
+	w.put("\x02\x00\x00\x00\x00\x00\x00\x00\x01a")      // long form of a short frame
+	w.put("\x02\x00\x00\x00\x00\x00\x00\x00\x00")       // and of an empty one
+	w.put("\xf8\x01b")                                  // reserved flags
+	w.put(command("FUTURE", "x") + command("PONG", "")) // nothing to us
+	w.put(command("SUBSCRIBE", "x") + command("PING", "\x00\x00"+strings.Repeat("c", 100)))
+	w.put(frame(0, "end"))
+	r.want(pull, "a")
+	r.want(pull, "")
+	r.want(pull, "b")
+	r.want(pull, "end")
+}
+
+// A silent peer costs its own connection, after the handshake timeout.
+func TestSilentPeers(t *testing.T) {
+	r := overTCP(t)
+	pull := made(r, zmq.NewPull, zmq.WithHandshakeTimeout(50*time.Millisecond))
+	ep := r.bind(pull)
+	var silent []wire
+	for i, start := range []string{"", "\xff", signature, greeting(1, "NULL"), greeting(1, "NULL") + "\x04"} {
+		w := r.dialRaw(ep)
+		w.put(start)
+		silent = append(silent, w)
+		push := made(r, zmq.NewPush)
+		r.connect(push, ep)
+		r.send(push, fmt.Sprint(i))
+		r.want(pull, fmt.Sprint(i))
+	}
+	for _, w := range silent {
+		w.gone()
+	}
+}
+
+// A multipart message cut short by a disconnection never arrives.
+func TestHalfMessage(t *testing.T) {
+	r := overTCP(t)
+	pull := made(r, zmq.NewPull)
+	ep := r.bind(pull)
+	w := r.dialRaw(ep)
+	w.shake(1, "PUSH")
+	w.put(frame(0, "whole") + frame(1, "half") + frame(1, strings.Repeat("x", 20000)))
+	r.want(pull, "whole")
+	w.c.Close()
+	r.until(func() bool { return len(pull.Stats().Peers) == 0 })
+	w = r.dialRaw(ep)
+	w.shake(1, "PUSH")
+	w.put(frame(0, "next"))
+	r.want(pull, "next")
+}
+
+// test_heartbeats: a peer that answers stays, one that does not goes.
+func TestHeartbeats(t *testing.T) {
+	r := overTCP(t)
+	beat := zmq.WithHeartbeat(10*time.Millisecond, 50*time.Millisecond, 0)
+	pull := made(r, zmq.NewPull, beat)
+	events, stop := iter.Pull(pull.Events(r.ctx))
+	defer stop()
+	ep := r.bind(pull)
+	good := made(r, zmq.NewPush, beat)
+	r.connect(good, ep)
+	r.send(good, "x")
+	r.want(pull, "x")
+	w := r.dialRaw(ep)
+	w.shake(1, "PUSH")
+	if got, want := w.get(9), command("PING", "\x00\x00"); got != want {
+		t.Errorf("PING %q, want %q", got, want)
+	}
+	w.gone()
+	e := next(t, events, zmq.EventDisconnected)
+	if e.Err == nil || !strings.Contains(e.Err.Error(), "heartbeat") || e.Remote != w.c.LocalAddr().String() {
+		t.Errorf("%+v", e)
+	}
+	r.send(good, "y")
+	r.want(pull, "y")
+	if n := len(pull.Stats().Peers); n != 1 {
+		t.Errorf("%d peers left, want the good one", n)
+	}
+}
+
+// test_heartbeats: a peer says how long it may be silent.
+func TestHeartbeatTTL(t *testing.T) {
+	r := overTCP(t)
+	pull := made(r, zmq.NewPull)
+	w := r.dialRaw(r.bind(pull))
+	w.shake(1, "PUSH")
+	w.put(command("PING", "\x00\x01")) // a tenth of a second
+	w.get(7)
+	w.gone()
+}
+
+// A receiver that does not read does not take its peer's silence for death.
+func TestHeartbeatWhileStalled(t *testing.T) {
+	r := overTCP(t)
+	beat := zmq.WithHeartbeat(5*time.Millisecond, 20*time.Millisecond, 0)
+	pull := made(r, zmq.NewPull, beat, zmq.WithRecvHWM(1))
+	push := made(r, zmq.NewPush, zmq.WithSendHWM(1))
+	r.connect(push, r.bind(pull))
+	body := strings.Repeat("x", 64<<10)
+	const n = 300
+	go func() {
+		for range n {
+			push.Send(r.ctx, zmq.NewMsg(body))
+		}
+	}()
+	r.until(func() bool { return pull.Stats().MessagesReceived > 0 })
+	pause := time.NewTimer(150 * time.Millisecond)
+	<-pause.C
+	for range n {
+		r.want(pull, body)
+	}
+	if st := pull.Stats(); st.Accepted != 1 {
+		t.Errorf("%d connections, want the first alone", st.Accepted)
+	}
+}
+
+// test_stream: any TCP peer.
+func TestStreamSocket(t *testing.T) {
+	r := overTCP(t)
+	s := made(r, zmq.NewStream)
+	ep := r.bind(s)
+	w := r.dialRaw(ep)
+	m, err := s.Recv(r.ctx)
+	if err != nil || len(m) != 2 || len(m[0]) != 5 || len(m[1]) != 0 {
+		t.Fatalf("%q, %v", [][]byte(m), err)
+	}
+	id := m[0]
+	w.put("GET /")
+	r.want(s, string(id), "GET /")
+	r.must(s.Send(r.ctx, zmq.Msg{id, []byte("hello "), bytes.Repeat([]byte("x"), 100000)}))
+	if got := w.get(100006); got != "hello "+strings.Repeat("x", 100000) {
+		t.Error("received something else")
+	}
+	r.must(s.Send(r.ctx, zmq.Msg{id, nil}))
+	w.gone()
+	r.want(s, string(id), "")
+	if err := s.Send(r.ctx, zmq.Msg{id, []byte("x")}); !errors.Is(err, zmq.ErrHostUnreachable) {
+		t.Error(err)
+	}
+	if err := s.Send(r.ctx, zmq.Msg{id}); err == nil {
+		t.Error("a message without a body was sent")
+	}
+
+	// The connecting side, named by us.
+	c := made(r, zmq.NewStream, zmq.WithOption("connect_routing_id", "srv"), zmq.WithOption("stream_notify", "0"))
+	r.connect(c, ep)
+	r.send(c, "srv", "ping")
+	m, err = s.Recv(r.ctx)
+	if err != nil || len(m[1]) != 0 {
+		t.Fatal(m, err)
+	}
+	r.want(s, string(m[0]), "ping")
+	r.must(s.Send(r.ctx, zmq.Msg{m[0], []byte("pong")}))
+	r.want(c, "srv", "pong")
+}
