@@ -58,3 +58,7 @@ nested: ## the nested modules: bench compiles, and each benchmark runs once
 		echo "module $$m"; \
 		(cd $$m && $(GO) vet ./... && $(GO) test -run . -bench . -benchtime 1x ./...) || exit 1; \
 	done
+
+bench-client: ## our cache client beside gomemcache, on our server (or LINTEL_BENCH_SERVER=host:port)
+	@cd bench && $(GO) test -run '^$$' -bench 'Get|Set' -benchtime 1s -count 5 . >client.out; \
+	cat client.out; cd .. && $(TOOL) benchstat -col /peer bench/client.out

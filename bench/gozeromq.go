@@ -1,0 +1,48 @@
+package bench
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/go-zeromq/zmq4"
+)
+
+type goZeroMQ struct{ s zmq4.Socket }
+
+func newGoZeroMQ(ctx context.Context, typ string) (socket, error) {
+	var s zmq4.Socket
+	switch typ {
+	case "PUSH":
+		s = zmq4.NewPush(ctx)
+	case "PULL":
+		s = zmq4.NewPull(ctx)
+	case "REQ":
+		s = zmq4.NewReq(ctx)
+	case "REP":
+		s = zmq4.NewRep(ctx)
+	default:
+		return nil, fmt.Errorf("no %s socket here", typ)
+	}
+	return goZeroMQ{s}, nil
+}
+
+func (g goZeroMQ) bind(endpoint string) (string, error) {
+	if err := g.s.Listen(endpoint); err != nil {
+		return "", err
+	}
+	return "tcp://" + g.s.Addr().String(), nil
+}
+
+func (g goZeroMQ) connect(addr string) error { return g.s.Dial(addr) }
+
+func (g goZeroMQ) send(b []byte) error { return g.s.Send(zmq4.NewMsg(b)) }
+
+func (g goZeroMQ) recv() ([]byte, error) {
+	m, err := g.s.Recv()
+	if err != nil {
+		return nil, err
+	}
+	return m.Bytes(), nil
+}
+
+func (g goZeroMQ) Close() error { return g.s.Close() }

@@ -1,0 +1,46 @@
+//go:build libzmq
+
+package bench
+
+import (
+	"context"
+	"fmt"
+
+	zmq "github.com/pebbe/zmq4"
+)
+
+// cgoSockets is libzmq itself; it needs libzmq3-dev to build.
+var cgoSockets = []socketMaker{{"libzmq", newLibzmq}}
+
+type libzmqSocket struct{ s *zmq.Socket }
+
+func newLibzmq(_ context.Context, typ string) (socket, error) {
+	types := map[string]zmq.Type{"PUSH": zmq.PUSH, "PULL": zmq.PULL, "REQ": zmq.REQ, "REP": zmq.REP}
+	t, ok := types[typ]
+	if !ok {
+		return nil, fmt.Errorf("no %s socket here", typ)
+	}
+	s, err := zmq.NewSocket(t)
+	if err != nil {
+		return nil, err
+	}
+	return libzmqSocket{s}, s.SetLinger(0)
+}
+
+func (l libzmqSocket) bind(endpoint string) (string, error) {
+	if err := l.s.Bind(endpoint); err != nil {
+		return "", err
+	}
+	return l.s.GetLastEndpoint()
+}
+
+func (l libzmqSocket) connect(addr string) error { return l.s.Connect(addr) }
+
+func (l libzmqSocket) send(b []byte) error {
+	_, err := l.s.SendBytes(b, 0)
+	return err
+}
+
+func (l libzmqSocket) recv() ([]byte, error) { return l.s.RecvBytes(0) }
+
+func (l libzmqSocket) Close() error { return l.s.Close() }

@@ -1,0 +1,5 @@
+//go:build !libzmq
+
+package bench
+
+var cgoSockets []socketMaker
