@@ -12,7 +12,9 @@ import (
 // the item. compare is a CAS value the item must have, newCAS one it gets; 0
 // for either is none.
 func (t *turn) arith(tx *store.Txn, key []byte, incr bool, delta, compare, newCAS uint64) (v uint64, out outcome) {
-	if !tx.Find() {
+	found := tx.Find()
+	t.looked(tx, key, found)
+	if !found {
 		return 0, notFound
 	}
 	// An empty value is no number whatever its version; any other value that

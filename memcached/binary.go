@@ -209,7 +209,9 @@ func (t *turn) binGet(h *mcproto.Header, op mcproto.Opcode, quiet bool, key []by
 // binDelete is delete, with the CAS value the item must have if that is not 0.
 func (t *turn) binDelete(h *mcproto.Header, quiet bool, key []byte) {
 	tx := t.srv.store.Begin(key)
-	if !tx.Find() {
+	found := tx.Find()
+	t.looked(&tx, key, found)
+	if !found {
 		tx.End()
 		t.count(deleteMisses)
 		if t.srv.noting.Load() != 0 {

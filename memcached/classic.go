@@ -115,7 +115,9 @@ func (t *turn) deleteKey(args []byte) {
 		return
 	}
 	tx := t.srv.store.Begin(key)
-	if !tx.Find() {
+	found := tx.Find()
+	t.looked(&tx, key, found)
+	if !found {
 		tx.End()
 		t.count(deleteMisses)
 		if t.srv.noting.Load() != 0 {
@@ -155,7 +157,9 @@ func (t *turn) touchKey(args []byte) {
 	}
 	tx := t.srv.store.Begin(key)
 	t.count(cmdTouch)
-	if !tx.Find() {
+	found := tx.Find()
+	t.looked(&tx, key, found)
+	if !found {
 		tx.End()
 		t.count(touchMisses)
 		t.answer(quiet, "NOT_FOUND")

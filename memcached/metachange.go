@@ -112,7 +112,9 @@ func (t *turn) metaDelete(args []byte) {
 		t.w.B = append(t.echoes(append(t.w.B, status...), sent), '\r', '\n')
 	}
 	tx := t.srv.store.Begin(key)
-	if !tx.Find() {
+	found := tx.Find()
+	t.looked(&tx, key, found)
+	if !found {
 		tx.End()
 		t.count(deleteMisses)
 		done("NF")

@@ -215,4 +215,16 @@ func (t *turn) found(key []byte, size int) {
 	}
 }
 
+// looked reports that a command which changes an item has looked for it, which
+// memcached's fetchers stream shows as a fetch. found is what tx.Find returned.
+func (t *turn) looked(tx *store.Txn, key []byte, found bool) {
+	switch {
+	case t.srv.noting.Load()&watchFetchers == 0:
+	case found:
+		t.logGet(key, "found", tx.Size())
+	default:
+		t.logGet(key, missNames[tx.Missed()], 0)
+	}
+}
+
 var missNames = [...]string{store.Absent: "not_found", store.Expired: "expired", store.Flushed: "flushed"}

@@ -71,6 +71,7 @@ func (t *turn) apply(c *change, value []byte) (out outcome, cas uint64, n int) {
 
 	tx := t.srv.store.Begin(c.key)
 	found := tx.Find()
+	t.looked(&tx, c.key, found)
 	switch c.mode {
 	case modeSet:
 	case modeAdd:

@@ -50,11 +50,17 @@ func TestWatchStreams(t *testing.T) {
 			t.Errorf("%s:\n%s\nwant\n%s", name, g, w)
 		}
 	}
+	get := func(key, status string) string {
+		if status == "found" {
+			return "type=item_get key=" + key + " status=found clsid=1 cfd=N size=" + formatInt(59+len(strings.ReplaceAll(key, "%23", "#"))+1)
+		}
+		return "type=item_get key=" + key + " status=" + status + " clsid=0 cfd=N size=0"
+	}
+	// Whatever looks for an item shows, also to change it.
 	check("fetchers", fetch.lines(),
-		"type=item_get key=a%23 status=not_found clsid=0 cfd=N size=0",
-		"type=item_get key=a%23 status=found clsid=1 cfd=N size=62",
-		"type=item_get key=a%23 status=found clsid=1 cfd=N size=62",
-		"type=item_get key=e status=expired clsid=0 cfd=N size=0")
+		get("a%23", "not_found"), get("a%23", "not_found"), get("a%23", "found"), get("a%23", "found"), get("a%23", "found"),
+		get("no", "not_found"), get("no", "not_found"), get("a%23", "found"), get("b", "not_found"), get("b", "found"),
+		get("e", "not_found"), get("e", "expired"), get("f", "not_found"))
 	check("mutations", change.lines(),
 		"type=item_store key=a%23 status=stored cmd=set ttl=5 clsid=1 cfd=N size=62",
 		"type=item_store key=a%23 status=not_stored cmd=add ttl=0 clsid=1 cfd=N size=62",
