@@ -11,6 +11,9 @@ import "math"
 const (
 	// probationShare is the part of the memory, in 1/100, that probation keeps when the protected queue wants more.
 	probationShare = 10
+	// turnover is how many bytes leave probation for each byte of the protected queue that has to prove itself meanwhile, however
+	// short probation is: what was in use once must not stay for ever when nothing follows it.
+	turnover = 32
 	// deadShare is the part of a segment, as a divisor, that must be dead before it is compacted rather than anything evicted.
 	deadShare        = 8
 	deadShareNoEvict = 32
@@ -69,7 +72,7 @@ func (s *Store) reclaim(own *shard, spare uint64) int {
 		return 0
 	}
 	q := protected
-	if p, all := s.queued[probation].Load(), s.queued[probation].Load()+s.queued[protected].Load(); p*100 > all*probationShare {
+	if p, all := s.queued[probation].Load(), s.queued[probation].Load()+s.queued[protected].Load(); p*100 > all*probationShare && s.pressure.Load() < turnover*s.pool.seg {
 		q = probation
 	}
 	for range queues {
@@ -79,6 +82,18 @@ func (s *Store) reclaim(own *shard, spare uint64) int {
 		q = 1 - q
 	}
 	return 0
+}
+
+// press keeps the balance between what leaves the two queues. It may go below zero, when a large item had its turn, but not
+// because probation is short and the protected queue goes round anyway.
+func (s *Store) press(q int, size int64) {
+	if q == probation {
+		s.pressure.Add(size)
+	} else if p := s.pressure.Load(); p >= turnover*s.pool.seg {
+		s.pressure.Add(-turnover * size)
+	} else if p > 0 {
+		s.pressure.Add(-min(p, turnover*size))
+	}
 }
 
 // itemsPerShard is the mean, which says more about what a small shard will see than its own count.
@@ -177,6 +192,7 @@ func (sh *shard) evict(q int, spare uint64) int {
 		sh.free(base)
 		return 1
 	}
+	sh.s.press(q, g.size)
 	if q == probation {
 		if d := sh.ghost.size(sh.s.itemsPerShard()); d != 0 {
 			sh.pool.used.Add(d)
@@ -196,6 +212,7 @@ func (sh *shard) evict(q int, spare uint64) int {
 		if freq > spare {
 			freq--
 			if q == probation {
+				freq = 0
 				sh.promoted++
 			}
 			if sh.move(l, i, r, toProtected, freq) {

@@ -72,19 +72,20 @@ type Item struct {
 
 // Store is a bounded set of items. It is safe for concurrent use.
 type Store struct {
-	opts   Options
-	pool   pool
-	shards []shard
-	shift  uint // of a hash, to get the number of its shard
-	hash   keyed
-	now    func() int64
-	clock  atomic.Int64
-	stamp  atomic.Uint64        // segments opened
-	queued [queues]atomic.Int64 // bytes of the segments of all shards in a queue
-	stop   chan struct{}
-	tended sync.WaitGroup
-	close  sync.Once
-	closed error
+	opts     Options
+	pool     pool
+	shards   []shard
+	shift    uint // of a hash, to get the number of its shard
+	hash     keyed
+	now      func() int64
+	clock    atomic.Int64
+	stamp    atomic.Uint64        // segments opened
+	queued   [queues]atomic.Int64 // bytes of the segments of all shards in a queue
+	pressure atomic.Int64         // see press
+	stop     chan struct{}
+	tended   sync.WaitGroup
+	close    sync.Once
+	closed   error
 }
 
 // maxShards bounds how many goroutines can work at once.

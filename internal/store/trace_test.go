@@ -108,13 +108,3 @@ func TestCapacity(t *testing.T) {
 		}
 	}
 }
-
-func resident(t testing.TB) int64 {
-	b, err := os.ReadFile("/proc/self/statm")
-	if err != nil {
-		t.Skip(err)
-	}
-	var size, rss int64
-	fmt.Sscan(string(b), &size, &rss)
-	return rss * int64(os.Getpagesize())
-}
