@@ -66,43 +66,58 @@ func (c *Client) Fetch(ctx context.Context, key string, ttl time.Duration, load 
 // reached counts as a miss and fails nobody. If the item is deleted during the
 // load, what was loaded is returned but not stored.
 func (c *Client) FetchWith(ctx context.Context, key string, o FetchOptions, load func(context.Context) ([]byte, error)) ([]byte, error) {
+	data, _, err := c.fetch(ctx, key, o, func(ctx context.Context) ([]byte, uint32, error) {
+		data, err := load(ctx)
+		return data, 0, err
+	})
+	return data, err
+}
+
+// fetch is FetchWith for values with flags.
+func (c *Client) fetch(ctx context.Context, key string, o FetchOptions, load func(context.Context) ([]byte, uint32, error)) ([]byte, uint32, error) {
 	if err := checkKey(key); err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	f, err := c.newFetch(key, o, load)
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
+	v, err := f.do(ctx)
+	return v.data, v.flags, err
+}
+
+func (f *fetch) do(ctx context.Context) (loaded, error) {
 	got, err := f.read(ctx, 0)
+	reload := func(ctx context.Context) (loaded, error) { return f.reload(ctx, got) }
 	switch {
 	case err == nil && !got.won && !got.placeholder():
 		return got.result()
 	case err == nil && got.won && !got.placeholder():
 		if got.left >= f.stale && !got.stale {
-			c.behind(ctx, key, func(ctx context.Context) ([]byte, error) { return f.reload(ctx, got) })
+			f.c.behind(ctx, f.key, reload)
 			return got.result()
 		}
-		return c.share(ctx, key, func(ctx context.Context) ([]byte, error) { return f.reload(ctx, got) })
+		return f.c.share(ctx, f.key, reload)
 	case ctx.Err() != nil:
-		return nil, ctx.Err()
+		return loaded{}, ctx.Err()
 	case errors.Is(err, ErrClosed):
-		return nil, err
+		return loaded{}, err
 	}
-	return c.share(ctx, key, f.obtain)
+	return f.c.share(ctx, f.key, f.obtain)
 }
 
 // fetch is one FetchWith.
 type fetch struct {
 	c     *Client
 	key   string
-	load  func(context.Context) ([]byte, error)
+	load  func(context.Context) ([]byte, uint32, error)
 	o     FetchOptions
 	lease int32 // seconds
 	watch int32 // seconds left below which one caller loads anew
 	stale int64 // seconds of them past the TTL
 }
 
-func (c *Client) newFetch(key string, o FetchOptions, load func(context.Context) ([]byte, error)) (*fetch, error) {
+func (c *Client) newFetch(key string, o FetchOptions, load func(context.Context) ([]byte, uint32, error)) (*fetch, error) {
 	if o.Jitter < 0 || o.Jitter > 1 {
 		return nil, fmt.Errorf("memcache: FetchOptions.Jitter is %v, expected 0 to 1", o.Jitter)
 	}
@@ -143,14 +158,14 @@ type reading struct {
 // placeholder tells the empty item that keeps the place of a value.
 func (r *reading) placeholder() bool { return len(r.Value) == 0 && r.Flags == 0 && (r.won || r.lost) }
 
-func (r *reading) result() ([]byte, error) {
+func (r *reading) result() (loaded, error) {
 	switch r.Flags {
 	case flagNotFound:
-		return nil, ErrNotFound
+		return loaded{}, ErrNotFound
 	case flagError:
-		return nil, &CachedError{Text: string(r.Value)}
+		return loaded{}, &CachedError{Text: string(r.Value)}
 	}
-	return r.Value, nil
+	return loaded{r.Value, r.Flags}, nil
 }
 
 // read asks the server; with vivify it puts a placeholder where nothing is.
@@ -172,7 +187,7 @@ const (
 
 // obtain gets hold of a missing value: it loads it with a lease, or waits for
 // whoever has the lease.
-func (f *fetch) obtain(ctx context.Context) ([]byte, error) {
+func (f *fetch) obtain(ctx context.Context) (loaded, error) {
 	for pause := firstLook; ; pause = min(2*pause, lastLook) {
 		got, err := f.read(ctx, f.lease)
 		switch {
@@ -182,7 +197,7 @@ func (f *fetch) obtain(ctx context.Context) ([]byte, error) {
 			return got.result()
 		case err != nil:
 			if ctx.Err() != nil {
-				return nil, ctx.Err()
+				return loaded{}, ctx.Err()
 			}
 			return f.reload(ctx, nil)
 		}
@@ -191,14 +206,14 @@ func (f *fetch) obtain(ctx context.Context) ([]byte, error) {
 		case <-t.C:
 		case <-ctx.Done():
 			t.Stop()
-			return nil, ctx.Err()
+			return loaded{}, ctx.Err()
 		}
 	}
 }
 
 // reload calls load and stores what comes of it. old is what the lease was
 // given for, nil without a lease.
-func (f *fetch) reload(ctx context.Context, old *reading) ([]byte, error) {
+func (f *fetch) reload(ctx context.Context, old *reading) (loaded, error) {
 	ended := false
 	defer func() {
 		if !ended && old != nil {
@@ -206,14 +221,14 @@ func (f *fetch) reload(ctx context.Context, old *reading) ([]byte, error) {
 		}
 	}()
 	start := time.Now()
-	value, err := f.load(ctx)
+	data, flags, err := f.load(ctx)
 	ended = true
 	if h := f.c.opts.Hooks.Loaded; h != nil {
 		h(f.key, time.Since(start), err)
 	}
 	if err == nil {
-		f.keep(ctx, old, value, 0, jitter(f.o.TTL, f.o.Jitter)+f.extra())
-		return value, nil
+		f.keep(ctx, old, data, flags, jitter(f.o.TTL, f.o.Jitter)+f.extra())
+		return loaded{data, flags}, nil
 	}
 	missing := errors.Is(err, ErrNotFound)
 	usable := old != nil && !old.placeholder() && f.o.Stale > 0 && !missing
@@ -228,7 +243,7 @@ func (f *fetch) reload(ctx context.Context, old *reading) ([]byte, error) {
 	case old != nil:
 		f.giveBack(ctx, old)
 	}
-	return nil, err
+	return loaded{}, err
 }
 
 // extra is how long the server keeps a value past its TTL.

@@ -30,13 +30,19 @@ type landing struct {
 	done    chan struct{}
 	callers int
 	cancel  context.CancelFunc
-	value   []byte
+	value   loaded
 	err     error
+}
+
+// loaded is what load returned, or the cache had in its place.
+type loaded struct {
+	data  []byte
+	flags uint32
 }
 
 // join returns the work on key, starting it if there is none, and counts the
 // caller in.
-func (c *Client) join(ctx context.Context, key string, work func(context.Context) ([]byte, error)) *landing {
+func (c *Client) join(ctx context.Context, key string, work func(context.Context) (loaded, error)) *landing {
 	f := &c.flight
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -60,10 +66,10 @@ func (c *Client) join(ctx context.Context, key string, work func(context.Context
 	return l
 }
 
-func (f *flight) run(ctx context.Context, key string, l *landing, work func(context.Context) ([]byte, error)) {
+func (f *flight) run(ctx context.Context, key string, l *landing, work func(context.Context) (loaded, error)) {
 	defer func() {
 		if v := recover(); v != nil {
-			l.value, l.err = nil, &PanicError{Value: v, Stack: debug.Stack()}
+			l.value, l.err = loaded{}, &PanicError{Value: v, Stack: debug.Stack()}
 		}
 		f.mu.Lock()
 		if f.running[key] == l {
@@ -77,9 +83,9 @@ func (f *flight) run(ctx context.Context, key string, l *landing, work func(cont
 }
 
 // share runs work once for all concurrent callers with the same key.
-func (c *Client) share(ctx context.Context, key string, work func(context.Context) ([]byte, error)) ([]byte, error) {
+func (c *Client) share(ctx context.Context, key string, work func(context.Context) (loaded, error)) (loaded, error) {
 	if c.ctx.Err() != nil {
-		return nil, ErrClosed
+		return loaded{}, ErrClosed
 	}
 	l := c.join(ctx, key, work)
 	select {
@@ -96,11 +102,11 @@ func (c *Client) share(ctx context.Context, key string, work func(context.Contex
 			delete(f.running, key)
 		}
 	}
-	return nil, ctx.Err()
+	return loaded{}, ctx.Err()
 }
 
 // behind runs work without anybody waiting, unless work on the key is going on.
-func (c *Client) behind(ctx context.Context, key string, work func(context.Context) ([]byte, error)) {
+func (c *Client) behind(ctx context.Context, key string, work func(context.Context) (loaded, error)) {
 	if c.ctx.Err() == nil {
 		c.join(ctx, key, work)
 	}

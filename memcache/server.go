@@ -15,6 +15,9 @@ import (
 // DefaultPort is what a server without a port listens on.
 const DefaultPort = 11211
 
+// maxWeight bounds a weight, and so the lists that placements make of it.
+const maxWeight = 1000
+
 // Server is one member of a fleet as placements see it.
 type Server struct {
 	// Host and Port are the TCP address as configured, Host being a name or an IP.
@@ -111,7 +114,7 @@ func ParseServer(spec string) (Server, error) {
 	s.Port = int(n)
 	if weighted {
 		n, err := strconv.ParseUint(weight, 10, 31)
-		if err != nil || n == 0 || n > 1000 {
+		if err != nil || n == 0 || n > maxWeight {
 			return bad("weight " + strconv.Quote(weight) + " is not 1 to 1000")
 		}
 		s.Weight = int(n)
