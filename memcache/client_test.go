@@ -384,8 +384,15 @@ func TestAuth(t *testing.T) {
 
 func TestBadOptions(t *testing.T) {
 	for _, o := range []memcache.Options{
-		{Conns: -1}, {Conns: 65}, {ReadTimeout: -1}, {BackoffMin: time.Minute}, {MaxItemSize: -1},
-		{Protocol: 9}, {Failover: 9}, {Failover: memcache.FailGutter}, {Gutter: []string{"a:b"}},
+		{Conns: -1},
+		{Conns: 65},
+		{ReadTimeout: -1},
+		{BackoffMin: time.Minute},
+		{MaxItemSize: -1},
+		{Protocol: 9},
+		{Failover: 9},
+		{Failover: memcache.FailGutter},
+		{Gutter: []string{"a:b"}},
 	} {
 		if c, err := memcache.New(&o, "localhost"); err == nil {
 			c.Close()

@@ -23,8 +23,10 @@ func TestAdmin(t *testing.T) {
 		{"slabs reassign x 1\r\nslabs automove invalid\r\n", badFormat + badFormat},
 		{"slabs automove 0\r\nslabs automove 1\r\nslabs automove 2\r\nslabs automove 3\r\n", "OK\r\nOK\r\nOK\r\nERROR\r\n"},
 		{"slabs automove ratio 0.5\r\nslabs automove freeratio .02\r\nslabs automove ratio x\r\nslabs automove ratio nan\r\n", "OK\r\nOK\r\n" + badFormat + badFormat},
-		{"slabs automove window 3\r\nslabs automove window 0\r\nslabs automove window 99999999999\r\nslabs automove window\r\n",
-			"OK\r\n" + strings.Repeat("CLIENT_ERROR automove window too low or too high\r\n", 2) + badFormat},
+		{
+			"slabs automove window 3\r\nslabs automove window 0\r\nslabs automove window 99999999999\r\nslabs automove window\r\n",
+			"OK\r\n" + strings.Repeat("CLIENT_ERROR automove window too low or too high\r\n", 2) + badFormat,
+		},
 		{"lru\r\nlru mode\r\nlru temp_ttl\r\nlru tune 1 2 3\r\nlru mode x\r\n", strings.Repeat("ERROR\r\n", 5)},
 		{"lru mode flat\r\nlru mode segmented\r\nlru temp_ttl 30\r\nlru temp_ttl -1\r\nlru tune 10 20 0.1 2.0\r\n", strings.Repeat("OK\r\n", 5)},
 		{"lru tune 50 40 0.1 2.0\r\nlru tune 18446744073709551615 2 .1 2\r\n", strings.Repeat("ERROR hot and warm pcts must not exceed 80\r\n", 2)},
@@ -197,11 +199,15 @@ func TestCacheDumpAndSizes(t *testing.T) {
 func TestStatsDetail(t *testing.T) {
 	s := talk(t, Options{}, []exchange{
 		{"stats detail dump\r\nstats detail on\r\n", "END\r\nOK\r\n"},
-		{"set foo:123 0 0 6\r\nfooval\r\nget foo:123 foo:124\r\ndelete foo:125\r\nget bar:x noprefix\r\nmg foo:123\r\n",
-			"STORED\r\nVALUE foo:123 0 6\r\nfooval\r\nEND\r\nNOT_FOUND\r\nEND\r\nHD\r\n"},
+		{
+			"set foo:123 0 0 6\r\nfooval\r\nget foo:123 foo:124\r\ndelete foo:125\r\nget bar:x noprefix\r\nmg foo:123\r\n",
+			"STORED\r\nVALUE foo:123 0 6\r\nfooval\r\nEND\r\nNOT_FOUND\r\nEND\r\nHD\r\n",
+		},
 		{"stats detail dump\r\n", "PREFIX bar get 1 hit 0 set 0 del 0\r\nPREFIX foo get 3 hit 2 set 1 del 1\r\nEND\r\n"},
-		{"stats detail off\r\nget foo:123\r\nstats detail dump\r\n",
-			"OK\r\nVALUE foo:123 0 6\r\nfooval\r\nEND\r\nPREFIX bar get 1 hit 0 set 0 del 0\r\nPREFIX foo get 3 hit 2 set 1 del 1\r\nEND\r\n"},
+		{
+			"stats detail off\r\nget foo:123\r\nstats detail dump\r\n",
+			"OK\r\nVALUE foo:123 0 6\r\nfooval\r\nEND\r\nPREFIX bar get 1 hit 0 set 0 del 0\r\nPREFIX foo get 3 hit 2 set 1 del 1\r\nEND\r\n",
+		},
 		{"stats reset\r\nstats detail dump\r\n", "RESET\r\nEND\r\n"},
 	})
 	if s.Setting("detail_enabled") != "no" {

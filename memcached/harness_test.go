@@ -21,6 +21,7 @@ func (c *fakeConn) Loop() int { return 0 }
 func (c *fakeConn) LocalAddr() net.Addr {
 	return &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 11211}
 }
+
 func (c *fakeConn) RemoteAddr() net.Addr {
 	return &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 40000 + c.id}
 }

@@ -164,8 +164,10 @@ func TestKnownAttacks(t *testing.T) {
 		{name: "CVE-2010-1152", in: strings.Repeat("x", 5000), closed: true},
 		{name: "CVE-2018-1000127", in: "get" + strings.Repeat(" a", 70000) + "\r\n", want: "END\r\n"},
 		{name: "CVE-2019-11596", in: "lru mode\r\nlru temp_ttl\r\n", want: "ERROR\r\nERROR\r\n"},
-		{name: "CVE-2020-22570", in: "mg\r\nmg \r\nmg a \x00\x00\r\nms a 1 \x00\r\nx\r\nma a M\r\nmd a C\r\n",
-			want: badFormat + badFormat + "CLIENT_ERROR invalid flag\r\nCLIENT_ERROR invalid flag\r\nCLIENT_ERROR invalid mode for ma M token\r\nCLIENT_ERROR invalid or duplicate flag\r\n"},
+		{
+			name: "CVE-2020-22570", in: "mg\r\nmg \r\nmg a \x00\x00\r\nms a 1 \x00\r\nx\r\nma a M\r\nmd a C\r\n",
+			want: badFormat + badFormat + "CLIENT_ERROR invalid flag\r\nCLIENT_ERROR invalid flag\r\nCLIENT_ERROR invalid mode for ma M token\r\nCLIENT_ERROR invalid or duplicate flag\r\n",
+		},
 		{name: "CVE-2023-46852", in: "get" + strings.Repeat(" ", 3000) + "a\r\n", want: "END\r\n"},
 		{name: "CVE-2023-46853", in: "get a\nmg a\nset a 0 0 1\nx\r\n", want: "END\r\nEN\r\nSTORED\r\n"},
 		{name: "only spaces", in: strings.Repeat(" ", 5000), closed: true},

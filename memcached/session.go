@@ -34,7 +34,6 @@ type session struct {
 
 	proto  Protocol // Auto until the first byte has been seen
 	authed bool
-	sasl   bool // an exchange was begun
 
 	swallow int64     // bytes of data still to be thrown away
 	after   string    // the line to answer when they are gone, if any

@@ -27,7 +27,6 @@ type Endpoint struct {
 	mu sync.Mutex
 	// The fields below are protected by mu.
 	pipes map[*pipe]struct{}
-	over  bool
 }
 
 // Addr is the endpoint's address; the port or path that Bind chose is filled

@@ -190,9 +190,6 @@ func (l *link) stopWriters() {
 	<-over
 }
 
-// errGone is why a link ends whose peer closed the connection.
-var errGone = errors.New("zmq: the peer closed the connection")
-
 // heartbeat is the PINGs of a link.
 type heartbeat struct {
 	mu sync.Mutex

@@ -15,7 +15,8 @@ import (
 func (r rig) exchange(server, client interface {
 	zmq.Sender
 	zmq.Receiver
-}) {
+},
+) {
 	r.Helper()
 	for _, n := range []int{0, 1, 255, 256, 8191, 8192, 100_000, 1 << 20} {
 		body := strings.Repeat("s", n)

@@ -4,6 +4,7 @@ package main
 
 import (
 	"errors"
+
 	"golang.org/x/sys/unix"
 )
 

@@ -191,8 +191,10 @@ func init() {
 			return nil
 		}, "", true},
 	}
-	for _, name := range []string{"ext_page_size", "ext_wbuf_size", "ext_threads", "ext_io_depth", "ext_item_size", "ext_item_age",
-		"ext_low_ttl", "ext_recache_rate", "ext_compact_under", "ext_drop_under", "ext_max_sleep"} {
+	for _, name := range []string{
+		"ext_page_size", "ext_wbuf_size", "ext_threads", "ext_io_depth", "ext_item_size", "ext_item_age",
+		"ext_low_ttl", "ext_recache_rate", "ext_compact_under", "ext_drop_under", "ext_max_sleep",
+	} {
 		suboptions = append(suboptions, suboption{name, "n", false, subInt(name, 0, most, func(*serverSettings, int) {}), "", true})
 	}
 	suboptions = append(suboptions,

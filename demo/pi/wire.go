@@ -59,7 +59,6 @@ var (
 	errBadPoint   = errors.New("expected a point of 64 characters, each 0 or 1")
 	errBadNumbers = errors.New("expected a JSON array of integers of up to 100 digits, [n, m]")
 	errBadSum     = errors.New("expected a JSON integer, the sum of the squares")
-	errBadVerdict = errors.New("expected the verdict Y or N")
 )
 
 // appendNumbers appends the question of a judge.

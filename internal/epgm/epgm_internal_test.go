@@ -67,26 +67,24 @@ func read(t *testing.T, c net.Conn) (flags byte, body []byte) {
 	t.Helper()
 	var head [zmtp.MaxHeader]byte
 	n := 2
-	for {
-		if _, err := io.ReadFull(c, head[n-2:n]); err != nil {
+	fill := func(b []byte) {
+		t.Helper()
+		if _, err := io.ReadFull(c, b); err != nil {
 			t.Fatal(err)
 		}
-		if head[0]&zmtp.FlagLong != 0 && n == 2 {
-			if _, err := io.ReadFull(c, head[2:9]); err != nil {
-				t.Fatal(err)
-			}
-			n = 9
-		}
-		h, _, err := zmtp.Framing2.ParseHeader(head[:n], -1)
-		if err != nil {
-			t.Fatal(err)
-		}
-		body = make([]byte, h.Size)
-		if _, err := io.ReadFull(c, body); err != nil {
-			t.Fatal(err)
-		}
-		return h.Flags, body
 	}
+	fill(head[:n])
+	if head[0]&zmtp.FlagLong != 0 {
+		n = 9
+		fill(head[2:n])
+	}
+	h, _, err := zmtp.Framing2.ParseHeader(head[:n], -1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	body = make([]byte, h.Size)
+	fill(body)
+	return h.Flags, body
 }
 
 func send(t *testing.T, c net.Conn, frames ...string) {

@@ -348,8 +348,8 @@ func TestWakeIsNotLost(t *testing.T) {
 			}()
 			mu.Unlock()
 			<-ready
-			mu.Lock() // Wait has released it: the goroutine is queued
-			mu.Unlock()
+			mu.Lock()   // Wait has released it: the goroutine is queued
+			mu.Unlock() //lint:ignore SA2001 having had the lock is what counts
 		}
 		go cancel()
 		mu.Lock()

@@ -82,8 +82,11 @@ func TestFrames(t *testing.T) {
 		frame byte // of ZMTP
 		body  []byte
 	}{
-		{0, 0, []byte("last")}, {1, zmtp.FlagMore, []byte("more")}, {0, 0, nil},
-		{2, zmtp.FlagCommand, []byte("\x05READYrest")}, {0, 0, long},
+		{0, 0, []byte("last")},
+		{1, zmtp.FlagMore, []byte("more")},
+		{0, 0, nil},
+		{2, zmtp.FlagCommand, []byte("\x05READYrest")},
+		{0, 0, long},
 	} {
 		message := append([]byte{f.flags}, f.body...)
 		frame := zmtp.Framing2.Append(nil, f.frame, f.body)
