@@ -53,6 +53,9 @@ cross: ## build for linux, darwin and windows on amd64 and arm64, without cgo
 		CGO_ENABLED=0 GOOS=$${p%/*} GOARCH=$${p#*/} $(GO) build -o /dev/null ./... || exit 1; \
 	done
 
+bench-zmq: ## our sockets beside libzmq, one table (gcc and libzmq3-dev; BENCH="-rounds 5 -cross")
+	cd bench/zmqperf && $(GO) run . $(BENCH)
+
 nested: ## the nested modules: bench compiles, and each benchmark runs once
 	@for m in $$(git ls-files '*/go.mod' | grep -v '^tools/' | xargs -r -n1 dirname); do \
 		echo "module $$m"; \
