@@ -18,9 +18,10 @@ const (
 
 func (g *ghost) age(e uint16) uint16 { return (g.epoch - e) & 15 }
 
-// size makes the memory right for items departures and returns by how many bytes it grew.
+// size makes the memory right for a shard of so many items and returns by how many bytes it grew. To remember as many
+// departures as half to three quarters of the items does best on the traces; more gains nothing.
 func (g *ghost) size(items int) int64 {
-	n := (max(items, 64) + ghostWays) / ghostWays * ghostWays
+	n := (max(items*2/3, 64) + ghostWays) / ghostWays * ghostWays
 	if have := len(g.entries); n <= have+have/3 && n >= have/3 && have > 0 {
 		return 0
 	}

@@ -20,7 +20,7 @@ const (
 // leafItems is how many items a leaf is planned to hold when the memory is full of items of typicalItem bytes.
 const (
 	leafItems   = 7000
-	typicalItem = 128
+	typicalItem = 384
 	leafStep    = page / 8 // slots by which a leaf grows at least
 )
 
