@@ -38,12 +38,3 @@ func sendv(fd int, iov []unix.Iovec) (int, unix.Errno) {
 	}
 	return int(n), 0
 }
-
-// poll is epoll_wait without waiting.
-func poll(epfd int, events []unix.EpollEvent) (int, unix.Errno) {
-	n, _, e := unix.RawSyscall6(unix.SYS_EPOLL_PWAIT, uintptr(epfd), uintptr(unsafe.Pointer(unsafe.SliceData(events))), uintptr(len(events)), 0, 0, 0)
-	if e != 0 {
-		return 0, e
-	}
-	return int(n), 0
-}
