@@ -39,7 +39,7 @@ type Config struct {
 	// Lost, if not nil, is told of packets that will never come.
 	Lost func(packets int)
 
-	wrap func(packetConn) packetConn // tests lose packets here
+	Wrap func(net.PacketConn) net.PacketConn // if set, gets each socket: tests lose packets here
 }
 
 // Bounds on the options, so that a slip does not ask for all memory.
@@ -65,8 +65,8 @@ func (c Config) withDefaults() (Config, error) {
 	if c.MaxTPDU == 0 {
 		c.MaxTPDU = 1500
 	}
-	if c.wrap == nil {
-		c.wrap = func(pc packetConn) packetConn { return pc }
+	if c.Wrap == nil {
+		c.Wrap = func(pc packetConn) packetConn { return pc }
 	}
 	if c.MaxMessage < 0 {
 		c.MaxMessage = unbounded

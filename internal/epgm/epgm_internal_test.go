@@ -155,7 +155,7 @@ func TestGroup(t *testing.T) {
 	lossyCfg := cfg
 	var mu sync.Mutex
 	rng := rand.New(rand.NewPCG(1, 2))
-	lossyCfg.wrap = func(pc packetConn) packetConn { return lossy{pc, &mu, rng} }
+	lossyCfg.Wrap = func(pc packetConn) packetConn { return lossy{pc, &mu, rng} }
 	lossyCfg.Lost = func(n int) { t.Errorf("lost %d packets", n) }
 	var receivers []net.Conn
 	for range 10 {

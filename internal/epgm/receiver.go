@@ -41,7 +41,7 @@ func NewReceiver(cfg Config) (net.Conn, error) {
 		return nil, fmt.Errorf("multicast to %s: %w", cfg.Group, err)
 	}
 	l := &listener{
-		cfg: cfg, data: cfg.wrap(data), naks: cfg.wrap(naks),
+		cfg: cfg, data: cfg.Wrap(data), naks: cfg.Wrap(naks),
 		recv: pgm.NewReceiver(pgm.ReceiverConfig{
 			Group: cfg.Group.Addr(), DestPort: cfg.Group.Port(), Window: cfg.window(),
 		}),

@@ -67,7 +67,7 @@ func openNAKs(c Config) (packetConn, error) {
 
 // openReceive is a socket that has joined the group.
 func openReceive(c Config) (packetConn, error) {
-	pc, err := c.open(receiveAddress(c.Group.Addr()), int(c.Group.Port()))
+	pc, err := c.listenGroup()
 	if err != nil {
 		return nil, err
 	}

@@ -3,7 +3,6 @@
 package epgm
 
 import (
-	"net/netip"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -23,7 +22,3 @@ func shareAddress(_, _ string, c syscall.RawConn) error {
 	}
 	return err
 }
-
-// receiveAddress is what a receiver binds: the group itself, so that it takes
-// no NAK meant for a source on the same host.
-func receiveAddress(group netip.Addr) string { return group.String() }

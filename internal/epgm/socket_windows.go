@@ -1,9 +1,6 @@
 package epgm
 
-import (
-	"net/netip"
-	"syscall"
-)
+import "syscall"
 
 // shareAddress lets several sockets of a host have the same port.
 func shareAddress(_, _ string, c syscall.RawConn) error {
@@ -15,6 +12,3 @@ func shareAddress(_, _ string, c syscall.RawConn) error {
 	}
 	return err
 }
-
-// receiveAddress is what a receiver binds: Windows binds no group address.
-func receiveAddress(netip.Addr) string { return "0.0.0.0" }

@@ -39,7 +39,7 @@ func NewSource(cfg Config) (net.Conn, error) {
 		return nil, fmt.Errorf("repairs at %s: %w", cfg.Source, err)
 	}
 	s := &sender{
-		cfg: cfg, data: data, naks: naks,
+		cfg: cfg, data: cfg.Wrap(data), naks: cfg.Wrap(naks),
 		src: pgm.NewSource(pgm.SourceConfig{
 			TSI: newTSI(func(b []byte) { rand.Read(b) }), DestPort: cfg.Group.Port(),
 			Source: cfg.Source, Group: cfg.Group.Addr(),

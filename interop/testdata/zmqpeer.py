@@ -8,6 +8,7 @@ base64. A wait is bounded by PATIENCE, which only a failure reaches.
 import base64
 import hashlib
 import json
+import os
 import sys
 import threading
 import traceback
@@ -18,6 +19,10 @@ import zmq.utils.monitor
 from zmq.auth.thread import ThreadAuthenticator
 
 PATIENCE = 60_000
+
+# OpenPGM writes its warnings to the standard output: they go with the errors.
+replies = os.fdopen(os.dup(1), "w")
+os.dup2(2, 1)
 
 BYTES = {
     "routing_id", "identity", "subscribe", "unsubscribe", "plain_username", "plain_password",
@@ -209,7 +214,7 @@ def op_load_certificate(r):
 
 
 def main():
-    print("ready %s" % zmq.zmq_version(), flush=True)
+    print("ready %s" % zmq.zmq_version(), file=replies, flush=True)
     for line in sys.stdin:
         try:
             r = json.loads(line)
@@ -219,7 +224,7 @@ def main():
         except Exception as e:
             traceback.print_exc()
             reply = {"errno": type(e).__name__, "error": str(e)}
-        print(json.dumps(reply), flush=True)
+        print(json.dumps(reply), file=replies, flush=True)
     if auth:
         auth.stop()
     for thread, control in threads.values():
