@@ -16,8 +16,8 @@ type SourceConfig struct {
 	Rate int64
 	// Window is how many packets are kept for repair.
 	Window int
-	// Heartbeats are the pauses after data at which its leading edge is told
-	// again; Ambient is the pause when there is no data at all.
+	// Heartbeats are the pauses, from the start and after data, at which the
+	// leading edge is told again; Ambient is the pause when there is no data at all.
 	Heartbeats []time.Duration
 	Ambient    time.Duration
 }
@@ -29,6 +29,10 @@ var DefaultHeartbeats = []time.Duration{
 	32 * time.Millisecond, 64 * time.Millisecond, 128 * time.Millisecond, 256 * time.Millisecond,
 	512 * time.Millisecond, 1024 * time.Millisecond, 2048 * time.Millisecond, 4096 * time.Millisecond, 8192 * time.Millisecond,
 }
+
+// spmPause bounds the pause between source path messages while data flows: a
+// receiver of OpenPGM can ask for nothing before it has heard one.
+const spmPause = 50 * time.Millisecond
 
 // DefaultAmbient is the pause between source path messages of a quiet source.
 const DefaultAmbient = 30 * time.Second
@@ -56,6 +60,7 @@ type Source struct {
 
 	spmSqn   uint32
 	spmAt    time.Time
+	spmLast  time.Time
 	beat     int
 	spmAsked bool
 
@@ -127,6 +132,9 @@ func (s *Source) Send(unit []byte, now time.Time) []byte {
 	s.stats.Data++
 	s.beat = 0
 	s.spmAt = now.Add(s.cfg.Heartbeats[0])
+	if latest := s.spmLast.Add(spmPause); latest.Before(s.spmAt) {
+		s.spmAt = latest
+	}
 	return s.data(ODATA, s.lead, sl.data)
 }
 
@@ -222,11 +230,11 @@ func (s *Source) Output(now time.Time, emit func(packet []byte)) time.Time {
 		s.spmAsked = false
 		emit(s.spm())
 		d := s.cfg.Ambient
-		if s.stats.Data > 0 && s.beat+1 < len(s.cfg.Heartbeats) {
+		if s.beat+1 < len(s.cfg.Heartbeats) {
 			s.beat++
 			d = s.cfg.Heartbeats[s.beat]
 		}
-		s.spmAt = now.Add(d)
+		s.spmAt, s.spmLast = now.Add(d), now
 	}
 	next := s.spmAt
 	if len(s.repairs) > 0 {
