@@ -42,17 +42,17 @@ too slow; the losses of each branch are shown.`,
 	}
 	f := cmd.Flags()
 	f.SortFlags = false
-	f.StringSliceVar(&cfg.Roles, "roles", cfg.Roles, "`roles` that this process plays")
-	f.StringVar(&cfg.PubSub, "pubsub", cfg.PubSub, "`endpoint` of the points, bound by the bitsource")
-	f.StringVar(&cfg.ReqRep, "reqrep", cfg.ReqRep, "`endpoint` of the sums, bound by pythagoras")
-	f.StringVar(&cfg.PushPull, "pushpull", cfg.PushPull, "`endpoint` of the verdicts, bound by the tally")
+	f.StringSliceVar(&cfg.Roles, "roles", cfg.Roles, "`LIST` of the roles that this process plays")
+	f.StringVar(&cfg.PubSub, "pubsub", cfg.PubSub, "`ENDPOINT` of the points, bound by the bitsource")
+	f.StringVar(&cfg.ReqRep, "reqrep", cfg.ReqRep, "`ENDPOINT` of the sums, bound by pythagoras")
+	f.StringVar(&cfg.PushPull, "pushpull", cfg.PushPull, "`ENDPOINT` of the verdicts, bound by the tally")
 	f.IntVar(&cfg.Workers, "workers", cfg.Workers, "number of judges, who share their quadrants")
 	f.DurationVar(&cfg.Interval, "interval", cfg.Interval, "time from point to point (0: as fast as it goes)")
 	f.DurationVar(&cfg.Duration, "duration", cfg.Duration, "time to run (0: until interrupted)")
 	f.Int64Var(&cfg.Points, "points", 0, "end after so many points (0: do not)")
 	f.Uint64Var(&cfg.Seed, "seed", 0, "make the points the same every time (0: do not)")
 	f.BoolVar(&cfg.JSON, "json", false, "one line of JSON at the end instead of the table")
-	f.StringVar(&cfg.Plot, "plot", "", "draw the estimate as it converges, `file.png|file.svg`")
+	f.StringVar(&cfg.Plot, "plot", "", "draw the estimate as it converges in this `FILE`, *.png or *.svg")
 
 	must(cmd.RegisterFlagCompletionFunc("roles", completeRoles))
 	must(cmd.MarkFlagFilename("plot", "png", "svg"))

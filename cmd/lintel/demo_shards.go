@@ -50,7 +50,7 @@ should be are counted.
 	}
 	f := cmd.Flags()
 	f.SortFlags = false
-	f.StringVar(&words, "words", "", "`file` of words, one a line, or - for standard input (default: a list of English words)")
+	f.StringVar(&words, "words", "", "`FILE` of words, one a line, or - for standard input (default: a list of English words)")
 	f.IntVar(&cfg.Servers, "servers", cfg.Servers, "number of servers the words are dealt to")
 	f.BoolVar(&cfg.JSON, "json", false, "one line of JSON instead of the figures and bars")
 	must(cmd.RegisterFlagCompletionFunc("servers", cobra.NoFileCompletions))

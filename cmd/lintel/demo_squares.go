@@ -35,10 +35,10 @@ is created and filled if need be.`,
 	}
 	f := cmd.Flags()
 	f.SortFlags = false
-	f.IntVar(&cfg.Instances, "instances", cfg.Instances, "number of cache `servers` in this process")
-	f.StringSliceVar(&cfg.Servers, "servers", nil, "use these memcached servers instead, `host:port,...`")
+	f.IntVar(&cfg.Instances, "instances", cfg.Instances, "number of cache servers in this process")
+	f.StringSliceVar(&cfg.Servers, "servers", nil, "`LIST` of memcached servers to use instead, host:port,...")
 	f.DurationVar(&cfg.Work, "work", cfg.Work, "how long the pretended work takes")
-	f.StringVar(&cfg.DB, "db", "", "query a database instead, `postgres://...|sqlite:FILE`")
+	f.StringVar(&cfg.DB, "db", "", "`URL` of a database to query instead: postgres://... or sqlite:FILE")
 	f.IntVar(&cfg.Runs, "runs", cfg.Runs, "number of runs")
 	f.IntVar(&cfg.Requests, "requests", cfg.Requests, "lookups in a run")
 	f.Uint64Var(&cfg.Seed, "seed", 0, "make the numbers the same every time (0: do not)")

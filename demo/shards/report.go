@@ -55,8 +55,11 @@ func (r *Report) print(s *demo.Screen) {
 	}
 	joins, leaves := 1/float64(r.Servers+1), 1/float64(r.Servers)
 	s.Printf("\nShare of the keys that move when the list of servers changes\n\n")
-	s.Printf("%s\n", s.Paint(demo.Bold, strings.TrimRight(fmt.Sprintf("%-14s  %-22s%-22s%s", "placed by",
-		serverName(r.Servers)+" joins", serverName(r.Servers-1)+" leaves", serverName(1)+" leaves"), " ")))
+	head := fmt.Sprintf("%-14s  %-22s%-22s", "placed by", serverName(r.Servers)+" joins", serverName(r.Servers-1)+" leaves")
+	if r.Servers > 2 { // of two, the second is the last
+		head += serverName(1) + " leaves"
+	}
+	s.Printf("%s\n", s.Paint(demo.Bold, strings.TrimRight(head, " ")))
 	cell := func(share, least float64) string {
 		color := demo.Green
 		if share > 2*least {
@@ -67,7 +70,11 @@ func (r *Report) print(s *demo.Screen) {
 		return fmt.Sprintf("%7s  %s%s   ", demo.Percent(share), s.Paint(color, bar), pad)
 	}
 	line := func(name string, joined, last, next float64) {
-		s.Printf("%-14s  %s%s%s\n", name, cell(joined, joins), cell(last, leaves), strings.TrimRight(cell(next, leaves), " "))
+		text := cell(joined, joins) + cell(last, leaves)
+		if r.Servers > 2 {
+			text += cell(next, leaves)
+		}
+		s.Printf("%-14s  %s\n", name, strings.TrimRight(text, " "))
 	}
 	for _, scheme := range r.Schemes {
 		share := func(n int64) float64 { return demo.Ratio(n, int64(r.Words)) }
