@@ -34,6 +34,8 @@ func (t *turn) text(line, in []byte, n int) (used int, ok bool, next netloop.Nex
 		t.metaArith(rest)
 	case "mn":
 		t.reply("MN")
+	case "mp":
+		t.metaPrefix(rest)
 	case "me":
 		t.metaDebug(rest)
 	case "gat", "gats":

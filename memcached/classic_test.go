@@ -183,7 +183,7 @@ func TestFlushAll(t *testing.T) {
 
 	talk(t, Options{DisableFlush: true}, []exchange{
 		{set + "flush_all\r\nget a\r\n", "STORED\r\nCLIENT_ERROR flush_all not allowed\r\n" + hit},
-		{"flush_prefix a\r\n", "CLIENT_ERROR flush_prefix not allowed\r\n"},
+		{"flush_prefix a\r\nmp a\r\n", "CLIENT_ERROR flush_prefix not allowed\r\nCLIENT_ERROR flush_prefix not allowed\r\n"},
 	})
 }
 
@@ -197,6 +197,7 @@ func TestFlushPrefix(t *testing.T) {
 		{"flush_prefix user: noreply\r\nget user:1\r\n", "END\r\n"},
 		{"flush_prefix\r\n", badFormat},
 		{"flush_prefix ! b\r\n", "CLIENT_ERROR error decoding key\r\n"},
+		{"ms m:1 1\r\nx\r\nmp m: O5 k\r\nmg m:1\r\nmp bTo= b k q\r\nmp m: z\r\nmp\r\n", "HD\r\nHD O5 km:\r\nEN\r\nCLIENT_ERROR invalid flag\r\n" + badFormat},
 		{"set x 0 0 1\r\na\r\n", "STORED\r\n"},
 	})
 	s.FlushPrefix("x")

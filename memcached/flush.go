@@ -71,6 +71,25 @@ func (t *turn) flushPrefix(args []byte) string {
 	return replyOK
 }
 
+// metaPrefix is mp PREFIX FLAGS, the meta form of flush_prefix. It answers HD;
+// of the flags b, k, O and q mean what they do elsewhere. It has no counterpart
+// in memcached.
+func (t *turn) metaPrefix(args []byte) {
+	sent, prefix := t.metaKey(args, "")
+	if prefix == nil {
+		return
+	}
+	if t.srv.opts.DisableFlush {
+		t.reply("CLIENT_ERROR flush_prefix not allowed")
+		return
+	}
+	t.srv.store.FlushPrefix(prefix)
+	t.count(cmdFlush)
+	if !t.meta.Has('q') {
+		t.w.B = append(t.echoes(append(t.w.B, 'H', 'D'), sent), '\r', '\n')
+	}
+}
+
 // FlushAll makes every item vanish, in constant time.
 func (s *Server) FlushAll() { s.store.FlushAll(s.clock.Now()) }
 

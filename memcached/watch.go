@@ -144,19 +144,18 @@ func (s *Server) log(stream uint32, line func(b []byte) []byte) {
 		if to.streams&stream == 0 {
 			continue
 		}
+		out := b
 		if to.skipped > 0 {
-			if !to.conn.Send([]byte("skipped=" + strconv.FormatUint(to.skipped, 10) + "\n")) {
-				to.skipped++
-				w.skipped++
-				continue
-			}
-			to.skipped = 0
+			// In one piece, so that a line follows the figure.
+			out = strconv.AppendUint([]byte("skipped="), to.skipped, 10)
+			out = append(append(out, '\n'), b...)
 		}
-		if !to.conn.Send(b) {
+		if !to.conn.Send(out) {
 			to.skipped++
 			w.skipped++
 			continue
 		}
+		to.skipped = 0
 		w.sent++
 	}
 }
