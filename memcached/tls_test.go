@@ -1,0 +1,315 @@
+package memcached_test
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"errors"
+	"math/big"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"lintel.dev/memcached"
+)
+
+// authority signs certificates for the tests.
+type authority struct {
+	t    *testing.T
+	dir  string
+	cert *x509.Certificate
+	key  *ecdsa.PrivateKey
+	pool *x509.CertPool
+	next int64
+}
+
+func newAuthority(t *testing.T) *authority {
+	a := &authority{t: t, dir: t.TempDir(), pool: x509.NewCertPool()}
+	a.key = a.newKey()
+	self := a.template("the authority")
+	self.IsCA, self.BasicConstraintsValid, self.KeyUsage = true, true, x509.KeyUsageCertSign
+	der, err := x509.CreateCertificate(rand.Reader, self, self, a.key.Public(), a.key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if a.cert, err = x509.ParseCertificate(der); err != nil {
+		t.Fatal(err)
+	}
+	a.pool.AddCert(a.cert)
+	a.write("ca.pem", "CERTIFICATE", der)
+	return a
+}
+
+func (a *authority) newKey() *ecdsa.PrivateKey {
+	k, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	return k
+}
+
+func (a *authority) template(name string) *x509.Certificate {
+	a.next++
+	return &x509.Certificate{
+		SerialNumber: big.NewInt(a.next),
+		Subject:      pkix.Name{CommonName: name},
+		NotBefore:    time.Now().Add(-time.Hour),
+		NotAfter:     time.Now().Add(time.Hour),
+		ExtKeyUsage:  []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
+		IPAddresses:  []net.IP{net.IPv4(127, 0, 0, 1)},
+	}
+}
+
+func (a *authority) write(name, kind string, der []byte) string {
+	path := filepath.Join(a.dir, name)
+	data := der
+	if kind != "" {
+		data = pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der})
+	}
+	if err := os.WriteFile(path, data, 0o600); err != nil {
+		a.t.Fatal(err)
+	}
+	return path
+}
+
+// issue writes a certificate and its key, and returns it for a client's use.
+func (a *authority) issue(name string) (chain, key, keyDER string, cert tls.Certificate) {
+	k := a.newKey()
+	der, err := x509.CreateCertificate(rand.Reader, a.template(name), a.cert, k.Public(), a.key)
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	kder, err := x509.MarshalPKCS8PrivateKey(k)
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	return a.write(name+".pem", "CERTIFICATE", der), a.write(name+".key", "PRIVATE KEY", kder), a.write(name+".der", "", kder),
+		tls.Certificate{Certificate: [][]byte{der}, PrivateKey: k}
+}
+
+// serveTLS is a server behind TLS as endpoint text has it.
+func serveTLS(t *testing.T, text string, certs *memcached.TLS) string {
+	t.Helper()
+	srv, err := memcached.New(memcached.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	e, err := memcached.ParseEndpoint(text, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	all, err := e.Listen(context.Background(), 0, certs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	served := make(chan error, 1)
+	go func() { served <- srv.Serve(all[0]) }()
+	t.Cleanup(func() {
+		srv.Shutdown(context.Background())
+		if err := <-served; !errors.Is(err, memcached.ErrServerClosed) {
+			t.Errorf("Serve: %v", err)
+		}
+	})
+	return all[0].Addr().String()
+}
+
+// try asks for the version; the error is the handshake's or the read's.
+func try(t *testing.T, addr string, cfg *tls.Config) (state tls.ConnectionState, err error) {
+	t.Helper()
+	c, err := tls.Dial("tcp", addr, cfg)
+	if err != nil {
+		return state, err
+	}
+	defer c.Close()
+	c.SetDeadline(time.Now().Add(time.Minute))
+	if _, err := c.Write([]byte("version\r\n")); err != nil {
+		return state, err
+	}
+	b := make([]byte, 100)
+	n, err := c.Read(b)
+	if err != nil {
+		return state, err
+	}
+	if !strings.HasPrefix(string(b[:n]), "VERSION ") {
+		t.Errorf("reply %q", b[:n])
+	}
+	return c.ConnectionState(), nil
+}
+
+func TestTLS(t *testing.T) {
+	a := newAuthority(t)
+	chain, key, der, _ := a.issue("server")
+	_, _, _, mine := a.issue("client")
+	_, _, _, stranger := newAuthority(t).issue("stranger")
+	ca := filepath.Join(a.dir, "ca.pem")
+	with := func(certs ...tls.Certificate) *tls.Config {
+		return &tls.Config{RootCAs: a.pool, Certificates: certs}
+	}
+	for name, c := range map[string]struct {
+		endpoint                string
+		opts                    memcached.TLSOptions
+		none, good, bad, anyOld bool // who gets in: without, with a good, with a foreign certificate; TLS 1.1
+	}{
+		"plain":      {"127.0.0.1", memcached.TLSOptions{Key: key}, true, true, true, false},
+		"key in der": {"127.0.0.1", memcached.TLSOptions{Key: der, KeyDER: true}, true, true, true, false},
+		"if given":   {"127.0.0.1", memcached.TLSOptions{Key: key, CA: ca, Verify: memcached.VerifyIfGiven}, true, true, false, false},
+		"required":   {"127.0.0.1", memcached.TLSOptions{Key: key, CA: ca, Verify: memcached.VerifyRequired}, false, true, false, false},
+		"once":       {"127.0.0.1", memcached.TLSOptions{Key: key, CA: ca, Verify: memcached.VerifyOnce}, true, true, false, false},
+		"mtls":       {"mtls:127.0.0.1", memcached.TLSOptions{Key: key, CA: ca}, false, true, false, false},
+		"btls":       {"btls:127.0.0.1", memcached.TLSOptions{Key: key, CA: ca, Verify: memcached.VerifyRequired}, true, true, true, false},
+		"old":        {"127.0.0.1", memcached.TLSOptions{Key: key, MinVersion: tls.VersionTLS10}, true, true, true, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c.opts.Chain = chain
+			certs, err := memcached.LoadTLS(c.opts)
+			if err != nil {
+				t.Fatal(err)
+			}
+			addr := serveTLS(t, c.endpoint, certs)
+			old := with()
+			old.MinVersion, old.MaxVersion = tls.VersionTLS10, tls.VersionTLS11
+			forced := with()
+			forced.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &stranger, nil }
+			for what, x := range map[string]struct {
+				cfg *tls.Config
+				in  bool
+			}{
+				"no certificate":      {with(), c.none},
+				"good certificate":    {with(mine), c.good},
+				"foreign certificate": {forced, c.bad},
+				"TLS 1.1":             {old, c.anyOld},
+			} {
+				if _, err := try(t, addr, x.cfg); (err == nil) != x.in {
+					t.Errorf("%s: %v, want in: %v", what, err, x.in)
+				}
+			}
+		})
+	}
+}
+
+func TestTLSPlainClientIsClosed(t *testing.T) {
+	a := newAuthority(t)
+	chain, key, _, _ := a.issue("server")
+	certs, err := memcached.LoadTLS(memcached.TLSOptions{Chain: chain, Key: key})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for text, plain := range map[string]bool{"127.0.0.1": false, "notls:127.0.0.1": true} {
+		c, err := net.Dial("tcp", serveTLS(t, text, certs))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		c.SetDeadline(time.Now().Add(time.Minute))
+		c.Write([]byte("version\r\n"))
+		b := make([]byte, 8)
+		n, _ := c.Read(b)
+		if got := string(b[:n]) == "VERSION "; got != plain {
+			t.Errorf("%s: %q", text, b[:n])
+		}
+	}
+}
+
+func TestTLSReload(t *testing.T) {
+	a := newAuthority(t)
+	chain, key, _, _ := a.issue("server")
+	certs, err := memcached.LoadTLS(memcached.TLSOptions{Chain: chain, Key: key})
+	if err != nil {
+		t.Fatal(err)
+	}
+	addr := serveTLS(t, "127.0.0.1", certs)
+	serial := func() int64 {
+		t.Helper()
+		st, err := try(t, addr, &tls.Config{RootCAs: a.pool})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return st.PeerCertificates[0].SerialNumber.Int64()
+	}
+	first, loaded := serial(), certs.Loaded()
+	a.issue("server") // over the old files
+	if serial() != first {
+		t.Error("a new file was used before it was read again")
+	}
+	if err := certs.Reload(); err != nil {
+		t.Fatal(err)
+	}
+	second := serial()
+	if second == first || !certs.Loaded().After(loaded) {
+		t.Errorf("serial %d after %d, loaded %v after %v", second, first, certs.Loaded(), loaded)
+	}
+	if err := os.WriteFile(chain, []byte("garbage"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := certs.Reload(); err == nil {
+		t.Error("garbage was taken for a certificate")
+	}
+	if serial() != second {
+		t.Error("a failed reload changed the certificate")
+	}
+}
+
+func TestTLSResumption(t *testing.T) {
+	a := newAuthority(t)
+	chain, key, _, _ := a.issue("server")
+	for _, on := range []bool{false, true} {
+		certs, err := memcached.LoadTLS(memcached.TLSOptions{Chain: chain, Key: key, SessionCache: on})
+		if err != nil {
+			t.Fatal(err)
+		}
+		addr := serveTLS(t, "127.0.0.1", certs)
+		cfg := &tls.Config{RootCAs: a.pool, ClientSessionCache: tls.NewLRUClientSessionCache(4), MaxVersion: tls.VersionTLS12}
+		for i := range 2 {
+			st, err := try(t, addr, cfg)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if want := on && i == 1; st.DidResume != want {
+				t.Errorf("session cache %v, connection %d: resumed %v", on, i, st.DidResume)
+			}
+		}
+	}
+}
+
+func TestTLSCiphers(t *testing.T) {
+	a := newAuthority(t)
+	chain, key, _, _ := a.issue("server")
+	certs, err := memcached.LoadTLS(memcached.TLSOptions{Chain: chain, Key: key, Ciphers: "FOO:ECDHE-ECDSA-CHACHA20-POLY1305"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	st, err := try(t, serveTLS(t, "127.0.0.1", certs), &tls.Config{RootCAs: a.pool, MaxVersion: tls.VersionTLS12})
+	if err != nil || st.CipherSuite != tls.TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256 {
+		t.Errorf("suite %s, %v", tls.CipherSuiteName(st.CipherSuite), err)
+	}
+}
+
+func TestTLSErrors(t *testing.T) {
+	a := newAuthority(t)
+	chain, key, der, _ := a.issue("server")
+	_, otherKey, _, _ := a.issue("other")
+	for name, o := range map[string]memcached.TLSOptions{
+		"no chain":      {Key: key},
+		"missing file":  {Chain: filepath.Join(a.dir, "none")},
+		"no key":        {Chain: chain},
+		"foreign key":   {Chain: chain, Key: otherKey},
+		"der as pem":    {Chain: chain, Key: der},
+		"pem as der":    {Chain: chain, Key: key, KeyDER: true},
+		"ciphers":       {Chain: chain, Key: key, Ciphers: "NULL"},
+		"verify mode":   {Chain: chain, Key: key, Verify: 4},
+		"no authority":  {Chain: chain, Key: key, CA: filepath.Join(a.dir, "none")},
+		"bad authority": {Chain: chain, Key: key, CA: key},
+	} {
+		if _, err := memcached.LoadTLS(o); err == nil || strings.Contains(err.Error(), "\n") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
