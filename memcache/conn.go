@@ -55,6 +55,7 @@ type conn struct {
 	inflight atomic.Int64  // requests without reply
 	draining atomic.Bool
 	answered atomic.Bool   // at least one reply came
+	crowded  atomic.Bool   // the last read brought several replies
 	tick     atomic.Uint32 // beats of the watchdog
 	progress atomic.Uint32 // tick of the last reply
 
@@ -124,8 +125,9 @@ func (c *conn) send(cl *call) (space <-chan struct{}, err error) {
 	c.writing = true
 	c.writeAt = c.tick.Load()
 	// An idle connection's peer has read all that was sent, so that the
-	// kernel takes a short request at once: no need to wake the writer.
-	if c.inline && idle && len(c.pending) <= inlineLimit {
+	// kernel takes a short request at once: no need to wake the writer. But
+	// where several callers are at it, their requests had better share a write.
+	if c.inline && idle && !c.crowded.Load() && len(c.pending) <= inlineLimit {
 		buf := c.take()
 		c.mu.Unlock()
 		c.write(buf)
@@ -211,7 +213,7 @@ func (c *conn) writeLoop() {
 // call that has none.
 func (c *conn) readLoop() {
 	var batch []*call
-	at := 0
+	at, together := 0, 0
 	for {
 		if _, err := c.w.br.Peek(1); err != nil {
 			c.fail(fmt.Errorf("%w: %w", ErrConnLost, err))
@@ -244,6 +246,13 @@ func (c *conn) readLoop() {
 			break
 		}
 		at++
+		together++
+		if c.w.br.Buffered() == 0 {
+			if crowd := together > 1; crowd != c.crowded.Load() {
+				c.crowded.Store(crowd)
+			}
+			together = 0
+		}
 		c.progress.Store(c.tick.Load())
 		if !c.answered.Load() {
 			c.answered.Store(true)

@@ -43,8 +43,12 @@ func (cl *call) report(ctx context.Context, h *Hooks, server string, start time.
 	}
 	if err == nil {
 		switch cl.op {
-		case opGet, opGetInto, opLease:
+		case opGet, opGetInto:
 			r.Hits = 1
+		case opLease:
+			if len(cl.item.Value) > 0 || !cl.won && !cl.lost {
+				r.Hits = 1
+			}
 		case opGetMulti:
 			for _, it := range cl.items {
 				if it != nil {
