@@ -137,6 +137,30 @@ func TestVerdicts(t *testing.T) {
 	}
 }
 
+// TestPlainErrorNames: a PLAIN server refuses in libzmq's spelling, and a client
+// understands that and the RFC's.
+func TestPlainErrorNames(t *testing.T) {
+	server := NewPlainServer(Metadata{})
+	if err := server.Consume([]byte("\x05HELLO\x03ada\x05guess")); err != nil {
+		t.Fatal(err)
+	}
+	server.Verdict(StatusDenied)
+	if out, ok := server.Produce([]byte("before")); !ok || string(out) != "before^RROR\x03400" {
+		t.Errorf("the server says %q", out)
+	}
+	for _, body := range []string{"^RROR\x03400", "\x05ERROR\x03400"} {
+		client, err := NewPlainClient("ada", "guess", Metadata{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		client.Produce(nil)
+		var refused *PeerError
+		if err := client.Consume([]byte(body)); !errors.As(err, &refused) || refused.Reason != "400" {
+			t.Errorf("%q: %v", body, err)
+		}
+	}
+}
+
 func TestCredentials(t *testing.T) {
 	all := pairs(t)
 	var key []byte

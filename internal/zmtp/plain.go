@@ -1,5 +1,10 @@
 package zmtp
 
+import (
+	"bytes"
+	"slices"
+)
+
 // plainClient and plainServer are RFC 24: the client shows a user name and a
 // password in clear, HELLO - WELCOME - INITIATE - READY.
 type plainClient struct {
@@ -61,6 +66,9 @@ func (p *plainClient) Consume(body []byte) error {
 }
 
 func (p *plainClient) consume(body []byte) error {
+	if reason, ok := bytes.CutPrefix(body, []byte(libzmqError)); ok {
+		body = append([]byte("\x05ERROR"), reason...)
+	}
 	c, data, err := parseHandshake(body)
 	if err != nil {
 		return err
@@ -84,6 +92,12 @@ func (p *plainClient) consume(body []byte) error {
 	return unexpected("PLAIN", body, "READY")
 }
 
+// libzmqError is the name of ERROR as libzmq's PLAIN spells it, length octet
+// included: what its source has as "\x05ERROR" is 0x5E and RROR to a C compiler.
+// Its clients know no other, and take the right one for a broken protocol; a
+// client that goes by the RFC ends the connection either way.
+const libzmqError = "^RROR"
+
 type plainServer struct {
 	local, peer Metadata
 	credentials [][]byte
@@ -106,7 +120,11 @@ func (p *plainServer) Sealer() Sealer        { return nil }
 func (p *plainServer) Produce(dst []byte) (out []byte, ok bool) {
 	switch {
 	case p.state == StateFailed:
-		return p.verdict.produce(dst)
+		start := len(dst)
+		if dst, ok = p.verdict.produce(dst); ok {
+			dst = slices.Replace(dst, start, start+len("\x05ERROR"), []byte(libzmqError)...)
+		}
+		return dst, ok
 	case p.state != StateHandshake:
 	case p.step == plainWelcome:
 		p.step = plainInitiate
