@@ -151,8 +151,14 @@ func (s *pysock) recv() []string {
 // until waits for an event of a socket that is monitored, past others.
 func (s *pysock) until(event string) zmqReply {
 	s.t.Helper()
+	return s.nextEvent(func(e string) bool { return e == event })
+}
+
+// nextEvent waits for an event that is wanted.
+func (s *pysock) nextEvent(want func(event string) bool) zmqReply {
+	s.t.Helper()
 	for {
-		if r := s.do("event", nil); r.Event == event {
+		if r := s.do("event", nil); want(r.Event) {
 			return r
 		}
 	}

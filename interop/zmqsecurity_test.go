@@ -1,0 +1,190 @@
+package interop_test
+
+import (
+	"context"
+	"os/exec"
+	"path/filepath"
+	"testing"
+
+	"lintel.dev/interop/peers"
+	"lintel.dev/zmq"
+)
+
+// eitherBinds runs a test twice: who is the server of the mechanism does not
+// depend on who binds.
+func eitherBinds(t *testing.T, test func(t *testing.T, l link, z *pyzmq)) {
+	for _, l := range links[:2] {
+		t.Run(l.name, func(t *testing.T) {
+			t.Parallel()
+			test(t, l, newPyzmq(t))
+		})
+	}
+}
+
+// talk sends every shape of message both ways.
+func talk(t *testing.T, ours *zmq.Dealer, theirs *pysock) {
+	t.Helper()
+	for _, m := range messages {
+		sendFrames(t, ours.Send, m...)
+		sameFrames(t, theirs.recv(), m)
+		theirs.send(m...)
+		sameFrames(t, recvFrames(t, ours.Recv), m)
+	}
+}
+
+func TestPlainTheirServer(t *testing.T) {
+	eitherBinds(t, func(t *testing.T, l link, z *pyzmq) {
+		z.ask("auth", zmqRequest{"plain": map[string]string{"ada": "engine"}})
+		server := z.socket("DEALER", "plain_server", 1)
+		ours := opened[*zmq.Dealer](t)(zmq.NewDealer(zmq.WithPlain("ada", "engine")))
+		l.join(t, ours, server)
+		talk(t, ours, server)
+	})
+}
+
+func TestPlainOurServer(t *testing.T) {
+	eitherBinds(t, func(t *testing.T, l link, z *pyzmq) {
+		asked := make(chan zmq.AuthRequest, 10)
+		ours := opened[*zmq.Dealer](t)(zmq.NewDealer(zmq.WithPlainServer(),
+			zmq.WithAuthenticator(func(_ context.Context, r zmq.AuthRequest) (zmq.AuthResult, error) {
+				asked <- r
+				return zmq.AuthResult{Allow: r.Username == "ada" && r.Password == "engine"}, nil
+			})))
+		client := z.socket("DEALER", "plain_username", "ada", "plain_password", "engine")
+		l.join(t, ours, client)
+		talk(t, ours, client)
+		if r := <-asked; r.Mechanism != zmq.MechanismPlain || r.Username != "ada" {
+			t.Errorf("the authenticator was asked about %+v", r)
+		}
+	})
+}
+
+// TestPlainRefused: a wrong password is told to the client, whoever it is.
+func TestPlainRefused(t *testing.T) {
+	t.Run("our client", func(t *testing.T) {
+		t.Parallel()
+		z := newPyzmq(t)
+		z.ask("auth", zmqRequest{"plain": map[string]string{"ada": "engine"}})
+		server := z.socket("DEALER", "plain_server", 1)
+		ours := opened[*zmq.Dealer](t)(zmq.NewDealer(zmq.WithPlain("ada", "guess")))
+		ev := watch(t, ours)
+		links[1].join(t, ours, server)
+		if e := ev.until(zmq.EventHandshakeAuth); e.Status != 400 {
+			t.Errorf("refused with status %d, not 400", e.Status)
+		}
+	})
+	t.Run("their client", func(t *testing.T) {
+		t.Parallel()
+		ours := opened[*zmq.Dealer](t)(zmq.NewDealer(zmq.WithPlainServer(),
+			zmq.WithAuthenticator(func(context.Context, zmq.AuthRequest) (zmq.AuthResult, error) {
+				return zmq.AuthResult{}, nil
+			})))
+		client := newPyzmq(t).socket("DEALER", "plain_username", "ada", "plain_password", "guess")
+		client.do("monitor", nil)
+		links[0].join(t, ours, client)
+		if e := client.until("HANDSHAKE_FAILED_AUTH"); e.Value != 400 {
+			t.Errorf("refused with status %d, not 400", e.Value)
+		}
+	})
+}
+
+func keys(t *testing.T, r zmqReply) (public, secret zmq.CurveKey) {
+	t.Helper()
+	public, err := zmq.ParseCurveKey(r.Public)
+	if err != nil {
+		t.Fatal(err)
+	}
+	secret, err = zmq.ParseCurveKey(r.Secret)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return public, secret
+}
+
+func TestCurveTheirServer(t *testing.T) {
+	eitherBinds(t, func(t *testing.T, l link, z *pyzmq) {
+		// The server knows its clients from a directory of certificates that
+		// zmq.auth wrote.
+		dir := t.TempDir()
+		path := z.ask("certificate", zmqRequest{"dir": dir, "name": "client"}).Secret
+		public, secret := keys(t, z.ask("load_certificate", zmqRequest{"path": path}))
+		z.ask("auth", zmqRequest{"curve": dir})
+		pair := z.ask("keypair", nil)
+		serverKey, _ := keys(t, pair)
+		server := z.socket("DEALER", "curve_server", 1, "curve_publickey", pair.Public, "curve_secretkey", pair.Secret)
+
+		ours := opened[*zmq.Dealer](t)(zmq.NewDealer(zmq.WithCurve(public, secret, serverKey)))
+		l.join(t, ours, server)
+		talk(t, ours, server)
+
+		// A stranger with keys of its own gets no further.
+		strangerPublic, strangerSecret := zmq.NewCurveKeys()
+		if !l.weBind {
+			stranger := opened[*zmq.Dealer](t)(zmq.NewDealer(zmq.WithCurve(strangerPublic, strangerSecret, serverKey)))
+			ev := watch(t, stranger)
+			other := z.socketAs("other", "DEALER", "curve_server", 1, "curve_publickey", pair.Public, "curve_secretkey", pair.Secret)
+			l.join(t, stranger, other)
+			if e := ev.until(zmq.EventHandshakeAuth); e.Status != 400 {
+				t.Errorf("refused with status %d, not 400", e.Status)
+			}
+		}
+	})
+}
+
+func TestCurveOurServer(t *testing.T) {
+	eitherBinds(t, func(t *testing.T, l link, z *pyzmq) {
+		serverPublic, serverSecret := zmq.NewCurveKeys()
+		pair := z.ask("keypair", nil)
+		clientKey, _ := keys(t, pair)
+		ours := opened[*zmq.Dealer](t)(zmq.NewDealer(zmq.WithCurveServer(serverSecret),
+			zmq.WithAuthenticator(func(_ context.Context, r zmq.AuthRequest) (zmq.AuthResult, error) {
+				return zmq.AuthResult{Allow: r.PublicKey == clientKey}, nil
+			})))
+		client := z.socket("DEALER", "curve_publickey", pair.Public, "curve_secretkey", pair.Secret,
+			"curve_serverkey", serverPublic.String())
+		l.join(t, ours, client)
+		talk(t, ours, client)
+	})
+}
+
+// TestCurveOnly: neither side lets a peer in that offers no security.
+func TestCurveOnly(t *testing.T) {
+	_, secret := zmq.NewCurveKeys()
+	ours := opened[*zmq.Dealer](t)(zmq.NewDealer(zmq.WithCurveServer(secret)))
+	client := newPyzmq(t).socket("DEALER")
+	client.do("monitor", nil)
+	links[0].join(t, ours, client)
+	if e := client.nextEvent(func(event string) bool {
+		return event == "HANDSHAKE_SUCCEEDED" || event == "DISCONNECTED" || len(event) > 16 && event[:16] == "HANDSHAKE_FAILED"
+	}); e.Event == "HANDSHAKE_SUCCEEDED" {
+		t.Error("a NULL client spoke with our CURVE server")
+	}
+}
+
+// TestCertificates: files that lintel zmq keygen writes are read by zmq.auth,
+// which is czmq's format.
+func TestCertificates(t *testing.T) {
+	z := newPyzmq(t)
+	dir := t.TempDir()
+	out, status := peers.Run(t, exec.Command(lintel(t), "zmq", "keygen", filepath.Join(dir, "mine.key")))
+	if status != 0 {
+		t.Fatalf("keygen: %s", out)
+	}
+	for _, name := range []string{"mine.key", "mine.key_secret"} {
+		pair := z.ask("load_certificate", zmqRequest{"path": filepath.Join(dir, name)})
+		public, err := zmq.ParseCurveKey(pair.Public)
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		if pair.Secret == "" {
+			continue
+		}
+		secret, err := zmq.ParseCurveKey(pair.Secret)
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		if zmq.CurvePublicKey(secret) != public {
+			t.Errorf("%s: the keys do not belong together", name)
+		}
+	}
+}
