@@ -1,0 +1,48 @@
+package zmq_test
+
+import (
+	"fmt"
+	"testing"
+
+	"lintel.dev/zmq"
+)
+
+// TestAllocations is a gate: sending and receiving a small message allocates
+// next to nothing.
+func TestAllocations(t *testing.T) {
+	if raceEnabled {
+		t.Skip("the race detector allocates")
+	}
+	for _, n := range networks()[:3] {
+		for _, multi := range []bool{false, true} {
+			t.Run(fmt.Sprint(n.name, " Recv ", multi), func(t *testing.T) {
+				r := over(t, n)
+				push, pull := made(r, zmq.NewPush), made(r, zmq.NewPull)
+				r.connect(push, r.bind(pull))
+				body := make([]byte, 64)
+				const batch = 500
+				got := testing.AllocsPerRun(40, func() {
+					for range batch {
+						if err := push.SendBytes(r.ctx, body); err != nil {
+							t.Fatal(err)
+						}
+					}
+					for range batch {
+						var err error
+						if multi {
+							_, err = pull.Recv(r.ctx)
+						} else {
+							_, err = pull.RecvBytes(r.ctx)
+						}
+						if err != nil {
+							t.Fatal(err)
+						}
+					}
+				})
+				if per := got / batch; per > 0.1 {
+					t.Errorf("%.3f allocations for each message, at most 0.1 wanted", per)
+				}
+			})
+		}
+	}
+}
