@@ -174,7 +174,7 @@ func (l *link) mechanism() (zmtp.Mechanism, error) {
 	sec := &l.ep.o.Security
 	zap := sec.asks(l.s.ctx.hasZAP())
 	keys := zmtp.KeyPair{Public: zmtp.Key(sec.PublicKey), Secret: zmtp.Key(sec.SecretKey)}
-	if keys.Public == (zmtp.Key{}) {
+	if sec.Mechanism == MechanismCurve && keys.Public == (zmtp.Key{}) {
 		keys.Public = zmtp.PublicKey(keys.Secret)
 	}
 	switch {

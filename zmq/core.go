@@ -474,7 +474,9 @@ func (s *core) skip(p *pipe, flags byte) {
 }
 
 func (s *core) finish(p *pipe) {
-	s.from = p
+	if s.from != p { // spares most messages the write barrier
+		s.from = p
+	}
 	s.fq.Next()
 	p.read()
 }

@@ -6,7 +6,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"syscall"
-	"time"
 
 	"lintel.dev/internal/flow"
 	"lintel.dev/internal/zmtp"
@@ -188,109 +187,4 @@ func (l *link) stopWriters() {
 	}
 	l.writing.Unlock()
 	<-over
-}
-
-// heartbeat is the PINGs of a link.
-type heartbeat struct {
-	mu sync.Mutex
-	// The fields below are protected by mu.
-	ping, silence, life *time.Timer
-	waiting             bool // for a sign of life after a PING
-	over                bool
-
-	on     atomic.Bool // somebody waits for a sign of life
-	paused atomic.Bool // we do not read, so silence says nothing
-}
-
-var (
-	errSilent  = errors.New("zmq: the peer did not answer a heartbeat")
-	errExpired = errors.New("zmq: the peer was silent for longer than it said it would be")
-)
-
-func (h *heartbeat) start(l *link) {
-	every := l.ep.o.HeartbeatInterval
-	if every <= 0 || l.peer.version < zmtp.ZMTP30 {
-		return
-	}
-	patience := l.ep.o.HeartbeatTimeout
-	if patience < 0 {
-		patience = every
-	}
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if h.over {
-		return
-	}
-	h.ping = time.AfterFunc(every, func() {
-		l.control(flow.Command, zmtp.AppendPing(nil, l.ep.o.HeartbeatTTL, nil))
-		h.mu.Lock()
-		defer h.mu.Unlock()
-		if h.over {
-			return
-		}
-		h.ping.Reset(every)
-		if patience > 0 && !h.waiting {
-			h.waiting = true
-			h.on.Store(true)
-			h.silence = h.expect(h.silence, patience, l, errSilent)
-		}
-	})
-}
-
-// expect closes l unless a sign of life comes within d. h.mu is held.
-func (h *heartbeat) expect(t *time.Timer, d time.Duration, l *link, why error) *time.Timer {
-	if t != nil {
-		t.Reset(d)
-		return t
-	}
-	var self *time.Timer
-	self = time.AfterFunc(d, func() {
-		h.mu.Lock()
-		paused := h.paused.Load() && !h.over
-		if paused {
-			self.Reset(d)
-		}
-		h.mu.Unlock()
-		if !paused {
-			l.close(why)
-		}
-	})
-	return self
-}
-
-// alive is called for every read while somebody waits for it.
-func (h *heartbeat) alive() {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.waiting = false
-	h.on.Store(false)
-	for _, t := range []*time.Timer{h.silence, h.life} {
-		if t != nil {
-			t.Stop()
-		}
-	}
-}
-
-// pinged handles a PING: the peer may say how long it can be trusted.
-func (h *heartbeat) pinged(l *link, ttl time.Duration) {
-	if ttl == 0 {
-		return
-	}
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if !h.over {
-		h.life = h.expect(h.life, ttl, l, errExpired)
-		h.on.Store(true)
-	}
-}
-
-func (h *heartbeat) stop() {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.over = true
-	for _, t := range []*time.Timer{h.ping, h.silence, h.life} {
-		if t != nil {
-			t.Stop()
-		}
-	}
 }

@@ -9,6 +9,8 @@ import (
 )
 
 const (
+	patience = 16 // short reads before the buffer shrinks
+
 	minRead = 512      // buffer of a connection where nothing happens
 	maxRead = 64 << 10 // of one under load
 	// smallRead is maxRead when the receive high-water mark is so low that
@@ -36,6 +38,15 @@ type reader struct {
 	total  uint64 // bytes received
 	limit  int    // of buf
 	need   int    // bytes of the frame that is only partly there
+	short  int    // reads in a row that brought little
+	block  bool   // buf is a pooled block
+	again  bool   // there is more to decode before the next read
+
+	// Results of onReadable, which reads from the descriptor.
+	n          int
+	err        error
+	into       []byte // the rest of a large frame, to be filled before buf
+	onReadable func(fd uintptr) bool
 
 	asm   flow.Batch // frames decoded and not handed over
 	whole int        // bytes of asm.Enc that are whole messages
@@ -54,9 +65,14 @@ func (r *reader) run() error {
 	if hwm := r.l.ep.o.RecvHWM; hwm > 0 && hwm <= smallHWM {
 		r.limit = smallRead
 	}
+	defer r.release()
 	for {
 		if err := r.decode(); err != nil {
 			return err
+		}
+		if r.again {
+			r.again = false
+			continue
 		}
 		if err := r.deliver(); err != nil {
 			return err
@@ -67,9 +83,18 @@ func (r *reader) run() error {
 	}
 }
 
-// read fills the buffer with what there is. The buffer grows while reads
-// fill it and shrinks when they do not.
+// read waits for bytes and reads what there is. Where it can, it holds no
+// buffer while it waits.
 func (r *reader) read() error {
+	if r.l.raw != nil {
+		n, err := r.readBlock()
+		if err != nil {
+			return err
+		}
+		r.filled += n
+		r.got(n)
+		return nil
+	}
 	left := r.filled - r.start
 	size := len(r.buf)
 	switch {
@@ -78,24 +103,33 @@ func (r *reader) read() error {
 	case r.filled == size && size < r.limit:
 		size = min(size*8, r.limit)
 	case r.filled < size/16 && size > minRead:
-		size = max(size/8, minRead)
+		if r.short++; r.short > patience {
+			size = minRead
+		}
+	default:
+		r.short = 0
 	}
-	size = max(size, left+minRead, r.need)
-	if size != len(r.buf) {
-		buf := make([]byte, size)
-		copy(buf, r.buf[r.start:r.filled])
-		r.buf = buf
-	} else if left > 0 {
-		copy(r.buf, r.buf[r.start:r.filled])
-	}
-	r.start, r.filled = 0, left
-	n, err := r.l.conn.Read(r.buf[left:])
+	r.resize(max(size, left+minRead, r.need))
+	n, err := r.l.conn.Read(r.buf[r.filled:])
 	if n == 0 && err != nil {
 		return err
 	}
 	r.filled += n
 	r.got(n)
 	return nil
+}
+
+// resize gives the buffer another size and moves what is in it to the front.
+func (r *reader) resize(size int) {
+	left := r.filled - r.start
+	if size != len(r.buf) {
+		buf := make([]byte, size)
+		copy(buf, r.buf[r.start:r.filled])
+		r.buf = buf
+	} else if left > 0 && r.start > 0 {
+		copy(r.buf, r.buf[r.start:r.filled])
+	}
+	r.start, r.filled = 0, left
 }
 
 func (r *reader) got(n int) {
@@ -158,11 +192,13 @@ func (r *reader) decode() error {
 				return err
 			}
 			if command {
+				r.again = r.filled > 0
 				return r.l.command(p)
 			}
 			r.asm.Refs = append(r.asm.Refs, flow.Ref{At: len(r.asm.Enc), B: p})
 			r.asm.Held += n
 			r.count(flags, n, len(r.asm.Enc))
+			r.again = r.filled > 0
 			return nil
 		}
 		if command {
@@ -294,12 +330,15 @@ func (r *reader) large(n int, have []byte) ([]byte, error) {
 			flow.PutBuffer(p)
 			p = q
 		}
-		m, err := r.l.conn.Read(p[k:])
-		if m == 0 && err != nil {
+		m, err := r.readLarge(p[k:], len(p) == n)
+		if err != nil {
 			return nil, err
 		}
-		k += m
 		r.got(m)
+		if over := m - (len(p) - k); over > 0 {
+			r.filled, m = over, m-over // the next frames have begun
+		}
+		k += m
 	}
 	return p, nil
 }
@@ -349,7 +388,11 @@ func (r *reader) deliver() error {
 		return nil
 	}
 	r.l.beat.paused.Store(true)
-	defer r.l.beat.paused.Store(false)
+	defer func() {
+		// The peer could not make itself heard: it has all its time again.
+		r.l.beat.alive()
+		r.l.beat.paused.Store(false)
+	}()
 	for !p.in.Ready() {
 		select {
 		case <-r.l.room:

@@ -12,11 +12,10 @@ import (
 // holds the role: the sender that the queue told to wake the consumer, or the
 // goroutine it left the work to.
 type writer struct {
-	l     *link
-	spare []byte // for the queue's next batch
-	wire  []byte // encrypted, or in the framing of ZMTP 1.0
-	bufs  net.Buffers
-	last  time.Time // end of the last write by a sender
+	l    *link
+	wire []byte // encrypted, or in the framing of ZMTP 1.0
+	bufs net.Buffers
+	last time.Time // end of the last write by a sender
 
 	hangup bool // the user of a STREAM wants the connection closed
 
@@ -34,8 +33,6 @@ const (
 	quiet = 50 * time.Microsecond
 	// maxInline bounds what a sender writes itself.
 	maxInline = 64 << 10
-	// maxSpare bounds the memory an idle link keeps for the next batch.
-	maxSpare = 4 << 10
 )
 
 // kick is called by a sender that found the writer idle: it has the role.
@@ -112,9 +109,7 @@ func (w *writer) run() {
 // take gets the next batch; without one the role is given up.
 func (w *writer) take() (flow.Batch, bool) {
 	p := w.l.p
-	spare := w.spare
-	w.spare = nil
-	b, ok, reopened := p.out.TakeAll(spare)
+	b, ok, reopened := p.out.TakeAll()
 	if reopened {
 		p.s.writable(p)
 	}
@@ -127,9 +122,7 @@ func (w *writer) take() (flow.Batch, bool) {
 // done gives the memory of a written batch back. It reports false when the
 // link is over by our own wish.
 func (w *writer) done(b flow.Batch) bool {
-	if cap(b.Enc) <= maxSpare || w.l.p.out.Pending() {
-		w.spare = b.Enc
-	}
+	flow.PutBlock(b.Enc)
 	for _, r := range b.Refs {
 		if r.Ours {
 			flow.PutBuffer(r.B)

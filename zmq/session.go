@@ -66,7 +66,7 @@ func (l *link) ended(err error) {
 // newNetPipe makes the pipe of a connection that exists.
 func (e *Endpoint) newNetPipe() *pipe {
 	p := e.connectPipe(e.o.RecvHWM, e.o.SendHWM)
-	p.out.SetChunk(64 << 10)
+	p.out.UseBlocks()
 	return p
 }
 

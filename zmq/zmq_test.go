@@ -108,10 +108,10 @@ func (r rig) want(s zmq.Receiver, frames ...string) {
 	r.Helper()
 	m, err := s.Recv(r.ctx)
 	if err != nil {
-		r.Fatalf("%v: waiting for %q: %v", s, frames, err)
+		r.Fatalf("%v: waiting for %.200q: %v", s, frames, err)
 	}
 	if got, want := fmt.Sprintf("%q", [][]byte(m)), fmt.Sprintf("%q", frames); got != want {
-		r.Fatalf("%v: received %s, want %s", s, got, want)
+		r.Fatalf("%v: received %.200s, want %.200s", s, got, want)
 	}
 }
 

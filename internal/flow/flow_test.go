@@ -142,7 +142,7 @@ func TestUnread(t *testing.T) {
 	q.Attach()
 	q.Append(one("a"))
 	q.Append(&Message{Parts: [][]byte{[]byte("b"), []byte("bb")}})
-	b, _, _ := q.TakeAll(nil)
+	b, _, _ := q.TakeAll()
 	q.Append(one("c"))
 	c := NewCursor(b)
 	c.Next()

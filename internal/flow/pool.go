@@ -44,3 +44,28 @@ func PutBuffer(b []byte) {
 	*v = b[:0]
 	pools[c].Put(v)
 }
+
+// encSize is the capacity of pooled buffers for encoding and for reading.
+const encSize = 64 << 10
+
+var encs = sync.Pool{New: func() any { b := make([]byte, encSize); return &b }}
+
+// GetBlock returns 64 KiB to read or encode into, for as long as there is
+// something to read or encode: what waits should hold none.
+func GetBlock() []byte {
+	v := encs.Get().(*[]byte)
+	b := *v
+	*v = nil
+	headers.Put(v)
+	return b[:encSize]
+}
+
+// PutBlock gives back what GetBlock returned, or what it grew to.
+func PutBlock(b []byte) {
+	if cap(b) < encSize || cap(b) > 2*encSize {
+		return
+	}
+	v := headers.Get().(*[]byte)
+	*v = b[:cap(b)]
+	encs.Put(v)
+}

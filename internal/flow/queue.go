@@ -22,8 +22,8 @@ type Queue struct {
 	// The fields below are protected by mu.
 	ready    []Batch // older than tail, oldest first
 	tail     Batch
-	spare    []byte // an empty buffer for the next tail
-	hint     int    // size of the last tail, for the next one's allocation
+	blocks   bool // batches are encoded into pooled blocks, which the consumer gives back
+	hint     int  // size of the last tail, for the next one's allocation
 	chunk    int
 	count    int
 	hwm      int // 0: no limit
@@ -47,11 +47,11 @@ func NewQueue(hwm int, latest bool) *Queue {
 	return &Queue{hwm: hwm, latest: latest, chunk: chunkSize}
 }
 
-// SetChunk sets the bytes one batch may gather: a queue whose consumer writes
-// batches out and gives the buffer back can afford large ones.
-func (q *Queue) SetChunk(n int) {
+// UseBlocks lets batches grow to the size of a pooled block and use one: the
+// consumer writes them out and then calls PutBlock.
+func (q *Queue) UseBlocks() {
 	q.mu.Lock()
-	q.chunk = n
+	q.blocks, q.chunk = true, encSize-LargeFrame
 	q.mu.Unlock()
 }
 
@@ -225,8 +225,8 @@ func (q *Queue) room() {
 		q.seal()
 	}
 	if q.tail.Enc == nil {
-		if q.spare != nil {
-			q.tail.Enc, q.spare = q.spare, nil
+		if q.blocks {
+			q.tail.Enc = GetBlock()[:0]
 		} else if q.hint > 0 {
 			q.tail.Enc = make([]byte, 0, q.hint)
 		}
@@ -285,14 +285,10 @@ func (q *Queue) take() (Batch, bool) {
 }
 
 // TakeAll is Take for a consumer that is done with the messages once it has
-// them: it acknowledges them too. spare, if any, is the buffer of an earlier
-// batch to write the next messages into. reopened reports that a producer
-// that was refused may try again.
-func (q *Queue) TakeAll(spare []byte) (b Batch, ok, reopened bool) {
+// them: it acknowledges them too. reopened reports that a producer that was
+// refused may try again.
+func (q *Queue) TakeAll() (b Batch, ok, reopened bool) {
 	q.mu.Lock()
-	if spare != nil {
-		q.spare = spare[:0]
-	}
 	if len(q.control) > 0 {
 		b.Enc, q.control = q.control, nil
 		q.mu.Unlock()
