@@ -58,6 +58,7 @@ func (c *socketCounters) retire(p *pipe) {
 	c.reconnects.Add(st.Reconnects)
 }
 
+// figures are the counts of one pipe; a lock of the socket is held.
 func (p *pipe) figures() PeerStats {
 	sent, _ := p.out.Counters()
 	got, _ := p.in.Counters()
@@ -91,12 +92,8 @@ func (s *core) stats() Stats {
 		HandshakesFailed: c.handshakesFailed.Load(), Accepted: c.accepted.Load(), Reconnects: c.reconnects.Load(),
 	}
 	s.lockBoth()
-	pipes := make([]*pipe, 0, len(s.pipes))
+	defer s.unlockBoth()
 	for p := range s.pipes {
-		pipes = append(pipes, p)
-	}
-	s.unlockBoth()
-	for _, p := range pipes {
 		f := p.figures()
 		st.MessagesSent += f.MessagesSent
 		st.MessagesReceived += f.MessagesReceived

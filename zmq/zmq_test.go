@@ -136,7 +136,10 @@ func TestStream(t *testing.T) {
 	everywhere(t, func(t *testing.T, r rig) {
 		push, pull := made(r, zmq.NewPush), made(r, zmq.NewPull)
 		r.connect(push, r.bind(pull))
-		const n = 100000
+		n := 100000
+		if raceEnabled || r.net.name == "ws" {
+			n = 10000
+		}
 		done := make(chan error)
 		go func() {
 			for i := range n {
