@@ -1,7 +1,6 @@
 package zmq
 
 import (
-	"errors"
 	"net"
 	"sync"
 	"sync/atomic"
