@@ -9,7 +9,7 @@ GOFILES    = $(shell git ls-files -co --exclude-standard '*.go')
 PLATFORMS ?= linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64 windows/arm64
 # How long each fuzz target runs: the two wire parsers, and every other one.
 FUZZTIME      ?= 20s
-FUZZTIME_REST ?= 5s
+FUZZTIME_REST ?= 3s
 
 .DEFAULT_GOAL := help
 .PHONY: help build test peers lint fmt unit race interop fuzz cross nested bench-cache bench-zmq bench-client
@@ -29,14 +29,14 @@ peers: ## install the real peers that interop/ talks to (Debian, as root; elsewh
 lint: ## gofumpt, go vet, staticcheck
 	@bad=$$($(TOOL) gofumpt -l $(GOFILES)); \
 	if [ -n "$$bad" ]; then echo "not formatted (make fmt):"; echo "$$bad"; exit 1; fi
-	$(GO) vet ./...
-	$(TOOL) staticcheck ./...
+	CGO_ENABLED=0 $(GO) vet ./...
+	CGO_ENABLED=0 $(TOOL) staticcheck ./...
 
 fmt: ## format every Go file
 	$(TOOL) gofumpt -w $(GOFILES)
 
 unit: ## the tests that need nothing but Go
-	$(GO) test $$($(GO) list ./... | grep -v '/interop')
+	CGO_ENABLED=0 $(GO) test $$($(GO) list ./... | grep -v '/interop')
 
 race: ## every test with the race detector, the interop ones included
 	$(GO) test -race -timeout 15m ./...
@@ -44,7 +44,7 @@ race: ## every test with the race detector, the interop ones included
 interop: ## tests against real peers: memcached, its clients, libzmq
 	$(GO) test -count=1 -timeout 15m ./interop/...
 
-fuzz: ## every fuzz target: FUZZTIME (20s) for the wire parsers, FUZZTIME_REST (5s) for the others
+fuzz: ## every fuzz target: FUZZTIME (20s) for the wire parsers, FUZZTIME_REST (3s) for the others
 	@GO='$(GO)' .ci/fuzz '$(FUZZTIME)' '$(FUZZTIME_REST)'
 
 cross: ## build for linux, darwin and windows on amd64 and arm64, without cgo
