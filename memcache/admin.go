@@ -171,7 +171,7 @@ func (c *Client) alone(ctx context.Context, talk func(*server, *wire, ask) error
 
 func (s *server) alone(ctx context.Context, talk func(*server, *wire, ask) error) error {
 	dialCtx, cancel := context.WithTimeout(ctx, s.opts.DialTimeout)
-	nc, br, _, _, err := s.open(dialCtx)
+	nc, br, _, _, err := s.open(dialCtx, askNothing)
 	cancel()
 	if err != nil {
 		return s.wrap(fmt.Errorf("%w: %w", ErrServerDown, err))

@@ -16,11 +16,17 @@ import (
 func (s *server) dial(ctx context.Context) (*conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, s.opts.DialTimeout)
 	defer cancel()
-	c, err := s.dialOnce(ctx)
+	ask := askMeta
+	if s.classic.Load() {
+		ask = askNothing
+	}
+	c, err := s.dialOnce(ctx, ask)
 	if errors.Is(err, errNoMeta) {
-		// Some proxies close the connection at a command they do not know.
-		s.classic.Store(true)
-		c, err = s.dialOnce(ctx)
+		// Some proxies close the connection at a command they do not know;
+		// but a server that is going down does so too.
+		if c, err = s.dialOnce(ctx, askGet); err == nil {
+			s.classic.Store(true)
+		}
 	}
 	if err == nil || errors.Is(err, ErrAuth) || errors.Is(err, ErrProtocol) {
 		return c, err
@@ -36,16 +42,25 @@ func isTimeout(err error) bool {
 	return errors.As(err, &t) && t.Timeout()
 }
 
-func (s *server) dialOnce(ctx context.Context) (*conn, error) {
-	nc, br, meta, ip, err := s.open(ctx)
+func (s *server) dialOnce(ctx context.Context, ask question) (*conn, error) {
+	nc, br, meta, ip, err := s.open(ctx, ask)
 	if err != nil {
 		return nil, err
 	}
 	return newConn(nc, br, meta, ip, s.opts, s.wg, s.down), nil
 }
 
-// open connects, encrypts, authenticates and asks for meta commands.
-func (s *server) open(ctx context.Context) (nc net.Conn, br *bufio.Reader, meta bool, ip string, err error) {
+// question is what a new connection's server is asked before its first request.
+type question int
+
+const (
+	askMeta question = iota // whether it has meta commands
+	askGet                  // whether it has classic ones
+	askNothing
+)
+
+// open connects, encrypts, authenticates and asks.
+func (s *server) open(ctx context.Context, ask question) (nc net.Conn, br *bufio.Reader, meta bool, ip string, err error) {
 	nc, ip, err = s.connect(ctx)
 	if err != nil {
 		return nil, nil, false, "", err
@@ -66,7 +81,7 @@ func (s *server) open(ctx context.Context) (nc net.Conn, br *bufio.Reader, meta 
 		nc = tc
 	}
 	br = bufio.NewReaderSize(nc, readBuffer)
-	meta, err = s.greet(nc, br)
+	meta, err = s.greet(nc, br, ask)
 	if err == nil && !stop() {
 		err = context.Cause(ctx)
 	}
@@ -104,8 +119,8 @@ func (s *server) connect(ctx context.Context) (nc net.Conn, ip string, err error
 // errNoMeta: the server hung up on a meta command.
 var errNoMeta = errors.New("memcache: no meta commands")
 
-// greet authenticates and asks whether the server has meta commands.
-func (s *server) greet(nc net.Conn, br *bufio.Reader) (meta bool, err error) {
+// greet authenticates and asks; meta is the answer.
+func (s *server) greet(nc net.Conn, br *bufio.Reader, ask question) (meta bool, err error) {
 	w := wire{br: br}
 	if s.opts.Username != "" || s.opts.Password != "" {
 		token := s.opts.Username + " " + s.opts.Password
@@ -120,8 +135,18 @@ func (s *server) greet(nc net.Conn, br *bufio.Reader) (meta bool, err error) {
 			return false, fmt.Errorf("%w: %.40q", ErrAuth, line)
 		}
 	}
-	if s.classic.Load() {
+	switch ask {
+	case askNothing:
 		return false, nil
+	case askGet:
+		if _, err := nc.Write([]byte("get lintel:hello\r\n")); err != nil {
+			return false, err
+		}
+		line, err := w.line()
+		if err == nil && !bytes.Equal(line, lineEnd) {
+			err = unexpected(line)
+		}
+		return false, err
 	}
 	if _, err := nc.Write([]byte("mn\r\n")); err != nil {
 		return false, err

@@ -105,7 +105,7 @@ func ClusterSource(addr string, opts *Options) (Source, error) {
 func (c *cluster) Servers(ctx context.Context) ([]string, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.s.opts.DialTimeout+c.s.opts.ReadTimeout)
 	defer cancel()
-	nc, br, _, _, err := c.s.open(ctx)
+	nc, br, _, _, err := c.s.open(ctx, askNothing)
 	if err != nil {
 		return nil, c.s.wrap(fmt.Errorf("%w: %w", ErrServerDown, err))
 	}

@@ -450,9 +450,15 @@ func TestDowngrade(t *testing.T) {
 			t.Errorf("no opaques: %+v, %v", it, err)
 		}
 		rude := newClient(t, &memcache.Options{Dial: dialScript(t, func(n int, s *scripted) {
-			if s.line() == "gets k" {
-				s.send("END\r\n")
-				s.line()
+			for {
+				switch line := s.line(); line {
+				case "gets k":
+					s.send("END\r\n")
+				case "get lintel:hello":
+					s.send("END\r\n")
+				default:
+					return
+				}
 			}
 		})}, "10.0.0.1")
 		defer rude.Close()

@@ -90,7 +90,7 @@ func (f *fetch) do(ctx context.Context) (loaded, error) {
 	got, err := f.read(ctx, 0)
 	reload := func(ctx context.Context) (loaded, error) { return f.reload(ctx, got) }
 	switch {
-	case err == nil && !got.won && !got.placeholder():
+	case err == nil && !got.won && !got.placeholder(), err == nil && got.settled():
 		return got.result()
 	case err == nil && got.won && !got.placeholder():
 		if got.left >= f.stale && !got.stale {
@@ -158,6 +158,12 @@ type reading struct {
 // placeholder tells the empty item that keeps the place of a value.
 func (r *reading) placeholder() bool { return len(r.Value) == 0 && r.Flags == 0 && (r.won || r.lost) }
 
+// settled tells an answer that is cached for its own, short time: that it is
+// about to end is no reason to ask again.
+func (r *reading) settled() bool {
+	return !r.stale && (r.Flags == flagNotFound || r.Flags == flagError)
+}
+
 func (r *reading) result() (loaded, error) {
 	switch r.Flags {
 	case flagNotFound:
@@ -191,6 +197,8 @@ func (f *fetch) obtain(ctx context.Context) (loaded, error) {
 	for pause := firstLook; ; pause = min(2*pause, lastLook) {
 		got, err := f.read(ctx, f.lease)
 		switch {
+		case err == nil && got.settled():
+			return got.result()
 		case err == nil && got.won:
 			return f.reload(ctx, got)
 		case err == nil && !got.placeholder():
@@ -231,10 +239,13 @@ func (f *fetch) reload(ctx context.Context, old *reading) (loaded, error) {
 		return loaded{data, flags}, nil
 	}
 	missing := errors.Is(err, ErrNotFound)
-	usable := old != nil && !old.placeholder() && f.o.Stale > 0 && !missing
+	real := old != nil && !old.placeholder() && !missing
 	switch {
-	case usable:
+	case real && f.o.Stale > 0:
 		f.giveBack(ctx, old)
+		return old.result()
+	case real && !old.stale:
+		// It was early: the old value is good until its end.
 		return old.result()
 	case missing && f.o.NegativeTTL > 0:
 		f.keep(ctx, old, nil, flagNotFound, f.o.NegativeTTL)

@@ -203,6 +203,34 @@ func TestEarly(t *testing.T) {
 		if n := l.calls.Load(); n != 2 {
 			t.Errorf("%d loads", n)
 		}
+		// An early load that fails costs nobody the value.
+		l.err = errors.New("down")
+		pass(55 * time.Second)
+		for range 3 {
+			wantValue(t, "origin down", "v2")(fetch())
+			pass(time.Second)
+		}
+		pass(5 * time.Second)
+		if _, err := fetch(); err != l.err {
+			t.Errorf("after its end: %v", err)
+		}
+	})
+}
+
+// TestNegativeBesideStale: a short negative answer is not taken for a value
+// about to end.
+func TestNegativeBesideStale(t *testing.T) {
+	inBubble(t, nil, func(t *testing.T, s *memcachetest.Server, client func() *memcache.Client) {
+		c := client()
+		l := &loader{err: memcache.ErrNotFound}
+		o := memcache.FetchOptions{TTL: time.Minute, Early: time.Minute, Stale: time.Hour, NegativeTTL: 10 * time.Second}
+		for range 3 {
+			_, err := c.FetchWith(t.Context(), "k", o, l.load)
+			wantErr(t, "missing", err, memcache.ErrNotFound)
+		}
+		if n := l.calls.Load(); n != 1 {
+			t.Errorf("%d loads", n)
+		}
 	})
 }
 

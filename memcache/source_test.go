@@ -8,6 +8,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -59,8 +60,16 @@ func TestFollow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := newNetwork("10.0.0.1", "10.0.0.2")
 		defer n.close()
+		var mu sync.Mutex // protects list and fails
 		list, fails := []string{"10.0.0.1"}, false
+		now := func(f bool, servers ...string) {
+			mu.Lock()
+			defer mu.Unlock()
+			fails, list = f, servers
+		}
 		src := memcache.SourceFunc(func(context.Context) ([]string, error) {
+			mu.Lock()
+			defer mu.Unlock()
 			if fails {
 				return nil, errors.New("cannot tell")
 			}
@@ -82,15 +91,15 @@ func TestFollow(t *testing.T) {
 			}
 		}
 		want("10.0.0.1:11211")
-		list = []string{"10.0.0.1", "10.0.0.2"}
+		now(false, "10.0.0.1", "10.0.0.2")
 		want("10.0.0.1:11211", "10.0.0.2:11211")
-		fails = true
+		now(true)
 		want("10.0.0.1:11211", "10.0.0.2:11211")
-		fails, list = false, nil
+		now(false)
 		want("10.0.0.1:11211", "10.0.0.2:11211")
-		list = []string{"not:a:server"}
+		now(false, "not:a:server")
 		want("10.0.0.1:11211", "10.0.0.2:11211")
-		list = []string{"10.0.0.2"}
+		now(false, "10.0.0.2")
 		want("10.0.0.2:11211")
 		synctest.Wait()
 		if n := n.servers["10.0.0.1"].Conns(); n != 0 {
