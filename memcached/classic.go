@@ -41,7 +41,7 @@ func (t *turn) text(line, in []byte, n int) (used int, ok bool, next netloop.Nex
 	case "gat", "gats":
 		t.kind = kindGet
 		exp, keys := mcproto.Next(rest)
-		if first, _ := mcproto.Next(keys); len(first) == 0 {
+		if mcproto.Blank(keys) {
 			t.reply(mcproto.ErrFormat)
 			break
 		}

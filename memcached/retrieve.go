@@ -23,7 +23,7 @@ type retrieve struct {
 // end is n bytes long. It returns how much of that is done with: less than n
 // when replies must go out before it can go on.
 func (t *turn) getLine(line, keys []byte, n int, r retrieve) (used int) {
-	if first, _ := mcproto.Next(keys); len(first) == 0 {
+	if mcproto.Blank(keys) {
 		t.reply(mcproto.ErrFormat)
 		return n
 	}
@@ -137,7 +137,10 @@ func (t *turn) fetch(keys []byte, r *retrieve) (rest []byte) {
 			return nil
 		}
 		t.fetchOne(key, r)
-		if len(keys) > 0 && t.w.Full() {
+		if len(keys) == 0 {
+			return nil
+		}
+		if t.w.Full() {
 			return keys
 		}
 	}

@@ -9,18 +9,20 @@ func Next(line []byte) (tok, rest []byte) {
 	for len(line) > 0 && line[0] == ' ' {
 		line = line[1:]
 	}
-	if len(line) < 24 {
-		for i, c := range line {
-			if c == ' ' {
-				return line[:i], line[i+1:]
-			}
-		}
-		return line, nil
-	}
 	if i := bytes.IndexByte(line, ' '); i >= 0 {
 		return line[:i], line[i+1:]
 	}
 	return line, nil
+}
+
+// Blank reports whether line has no token.
+func Blank(line []byte) bool {
+	for _, c := range line {
+		if c != ' ' {
+			return false
+		}
+	}
+	return true
 }
 
 // Split appends the tokens of line to dst until dst has max of them, and
