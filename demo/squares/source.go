@@ -3,6 +3,7 @@ package squares
 import (
 	"context"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -74,6 +75,10 @@ const (
 	sumOdd      = "SELECT coalesce(sum(odd), 0) FROM " + table + " WHERE k <= "
 )
 
+// fillTable is one statement, so that a table is filled whole or not at all.
+var fillTable = "INSERT INTO " + table + " (k, odd) WITH RECURSIVE n(k) AS (SELECT 1 UNION ALL SELECT k + 1 FROM n WHERE k < " +
+	strconv.Itoa(tableRows) + ") SELECT k, 2*k - 1 FROM n"
+
 // checkTable tells a table that is filled from an empty one, and refuses any
 // other: it is not ours to change.
 func checkTable(where string, rows, ours, sum int64) (filled bool, err error) {
@@ -85,6 +90,16 @@ func checkTable(where string, rows, ours, sum int64) (filled bool, err error) {
 	}
 	return false, demo.Inputf("--db: table %s of %s holds %s rows that are not the demonstration's: expected no such table, an empty one, or the one an earlier run has filled",
 		table, where, demo.Count(rows))
+}
+
+// sayFilling says what the first start on a database waits for.
+func sayFilling(s *demo.Screen) {
+	line := "filling table " + table + " with " + demo.Count(tableRows) + " rows"
+	if s.Terminal() {
+		s.Live("%s", line)
+		return
+	}
+	s.Printf("%s\n", line)
 }
 
 func describeTable(engine string) string {

@@ -55,7 +55,8 @@ func openSQLite(ctx context.Context, file string, progress *demo.Screen) (_ sour
 		return nil, err
 	}
 	if !filled {
-		if err := s.fill(ctx, progress); err != nil {
+		sayFilling(progress)
+		if _, err := db.ExecContext(ctx, fillTable); err != nil {
 			return nil, unusable(err)
 		}
 	}
@@ -63,28 +64,6 @@ func openSQLite(ctx context.Context, file string, progress *demo.Screen) (_ sour
 		return nil, unusable(err)
 	}
 	return s, nil
-}
-
-func (s *sqlite) fill(ctx context.Context, progress *demo.Screen) error {
-	tx, err := s.db.BeginTx(ctx, nil)
-	if err != nil {
-		return err
-	}
-	defer tx.Rollback()
-	insert, err := tx.PrepareContext(ctx, "INSERT INTO "+table+" (k, odd) VALUES (?, ?)")
-	if err != nil {
-		return err
-	}
-	defer insert.Close()
-	bar := newFillBar(progress)
-	defer bar.done()
-	for k := int64(1); k <= tableRows; k++ {
-		if _, err := insert.ExecContext(ctx, k, 2*k-1); err != nil {
-			return err
-		}
-		bar.at(k)
-	}
-	return tx.Commit()
 }
 
 func (s *sqlite) square(ctx context.Context, n int) (int64, error) {
