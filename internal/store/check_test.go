@@ -1,5 +1,7 @@
 package store
 
+import "math/bits"
+
 // failer is what testing.T and rapid.T have in common.
 type failer interface {
 	Helper()
@@ -97,6 +99,18 @@ func check(t failer, s *Store) {
 				used += page
 			}
 		}
+	}
+	idle := int64(0)
+	for i, w := range s.pool.idled {
+		for ; w != 0; w &= w - 1 {
+			idle++
+			if p := int64(i)*64 + int64(bits.TrailingZeros64(w)); s.pool.inUse(p) {
+				t.Fatalf("page %d is idle and in use", p)
+			}
+		}
+	}
+	if idle != s.pool.nidle || used+idle*page+int64(len(s.pool.warm))*s.pool.seg > max(s.pool.limit.Load(), used) {
+		t.Fatalf("%d pages are idle, counted %d; with %d warm segments and %d bytes used", idle, s.pool.nidle, len(s.pool.warm), used)
 	}
 	for q := range queued {
 		if queued[q] != s.queued[q].Load() {

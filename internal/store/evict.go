@@ -195,7 +195,7 @@ func (sh *shard) evict(q int, spare uint64) int {
 	sh.s.press(q, g.size)
 	if q == probation {
 		if d := sh.ghost.size(sh.s.itemsPerShard()); d != 0 {
-			sh.pool.used.Add(d)
+			sh.pool.charge(d)
 		}
 	}
 	now := sh.s.now()

@@ -152,7 +152,7 @@ func (x *index) resize(l *leaf, n int) bool {
 	}
 	d := int64(n-old) * 8
 	x.bytes += d
-	x.pool.used.Add(d)
+	x.pool.charge(d)
 	return true
 }
 

@@ -37,8 +37,13 @@ type pool struct {
 	next   uint32   // slots from here on were never used
 	bitmap []uint64 // quanta of the extents in use
 	cursor int
+	idled  []uint64 // idle pages of the extents that are still resident
+	idles  []run    // runs of pages that went idle, the longest ago first; some may be in use again
+	nidle  int64    // pages in idled
 	holes  [256]int // where an extent was freed last, by its size
 }
+
+type run struct{ first, end int64 }
 
 // maxLimit is the largest limit that the reservation serves.
 func (p *pool) maxLimit() int64 { return p.extents / 5 * 4 }
@@ -49,6 +54,7 @@ func (p *pool) init(size, seg, limit int64) {
 	p.extents = size / 3 / (seg * 64) * (seg * 64)
 	p.size = p.extents + (size-p.extents)/(64*quantum)*(64*quantum)
 	p.bitmap = make([]uint64, (p.size-p.extents)/quantum/64)
+	p.idled = make([]uint64, len(p.bitmap)/quanta+1)
 	p.next = 1 // the first slot stays empty: location 0 is none
 }
 
@@ -131,13 +137,39 @@ func (p *pool) giveSegment(base int64) {
 	p.trim()
 }
 
-// trim gives pages back to the system as long as free slots and memory in use together exceed the limit.
+// trim gives pages back to the system as long as those in use and idle ones together exceed the limit.
 func (p *pool) trim() {
-	for len(p.warm) > 0 && p.used.Load()+int64(len(p.warm))*p.seg > p.limit.Load() {
+	excess := func() bool {
+		return p.used.Load()+int64(len(p.warm))*p.seg+p.nidle*page > p.limit.Load()
+	}
+	for len(p.idles) > 0 && excess() {
+		r := p.idles[0]
+		p.idles = p.idles[1:]
+		for r.first < r.end {
+			end := r.first
+			for end < r.end && p.idled[end/64]>>(end%64)&1 != 0 {
+				p.idled[end/64] &^= 1 << (end % 64)
+				end++
+			}
+			if n := end - r.first; n > 0 {
+				p.nidle -= n
+				p.release(p.extents+r.first*page, n*page)
+			}
+			r.first = end + 1
+		}
+	}
+	for len(p.warm) > 0 && excess() {
 		slot := p.warm[len(p.warm)-1]
 		p.warm = p.warm[:len(p.warm)-1]
 		p.release(int64(slot)*p.seg, p.seg)
 		p.cold = append(p.cold, slot)
+	}
+}
+
+// charge counts d bytes that an index or a ghost takes, or gives back when negative.
+func (p *pool) charge(d int64) {
+	if p.used.Add(d); d > 0 {
+		p.trimNow()
 	}
 }
 
@@ -186,6 +218,12 @@ func (p *pool) takeExtent(n int64, force bool) int64 {
 	first, end := p.idle(at, want)
 	p.mark(at, want, true)
 	p.used.Add((end - first) * page)
+	for i := first; i < end; i++ {
+		if m := uint64(1) << (i % 64); p.idled[i/64]&m != 0 {
+			p.idled[i/64] &^= m
+			p.nidle--
+		}
+	}
 	if p.file != nil {
 		b := (*superblock)(p.base)
 		atomic.StoreInt64(&b.high, max(b.high, int64(at+want)*quantum))
@@ -201,9 +239,44 @@ func (p *pool) giveExtent(base, n int64) {
 	p.mark(at, want, false)
 	p.holes[want%len(p.holes)] = at
 	if first, end := p.idle(at, want); end > first {
-		p.release(p.extents+first*page, (end-first)*page)
 		p.used.Add(-(end - first) * page)
+		for i := first; i < end; i++ {
+			p.idled[i/64] |= 1 << (i % 64)
+		}
+		p.nidle += end - first
+		// One run may be here twice, its pages are counted once; the list is kept from growing by what was used again.
+		if p.idles = append(p.idles, run{first, end}); len(p.idles) > maxIdles {
+			p.forgetIdles()
+		}
+		p.trim()
 	}
+}
+
+// maxIdles bounds the list of idle runs.
+const maxIdles = 1024
+
+// forgetIdles drops the runs that have nothing idle left, and gives back the pages of the older half when that is not enough.
+func (p *pool) forgetIdles() {
+	kept := p.idles[:0]
+	for _, r := range p.idles {
+		for i := r.first; i < r.end; i++ {
+			if p.idled[i/64]>>(i%64)&1 != 0 {
+				kept = append(kept, r)
+				break
+			}
+		}
+	}
+	p.idles = kept
+	for _, r := range p.idles[:max(0, len(p.idles)-maxIdles/2)] {
+		for i := r.first; i < r.end; i++ {
+			if m := uint64(1) << (i % 64); p.idled[i/64]&m != 0 {
+				p.idled[i/64] &^= m
+				p.nidle--
+				p.release(p.extents+i*page, page)
+			}
+		}
+	}
+	p.idles = append([]run(nil), p.idles[max(0, len(p.idles)-maxIdles/2):]...)
 }
 
 // idle returns which of the pages that want quanta from at on lie in have nothing in them: they are in a row.
