@@ -225,6 +225,9 @@ func newCacheTouch(f *cacheFlags) *cobra.Command {
 		Short: "Give keys a new time to live",
 		Args:  atLeast(1, "one or more keys"),
 		RunE: f.withCache(func(cmd *cobra.Command, c *memcache.Client, keys []string) error {
+			if !cmd.Flags().Changed("ttl") {
+				return usagef("expected --ttl, how long the keys shall live (0 for ever)")
+			}
 			var errs []error
 			for _, key := range keys {
 				if err := c.Touch(cmd.Context(), key, ttl); errors.Is(err, memcache.ErrCacheMiss) {
