@@ -120,7 +120,7 @@ func (e Endpoint) Listen(ctx context.Context, backlog int, t *TLS) ([]net.Listen
 		if port == 0 && len(all) > 0 { // the same one on every address
 			port = all[0].Addr().(*net.TCPAddr).Port
 		}
-		l, err := net.Listen("tcp", net.JoinHostPort(host, strconv.Itoa(port)))
+		l, err := net.Listen(family("tcp", host), net.JoinHostPort(host, strconv.Itoa(port)))
 		if err == nil {
 			err = setBacklog(l, backlog)
 		}
@@ -151,6 +151,15 @@ func (e Endpoint) addresses(ctx context.Context) ([]string, error) {
 		return nil, fmt.Errorf("memcached: %w", err)
 	}
 	return found, nil
+}
+
+// family is the network on which host is what it says: 0.0.0.0 alone would be
+// every address of either family.
+func family(network, host string) string {
+	if ip := net.ParseIP(host); ip != nil && ip.To4() != nil {
+		return network + "4"
+	}
+	return network
 }
 
 func (e Endpoint) behind(t *TLS, l net.Listener) net.Listener {

@@ -255,3 +255,37 @@ func TestRestart(t *testing.T) {
 	}
 	dial(t, newServer(t, Options{MemoryFile: file + "2"})).want("get a\r\n", "END\r\n")
 }
+
+// TestStatsConnsUDP lists the UDP sockets too, and addresses in the family they
+// were asked for.
+func TestStatsConnsUDP(t *testing.T) {
+	s := newServer(t, Options{})
+	e, err := ParseEndpoint("0.0.0.0:0", 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	packets, err := e.ListenPacket(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan error, 1)
+	go func() { done <- s.ServePacket(packets[0]) }()
+	want := ":addr udp:" + packets[0].LocalAddr().String()
+	if !strings.HasPrefix(want, ":addr udp:0.0.0.0:") {
+		t.Errorf("the socket's address is %s", packets[0].LocalAddr())
+	}
+	c := dial(t, s)
+	for !strings.Contains(c.send("stats conns\r\n"), want+"\r\n") {
+		select {
+		case err := <-done:
+			t.Fatalf("ServePacket returned %v", err)
+		default:
+		}
+	}
+	if err := s.Shutdown(context.Background()); err != nil {
+		t.Error(err)
+	}
+	if err := <-done; !errors.Is(err, ErrServerClosed) {
+		t.Errorf("ServePacket returned %v", err)
+	}
+}

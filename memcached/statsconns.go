@@ -39,7 +39,15 @@ func (s *Server) connStats(self *session) []Stat {
 	for _, l := range s.listeners {
 		rows = append(rows, row{id: descriptor(l), addr: addrName(l.Addr()), state: "conn_listening", idle: now - s.started})
 	}
+	for _, l := range s.loops {
+		if u, ok := l.(*udpLoop); ok {
+			rows = append(rows, row{id: u.ID(), addr: addrName(u.LocalAddr()), state: "conn_read", idle: max(0, now-max(u.Active(), s.started))})
+		}
+	}
 	for n := s.first; n != nil; n = n.next {
+		if _, ok := n.conn.(*udpLoop); ok {
+			continue
+		}
 		state := stateNames[n.state.Load()]
 		if n == self {
 			state = "conn_parse_cmd"

@@ -225,7 +225,7 @@ func (e Endpoint) ListenPacket(ctx context.Context) ([]net.PacketConn, error) {
 		if port == 0 && len(all) > 0 {
 			port = all[0].LocalAddr().(*net.UDPAddr).Port
 		}
-		p, err := net.ListenPacket("udp", net.JoinHostPort(host, strconv.Itoa(port)))
+		p, err := net.ListenPacket(family("udp", host), net.JoinHostPort(host, strconv.Itoa(port)))
 		if err != nil {
 			errs = append(errs, err)
 			continue
