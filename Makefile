@@ -62,6 +62,9 @@ nested: ## the nested modules: bench compiles, and each benchmark runs once
 		(cd $$m && $(GO) vet ./... && $(GO) test -run . -bench . -benchtime 1x ./...) || exit 1; \
 	done
 
+bench-cache: ## our cache server beside memcached, as ratios (BENCH="--rounds 9 --traces DIR --only cpu")
+	$(GO) run ./cmd/lintel perf cache-bench $(BENCH)
+
 bench-client: ## our cache client beside gomemcache, on our server (or LINTEL_BENCH_SERVER=host:port)
 	@cd bench && $(GO) test -run '^$$' -bench 'Get|Set' -benchtime 1s -count 5 . >client.out; \
 	cat client.out; cd .. && $(TOOL) benchstat -col /peer bench/client.out

@@ -1,12 +1,14 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"os"
+	"runtime"
 	"strconv"
 	"strings"
 	"time"
@@ -31,6 +33,11 @@ type instance struct {
 func (s *serverSettings) serve(ctx context.Context, stderr io.Writer, tell bool) (err error) {
 	if err := s.prepareProcess(stderr); err != nil {
 		return err
+	}
+	// An event loop that holds a processor of the scheduler's holds up the
+	// others until it waits, unless there is one for each.
+	if threads := cmp.Or(s.options.Threads, 4) * s.instances; os.Getenv("GOMAXPROCS") == "" && runtime.GOMAXPROCS(0) <= threads {
+		runtime.GOMAXPROCS(min(threads+1, 256))
 	}
 	var certs *memcached.TLS
 	if s.tls {
