@@ -21,7 +21,6 @@ const (
 	Red    Color = "31"
 	Green  Color = "32"
 	Yellow Color = "33"
-	Blue   Color = "34"
 	Cyan   Color = "36"
 )
 
