@@ -260,22 +260,14 @@ func (r *reader) decodeFrames() error {
 			own = true
 		}
 		if r.l.sealer != nil {
-			if h, body, err = r.l.sealer.Open(body); err != nil {
-				return err
-			}
+			h, err = r.sealed(body, own)
+		} else {
+			err = r.opened(h, body, own)
 		}
-		if h.Command() {
-			if err := r.l.command(body); err != nil {
-				return err
-			}
-			continue
-		}
-		if err := r.check(h.Flags, len(body)); err != nil {
+		if err != nil {
 			return err
 		}
-		r.asm.Frame(h.Flags&flow.More, body, own)
-		r.count(h.Flags, len(body), len(r.asm.Enc))
-		if len(r.asm.Enc) >= chunk && !h.More() {
+		if len(r.asm.Enc) >= chunk && !h.More() && !h.Command() {
 			r.cut()
 		}
 	}
@@ -283,6 +275,56 @@ func (r *reader) decodeFrames() error {
 		r.start, r.filled = 0, 0
 	}
 	return nil
+}
+
+// opened takes a frame as it is; own tells that body is nobody else's.
+func (r *reader) opened(h zmtp.Header, body []byte, own bool) error {
+	if h.Command() {
+		return r.l.command(body)
+	}
+	if err := r.check(h.Flags, len(body)); err != nil {
+		return err
+	}
+	r.asm.Frame(h.Flags&flow.More, body, own)
+	r.count(h.Flags, len(body), len(r.asm.Enc))
+	return nil
+}
+
+// sealed takes an encrypted frame; own tells that its body came from large. It
+// is decrypted to where it belongs: a batch, or a buffer of the payload's own
+// size, so that giving it back makes the next one cheap.
+func (r *reader) sealed(body []byte, own bool) (zmtp.Header, error) {
+	n := max(len(body)-r.l.sealer.Overhead(), 0)
+	if n >= flow.LargeFrame {
+		h, p, err := r.l.sealer.OpenInto(flow.GetBuffer(n)[:0], body)
+		if own {
+			flow.PutBuffer(body)
+		}
+		if err != nil {
+			return h, err
+		}
+		return h, r.opened(h, p, true)
+	}
+	if r.asm.Enc == nil {
+		r.asm.Enc = make([]byte, 0, min(len(body)+r.filled-r.start, chunk+flow.LargeFrame))
+	}
+	at := len(r.asm.Enc)
+	r.asm.Enc = flow.AppendHeader(r.asm.Enc, 0, n)
+	h, enc, err := r.l.sealer.OpenInto(r.asm.Enc, body)
+	if err != nil || h.Command() {
+		r.asm.Enc = r.asm.Enc[:at]
+		if err == nil {
+			err = r.l.command(enc[len(enc)-n:])
+		}
+		return h, err
+	}
+	if err := r.check(h.Flags, n); err != nil {
+		return h, err
+	}
+	r.asm.Enc = enc
+	enc[at] |= h.Flags & flow.More
+	r.count(h.Flags, n, len(enc))
+	return h, nil
 }
 
 // check refuses a frame that makes its message too large.

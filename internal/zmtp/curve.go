@@ -106,6 +106,8 @@ func (c *curveSealer) SealedSize(n int) int {
 	return Framing2.HeaderSize(n+curveMessageSize) + n + curveMessageSize
 }
 
+func (c *curveSealer) Overhead() int { return curveMessageSize }
+
 func (c *curveSealer) Seal(dst []byte, flags byte, payload []byte) []byte {
 	size := len(payload) + curveMessageSize
 	dst = slices.Grow(dst, MaxHeader+size)
@@ -118,10 +120,7 @@ func (c *curveSealer) Seal(dst []byte, flags byte, payload []byte) []byte {
 	var counter [16]byte
 	binary.BigEndian.PutUint64(counter[:], s.counter)
 
-	// The keystream's first 32 bytes are the key of the tag. They come out where
-	// name, nonce and tag are put afterwards, so that one pass makes both.
 	const front = curveMessageSize - 1
-	clear(body[:front])
 	var inner byte
 	if flags&FlagMore != 0 {
 		inner |= curveMore
@@ -129,13 +128,26 @@ func (c *curveSealer) Seal(dst []byte, flags byte, payload []byte) []byte {
 	if flags&FlagCommand != 0 {
 		inner |= curveCommand
 	}
-	body[front] = inner
-	copy(body[front+1:], payload)
-	salsa.XORKeyStream(body, body, &counter, (*[32]byte)(&s.key))
-
 	var tagKey [32]byte
+	if len(payload) < sealDirect {
+		// The keystream's first 32 bytes are the key of the tag. They come out
+		// where name, nonce and tag are put afterwards, so that one pass makes
+		// both.
+		clear(body[:front])
+		body[front] = inner
+		copy(body[front+1:], payload)
+		salsa.XORKeyStream(body, body, &counter, (*[32]byte)(&s.key))
+		copy(tagKey[:], body)
+	} else {
+		var block [64]byte
+		salsa.XORKeyStream(block[:], block[:], &counter, (*[32]byte)(&s.key))
+		copy(tagKey[:], block[:])
+		body[front] = inner ^ block[32]
+		subtle.XORBytes(body[front+1:64], payload[:31], block[33:])
+		counter[8] = 1
+		salsa.XORKeyStream(body[64:], payload[31:], &counter, (*[32]byte)(&s.key))
+	}
 	var tag [16]byte
-	copy(tagKey[:], body)
 	poly1305.Sum(&tag, body[front:], &tagKey)
 	copy(body, curveMessageName)
 	copy(body[8:], counter[:8])
@@ -143,37 +155,64 @@ func (c *curveSealer) Seal(dst []byte, flags byte, payload []byte) []byte {
 	return dst
 }
 
+// sealDirect is the payload from which a second pass costs less than a copy.
+const sealDirect = 512
+
 func (c *curveSealer) Open(body []byte) (h Header, payload []byte, err error) {
-	if len(body) < curveMessageSize || string(body[:8]) != curveMessageName {
-		return Header{}, nil, errorf(CodeMalformedMessage, "CURVE: frame of %d bytes is no MESSAGE command", len(body))
+	block, counter, err := c.in.verify(body)
+	if err != nil {
+		return Header{}, nil, err
 	}
-	s := &c.in
-	number := binary.BigEndian.Uint64(body[8:])
-	if number <= s.counter {
-		return Header{}, nil, errorf(CodeInvalidSequence, "CURVE: nonce %d after %d, expected it to grow", number, s.counter)
-	}
-	var counter [16]byte
-	copy(counter[:], body[8:16])
-	var block [64]byte
-	salsa.XORKeyStream(block[:], block[:], &counter, (*[32]byte)(&s.key))
-	var tag [16]byte
-	copy(tag[:], body[16:])
-	box := body[32:]
-	if !poly1305.Verify(&tag, box, (*[32]byte)(block[:32])) {
-		return Header{}, nil, errorf(CodeCryptographic, "CURVE: MESSAGE does not verify")
-	}
-	s.counter = number
+	box := body[curveMessageSize-1:]
 	n := min(len(box), 32)
 	subtle.XORBytes(box[:n], box[:n], block[32:])
-	counter[8] = 1
-	salsa.XORKeyStream(box[n:], box[n:], &counter, (*[32]byte)(&s.key))
+	salsa.XORKeyStream(box[n:], box[n:], &counter, (*[32]byte)(&c.in.key))
+	return curveHeader(box[0], len(box)-1), box[1:], nil
+}
 
-	if box[0]&curveMore != 0 {
+func (c *curveSealer) OpenInto(dst, body []byte) (h Header, out []byte, err error) {
+	block, counter, err := c.in.verify(body)
+	if err != nil {
+		return Header{}, dst, err
+	}
+	box := body[curveMessageSize:]
+	dst = slices.Grow(dst, len(box))
+	payload := dst[len(dst) : len(dst)+len(box)]
+	n := min(len(box), 31)
+	subtle.XORBytes(payload[:n], box[:n], block[33:])
+	salsa.XORKeyStream(payload[n:], box[n:], &counter, (*[32]byte)(&c.in.key))
+	return curveHeader(body[curveMessageSize-1]^block[32], len(box)), dst[:len(dst)+len(box)], nil
+}
+
+// curveHeader is the header of the frame inside a box.
+func curveHeader(inner byte, size int) Header {
+	h := Header{Size: size}
+	if inner&curveMore != 0 {
 		h.Flags |= FlagMore
 	}
-	if box[0]&curveCommand != 0 {
+	if inner&curveCommand != 0 {
 		h.Flags |= FlagCommand
 	}
-	h.Size = len(box) - 1
-	return h, box[1:], nil
+	return h
+}
+
+// verify checks a MESSAGE command and returns the first block of its keystream,
+// the half after the key of the tag being for the first bytes of the box, and
+// the counter of the next block.
+func (s *curveStream) verify(body []byte) (block [64]byte, counter [16]byte, err error) {
+	if len(body) < curveMessageSize || string(body[:8]) != curveMessageName {
+		return block, counter, errorf(CodeMalformedMessage, "CURVE: frame of %d bytes is no MESSAGE command", len(body))
+	}
+	number := binary.BigEndian.Uint64(body[8:])
+	if number <= s.counter {
+		return block, counter, errorf(CodeInvalidSequence, "CURVE: nonce %d after %d, expected it to grow", number, s.counter)
+	}
+	copy(counter[:], body[8:16])
+	salsa.XORKeyStream(block[:], block[:], &counter, (*[32]byte)(&s.key))
+	if !poly1305.Verify((*[16]byte)(body[16:32]), body[32:], (*[32]byte)(block[:32])) {
+		return block, counter, errorf(CodeCryptographic, "CURVE: MESSAGE does not verify")
+	}
+	s.counter = number
+	counter[8] = 1
+	return block, counter, nil
 }

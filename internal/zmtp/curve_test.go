@@ -52,12 +52,20 @@ func TestCurveRoundTrip(t *testing.T) {
 		for range rapid.IntRange(1, 8).Draw(t, "messages") {
 			from := rapid.IntRange(0, 1).Draw(t, "from")
 			flags := byte(rapid.SampledFrom([]int{0, FlagMore, FlagCommand, FlagMore | FlagCommand}).Draw(t, "flags"))
-			payload := rapid.SliceOfN(rapid.Byte(), 0, rapid.SampledFrom([]int{0, 1, 30, 31, 32, 33, 95, 96, 222, 223, 300, 5000}).Draw(t, "size")).Draw(t, "payload")
+			payload := rapid.SliceOfN(rapid.Byte(), 0, rapid.SampledFrom([]int{0, 1, 30, 31, 32, 33, 95, 96, 222, 223, 300, 511, 512, 543, 5000}).Draw(t, "size")).Draw(t, "payload")
 			sealed := ends[from].Seal([]byte("before"), flags, payload)
 			if len(sealed) != len("before")+ends[from].SealedSize(len(payload)) || !bytes.HasPrefix(sealed, []byte("before")) {
 				t.Fatalf("%d bytes for %d, SealedSize says %d", len(sealed), len(payload), ends[from].SealedSize(len(payload)))
 			}
-			h, got, err := ends[1-from].Open(unframe(t, sealed[len("before"):]))
+			body := unframe(t, sealed[len("before"):])
+			open := ends[1-from].Open
+			if rapid.Bool().Draw(t, "into") {
+				open = func(body []byte) (Header, []byte, error) {
+					h, out, err := ends[1-from].OpenInto([]byte("before"), body)
+					return h, bytes.TrimPrefix(out, []byte("before")), err
+				}
+			}
+			h, got, err := open(body)
 			if err != nil || h.Flags != flags || h.Size != len(payload) || !bytes.Equal(got, payload) {
 				t.Fatalf("%+v, %q, %v; sent %d, %q", h, got, err, flags, payload)
 			}
@@ -122,9 +130,15 @@ func TestCurveOpenRefuses(t *testing.T) {
 		}
 		second := unframe(t, client.Seal(nil, 0, []byte("second")))
 		_, _, err := server.Open(tt.edit(bytes.Clone(second), earlier))
-		var e *Error
-		if !errors.As(err, &e) || e.Code != tt.code {
-			t.Errorf("%s: %v, want code %#x", tt.name, err, uint32(tt.code))
+		_, out, into := server.OpenInto([]byte("x"), tt.edit(bytes.Clone(second), earlier))
+		for _, err := range []error{err, into} {
+			var e *Error
+			if !errors.As(err, &e) || e.Code != tt.code {
+				t.Errorf("%s: %v, want code %#x", tt.name, err, uint32(tt.code))
+			}
+		}
+		if string(out) != "x" {
+			t.Errorf("%s: a forgery was written as %q", tt.name, out)
 		}
 		// A forgery moves nothing: the real message still opens.
 		if _, payload, err := server.Open(second); err != nil || string(payload) != "second" {

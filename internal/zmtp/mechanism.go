@@ -60,10 +60,16 @@ type Sealer interface {
 	Seal(dst []byte, flags byte, payload []byte) []byte
 	// SealedSize is the number of bytes that Seal appends for a payload of n.
 	SealedSize(n int) int
+	// Overhead is the number of bytes by which the body of a frame exceeds the
+	// payload it carries.
+	Overhead() int
 	// Open decrypts in place the body of a frame that came in, and returns the
 	// flags and payload it carries; payload is a view of body. The flags of the
 	// outer frame mean nothing, and may or may not have FlagCommand.
 	Open(body []byte) (h Header, payload []byte, err error)
+	// OpenInto is Open that leaves body as it is and appends the payload to dst,
+	// which must not overlap it. After an error out is dst.
+	OpenInto(dst, body []byte) (h Header, out []byte, err error)
 }
 
 // Statuses of a ZAP verdict.
