@@ -13,7 +13,7 @@ import (
 // goroutine it left the work to.
 type writer struct {
 	l    *link
-	wire []byte // encrypted, or in the framing of ZMTP 1.0
+	wire []byte // the batch encrypted, or in the framing of ZMTP 1.0, until it is written
 	bufs net.Buffers
 	last time.Time // end of the last write by a sender
 
@@ -123,6 +123,8 @@ func (w *writer) take() (flow.Batch, bool) {
 // link is over by our own wish.
 func (w *writer) done(b flow.Batch) bool {
 	flow.PutBlock(b.Enc)
+	flow.PutBuffer(w.wire)
+	w.wire = nil
 	for _, r := range b.Refs {
 		if r.Ours {
 			flow.PutBuffer(r.B)
@@ -140,7 +142,12 @@ func (w *writer) encode(b flow.Batch) []byte {
 	if w.l.plain() {
 		return b.Enc
 	}
-	w.wire = w.wire[:0]
+	size := 0
+	for c := flow.NewCursor(b); !c.Done(); {
+		flags, p := c.Next()
+		size += w.l.frameSize(flags, len(p))
+	}
+	w.wire = flow.GetBuffer(max(size, 1))[:0]
 	for c := flow.NewCursor(b); !c.Done(); {
 		flags, p := c.Next()
 		if w.l.stream && len(p) == 0 {
@@ -203,9 +210,6 @@ func (w *writer) write(b flow.Batch, n int) bool {
 	if err != nil {
 		w.failed(b, n, err)
 		return false
-	}
-	if cap(w.wire) > maxInline*2 {
-		w.wire = nil
 	}
 	return w.done(b)
 }
