@@ -1,6 +1,7 @@
 package store
 
 import (
+	"errors"
 	"fmt"
 	"math/bits"
 	"sync"
@@ -25,7 +26,9 @@ type pool struct {
 	base    unsafe.Pointer
 	size    int64
 	extents int64
-	seg     int64 // bytes of a segment
+	seg     int64          // bytes of a segment
+	bits    unsafe.Pointer // what the bitmaps below lie in
+	nbits   int64
 	file    *file // what the memory is a mapping of, nil for none
 
 	limit atomic.Int64
@@ -53,9 +56,27 @@ func (p *pool) init(size, seg, limit int64) {
 	p.limit.Store(limit)
 	p.extents = size / 3 / (seg * 64) * (seg * 64)
 	p.size = p.extents + (size-p.extents)/(64*quantum)*(64*quantum)
-	p.bitmap = make([]uint64, (p.size-p.extents)/quantum/64)
-	p.idled = make([]uint64, len(p.bitmap)/quanta+1)
 	p.next = 1 // the first slot stays empty: location 0 is none
+}
+
+// mapBits takes memory for the bitmaps. It is not Go's: of its many bytes few are ever touched, but the collector would count
+// them all when it decides how much garbage to let lie.
+func (p *pool) mapBits() error {
+	n := (p.size - p.extents) / quantum / 64
+	idled := (n/quanta/512 + 1) * 512 // words, in whole pages
+	all := (n+511)/512*512 + idled
+	base, err := reserve(all * 8)
+	if err != nil {
+		return fmt.Errorf("store: reserving %d bytes of addresses: %w", all*8, err)
+	}
+	p.bits, p.nbits = base, all*8
+	if err := commit(base, all*8); err != nil {
+		return fmt.Errorf("store: taking %d bytes of memory: %w", all*8, err)
+	}
+	smallPages(base, all*8)
+	words := unsafe.Slice((*uint64)(base), all)
+	p.bitmap, p.idled = words[:n:n], words[all-idled:]
+	return nil
 }
 
 // anonymous takes memory that nothing else has to do with.
@@ -73,13 +94,16 @@ func (p *pool) anonymous() error {
 }
 
 func (p *pool) close() error {
+	var errs [2]error
+	if p.bits != nil {
+		errs[0] = unreserve(p.bits, p.nbits)
+	}
 	if p.file != nil {
-		return p.file.close()
+		errs[1] = p.file.close()
+	} else if p.base != nil {
+		errs[1] = unreserve(p.base, p.size)
 	}
-	if p.base == nil {
-		return nil
-	}
-	return unreserve(p.base, p.size)
+	return errors.Join(errs[:]...)
 }
 
 func (p *pool) at(loc int64) unsafe.Pointer { return unsafe.Add(p.base, loc) }

@@ -162,6 +162,9 @@ func (s *Store) build() error {
 			return err
 		}
 	}
+	if err := s.pool.mapBits(); err != nil {
+		return err
+	}
 	for i := range s.shards {
 		if err := s.shards[i].init(s, i, limit/int64(n), s.pool.maxLimit()/int64(n)); err != nil {
 			return err
