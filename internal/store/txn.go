@@ -183,7 +183,7 @@ func (t *Txn) Delete() {
 
 // Pin returns the value and a function that must be called once it is no longer needed; until then its bytes do not change,
 // whatever happens to the item. The function may be called by any goroutine, but not between Begin and End. The memory of
-// pinned values counts as used until then; small values, less than 4 KiB, are simply copied.
+// pinned values counts as used until then. Items of up to a quarter of a segment, at most 16 KiB, are simply copied.
 func (t *Txn) Pin() (value []byte, release func()) {
 	base := t.sh.pool.baseOf(t.r.loc)
 	if base < t.sh.pool.extents {
