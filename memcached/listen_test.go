@@ -1,11 +1,9 @@
 package memcached_test
 
 import (
-	"bufio"
 	"context"
 	"encoding/binary"
 	"errors"
-	"fmt"
 	"net"
 	"os"
 	"path/filepath"
@@ -233,16 +231,4 @@ func TestUDPWithUsers(t *testing.T) {
 	if err := srv.ServePacket(p); !errors.Is(err, memcached.ErrOptions) {
 		t.Errorf("ServePacket: %v, want ErrOptions", err)
 	}
-}
-
-// line reads one line of a reply.
-func line(t *testing.T, c net.Conn, request string) string {
-	t.Helper()
-	c.SetDeadline(time.Now().Add(time.Minute))
-	fmt.Fprint(c, request)
-	text, err := bufio.NewReader(c).ReadString('\n')
-	if err != nil {
-		t.Fatalf("%q: %v", request, err)
-	}
-	return text
 }
