@@ -222,7 +222,7 @@ func (s *core) joined(p *pipe) {
 	if s.notifies(o, NotifyConnect) {
 		p.deliver(nil)
 	}
-	if len(o.HelloMsg) > 0 && (s.typ == TypeDealer || s.typ == TypeRouter) {
+	if len(o.HelloMsg) > 0 && s.typ.greets() {
 		p.greet(o.HelloMsg)
 	}
 	if o.ProbeRouter && (s.typ == TypeReq || s.typ == TypeDealer || s.typ == TypeRouter) {

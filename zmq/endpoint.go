@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 
 	"lintel.dev/internal/flow"
 	"lintel.dev/internal/transport"
@@ -22,6 +23,7 @@ type Endpoint struct {
 	stop    context.CancelFunc
 	live    context.Context // done when the endpoint is to end
 	ln      net.Listener
+	opened  atomic.Pointer[net.Conn] // of datagrams, until the session takes it over
 	filters []netip.Prefix
 
 	mu sync.Mutex
@@ -93,6 +95,9 @@ func (s *core) bind(given string) (*Endpoint, error) {
 	if err != nil {
 		return nil, fmt.Errorf("zmq: bind: %w", err)
 	}
+	if err := s.typ.carries(at.Scheme, true); err != nil {
+		return nil, err
+	}
 	e := s.newEndpoint(given, at, true)
 	if at.Scheme == "inproc" {
 		return s.bindInproc(e)
@@ -113,6 +118,9 @@ func (s *core) connect(given string) (*Endpoint, error) {
 	at, err := transport.Parse(given, false)
 	if err != nil {
 		return nil, fmt.Errorf("zmq: connect: %w", err)
+	}
+	if err := s.typ.carries(at.Scheme, false); err != nil {
+		return nil, err
 	}
 	e := s.newEndpoint(given, at, false)
 	if at.Scheme == "inproc" {

@@ -101,6 +101,10 @@ func (l *link) subscribe(add bool, topic []byte) {
 	var body []byte
 	flags := byte(0)
 	switch {
+	case l.s.typ == TypeDish && add:
+		body, flags = zmtp.AppendJoin(nil, string(topic)), flow.Command
+	case l.s.typ == TypeDish:
+		body, flags = zmtp.AppendLeave(nil, string(topic)), flow.Command
 	case l.legacy && add:
 		body = append([]byte{1}, topic...)
 	case l.legacy:

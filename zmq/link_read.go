@@ -476,9 +476,10 @@ func (l *link) command(body []byte) error {
 		if l.p.out.ControlLen() < maxPongs {
 			l.control(flow.Command, zmtp.AppendPong(nil, echo))
 		}
-	case zmtp.CommandSubscribe, zmtp.CommandCancel:
-		if x, ok := l.s.pat.(publisherSide); ok {
-			x.subscription(l.p, c == zmtp.CommandSubscribe, data)
+	case zmtp.CommandSubscribe, zmtp.CommandCancel, zmtp.CommandJoin, zmtp.CommandLeave:
+		groups := c == zmtp.CommandJoin || c == zmtp.CommandLeave
+		if x, ok := l.s.pat.(publisherSide); ok && groups == (l.s.typ == TypeRadio) {
+			x.subscription(l.p, c == zmtp.CommandSubscribe || c == zmtp.CommandJoin, data)
 		}
 	}
 	return nil

@@ -22,7 +22,7 @@ func (e *Endpoint) transportOptions() transport.Options {
 }
 
 func (s *core) bindNet(e *Endpoint) (*Endpoint, error) {
-	if e.at.Multicast() {
+	if e.at.Group() {
 		return s.joinGroup(e)
 	}
 	ln, at, err := transport.Listen(e.live, e.at, e.transportOptions())
@@ -102,7 +102,7 @@ func (e *Endpoint) acceptAll() {
 }
 
 func (s *core) connectNet(e *Endpoint) (*Endpoint, error) {
-	if e.at.Multicast() {
+	if e.at.Group() {
 		return s.joinGroup(e)
 	}
 	return s.dialOut(e)
@@ -133,8 +133,8 @@ func (e *Endpoint) dial() (net.Conn, error) {
 		ctx, stop = context.WithTimeout(ctx, d)
 		defer stop()
 	}
-	if e.at.Multicast() {
-		return e.openGroup()
+	if e.at.Group() {
+		return e.openGroup(ctx)
 	}
 	o := e.transportOptions()
 	if e.o.SocksProxy != "" && e.at.Scheme == "tcp" {

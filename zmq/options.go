@@ -21,7 +21,7 @@ type Options struct {
 	RecvHWM      int           // messages queued from each peer, 1000; 0: no limit; at any time
 	SendTimeout  time.Duration // how long Send waits, -1: forever; at any time
 	RecvTimeout  time.Duration // how long Recv waits, -1: forever; at any time
-	Linger       time.Duration // how long Close waits, 5 s (SUB, XSUB: 0), -1: forever; at any time
+	Linger       time.Duration // how long Close waits, 5 s (SUB, XSUB, DISH: 0), -1: forever; at any time
 	Conflate     bool          // keep only the latest message of one frame (DEALER PULL PUSH PUB SUB)
 	Immediate    bool          // queue messages only for peers that are connected
 	Identity     []byte        // our routing id, 1 to 255 octets, the first not 0
@@ -132,7 +132,7 @@ func defaultOptions(t Type) Options {
 		KeepAlive: -1, KeepIdle: -1, KeepInterval: -1, KeepCount: -1,
 		Rate: 100, Recovery: 10 * time.Second, MulticastHops: 1, MulticastLoop: true, MulticastTPDU: 1500,
 	}
-	if t == TypeSub || t == TypeXSub {
+	if t == TypeSub || t == TypeXSub || t == TypeDish {
 		o.Linger = 0
 	}
 	return o

@@ -112,14 +112,16 @@ func (s *core) lost(p *pipe, forGood bool) {
 	o := &p.ep.o
 	var m []byte
 	if forGood {
-		if s.typ == TypeRouter {
+		switch s.typ {
+		case TypeRouter, TypeServer, TypePeer:
 			m = o.DisconnectMsg
 		}
 	} else {
 		if h, ok := s.pat.(connectedHook); ok {
 			h.lost(p)
 		}
-		if s.typ == TypeDealer {
+		switch s.typ {
+		case TypeDealer, TypeClient, TypePeer:
 			m = o.HiccupMsg
 		}
 	}

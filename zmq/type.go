@@ -22,9 +22,21 @@ const (
 	TypeXPub
 	TypeXSub
 	TypeStream
+	TypeServer
+	TypeClient
+	TypeRadio
+	TypeDish
+	TypeGather
+	TypeScatter
+	TypeDgram
+	TypePeer
+	TypeChannel
 )
 
-var typeNames = [...]string{"PAIR", "PUB", "SUB", "REQ", "REP", "DEALER", "ROUTER", "PULL", "PUSH", "XPUB", "XSUB", "STREAM"}
+var typeNames = [...]string{
+	"PAIR", "PUB", "SUB", "REQ", "REP", "DEALER", "ROUTER", "PULL", "PUSH", "XPUB", "XSUB", "STREAM",
+	"SERVER", "CLIENT", "RADIO", "DISH", "GATHER", "SCATTER", "DGRAM", "PEER", "CHANNEL",
+}
 
 // String is the name used on the wire, in capitals.
 func (t Type) String() string {
@@ -32,6 +44,11 @@ func (t Type) String() string {
 		return typeNames[t]
 	}
 	return fmt.Sprintf("Type(%d)", uint8(t))
+}
+
+// greets tells the types with which the option HelloMsg works.
+func (t Type) greets() bool {
+	return t == TypeRouter || t == TypeDealer || t == TypeClient || t == TypeServer || t == TypePeer
 }
 
 // ParseType reads the name of a socket type in any case.
@@ -107,6 +124,24 @@ func New(t Type, opts ...Option) (Socket, error) {
 		return result(NewXSub(opts...))
 	case TypeStream:
 		return result(NewStream(opts...))
+	case TypeServer:
+		return result(NewServer(opts...))
+	case TypeClient:
+		return result(NewClient(opts...))
+	case TypeRadio:
+		return result(NewRadio(opts...))
+	case TypeDish:
+		return result(NewDish(opts...))
+	case TypeGather:
+		return result(NewGather(opts...))
+	case TypeScatter:
+		return result(NewScatter(opts...))
+	case TypeDgram:
+		return result(NewDgram(opts...))
+	case TypePeer:
+		return result(NewPeer(opts...))
+	case TypeChannel:
+		return result(NewChannel(opts...))
 	}
 	return nil, fmt.Errorf("zmq: socket type %v: %w", t, ErrNotSupported)
 }

@@ -5,20 +5,16 @@
 package epgm
 
 import (
-	"bufio"
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/netip"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 
 	"lintel.dev/internal/pgm"
-	"lintel.dev/internal/zmtp"
 )
 
 // Config says which group and how. The zero value of a field that has a
@@ -121,13 +117,13 @@ func Parse(address string) (Config, error) {
 		return c, fmt.Errorf("group %q, expected an IPv4 multicast address, 224.0.0.0 to 239.255.255.255", host)
 	}
 	c.Group = netip.AddrPortFrom(group, uint16(n))
-	c.Interface, c.Source, err = findInterface(where)
+	c.Interface, c.Source, err = FindInterface(where)
 	return c, err
 }
 
-// findInterface finds the interface of a name or of an address of its own,
+// FindInterface finds the interface of a name or of an address of its own,
 // and an address of it.
-func findInterface(where string) (*net.Interface, netip.Addr, error) {
+func FindInterface(where string) (*net.Interface, netip.Addr, error) {
 	all, err := net.Interfaces()
 	if err != nil {
 		return nil, netip.Addr{}, err
@@ -155,124 +151,6 @@ func findInterface(where string) (*net.Interface, netip.Addr, error) {
 		return nil, netip.Addr{}, errors.New("no interface with multicast and an IPv4 address is up, name one: interface;group:port")
 	}
 	return nil, netip.Addr{}, fmt.Errorf("interface %q, expected the name or an IPv4 address of an interface of this host", where)
-}
-
-// conn is the engine's end of a pipe whose other end speaks ZMTP for the
-// group.
-type conn struct {
-	net.Conn
-	local, remote net.Addr
-	over          func()
-	workers       sync.WaitGroup
-}
-
-func (c *conn) LocalAddr() net.Addr  { return c.local }
-func (c *conn) RemoteAddr() net.Addr { return c.remote }
-
-// Close returns when nothing of the connection runs any more. What was
-// written has been sent, as fast as the rate allows; but nothing repairs it
-// afterwards.
-func (c *conn) Close() error {
-	err := c.Conn.Close()
-	c.workers.Wait()
-	return err
-}
-
-// peer is the end of the pipe that speaks ZMTP for the group.
-type peer struct {
-	pipe net.Conn
-	in   *bufio.Reader
-
-	mu sync.Mutex // whole frames at a time towards the engine
-}
-
-func (p *peer) write(b ...[]byte) error {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	for _, part := range b {
-		if len(part) == 0 {
-			continue
-		}
-		if _, err := p.pipe.Write(part); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// handshake is that of the NULL mechanism, for the group knows no other.
-func (p *peer) handshake(as zmtp.SocketType, then []byte) error {
-	g := make([]byte, zmtp.GreetingSize)
-	g[0], g[8], g[9], g[10] = 0xff, 1, 0x7f, 3
-	copy(g[12:], "NULL")
-	ready := zmtp.AppendReady(nil, zmtp.Metadata{{Name: zmtp.PropertySocketType, Value: []byte(as.String())}})
-	g = zmtp.Framing2.Append(g, zmtp.FlagCommand, ready)
-	sent := make(chan error, 1)
-	go func() { sent <- p.write(append(g, then...)) }()
-	_, err := p.in.Discard(zmtp.GreetingSize)
-	if werr := <-sent; err == nil {
-		err = werr
-	}
-	return err
-}
-
-// frame reads the next frame of the engine and answers its heartbeats.
-func (p *peer) frame() (flags byte, body []byte, err error) {
-	for {
-		var head [zmtp.MaxHeader]byte
-		if _, err := io.ReadFull(p.in, head[:2]); err != nil {
-			return 0, nil, err
-		}
-		size := uint64(head[1])
-		if head[0]&zmtp.FlagLong != 0 {
-			if _, err := io.ReadFull(p.in, head[2:9]); err != nil {
-				return 0, nil, err
-			}
-			size = binary.BigEndian.Uint64(head[1:])
-		}
-		// The size is our own engine's word, not a peer's.
-		body = make([]byte, size)
-		if _, err := io.ReadFull(p.in, body); err != nil {
-			return 0, nil, err
-		}
-		if head[0]&zmtp.FlagCommand == 0 {
-			return head[0], body, nil
-		}
-		kind, data, err := zmtp.ParseCommand(body)
-		if err != nil {
-			return 0, nil, err
-		}
-		if kind == zmtp.CommandPing {
-			_, context, err := zmtp.ParsePing(data)
-			if err != nil {
-				return 0, nil, err
-			}
-			if err := p.write(zmtp.Framing2.Append(nil, zmtp.FlagCommand, zmtp.AppendPong(nil, context))); err != nil {
-				return 0, nil, err
-			}
-		}
-	}
-}
-
-// start makes the pipe and runs the workers until one ends; release then
-// frees what they use.
-func start(local, remote net.Addr, release func(), workers ...func(p *peer, done <-chan struct{})) net.Conn {
-	near, far := net.Pipe()
-	c := &conn{Conn: near, local: local, remote: remote}
-	done := make(chan struct{})
-	c.over = sync.OnceFunc(func() {
-		close(done)
-		far.Close()
-		release()
-	})
-	p := &peer{pipe: far, in: bufio.NewReaderSize(far, 64<<10)}
-	for _, w := range workers {
-		c.workers.Go(func() {
-			defer c.over()
-			w(p, done)
-		})
-	}
-	return c
 }
 
 // alarm runs tick at the times that it names, and when kicked.

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"lintel.dev/internal/pgm"
+	"lintel.dev/internal/standin"
 	"lintel.dev/internal/zmtp"
 )
 
@@ -49,27 +50,16 @@ func NewReceiver(cfg Config) (net.Conn, error) {
 		from: map[pgm.TSI]*pgm.Unpacker{},
 	}
 	release := func() { data.Close(); naks.Close() }
-	return start(data.LocalAddr(), net.UDPAddrFromAddrPort(cfg.Group), release, l.subscribe, l.tick), nil
+	return standin.Start(data.LocalAddr(), net.UDPAddrFromAddrPort(cfg.Group), release, l.subscribe, l.tick), nil
 }
 
 // subscribe hands the engine what the group sends. What the engine asks for is
 // of no use to the group: it filters by itself.
-func (l *listener) subscribe(p *peer, done <-chan struct{}) {
-	if p.handshake(zmtp.PUB, nil) != nil {
+func (l *listener) subscribe(p *standin.Peer, done <-chan struct{}) {
+	if p.Handshake(zmtp.PUB, nil) != nil {
 		return
 	}
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		for {
-			if _, _, err := p.frame(); err != nil {
-				l.data.Close()
-				return
-			}
-		}
-	}()
-	defer func() { <-ended }()
-	defer p.pipe.Close()
+	p.Discard(func() { l.data.Close() })
 	buf := make([]byte, 64<<10)
 	for {
 		n, from, err := l.data.ReadFrom(buf)
@@ -102,7 +92,7 @@ func addrOf(a net.Addr) netip.Addr {
 }
 
 // event takes what the receiver hands over. l.mu is held.
-func (l *listener) event(p *peer) func(pgm.Event) {
+func (l *listener) event(p *standin.Peer) func(pgm.Event) {
 	return func(e pgm.Event) {
 		if e.Gone {
 			delete(l.from, e.TSI)
@@ -135,7 +125,7 @@ func (l *listener) event(p *peer) func(pgm.Event) {
 			l.cfg.Lost(1)
 		}
 		if len(l.out) > 0 && l.err == nil {
-			l.err = p.write(l.out)
+			l.err = p.Write(l.out)
 		}
 		if cap(l.out) > keepOut {
 			l.out = nil
@@ -146,7 +136,7 @@ func (l *listener) event(p *peer) func(pgm.Event) {
 // keepOut is the largest buffer kept for the next unit.
 const keepOut = 256 << 10
 
-func (l *listener) tick(p *peer, done <-chan struct{}) {
+func (l *listener) tick(p *standin.Peer, done <-chan struct{}) {
 	alarm(func(now time.Time) time.Time {
 		l.mu.Lock()
 		defer l.mu.Unlock()

@@ -31,7 +31,7 @@ func (c Config) open(host string, port int) (packetConn, error) {
 	if c.Raw {
 		return net.ListenPacket(protocol, host)
 	}
-	lc := net.ListenConfig{Control: shareAddress}
+	lc := net.ListenConfig{Control: ShareAddress}
 	return lc.ListenPacket(context.Background(), "udp4", net.JoinHostPort(host, strconv.Itoa(port)))
 }
 

@@ -8,9 +8,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// shareAddress lets several sockets of a host have the same port, as those of
+// ShareAddress lets several sockets of a host have the same port, as those of
 // OpenPGM do.
-func shareAddress(_, _ string, c syscall.RawConn) error {
+func ShareAddress(_, _ string, c syscall.RawConn) error {
 	var err error
 	if cerr := c.Control(func(fd uintptr) {
 		err = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_REUSEADDR, 1)

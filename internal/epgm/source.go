@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"lintel.dev/internal/pgm"
+	"lintel.dev/internal/standin"
 	"lintel.dev/internal/zmtp"
 )
 
@@ -50,21 +51,21 @@ func NewSource(cfg Config) (net.Conn, error) {
 		kick:   make(chan struct{}, 1),
 	}
 	release := func() { data.Close(); naks.Close() }
-	return start(data.LocalAddr(), net.UDPAddrFromAddrPort(cfg.Group), release, s.publish, s.listen, s.tick), nil
+	return standin.Start(data.LocalAddr(), net.UDPAddrFromAddrPort(cfg.Group), release, s.publish, s.listen, s.tick), nil
 }
 
 // publish takes what the engine sends to the group.
-func (s *sender) publish(p *peer, done <-chan struct{}) {
-	if p.handshake(zmtp.SUB, zmtp.Framing2.Append(nil, 0, []byte{1})) != nil {
+func (s *sender) publish(p *standin.Peer, done <-chan struct{}) {
+	if p.Handshake(zmtp.SUB, zmtp.Framing2.Append(nil, 0, []byte{1})) != nil {
 		return
 	}
 	emit := func(unit []byte) error { return s.send(unit, done) }
 	var frames [][]byte
 	for {
-		if p.in.Buffered() == 0 && s.packer.Flush(emit) != nil {
+		if p.In.Buffered() == 0 && s.packer.Flush(emit) != nil {
 			return
 		}
-		flags, body, err := p.frame()
+		flags, body, err := p.Frame()
 		if err != nil {
 			s.packer.Flush(emit)
 			return
@@ -114,7 +115,7 @@ func (s *sender) toGroup(packet []byte) error {
 }
 
 // listen takes what receivers send to the source.
-func (s *sender) listen(_ *peer, _ <-chan struct{}) {
+func (s *sender) listen(_ *standin.Peer, _ <-chan struct{}) {
 	buf := make([]byte, 64<<10)
 	for {
 		n, _, err := s.naks.ReadFrom(buf)
@@ -131,7 +132,7 @@ func (s *sender) listen(_ *peer, _ <-chan struct{}) {
 	}
 }
 
-func (s *sender) tick(_ *peer, done <-chan struct{}) {
+func (s *sender) tick(_ *standin.Peer, done <-chan struct{}) {
 	alarm(func(now time.Time) time.Time {
 		s.mu.Lock()
 		defer s.mu.Unlock()

@@ -25,10 +25,12 @@ type Endpoint struct {
 }
 
 // Schemes are the transports that Parse knows.
-const Schemes = "tcp, ipc, inproc, ws, wss, epgm or pgm"
+const Schemes = "tcp, ipc, inproc, ws, wss, udp, epgm or pgm"
 
-// Multicast tells the transports that reach a group instead of a peer.
-func (e Endpoint) Multicast() bool { return e.Scheme == "epgm" || e.Scheme == "pgm" }
+// Group tells the transports that reach whoever listens instead of a peer.
+func (e Endpoint) Group() bool {
+	return e.Scheme == "udp" || e.Scheme == "epgm" || e.Scheme == "pgm"
+}
 
 // maxPath is the longest path of a unix socket.
 const maxPath = 107
@@ -74,6 +76,14 @@ func Parse(s string, bind bool) (Endpoint, error) {
 			e.Address, e.Path = rest[:i], rest[i:]
 		}
 		if err := checkTCP(e.Address, bind); err != nil {
+			return e, fmt.Errorf("endpoint %q: %w", s, err)
+		}
+	case "udp":
+		address := rest
+		if _, after, ok := strings.Cut(rest, ";"); ok {
+			address = after
+		}
+		if err := checkTCP(address, bind); err != nil {
 			return e, fmt.Errorf("endpoint %q: %w", s, err)
 		}
 	case "epgm", "pgm":

@@ -62,7 +62,7 @@ var partners = [...][]SocketType{
 	DISH:    {RADIO},
 	GATHER:  {SCATTER},
 	SCATTER: {GATHER},
-	DGRAM:   nil,
+	DGRAM:   {DGRAM}, // over datagrams, where nobody says so
 	PEER:    {PEER},
 	CHANNEL: {CHANNEL},
 }

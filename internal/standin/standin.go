@@ -1,0 +1,150 @@
+// Package standin lets what is no ZMTP peer look like one: a group, or a
+// datagram socket. The engine of a socket gets one end of a pipe as a net.Conn;
+// at the other a Peer speaks ZMTP 3.0 with the NULL mechanism.
+package standin
+
+import (
+	"bufio"
+	"encoding/binary"
+	"io"
+	"net"
+	"sync"
+
+	"lintel.dev/internal/zmtp"
+)
+
+// conn is the engine's end of a pipe whose other end the workers have.
+type conn struct {
+	net.Conn
+	local, remote net.Addr
+	over          func()
+	workers       sync.WaitGroup
+}
+
+func (c *conn) LocalAddr() net.Addr  { return c.local }
+func (c *conn) RemoteAddr() net.Addr { return c.remote }
+
+// Close returns when the workers have ended: they send what was written.
+func (c *conn) Close() error {
+	err := c.Conn.Close()
+	c.workers.Wait()
+	return err
+}
+
+// Peer is the end of the pipe that stands in for a peer.
+type Peer struct {
+	// In is what the engine wrote.
+	In      *bufio.Reader
+	pipe    net.Conn
+	workers *sync.WaitGroup
+
+	mu sync.Mutex // whole frames at a time towards the engine
+}
+
+// Write hands whole frames to the engine.
+func (p *Peer) Write(b ...[]byte) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, part := range b {
+		if len(part) == 0 {
+			continue
+		}
+		if _, err := p.pipe.Write(part); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Handshake is that of a socket of type as. What follows its READY command is
+// sent with it.
+func (p *Peer) Handshake(as zmtp.SocketType, then []byte) error {
+	g := make([]byte, zmtp.GreetingSize)
+	g[0], g[8], g[9], g[10] = 0xff, 1, 0x7f, 3
+	copy(g[12:], "NULL")
+	ready := zmtp.AppendReady(nil, zmtp.Metadata{{Name: zmtp.PropertySocketType, Value: []byte(as.String())}})
+	g = zmtp.Framing2.Append(g, zmtp.FlagCommand, ready)
+	sent := make(chan error, 1)
+	go func() { sent <- p.Write(append(g, then...)) }()
+	_, err := p.In.Discard(zmtp.GreetingSize)
+	if werr := <-sent; err == nil {
+		err = werr
+	}
+	return err
+}
+
+// Frame reads the next frame of a message of the engine, and answers its
+// heartbeats on the way. Other commands are dropped.
+func (p *Peer) Frame() (flags byte, body []byte, err error) {
+	for {
+		var head [zmtp.MaxHeader]byte
+		if _, err := io.ReadFull(p.In, head[:2]); err != nil {
+			return 0, nil, err
+		}
+		size := uint64(head[1])
+		if head[0]&zmtp.FlagLong != 0 {
+			if _, err := io.ReadFull(p.In, head[2:9]); err != nil {
+				return 0, nil, err
+			}
+			size = binary.BigEndian.Uint64(head[1:])
+		}
+		// The size is our own engine's word, not a peer's.
+		body = make([]byte, size)
+		if _, err := io.ReadFull(p.In, body); err != nil {
+			return 0, nil, err
+		}
+		if head[0]&zmtp.FlagCommand == 0 {
+			return head[0], body, nil
+		}
+		kind, data, err := zmtp.ParseCommand(body)
+		if err != nil {
+			return 0, nil, err
+		}
+		if kind == zmtp.CommandPing {
+			_, context, err := zmtp.ParsePing(data)
+			if err != nil {
+				return 0, nil, err
+			}
+			if err := p.Write(zmtp.Framing2.Append(nil, zmtp.FlagCommand, zmtp.AppendPong(nil, context))); err != nil {
+				return 0, nil, err
+			}
+		}
+	}
+}
+
+// Close ends the pipe: the engine reads its end.
+func (p *Peer) Close() error { return p.pipe.Close() }
+
+// Discard reads what the engine sends to nobody, in the background, and calls
+// over when it has closed.
+func (p *Peer) Discard(over func()) {
+	p.workers.Go(func() {
+		for {
+			if _, _, err := p.Frame(); err != nil {
+				over()
+				return
+			}
+		}
+	})
+}
+
+// Start makes the pipe and runs the workers until one ends; done is then
+// closed, and release must make the others end.
+func Start(local, remote net.Addr, release func(), workers ...func(p *Peer, done <-chan struct{})) net.Conn {
+	near, far := net.Pipe()
+	c := &conn{Conn: near, local: local, remote: remote}
+	done := make(chan struct{})
+	c.over = sync.OnceFunc(func() {
+		close(done)
+		far.Close()
+		release()
+	})
+	p := &Peer{pipe: far, workers: &c.workers, In: bufio.NewReaderSize(far, 64<<10)}
+	for _, w := range workers {
+		c.workers.Go(func() {
+			defer c.over()
+			w(p, done)
+		})
+	}
+	return c
+}

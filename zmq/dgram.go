@@ -1,0 +1,95 @@
+package zmq
+
+import (
+	"fmt"
+	"slices"
+
+	"lintel.dev/internal/flow"
+)
+
+// Dgram sends and receives UDP datagrams. A message has two frames: the
+// address of the other side as text, host:port, and the body of at most 8,192
+// octets. It binds or connects to udp endpoints alone; a bound one has that
+// address, a connected one any.
+type Dgram struct {
+	common
+	sending
+	receiving
+}
+
+// NewDgram makes a DGRAM socket.
+func NewDgram(opts ...Option) (*Dgram, error) {
+	c, err := newCore(TypeDgram, false, opts)
+	if err != nil {
+		return nil, err
+	}
+	return &Dgram{common{c}, sending{c}, receiving{c}}, c.start(&dgram{s: c})
+}
+
+type dgram struct {
+	s     *core
+	pipes []*pipe // protected by the send lock
+}
+
+func (x *dgram) attach(p *pipe) {
+	x.pipes = append(x.pipes, p)
+	x.s.fq.Add(&p.inSeat)
+}
+
+func (x *dgram) detach(p *pipe) { x.pipes = remove(x.pipes, p) }
+
+// sendMsg gives the datagram to the first endpoint, or drops it: datagrams
+// wait for nobody.
+func (x *dgram) sendMsg(m flow.Message) (*pipe, error) {
+	if len(m.Parts) != 2 {
+		return nil, fmt.Errorf("zmq: message of %d frames, a DGRAM sends an address and a body: %w", max(len(m.Parts), 1), ErrNotSupported)
+	}
+	if len(x.pipes) == 0 {
+		x.s.counter.noPeer.Add(1)
+		return nil, nil
+	}
+	p := x.pipes[0]
+	switch p.out.Append(&m) {
+	case flow.Wake:
+		return p, nil
+	case flow.Full:
+		p.stats.dropped.Add(1)
+	}
+	return nil, nil
+}
+
+func (x *dgram) recvMsg() (one []byte, parts Msg, err error) { return x.s.fairMsg() }
+func (x *dgram) canSendNow() bool                            { return true }
+func (x *dgram) canRecvNow() bool                            { return x.s.fairReady() }
+
+// datagrams tells the types that udp carries, and how.
+func (t Type) datagrams(bind bool) error {
+	switch {
+	case t == TypeDgram, t == TypeRadio && !bind, t == TypeDish && bind:
+		return nil
+	case t == TypeRadio:
+		return fmt.Errorf("zmq: a RADIO connects to udp, the DISH binds: %w", ErrNotSupported)
+	case t == TypeDish:
+		return fmt.Errorf("zmq: a DISH binds udp, the RADIO connects: %w", ErrNotSupported)
+	}
+	return fmt.Errorf("zmq: udp carries RADIO, DISH and DGRAM, not %v: %w", t, ErrNotSupported)
+}
+
+// carries says why a transport does not carry the type, nil if it does.
+func (t Type) carries(scheme string, bind bool) error {
+	switch scheme {
+	case "udp":
+		return t.datagrams(bind)
+	case "epgm", "pgm":
+		if !slices.Contains([]Type{TypePub, TypeXPub, TypeSub, TypeXSub}, t) {
+			return fmt.Errorf("zmq: %s carries PUB, XPUB, SUB and XSUB, not %v: %w", scheme, t, ErrNotSupported)
+		}
+	}
+	switch {
+	case t == TypeDgram && scheme != "udp":
+		return fmt.Errorf("zmq: a DGRAM knows udp alone, not %s: %w", scheme, ErrNotSupported)
+	case t == TypeStream && scheme != "tcp" && scheme != "ipc":
+		return fmt.Errorf("zmq: a STREAM knows tcp and ipc, not %s: %w", scheme, ErrNotSupported)
+	}
+	return nil
+}

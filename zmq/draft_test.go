@@ -1,0 +1,347 @@
+package zmq_test
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"net"
+	"strings"
+	"testing"
+
+	"lintel.dev/zmq"
+)
+
+func TestClientServer(t *testing.T) {
+	everywhere(t, func(t *testing.T, r rig) {
+		server := made(r, zmq.NewServer)
+		at := r.bind(server)
+		ids := map[uint32]string{}
+		var clients []*zmq.Client
+		for i := range 3 {
+			c := made(r, zmq.NewClient)
+			r.connect(c, at)
+			r.send(c, fmt.Sprint("from ", i))
+			clients = append(clients, c)
+		}
+		for range clients {
+			id, b, err := server.RecvFrom(r.ctx)
+			if err != nil || id == 0 || ids[id] != "" {
+				t.Fatalf("%d %q %v", id, b, err)
+			}
+			ids[id] = strings.TrimPrefix(string(b), "from ")
+		}
+		for id, name := range ids {
+			if err := server.SendTo(r.ctx, id, []byte("to "+name)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for i, c := range clients {
+			r.want(c, fmt.Sprint("to ", i))
+		}
+		var nobody uint32 = 1
+		for ids[nobody] != "" {
+			nobody++
+		}
+		if err := server.SendTo(r.ctx, nobody, nil); !errors.Is(err, zmq.ErrHostUnreachable) {
+			t.Errorf("to nobody: %v", err)
+		}
+	})
+}
+
+func TestOneFrameOnly(t *testing.T) {
+	everywhere(t, func(t *testing.T, r rig) {
+		gather := made(r, zmq.NewGather)
+		at := r.bind(gather)
+		for _, s := range []zmq.Sender{made(r, zmq.NewScatter), made(r, zmq.NewClient), made(r, zmq.NewChannel)} {
+			if err := s.Send(r.ctx, zmq.NewMsg("a", "b")); !errors.Is(err, zmq.ErrNotSupported) {
+				t.Errorf("%v: two frames: %v", s, err)
+			}
+		}
+		server := made(r, zmq.NewServer)
+		id := binary.BigEndian.AppendUint32(nil, 7)
+		for _, m := range []zmq.Msg{{id}, {id, id, id}, {[]byte("id"), nil}} {
+			if err := server.Send(r.ctx, m); err == nil {
+				t.Errorf("SERVER took %q", m)
+			}
+		}
+		scatter := made(r, zmq.NewScatter)
+		r.connect(scatter, at)
+		r.send(scatter, "whole")
+		r.want(gather, "whole")
+	})
+}
+
+func TestScatterGather(t *testing.T) {
+	everywhere(t, func(t *testing.T, r rig) {
+		scatter := made(r, zmq.NewScatter)
+		at := r.bind(scatter)
+		var gathers []*zmq.Gather
+		for range 3 {
+			g := made(r, zmq.NewGather)
+			r.connect(g, at)
+			gathers = append(gathers, g)
+		}
+		for range gathers {
+			// Each gets one before the next: a first message finds only those
+			// that are connected, so let every one be.
+			r.send(scatter, "hello")
+		}
+		got := 0
+		for got < 3 {
+			for _, g := range gathers {
+				if m, err := g.TryRecv(); err == nil {
+					if m.String() != "hello" {
+						t.Fatalf("%q", m)
+					}
+					got++
+				} else if !errors.Is(err, zmq.ErrWouldBlock) {
+					t.Fatal(err)
+				}
+			}
+		}
+	})
+}
+
+func TestChannel(t *testing.T) {
+	everywhere(t, func(t *testing.T, r rig) {
+		a, b := made(r, zmq.NewChannel), made(r, zmq.NewChannel)
+		r.connect(a, r.bind(b))
+		for i := range 100 {
+			r.send(a, fmt.Sprint("to b ", i))
+			r.want(b, fmt.Sprint("to b ", i))
+			r.send(b, fmt.Sprint("to a ", i))
+			r.want(a, fmt.Sprint("to a ", i))
+		}
+	})
+}
+
+func TestPeer(t *testing.T) {
+	everywhere(t, func(t *testing.T, r rig) {
+		a, b := made(r, zmq.NewPeer), made(r, zmq.NewPeer)
+		_, id, err := a.ConnectPeer(r.bind(b))
+		if err != nil || id == 0 {
+			t.Fatal(id, err)
+		}
+		if err := a.SendTo(r.ctx, id, []byte("question")); err != nil {
+			t.Fatal(err)
+		}
+		from, q, err := b.RecvFrom(r.ctx)
+		if err != nil || string(q) != "question" {
+			t.Fatalf("%q %v", q, err)
+		}
+		if err := b.SendTo(r.ctx, from, []byte("answer")); err != nil {
+			t.Fatal(err)
+		}
+		if again, m, err := a.RecvFrom(r.ctx); err != nil || again != id || string(m) != "answer" {
+			t.Fatalf("%d %q %v, want from %d", again, m, err, id)
+		}
+		hasty := made(r, zmq.NewPeer, zmq.WithImmediate())
+		if _, _, err := hasty.ConnectPeer("tcp://127.0.0.1:1"); err == nil {
+			t.Error("a PEER with immediate connected")
+		}
+	})
+}
+
+func TestRadioDish(t *testing.T) {
+	everywhere(t, func(t *testing.T, r rig) {
+		radio, dish, other := made(r, zmq.NewRadio, zmq.WithHWM(0)), made(r, zmq.NewDish, zmq.WithHWM(0)), made(r, zmq.NewDish, zmq.WithHWM(0))
+		at := r.bind(radio)
+		for _, group := range []string{"news", "sport", ""} {
+			if err := dish.Join(group); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := dish.Join("news"); err == nil {
+			t.Error("joined twice")
+		}
+		if err := dish.Leave("weather"); err == nil {
+			t.Error("left what was not joined")
+		}
+		if err := dish.Join(strings.Repeat("g", 256)); err == nil {
+			t.Error("joined a group of 256 octets")
+		}
+		if err := other.Join("end"); err != nil {
+			t.Fatal(err)
+		}
+		if err := dish.Join("end"); err != nil {
+			t.Fatal(err)
+		}
+		r.connect(dish, at)
+		r.connect(other, at)
+		// A message that arrives says that its group is known.
+		known := func(d *zmq.Dish, groups ...string) {
+			for _, g := range groups {
+				for want := g + "|sync"; ; {
+					if err := radio.SendGroup(r.ctx, g, []byte("sync")); err != nil {
+						t.Fatal(err)
+					}
+					if m, err := d.TryRecv(); err == nil && m.String() == want {
+						break
+					}
+				}
+			}
+		}
+		known(dish, "news", "sport", "", "end")
+		known(other, "end")
+		for _, m := range [][2]string{{"news", "1"}, {"weather", "2"}, {"new", "3"}, {"newspaper", "4"}, {"", "5"}, {"sport", "6"}} {
+			r.send(radio, m[0], m[1])
+		}
+		r.send(radio, "end", "done")
+		var got []string
+		for {
+			group, b, err := dish.RecvGroup(r.ctx)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if string(b) == "done" {
+				break
+			}
+			if string(b) != "sync" {
+				got = append(got, group+"="+string(b))
+			}
+		}
+		if fmt.Sprint(got) != "[news=1 =5 sport=6]" {
+			t.Errorf("got %q", got)
+		}
+		for {
+			_, b, err := other.RecvGroup(r.ctx)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if string(b) == "done" {
+				break
+			}
+			if string(b) != "sync" {
+				t.Errorf("other got %q", b)
+			}
+		}
+		for _, bad := range []zmq.Msg{{[]byte("one")}, {nil, nil, nil}, {make([]byte, 256), nil}} {
+			if err := radio.Send(r.ctx, bad); err == nil {
+				t.Errorf("RADIO took %d frames, the first of %d octets", len(bad), len(bad[0]))
+			}
+		}
+	})
+}
+
+func TestUDPRadioDish(t *testing.T) {
+	ctx, stop := context.WithTimeout(t.Context(), limit)
+	defer stop()
+	dish, err := zmq.NewDish()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer dish.Close()
+	if err := dish.Join("g"); err != nil {
+		t.Fatal(err)
+	}
+	e, err := dish.Bind("udp://127.0.0.1:*")
+	if err != nil {
+		t.Fatal(err)
+	}
+	radio, err := zmq.NewRadio()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer radio.Close()
+	if _, err := radio.Connect(e.Addr()); err != nil {
+		t.Fatal(err)
+	}
+	for i, m := range []zmq.Msg{
+		zmq.NewMsg("other", "not for us"), zmq.NewMsg("g", "first"), zmq.NewMsg("g", strings.Repeat("x", 9000)),
+		zmq.NewMsg("g", strings.Repeat("y", 8000)), zmq.NewMsg("g", ""),
+	} {
+		if err := radio.Send(ctx, m); err != nil {
+			t.Fatal(i, err)
+		}
+	}
+	for _, want := range []string{"first", strings.Repeat("y", 8000), ""} {
+		group, b, err := dish.RecvGroup(ctx)
+		if err != nil || group != "g" || string(b) != want {
+			t.Fatalf("%q %.20q %v, want %.20q", group, b, err, want)
+		}
+	}
+	// Datagrams that are none of a RADIO's cost a counter.
+	c, err := net.Dial("udp", strings.TrimPrefix(e.Addr(), "udp://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	for _, b := range []string{"\xff", "\x05gro", "\x01gafter"} {
+		if _, err := c.Write([]byte(b)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, b, err := dish.RecvGroup(ctx); err != nil || string(b) != "after" {
+		t.Fatalf("%q %v", b, err)
+	}
+	if n := dish.Stats().DroppedMalformed; n != 2 {
+		t.Errorf("%d malformed datagrams counted, want 2", n)
+	}
+}
+
+func TestDgram(t *testing.T) {
+	ctx, stop := context.WithTimeout(t.Context(), limit)
+	defer stop()
+	a, err := zmq.NewDgram()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer a.Close()
+	e, err := a.Bind("udp://127.0.0.1:*")
+	if err != nil {
+		t.Fatal(err)
+	}
+	stranger, err := net.Dial("udp", strings.TrimPrefix(e.Addr(), "udp://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stranger.Close()
+	if _, err := stranger.Write([]byte("ping")); err != nil {
+		t.Fatal(err)
+	}
+	m, err := a.Recv(ctx)
+	if err != nil || len(m) != 2 || string(m[0]) != stranger.LocalAddr().String() || string(m[1]) != "ping" {
+		t.Fatalf("%q %v", m, err)
+	}
+	if err := a.Send(ctx, zmq.Msg{m[0], []byte("pong")}); err != nil {
+		t.Fatal(err)
+	}
+	b := make([]byte, 100)
+	n, err := stranger.Read(b)
+	if err != nil || string(b[:n]) != "pong" {
+		t.Fatalf("%q %v", b[:n], err)
+	}
+	if err := a.Send(ctx, zmq.NewMsg("alone")); err == nil {
+		t.Error("a DGRAM took one frame")
+	}
+}
+
+// Each transport says which types it does not carry.
+func TestCarriage(t *testing.T) {
+	for _, c := range []struct {
+		typ  zmq.Type
+		at   string
+		bind bool
+	}{
+		{zmq.TypeRadio, "udp://127.0.0.1:*", true}, {zmq.TypeDish, "udp://127.0.0.1:9", false},
+		{zmq.TypePub, "udp://127.0.0.1:9", false}, {zmq.TypeDgram, "tcp://127.0.0.1:*", true},
+		{zmq.TypeDgram, "inproc://d", true}, {zmq.TypeStream, "ws://127.0.0.1:*", true},
+		{zmq.TypeStream, "inproc://s", true}, {zmq.TypeReq, "epgm://127.0.0.1;239.1.1.1:5555", false},
+		{zmq.TypeRadio, "epgm://127.0.0.1;239.1.1.1:5555", false},
+	} {
+		s, err := zmq.New(c.typ)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if c.bind {
+			_, err = s.Bind(c.at)
+		} else {
+			_, err = s.Connect(c.at)
+		}
+		if !errors.Is(err, zmq.ErrNotSupported) {
+			t.Errorf("%v at %s: %v", c.typ, c.at, err)
+		}
+		s.Close()
+	}
+}

@@ -1,0 +1,155 @@
+package zmq
+
+import (
+	"context"
+	"fmt"
+
+	"lintel.dev/internal/flow"
+)
+
+// maxGroup is the longest name of a group (RFC 48).
+const maxGroup = 255
+
+func checkGroup(group []byte) error {
+	if len(group) > maxGroup {
+		return fmt.Errorf("zmq: group of %d octets, expected at most %d", len(group), maxGroup)
+	}
+	return nil
+}
+
+// Radio sends each message to the DISH peers that have joined its group
+// (RFC 48). A peer whose queue is full misses it; sending never waits.
+//
+// The methods that all sockets have take the group as the first of two frames.
+type Radio struct {
+	common
+	sending
+}
+
+// NewRadio makes a RADIO socket.
+func NewRadio(opts ...Option) (*Radio, error) {
+	c, err := newCore(TypeRadio, false, opts)
+	if err != nil {
+		return nil, err
+	}
+	x := &radio{s: c, groups: make(map[string][]*pipe), joined: make(map[*pipe]map[string]struct{})}
+	return &Radio{common{c}, sending{c}}, c.start(x)
+}
+
+// SendGroup sends b to everyone in a group of at most 255 octets.
+func (s *Radio) SendGroup(ctx context.Context, group string, b []byte) error {
+	return s.out.sendMsg(ctx, flow.Message{Parts: Msg{[]byte(group), b}})
+}
+
+// radio is the pattern of RADIO.
+type radio struct {
+	s *core
+	// The fields below are protected by the send lock.
+	groups map[string][]*pipe
+	joined map[*pipe]map[string]struct{}
+	all    []*pipe // over datagrams, where nobody can join
+	hits   []*pipe
+	enc    flow.Batch
+}
+
+func (x *radio) attach(p *pipe) {
+	if p.ep.at.Scheme == "udp" {
+		x.all = append(x.all, p)
+		return
+	}
+	x.joined[p] = make(map[string]struct{})
+}
+
+func (x *radio) detach(p *pipe) {
+	x.all = remove(x.all, p)
+	for group := range x.joined[p] {
+		x.leave(p, group)
+	}
+	delete(x.joined, p)
+}
+
+func (x *radio) leave(p *pipe, group string) {
+	if rest := remove(x.groups[group], p); len(rest) > 0 {
+		x.groups[group] = rest
+	} else {
+		delete(x.groups, group)
+	}
+}
+
+// maxJoined bounds the groups of one peer.
+const maxJoined = 1 << 20
+
+// subscription is a peer that joins a group or leaves it.
+func (x *radio) subscription(p *pipe, add bool, topic []byte) {
+	x.s.send.Lock()
+	defer x.s.send.Unlock()
+	mine, ok := x.joined[p]
+	if !ok || len(topic) > maxGroup {
+		return
+	}
+	group := string(topic)
+	_, known := mine[group]
+	switch {
+	case add && !known && len(mine) < maxJoined:
+		mine[group] = struct{}{}
+		x.groups[group] = append(x.groups[group], p)
+	case !add && known:
+		delete(mine, group)
+		x.leave(p, group)
+	}
+}
+
+// upstream drops what a DISH has no right to send.
+func (x *radio) upstream(*pipe, Msg) {}
+
+func (x *radio) sendMsg(m flow.Message) (*pipe, error) {
+	if len(m.Parts) != 2 {
+		return nil, fmt.Errorf("zmq: message of %d frames, a RADIO sends a group and a body: %w", max(len(m.Parts), 1), ErrNotSupported)
+	}
+	if err := checkGroup(m.Parts[0]); err != nil {
+		return nil, err
+	}
+	x.hits = append(append(x.hits[:0], x.groups[string(m.Parts[0])]...), x.all...)
+	return distribute(x.hits, m, &x.enc), nil
+}
+
+func (x *radio) recvMsg() (one []byte, m Msg, err error) { return nil, nil, ErrNotSupported }
+func (x *radio) canSendNow() bool                        { return true }
+func (x *radio) canRecvNow() bool                        { return false }
+
+// Dish receives the messages of the groups it joined from its RADIO peers in
+// turn (RFC 48).
+//
+// The methods that all sockets have return the group as the first of two
+// frames.
+type Dish struct {
+	common
+	receiving
+	x *dish
+}
+
+// NewDish makes a DISH socket.
+func NewDish(opts ...Option) (*Dish, error) {
+	c, err := newCore(TypeDish, false, opts)
+	if err != nil {
+		return nil, err
+	}
+	x := &dish{s: c, groups: make(map[string]struct{}), peers: make(map[*pipe]struct{})}
+	return &Dish{common{c}, receiving{c}, x}, c.start(x)
+}
+
+// Join asks for the messages of a group of at most 255 octets. To join twice
+// is an error.
+func (s *Dish) Join(group string) error { return s.x.change(true, group) }
+
+// Leave ends Join. To leave a group that was not joined is an error.
+func (s *Dish) Leave(group string) error { return s.x.change(false, group) }
+
+// RecvGroup receives a message and tells its group.
+func (s *Dish) RecvGroup(ctx context.Context) (group string, b []byte, err error) {
+	_, m, err := s.in.recvMsg(ctx, true, nil)
+	if err != nil {
+		return "", nil, err
+	}
+	return string(m[0]), m[1], nil
+}
