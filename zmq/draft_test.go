@@ -329,10 +329,14 @@ func TestCarriage(t *testing.T) {
 		at   string
 		bind bool
 	}{
-		{zmq.TypeRadio, "udp://127.0.0.1:*", true}, {zmq.TypeDish, "udp://127.0.0.1:9", false},
-		{zmq.TypePub, "udp://127.0.0.1:9", false}, {zmq.TypeDgram, "tcp://127.0.0.1:*", true},
-		{zmq.TypeDgram, "inproc://d", true}, {zmq.TypeStream, "ws://127.0.0.1:*", true},
-		{zmq.TypeStream, "inproc://s", true}, {zmq.TypeReq, "epgm://127.0.0.1;239.1.1.1:5555", false},
+		{zmq.TypeRadio, "udp://127.0.0.1:*", true},
+		{zmq.TypeDish, "udp://127.0.0.1:9", false},
+		{zmq.TypePub, "udp://127.0.0.1:9", false},
+		{zmq.TypeDgram, "tcp://127.0.0.1:*", true},
+		{zmq.TypeDgram, "inproc://d", true},
+		{zmq.TypeStream, "ws://127.0.0.1:*", true},
+		{zmq.TypeStream, "inproc://s", true},
+		{zmq.TypeReq, "epgm://127.0.0.1;239.1.1.1:5555", false},
 		{zmq.TypeRadio, "epgm://127.0.0.1;239.1.1.1:5555", false},
 	} {
 		s, err := zmq.New(c.typ)
