@@ -81,7 +81,7 @@ func TestSocketTypes(t *testing.T) {
 		"PAIR": "PAIR", "PUB": "SUB XSUB", "SUB": "PUB XPUB", "REQ": "REP ROUTER", "REP": "REQ DEALER",
 		"DEALER": "REP DEALER ROUTER", "ROUTER": "REQ DEALER ROUTER", "PULL": "PUSH", "PUSH": "PULL",
 		"XPUB": "SUB XSUB", "XSUB": "PUB XPUB", "STREAM": "", "SERVER": "CLIENT", "CLIENT": "SERVER",
-		"RADIO": "DISH", "DISH": "RADIO", "GATHER": "SCATTER", "SCATTER": "GATHER", "DGRAM": "", "PEER": "PEER",
+		"RADIO": "DISH", "DISH": "RADIO", "GATHER": "SCATTER", "SCATTER": "GATHER", "DGRAM": "DGRAM", "PEER": "PEER",
 		"CHANNEL": "CHANNEL",
 	}
 	for a := PAIR; a <= CHANNEL; a++ {
