@@ -240,7 +240,7 @@ func (s *Server) generalStats() []Stat {
 	l.int("time_in_listen_disabled_us", loops.PausedFor.Microseconds())
 	l.int("threads", int64(o.Threads))
 	count("conn_yields", connYields)
-	l.int("hash_power_level", int64(max(st.HashPower, 16)))
+	l.int("hash_power_level", int64(max(st.HashPower, or(o.Report.HashPower, 16))))
 	l.int("hash_bytes", st.HashBytes)
 	zero("hash_is_expanding")
 	if !o.Report.NoSlabReassign {

@@ -54,6 +54,14 @@ func TestMain(m *testing.M) {
 //	stop NAME [STATUS]                  interrupt it, wait for it, check its
 //	                                    exit status (0); its output is left in
 //	                                    the files NAME.out and NAME.err
+//	ends NAME [STATUS]                  stop without the interrupt: something
+//	                                    else has ended it
+//	ask ADDR LINE...                    send the lines and quit to a cache; what
+//	                                    it says until it hangs up is stdout
+//	await REGEXP ADDR LINE...           ask until a line of the answer matches
+//	fetch STATUS URL                    get a page, which is stdout
+//	certificate NAME                    write NAME.crt and NAME.key, which
+//	                                    signed itself for 127.0.0.1
 //	exits STATUS PROGRAM [ARG...]       run it, check its exit status; stdout
 //	                                    and stderr are there for the next lines
 //	oneline FILE                        FILE (or stdout, stderr) is one line
@@ -75,10 +83,15 @@ func TestScripts(t *testing.T) {
 			return false, fmt.Errorf("unknown condition %q", cond)
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"start":   cmdStart,
-			"stop":    cmdStop,
-			"exits":   cmdExits,
-			"oneline": cmdOneLine,
+			"start":       cmdStart,
+			"stop":        cmdStop,
+			"ends":        cmdEnds,
+			"exits":       cmdExits,
+			"oneline":     cmdOneLine,
+			"ask":         cmdAsk,
+			"await":       cmdAwait,
+			"fetch":       cmdFetch,
+			"certificate": cmdCertificate,
 		},
 	})
 }
@@ -184,22 +197,33 @@ func cmdStart(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-func cmdStop(ts *testscript.TestScript, neg bool, args []string) {
+func cmdStop(ts *testscript.TestScript, neg bool, args []string) { end(ts, "stop", neg, args, true) }
+
+func cmdEnds(ts *testscript.TestScript, neg bool, args []string) { end(ts, "ends", neg, args, false) }
+
+// end waits for a program, which it interrupts before if told so.
+func end(ts *testscript.TestScript, verb string, neg bool, args []string, interrupt bool) {
 	if neg || len(args) < 1 || len(args) > 2 {
-		ts.Fatalf("usage: stop NAME [STATUS]")
+		ts.Fatalf("usage: %s NAME [STATUS]", verb)
 	}
 	name, all := args[0], procs(ts)
 	p := all[name]
 	if p == nil {
-		ts.Fatalf("stop %s: not started", name)
+		ts.Fatalf("%s %s: not started", verb, name)
 	}
 	delete(all, name)
-	if runtime.GOOS == "windows" { // has no interrupt to send
+	if interrupt && runtime.GOOS == "windows" { // has no interrupt to send
 		p.cmd.Process.Kill()
 		<-p.done
 	} else {
-		p.cmd.Process.Signal(os.Interrupt)
+		if interrupt {
+			p.cmd.Process.Signal(os.Interrupt)
+		}
+		giveUp := time.AfterFunc(readyIn, func() { p.cmd.Process.Kill() })
 		<-p.done
+		if !giveUp.Stop() {
+			ts.Fatalf("%s: still running after %v\n%s%s", name, readyIn, p.out.String(), p.err.String())
+		}
 		want := 0
 		if len(args) == 2 {
 			var err error

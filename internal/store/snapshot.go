@@ -35,6 +35,7 @@ type superblock struct {
 	clean    uint32 // 1: closed in order
 	next     uint32 // slots from here on were never used
 	high     int64  // end of the extents ever used
+	power    uint32 // Stats.HashPower; 0 in files of before it was kept
 }
 
 type settings struct {
@@ -143,6 +144,7 @@ func (s *Store) markOpen() {
 
 // detach closes the file in order.
 func (s *Store) detach() error {
+	s.Stats() // the last to raise the power
 	if err := s.pool.file.sync(); err != nil {
 		return err
 	}
@@ -173,6 +175,7 @@ func (s *Store) load() error {
 		}
 	}
 	p.next = b.next
+	s.power.Store(atomic.LoadUint32(&b.power))
 	extents, err := s.findExtents(b.high)
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrSnapshot, err)

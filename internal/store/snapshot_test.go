@@ -294,3 +294,45 @@ func afterKill(t *testing.T, path string, acked uint64) {
 		t.Errorf("only %d items came back", n)
 	}
 }
+
+// The size that memcached's hash table would have only grows, and a restart does not make it smaller.
+func TestHashPower(t *testing.T) {
+	c := &clock{t: 1_800_000_000}
+	o := Options{MaxBytes: 16 << 20, Now: c.now, NoSweep: true, Path: filepath.Join(t.TempDir(), "items")}
+	s, err := New(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	fill := func(n, power int) {
+		t.Helper()
+		for i := s.Stats().Items; i < int64(n); i++ {
+			put(t, s, fmt.Sprint("key", i), "", 0)
+		}
+		if got := s.Stats().HashPower; got != power {
+			t.Errorf("%d items: power %d, want %d", n, got, power)
+		}
+	}
+	fill(1, 0)
+	fill(3<<9, 10)
+	fill(3<<12, 13)
+	fill(3<<12+1, 14)
+	s.FlushAll(c.t)
+	c.t += 2
+	s.Crawl(nil)
+	if st := s.Stats(); st.Items != 0 || st.HashPower != 14 {
+		t.Errorf("%d items left by a flush, power %d, want 14", st.Items, st.HashPower)
+	}
+	fill(3, 14)
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if s, err = New(o); err != nil {
+		t.Fatal(err)
+	}
+	if st := s.Stats(); st.Items != 3 || st.HashPower != 14 {
+		t.Errorf("after a restart: %d items, power %d, want 3 and 14", st.Items, st.HashPower)
+	}
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
+}

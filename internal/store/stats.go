@@ -1,6 +1,6 @@
 package store
 
-import "math/bits"
+import "sync/atomic"
 
 // Stats is a snapshot of the store's figures. Counters count from New or the last ResetStats; gauges are as of now.
 type Stats struct {
@@ -8,7 +8,7 @@ type Stats struct {
 	Used      int64 // bytes of memory they use: segments and index
 	Items     int64 // items held, those expired or flushed but not yet reclaimed included
 	Bytes     int64 // sum of ItemSize over Items
-	HashPower int   // log2 of the index slots, rounded down
+	HashPower int   // log2 of the slots of the hash table that memcached would have; see hashPower
 	HashBytes int64 // bytes of the index
 
 	TotalItems       uint64 // items stored, replacements included
@@ -66,8 +66,30 @@ func (s *Store) Stats() Stats {
 		st.CrawlerChecked += c.CrawlerChecked
 		st.OutOfMemory += c.OutOfMemory
 	}
-	st.HashPower = bits.Len64(uint64(st.HashBytes/8)) - 1
+	st.HashPower = s.hashPower(st.Items)
 	return st
+}
+
+// hashPower is the least power of two that memcached, which doubles its table when there are three items to two slots and never
+// makes it smaller, would have come to with the items that were counted so far; the file keeps it for the next store.
+func (s *Store) hashPower(items int64) int {
+	power := uint32(0)
+	for 2*items > 3<<power {
+		power++
+	}
+	for {
+		was := s.power.Load()
+		if was >= power {
+			return int(was)
+		}
+		if s.power.CompareAndSwap(was, power) {
+			break
+		}
+	}
+	if s.pool.file != nil {
+		atomic.StoreUint32(&s.super().power, s.power.Load())
+	}
+	return int(power)
 }
 
 func (sh *shard) addStats(st *Stats) {

@@ -82,6 +82,7 @@ type Store struct {
 	stamp    atomic.Uint64        // segments opened
 	queued   [queues]atomic.Int64 // bytes of the segments of all shards in a queue
 	pressure atomic.Int64         // see press
+	power    atomic.Uint32        // see hashPower
 	stop     chan struct{}
 	tended   sync.WaitGroup
 	close    sync.Once
