@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -160,6 +161,7 @@ func ask(t *testing.T, c *net.UDPConn, id uint16, request string) (reply string,
 func TestUDP(t *testing.T) {
 	srv, c := udpServer(t, memcached.Options{})
 	value := strings.Repeat("v", 4096)
+	most := strings.Repeat("v", 4*1392-len("VALUE most 0 5541\r\n\r\nEND\r\n")) // fills four datagrams
 	for i, x := range []struct {
 		request, reply string
 		datagrams      int
@@ -169,6 +171,10 @@ func TestUDP(t *testing.T) {
 		{"incr a 41\r\n", "42\r\n", 1},
 		{"set big 0 0 4096\r\n" + value + "\r\n", "STORED\r\n", 1},
 		{"get big\r\n", "VALUE big 0 4096\r\n" + value + "\r\nEND\r\n", 3},
+		{"set most 0 0 " + strconv.Itoa(len(most)) + "\r\n" + most + "\r\n", "STORED\r\n", 1},
+		{"get most\r\n", "VALUE most 0 " + strconv.Itoa(len(most)) + "\r\n" + most + "\r\nEND\r\n", 4},
+		{"append most 0 0 1\r\nv\r\n", "STORED\r\n", 1},
+		{"get most\r\n", "SERVER_ERROR response too large for UDP\r\n", 1},
 		{"get big big\r\n", "SERVER_ERROR response too large for UDP\r\n", 1},
 		{"get a\r\n", "VALUE a 0 2\r\n42\r\nEND\r\n", 1},
 		{"nonsense\r\n", "ERROR\r\n", 1},
@@ -187,7 +193,7 @@ func TestUDP(t *testing.T) {
 	if reply, n := ask(t, c, 1, "stats\r\n"); n > 4 || !strings.HasSuffix(reply, "END\r\n") {
 		t.Errorf("stats: %d datagrams, ends in %q", n, reply[max(0, len(reply)-20):])
 	}
-	if s := srv.Stats(); s.Sets != 2 || s.Hits == 0 {
+	if s := srv.Stats(); s.Sets != 4 || s.Hits == 0 {
 		t.Errorf("%+v", s)
 	}
 }
@@ -198,6 +204,8 @@ func TestUDPDrops(t *testing.T) {
 	for _, bad := range []string{
 		"", "x", "\x00\x01\x00\x00\x00\x01\x00\x00", // no request in it
 		"\x00\x01\x00\x00\x00\x02\x00\x00get a\r\n",                 // the first of two
+		"\x00\x01\x00\x01\x00\x02\x00\x00get b\r\n",                 // and the second, which does not make a request of them
+		"\x00\x01\x00\x00\x00\x00\x00\x00get a\r\n",                 // the first of none
 		"\x00\x01\x00\x01\x00\x01\x00\x00get a\r\n",                 // the second of one
 		"\x00\x01\x00\x00\x00\x01\x00\x00get a",                     // half a line
 		"\x00\x01\x00\x00\x00\x01\x00\x00set a 0 0 5\r\nab",         // half a value

@@ -9,7 +9,23 @@
 //	srv.Shutdown(ctx)
 //
 // Replies are those of memcached [DefaultVersion], byte for byte, but for
-// what docs lists.
+// what follows from these differences.
+//
+// # Differences from memcached
+//
+// There are no slabs: stats slabs and stats items count by the size classes
+// that memcached's table would have, hash_power_level is what its hash table
+// would have grown to, and slabs reassign, slabs automove and lru are answered
+// and change nothing but what the stats show. Which items are evicted is
+// decided by S3-FIFO over all of the memory, not by an LRU for each class.
+//
+// SASL knows PLAIN alone. Over UDP, a request is one datagram and a reply at
+// most four, see [Server.ServePacket]. Expiry times may lie after 2038. The
+// file of a warm restart has a form of its own and holds its items also after
+// the process was killed.
+//
+// flush_prefix and, with Options.Topology, config get cluster are commands
+// that memcached does not have.
 //
 // # Bounds
 //

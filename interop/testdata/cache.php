@@ -2,7 +2,9 @@
 // A cache client in PHP (the memcached extension), driven by lines of JSON;
 // cache.py tells the protocol.
 //
-// usage: cache.php text|binary|ketama SERVER...
+// usage: cache.php text|binary|ketama|sasl SERVER...
+//
+// sasl logs in as CACHE_USER with CACHE_PASSWORD.
 
 $m = new Memcached();
 $m->setOption(Memcached::OPT_COMPRESSION, false);
@@ -10,6 +12,9 @@ $m->setOption(Memcached::OPT_RECV_TIMEOUT, 60000000);
 $m->setOption(Memcached::OPT_CONNECT_TIMEOUT, 60000);
 if ($argv[1] == 'binary') {
     $m->setOption(Memcached::OPT_BINARY_PROTOCOL, true);
+} elseif ($argv[1] == 'sasl') {
+    $m->setOption(Memcached::OPT_BINARY_PROTOCOL, true);
+    $m->setSaslAuthData(getenv('CACHE_USER'), getenv('CACHE_PASSWORD'));
 } elseif ($argv[1] == 'ketama') {
     $m->setOption(Memcached::OPT_LIBKETAMA_COMPATIBLE, true);
 }

@@ -1,6 +1,8 @@
 """A cache client in Python, driven by lines of JSON on stdin.
 
-usage: cache.py python-memcached|pymemcache|pylibmc|pylibmc-binary SERVER...
+usage: cache.py python-memcached|pymemcache|pylibmc|pylibmc-binary|pylibmc-sasl SERVER...
+
+pylibmc-sasl logs in as CACHE_USER with CACHE_PASSWORD.
 
 A request has op, key, value (base64), ttl, delta, keys, values; the reply has
 ok, value (base64 or null), number, values. An exception is a reply with error.
@@ -8,6 +10,7 @@ ok, value (base64 or null), number, values. An exception is a reply with error.
 
 import base64
 import json
+import os
 import sys
 import traceback
 
@@ -147,13 +150,13 @@ class Pymemcache:
 
 
 class Pylibmc:
-    def __init__(self, servers, binary=False, behaviors=None):
+    def __init__(self, servers, binary=False, behaviors=None, **login):
         import pylibmc
 
         self.missing = pylibmc.NotFound
         b = {"cas": True, "receive_timeout": 60000, "connect_timeout": 60000}
         b.update(behaviors or {})
-        self.c = pylibmc.Client(servers, binary=binary, behaviors=b)
+        self.c = pylibmc.Client(servers, binary=binary, behaviors=b, **login)
         self.tokens = {}
 
     def found(self, call, *args, **kwargs):
@@ -228,6 +231,9 @@ def connect(library, servers):
         return Pylibmc(servers, behaviors={"ketama_weighted": True})
     if library == "pylibmc-binary":
         return Pylibmc(servers, binary=True)
+    if library == "pylibmc-sasl":
+        user, password = os.environ["CACHE_USER"], os.environ["CACHE_PASSWORD"]
+        return Pylibmc(servers, binary=True, username=user, password=password)
     raise SystemExit("unknown library " + library)
 
 

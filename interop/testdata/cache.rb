@@ -2,6 +2,8 @@
 # protocol.
 #
 # usage: cache.rb SERVER...
+#
+# It logs in as CACHE_USER with CACHE_PASSWORD if there are such.
 
 require 'base64'
 require 'dalli'
@@ -14,7 +16,8 @@ BATCH = 50
 
 $stdout.sync = true
 Dalli.logger.level = Logger::ERROR
-client = Dalli::Client.new(ARGV, compress: false, socket_timeout: 60)
+client = Dalli::Client.new(ARGV, compress: false, socket_timeout: 60,
+                            username: ENV['CACHE_USER'], password: ENV['CACHE_PASSWORD'])
 tokens = {}
 raw = { raw: true } # bytes as they are, no Marshal
 
