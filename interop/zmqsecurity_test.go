@@ -4,6 +4,7 @@ import (
 	"context"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"lintel.dev/interop/peers"
@@ -185,6 +186,38 @@ func TestCertificates(t *testing.T) {
 		}
 		if zmq.CurvePublicKey(secret) != public {
 			t.Errorf("%s: the keys do not belong together", name)
+		}
+	}
+}
+
+// TestCertificateFiles: what lintel zmq keygen writes zmq.auth reads, and what
+// zmq.auth writes we read, with the same keys.
+func TestCertificateFiles(t *testing.T) {
+	z := newPyzmq(t)
+	dir := t.TempDir()
+	path := filepath.Join(dir, "ours")
+	if out, err := exec.Command(lintel(t), "zmq", "keygen", "--meta", "name=Ada L", path).CombinedOutput(); err != nil {
+		t.Fatalf("keygen: %v\n%s", err, out)
+	}
+	theirs := z.ask("certificate", zmqRequest{"dir": dir, "name": "theirs"})
+	for _, file := range []string{path, path + "_secret", theirs.Public, theirs.Secret} {
+		cert, err := zmq.LoadCertificate(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := z.ask("load_certificate", zmqRequest{"path": file})
+		if r.Public != cert.PublicKey.String() {
+			t.Errorf("%s: public key %s, zmq.auth reads %s", file, cert.PublicKey, r.Public)
+		}
+		secret := ""
+		if cert.SecretKey != (zmq.CurveKey{}) {
+			secret = cert.SecretKey.String()
+		}
+		if r.Secret != secret {
+			t.Errorf("%s: zmq.auth reads another secret key", file)
+		}
+		if ours := strings.HasPrefix(file, path); ours && cert.Metadata["name"] != "Ada L" {
+			t.Errorf("%s: metadata %q", file, cert.Metadata)
 		}
 	}
 }

@@ -1,0 +1,145 @@
+package zmq_test
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"lintel.dev/zmq"
+)
+
+func certificateFile(t *testing.T, path, text string) string {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func TestLoadCertificate(t *testing.T) {
+	public, secret := zmq.NewCurveKeys()
+	other, _ := zmq.NewCurveKeys()
+	keys := "curve\n    public-key = \"" + public.String() + "\"\n"
+	for _, c := range []struct {
+		name, text string
+		secret     bool
+		meta       map[string]string
+		fails      string // part of the error
+	}{
+		{name: "public", text: "# note\n\nmetadata\n" + keys},
+		{name: "secret", text: keys + "    secret-key = '" + secret.String() + "'\n", secret: true},
+		{
+			name: "metadata",
+			text: "metadata\n    name = \"Ada = L\" # who\n    city = 'Lon\"don'\n    year = 1843 # when\n    none =\n" + keys,
+			meta: map[string]string{"name": "Ada = L", "city": "Lon\"don", "year": "1843", "none": ""},
+		},
+		{name: "without quotes, CRLF", text: "metadata\r\ncurve\r\n    public-key = " + public.String() + "\r\n"},
+		{name: "unknown sections", text: "extra\n    public-key = no\n        deep = er\n" + keys},
+		{name: "empty", text: "", fails: "no public-key"},
+		{name: "key elsewhere", text: "metadata\n    public-key = \"x\"\n", fails: "no public-key"},
+		{name: "short key", text: "curve\n    public-key = \"abc\"\n", fails: "line 2: public-key of 3 characters"},
+		{name: "no Z85", text: "curve\n    public-key = \"" + strings.Repeat("~", 40) + "\"\n", fails: "line 2: public-key"},
+		{name: "open quotes", text: "metadata\n    name = \"Ada\n" + keys, fails: "line 2: "},
+		{name: "no property", text: "some words\n" + keys, fails: "line 1: "},
+		{name: "wrong pair", text: "curve\n    public-key = \"" + other.String() + "\"\n    secret-key = \"" + secret.String() + "\"\n", fails: "belong together"},
+		{name: "huge", text: strings.Repeat("# x\n", 20000) + keys, fails: "more than"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			path := certificateFile(t, filepath.Join(t.TempDir(), "cert"), c.text)
+			got, err := zmq.LoadCertificate(path)
+			if c.fails != "" {
+				if err == nil || !strings.Contains(err.Error(), c.fails) || !strings.Contains(err.Error(), path) {
+					t.Fatalf("error %v, want one with %q and the path", err, c.fails)
+				}
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got.PublicKey != public || (got.SecretKey == secret) != c.secret {
+				t.Errorf("keys %v and %v", got.PublicKey, got.SecretKey)
+			}
+			if len(got.Metadata) != len(c.meta) {
+				t.Errorf("metadata %q, want %q", got.Metadata, c.meta)
+			}
+			for name, want := range c.meta {
+				if got.Metadata[name] != want {
+					t.Errorf("metadata %s is %q, want %q", name, got.Metadata[name], want)
+				}
+			}
+		})
+	}
+	if _, err := zmq.LoadCertificate(filepath.Join(t.TempDir(), "none")); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("no such file: %v", err)
+	}
+}
+
+// TestCurveDirectory: a key counts from the moment its file is there to the
+// moment it is gone.
+func TestCurveDirectory(t *testing.T) {
+	if _, err := zmq.CurveDirectory(filepath.Join(t.TempDir(), "none")); err == nil {
+		t.Error("a directory that is not there was accepted")
+	}
+	dir := t.TempDir()
+	certificateFile(t, filepath.Join(dir, "README"), "nothing of interest")
+	auth, err := zmq.CurveDirectory(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	public, _ := zmq.NewCurveKeys()
+	allowed := func(m zmq.Mechanism) zmq.AuthResult {
+		t.Helper()
+		res, err := auth(t.Context(), zmq.AuthRequest{Mechanism: m, PublicKey: public})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return res
+	}
+	if allowed(zmq.MechanismCurve).Allow {
+		t.Error("an unknown key was let in")
+	}
+	text := "metadata\n    name = \"Ada\"\ncurve\n    public-key = \"" + public.String() + "\"\n"
+	certificateFile(t, filepath.Join(dir, "ada_secret"), text)
+	if allowed(zmq.MechanismCurve).Allow {
+		t.Error("a secret certificate let its owner in")
+	}
+	path := certificateFile(t, filepath.Join(dir, "ada"), text)
+	if res := allowed(zmq.MechanismCurve); !res.Allow || res.UserID != public.String() || res.Metadata["name"] != "Ada" {
+		t.Errorf("after its file was added: %+v", res)
+	}
+	if allowed(zmq.MechanismPlain).Allow {
+		t.Error("a PLAIN peer was let in")
+	}
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	if allowed(zmq.MechanismCurve).Allow {
+		t.Error("a key was let in after its file was removed")
+	}
+}
+
+func TestCurveDirectoryOnSocket(t *testing.T) {
+	r := overTCP(t)
+	dir := t.TempDir()
+	serverKey, serverSecret := zmq.NewCurveKeys()
+	public, secret := zmq.NewCurveKeys()
+	certificateFile(t, filepath.Join(dir, "c"), "metadata\n    X-name = \"Ada\"\ncurve\n    public-key = \""+public.String()+"\"\n")
+	auth, err := zmq.CurveDirectory(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pull := made(r, zmq.NewPull, zmq.WithCurveServer(serverSecret), zmq.WithAuthenticator(auth))
+	push := made(r, zmq.NewPush, zmq.WithCurve(public, secret, serverKey))
+	r.connect(push, r.bind(pull))
+	r.send(push, "hello")
+	m, err := pull.RecvMessage(r.ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if m.Peer == nil || m.Peer.UserID != public.String() || m.Peer.Properties["X-name"] != "Ada" {
+		t.Errorf("peer %+v", m.Peer)
+	}
+}
