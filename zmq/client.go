@@ -16,7 +16,7 @@ func NewClient(opts ...Option) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Client{common{c}, sending{c}, receiving{c}}, c.start(&client{dealer{c}})
+	return &Client{common{c}, sending{c}, receiving{c}}, c.start(&client{dealer{calls: calls{s: c}}})
 }
 
 type client struct{ dealer }

@@ -3,9 +3,7 @@ package zmq
 import (
 	"bytes"
 	"context"
-	"encoding/binary"
 	"math/rand/v2"
-	"sync"
 
 	"lintel.dev/internal/flow"
 )
@@ -27,7 +25,7 @@ func NewReq(opts ...Option) (*Req, error) {
 	if err != nil {
 		return nil, err
 	}
-	x := &req{s: c, id: rand.Uint32(), calls: make(map[uint32]*call)}
+	x := &req{id: rand.Uint32(), calls: newCalls(c)}
 	return &Req{common{c}, sending{c}, receiving{c}, x}, c.start(x)
 }
 
@@ -45,22 +43,13 @@ func (s *Req) Request(ctx context.Context, m Msg) (Msg, error) {
 
 // req is the pattern of REQ; its two locks are one.
 type req struct {
-	s                  *core
+	calls
 	busy               bool  // a request waits for its reply
 	from               *pipe // who was asked; nil: gone
 	id                 uint32
 	prefix             []byte
 	relaxed, correlate bool
-	calls              map[uint32]*call
 }
-
-// call is a Request under way.
-type call struct {
-	reply Msg
-	done  bool
-}
-
-var callPool = sync.Pool{New: func() any { return new(call) }}
 
 func (x *req) optionsChanged(o *Options) {
 	x.relaxed, x.correlate = o.ReqRelaxed, o.ReqCorrelate
@@ -78,15 +67,14 @@ func (x *req) detach(p *pipe) {
 	}
 }
 
-// envelope encodes what goes before a request.
-func (x *req) envelope(correlate bool) {
-	x.prefix = x.prefix[:0]
-	if correlate {
-		x.id++
-		x.prefix = append(x.prefix, flow.More, 4)
-		x.prefix = binary.NativeEndian.AppendUint32(x.prefix, x.id)
+// wrap encodes what goes before a request.
+func (x *req) wrap(correlate bool) {
+	if !correlate {
+		x.prefix = append(x.prefix[:0], flow.More, 0)
+		return
 	}
-	x.prefix = append(x.prefix, flow.More, 0)
+	x.id++
+	x.prefix = envelope(x.prefix[:0], x.id)
 }
 
 // deal sends m to the next peer with room.
@@ -125,7 +113,7 @@ func (x *req) sendMsg(m flow.Message) (*pipe, error) {
 		}
 		x.s.skip(p, flags)
 	}
-	x.envelope(x.correlate)
+	x.wrap(x.correlate)
 	to, kick, err := x.deal(m)
 	if err != nil {
 		return nil, err
@@ -167,7 +155,7 @@ func (x *req) recvMsg() (one []byte, parts Msg, err error) {
 }
 
 func (x *req) canSendNow() bool { return (!x.busy || x.relaxed) && x.s.robinReady() }
-func (x *req) canRecvNow() bool { return (x.busy || len(x.calls) > 0) && x.s.fairReady() }
+func (x *req) canRecvNow() bool { return (x.busy || len(x.by) > 0) && x.s.fairReady() }
 
 func (x *req) request(ctx context.Context, m Msg) (Msg, error) {
 	s := x.s
@@ -181,7 +169,7 @@ func (x *req) request(ctx context.Context, m Msg) (Msg, error) {
 		if x.busy {
 			return nil, ErrState
 		}
-		x.envelope(true)
+		x.wrap(true)
 		var err error
 		if _, kick, err = x.deal(flow.Message{Parts: m}); err == nil {
 			break
@@ -191,66 +179,12 @@ func (x *req) request(ctx context.Context, m Msg) (Msg, error) {
 		}
 	}
 	id := x.id
-	c := callPool.Get().(*call)
-	*c = call{}
-	x.calls[id] = c
-	defer func() {
-		delete(x.calls, id)
-		callPool.Put(c)
-		if len(x.calls) > 0 && s.fairReady() {
-			s.canRecv.Wake()
-		}
-	}()
+	c := x.begin(id)
+	defer x.end(id, c)
 	if kick != nil {
 		s.send.Unlock()
 		kick.kick()
 		s.send.Lock()
 	}
-	for {
-		if s.failed != nil {
-			return nil, s.failed
-		}
-		if !c.done {
-			x.dispatch(c)
-			s.tell()
-		}
-		if c.done {
-			return c.reply, nil
-		}
-		if s.fairReady() {
-			continue // arrived while telling
-		}
-		if err := s.canRecv.Wait(ctx, s.send, s.rcvTimeo); err != nil {
-			return nil, waitError(ctx, err)
-		}
-	}
-}
-
-// dispatch hands what arrived to the calls it answers, until mine is.
-func (x *req) dispatch(mine *call) {
-	for !mine.done {
-		p, flags, id, ok := x.s.fairFrame()
-		if !ok {
-			return
-		}
-		if len(id) != 4 || flags&flow.More == 0 {
-			x.s.skip(p, flags)
-			continue
-		}
-		c := x.calls[binary.NativeEndian.Uint32(id)]
-		flags, empty := p.cur.Next()
-		if c == nil || c.done || len(empty) != 0 || flags&flow.More == 0 {
-			x.s.skip(p, flags)
-			continue
-		}
-		flags, frame := p.cur.Next()
-		one, parts := x.s.rest(p, flags, frame)
-		if parts == nil {
-			parts = Msg{one}
-		}
-		c.reply, c.done = parts, true
-		if c != mine {
-			x.s.canRecv.WakeAll()
-		}
-	}
+	return x.await(ctx, c)
 }

@@ -1,0 +1,101 @@
+package zmq
+
+import (
+	"context"
+	"encoding/binary"
+	"sync"
+
+	"lintel.dev/internal/flow"
+)
+
+// calls are the Requests under way on a socket, by the id that travels with
+// each. The receive lock protects them.
+type calls struct {
+	s  *core
+	by map[uint32]*call
+}
+
+// call is a Request under way.
+type call struct {
+	reply Msg
+	done  bool
+}
+
+var callPool = sync.Pool{New: func() any { return new(call) }}
+
+func newCalls(s *core) calls { return calls{s, make(map[uint32]*call)} }
+
+func (x *calls) begin(id uint32) *call {
+	c := callPool.Get().(*call)
+	*c = call{}
+	x.by[id] = c
+	return c
+}
+
+// end forgets a call, whatever became of it, and lets another go on.
+func (x *calls) end(id uint32, c *call) {
+	delete(x.by, id)
+	callPool.Put(c)
+	if len(x.by) > 0 && x.s.fairReady() {
+		x.s.canRecv.Wake()
+	}
+}
+
+// await waits for the reply to a call, handing replies to the others meanwhile.
+func (x *calls) await(ctx context.Context, c *call) (Msg, error) {
+	s := x.s
+	for {
+		if s.recvFailed != nil {
+			return nil, s.recvFailed
+		}
+		if !c.done {
+			x.dispatch(c)
+			s.tell()
+		}
+		if c.done {
+			return c.reply, nil
+		}
+		if s.fairReady() {
+			continue // arrived while telling
+		}
+		if err := s.canRecv.Wait(ctx, s.recv, s.rcvTimeo); err != nil {
+			return nil, waitError(ctx, err)
+		}
+	}
+}
+
+// dispatch hands what arrived to the calls it answers, until mine is.
+func (x *calls) dispatch(mine *call) {
+	for !mine.done {
+		p, flags, id, ok := x.s.fairFrame()
+		if !ok {
+			return
+		}
+		if len(id) != 4 || flags&flow.More == 0 {
+			x.s.skip(p, flags)
+			continue
+		}
+		c := x.by[binary.NativeEndian.Uint32(id)]
+		flags, empty := p.cur.Next()
+		if c == nil || c.done || len(empty) != 0 || flags&flow.More == 0 {
+			x.s.skip(p, flags)
+			continue
+		}
+		flags, frame := p.cur.Next()
+		one, parts := x.s.rest(p, flags, frame)
+		if parts == nil {
+			parts = Msg{one}
+		}
+		c.reply, c.done = parts, true
+		if c != mine {
+			x.s.canRecv.WakeAll()
+		}
+	}
+}
+
+// envelope appends what goes before the request of an id.
+func envelope(dst []byte, id uint32) []byte {
+	dst = append(dst, flow.More, 4)
+	dst = binary.NativeEndian.AppendUint32(dst, id)
+	return append(dst, flow.More, 0)
+}
