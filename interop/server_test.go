@@ -4,6 +4,7 @@ import (
 	"context"
 	"net"
 	"path/filepath"
+	"sync"
 	"testing"
 
 	"lintel.dev/interop/peers"
@@ -21,6 +22,14 @@ func embeddedUnix(t *testing.T) string {
 
 func serve(t *testing.T, network, addr string, opts memcached.Options) string {
 	t.Helper()
+	addr, _ = serveUntil(t, network, addr, opts)
+	return addr
+}
+
+// serveUntil runs our server until stop is called, at the test's end at the
+// latest.
+func serveUntil(t *testing.T, network, addr string, opts memcached.Options) (at string, stop func()) {
+	t.Helper()
 	s, err := memcached.New(opts)
 	if err != nil {
 		t.Fatal(err)
@@ -31,7 +40,7 @@ func serve(t *testing.T, network, addr string, opts memcached.Options) string {
 	}
 	served := make(chan error, 1)
 	go func() { served <- s.Serve(l) }()
-	t.Cleanup(func() {
+	stop = sync.OnceFunc(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), peers.Patience)
 		defer cancel()
 		if err := s.Shutdown(ctx); err != nil {
@@ -39,5 +48,6 @@ func serve(t *testing.T, network, addr string, opts memcached.Options) string {
 		}
 		<-served
 	})
-	return l.Addr().String()
+	t.Cleanup(stop)
+	return l.Addr().String(), stop
 }

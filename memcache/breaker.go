@@ -1,8 +1,8 @@
 package memcache
 
 import (
-	"fmt"
 	"math/rand/v2"
+	"strings"
 	"sync/atomic"
 	"time"
 )
@@ -16,6 +16,17 @@ type breaker struct {
 	cause    error     // what callers are told meanwhile
 	open     atomic.Bool
 }
+
+// downError is what callers are told of a server that is not tried again yet.
+type downError struct{ cause error }
+
+func (e *downError) Error() string {
+	return ErrServerDown.Error() + ", not tried again yet: " + strings.TrimPrefix(e.cause.Error(), errPrefix)
+}
+
+func (e *downError) Is(target error) bool { return target == ErrServerDown }
+
+func (e *downError) Unwrap() error { return e.cause }
 
 // check is nil when an attempt may be made.
 func (b *breaker) check(now time.Time) error {
@@ -36,6 +47,6 @@ func (b *breaker) failed(now time.Time, err error) {
 	b.failures++
 	pause -= rand.N(pause/2 + 1)
 	b.until = now.Add(pause)
-	b.cause = fmt.Errorf("%w after %w", ErrServerDown, err)
+	b.cause = &downError{err}
 	b.open.Store(true)
 }

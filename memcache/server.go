@@ -277,7 +277,7 @@ func (s *server) runDial(a *attempt, slot int) {
 	switch {
 	case err != nil:
 		a.err = s.wrap(err)
-		s.breaker.failed(time.Now(), a.err)
+		s.breaker.failed(time.Now(), err)
 	case s.retired || s.ctx.Err() != nil:
 		a.err = errUnsent
 		go c.fail(ErrClosed)
@@ -306,7 +306,7 @@ func (s *server) down(c *conn, err error) {
 		s.breaker.failures = 0
 	}
 	if errors.Is(err, ErrTimeout) || errors.Is(err, ErrProtocol) {
-		s.breaker.failed(time.Now(), s.wrap(err))
+		s.breaker.failed(time.Now(), err)
 	}
 	if err == errDowngrade {
 		s.classic.Store(true)
