@@ -41,6 +41,7 @@ func TestMemccapable(t *testing.T) {
 	}
 }
 
+// TestMemcTools runs the tools under the names that Debian gives them.
 func TestMemcTools(t *testing.T) {
 	addr := embedded(t)
 	servers := "--servers=" + addr
@@ -55,35 +56,35 @@ func TestMemcTools(t *testing.T) {
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	tool("memcp", file)
+	tool("memccp", file)
 	same(t, us.get("greeting"), raw(text))
-	if out := tool("memcat", "greeting"); !strings.Contains(out, "good day\r\nto you") {
-		t.Errorf("memcat: %q", out)
+	if out := tool("memccat", "greeting"); !strings.Contains(out, "good day\r\nto you") {
+		t.Errorf("memccat: %q", out)
 	}
-	tool("memexist", "greeting")
-	tool("memping")
-	tool("memtouch", "greeting", "--expire=1000")
+	tool("memcexist", "greeting")
+	tool("memcping")
+	tool("memctouch", "greeting", "--expire=1000")
 
 	yes(t, us.set("second", raw("2"), 0))
-	keys := strings.Fields(tool("memdump"))
+	keys := strings.Fields(tool("memcdump"))
 	slices.Sort(keys)
 	if !slices.Equal(keys, []string{"greeting", "second"}) {
-		t.Errorf("memdump lists %q", keys)
+		t.Errorf("memcdump lists %q", keys)
 	}
-	stats := tool("memstat")
+	stats := tool("memcstat")
 	for _, want := range []string{"curr_items: 2", "version: 1.6.45", "threads: "} {
 		if !strings.Contains(stats, want) {
-			t.Errorf("memstat has no %q:\n%s", want, stats)
+			t.Errorf("memcstat has no %q:\n%s", want, stats)
 		}
 	}
-	tool("memrm", "greeting")
+	tool("memcrm", "greeting")
 	same(t, us.get("greeting"), nil)
-	tool("memflush")
+	tool("memcflush")
 	same(t, us.get("second"), nil)
 
 	for _, args := range [][]string{{"--test=set"}, {"--test=get"}, {"--test=mget"}, {"--test=set", "--binary"}, {"--test=get", "--binary"}} {
 		args = append(args, "--concurrency=4", "--execute-number=200", "--initial-load=500")
-		tool("memslap", args...)
+		tool("memcslap", args...)
 	}
 }
 
