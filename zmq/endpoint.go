@@ -159,6 +159,9 @@ func (s *core) endByAddr(addr string, bound bool) error {
 // connectPipe makes the pipe of a connection that may not exist yet.
 func (e *Endpoint) connectPipe(hwmIn, hwmOut int) *pipe {
 	p := newPipe(e.s, e, flow.NewQueue(hwmIn, e.conflates()), flow.NewQueue(hwmOut, e.conflates()))
+	if e.s.typ == TypeSub && e.o.ConflateTopics {
+		p.in.ConflateTopics()
+	}
 	if len(e.o.ConnectRoutingID) > 0 {
 		p.id, p.named = e.o.ConnectRoutingID, true
 	}

@@ -92,6 +92,9 @@ func join(a *pipe, e *Endpoint) {
 	a.in.SetHWM(addHWM(to.SendHWM, from.RecvHWM))
 	a.s.setStep(a)
 	b := newPipe(e.s, e, a.out, a.in)
+	if e.s.typ == TypeSub && e.o.ConflateTopics {
+		b.in.ConflateTopics()
+	}
 	b.id = from.Identity
 	a.info.Store(&PeerInfo{SocketType: e.s.typ.String(), RoutingID: to.Identity})
 	b.info.Store(&PeerInfo{SocketType: a.s.typ.String(), RoutingID: from.Identity})

@@ -77,6 +77,7 @@ var optionNames = map[string]setter{
 	"req_correlate":      flag(func(o *Options, b bool) { o.ReqCorrelate = b }),
 	"req_relaxed":        flag(func(o *Options, b bool) { o.ReqRelaxed = b }),
 	"conflate":           flag(func(o *Options, b bool) { o.Conflate = b }),
+	"conflate_topics":    flag(func(o *Options, b bool) { o.ConflateTopics = b }), // ours, not libzmq's
 	"zap_domain":         octets(func(o *Options, b []byte) { o.Security.ZAPDomain = string(b) }),
 	"zap_enforce_domain": flag(func(o *Options, b bool) { o.Security.ZAPEnforceDomain = b }),
 	"tos":                number(0, 255, func(o *Options, n int) { o.TOS = n }),

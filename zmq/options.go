@@ -17,12 +17,15 @@ type Options struct {
 	Context *Context // the inproc names it knows; nil: the default one
 	Logger  *slog.Logger
 
-	SendHWM      int           // messages queued for each peer, 1000; 0: no limit; at any time
-	RecvHWM      int           // messages queued from each peer, 1000; 0: no limit; at any time
-	SendTimeout  time.Duration // how long Send waits, -1: forever; at any time
-	RecvTimeout  time.Duration // how long Recv waits, -1: forever; at any time
-	Linger       time.Duration // how long Close waits, 5 s (SUB, XSUB, DISH: 0), -1: forever; at any time
-	Conflate     bool          // keep only the latest message of one frame (DEALER PULL PUSH PUB SUB)
+	SendHWM     int           // messages queued for each peer, 1000; 0: no limit; at any time
+	RecvHWM     int           // messages queued from each peer, 1000; 0: no limit; at any time
+	SendTimeout time.Duration // how long Send waits, -1: forever; at any time
+	RecvTimeout time.Duration // how long Recv waits, -1: forever; at any time
+	Linger      time.Duration // how long Close waits, 5 s (SUB, XSUB, DISH: 0), -1: forever; at any time
+	Conflate    bool          // keep only the latest message of one frame (DEALER PULL PUSH PUB SUB)
+	// ConflateTopics keeps only the latest message of each topic (SUB).
+	ConflateTopics bool
+
 	Immediate    bool          // queue messages only for peers that are connected
 	Identity     []byte        // our routing id, 1 to 255 octets, the first not 0
 	MaxMessage   int64         // octets of a message that arrives; -1: no limit
@@ -255,6 +258,14 @@ func WithMaxMessage(octets int64, frames int) Option {
 // WithConflate keeps only the latest message, of one frame, for or from each
 // peer.
 func WithConflate() Option { return set(func(o *Options) { o.Conflate = true }) }
+
+// WithConflateTopics makes a SUB keep only the latest message of each topic,
+// from each publisher, until it is received. A topic is the whole first frame;
+// messages may have several. Topics come in the order in which they began to
+// wait. The receive high-water mark bounds the topics that wait: beyond it, a
+// publisher is held back, and drops messages, as it does without the option.
+// Stats counts what was replaced.
+func WithConflateTopics() Option { return set(func(o *Options) { o.ConflateTopics = true }) }
 
 // WithImmediate queues messages only for peers that are connected: without
 // one, Send waits, and what was queued for a lost peer is lost.

@@ -16,6 +16,7 @@ type Stats struct {
 	DroppedNoPeer    uint64 // nobody had the routing id, or the asker of a reply was gone
 	DroppedLost      uint64 // queued for a peer that went away
 	DroppedMalformed uint64 // received without the envelope the socket type needs
+	DroppedConflated uint64 // replaced by a newer one of their topic (ConflateTopics)
 	DroppedNotices   uint64 // subscriptions an XPUB's application did not fetch
 
 	HandshakesFailed uint64
@@ -36,6 +37,7 @@ type PeerStats struct {
 	BytesSent, BytesReceived       uint64
 	SendQueue, RecvQueue           int // messages that wait, in each direction
 	DroppedFull                    uint64
+	DroppedConflated               uint64
 	Reconnects                     uint64
 }
 
@@ -44,7 +46,7 @@ type socketCounters struct {
 	noPeer, lost, malformed, noteDropped atomic.Uint64
 	handshakesFailed, accepted           atomic.Uint64
 	// Sums over the pipes that are gone.
-	sent, received, sentBytes, receivedBytes, dropped, reconnects atomic.Uint64
+	sent, received, sentBytes, receivedBytes, dropped, conflated, reconnects atomic.Uint64
 }
 
 // retire adds the figures of a pipe that goes away.
@@ -55,6 +57,7 @@ func (c *socketCounters) retire(p *pipe) {
 	c.sentBytes.Add(st.BytesSent)
 	c.receivedBytes.Add(st.BytesReceived)
 	c.dropped.Add(st.DroppedFull)
+	c.conflated.Add(st.DroppedConflated)
 	c.reconnects.Add(st.Reconnects)
 }
 
@@ -67,8 +70,9 @@ func (p *pipe) figures() PeerStats {
 		MessagesSent: sent.Msgs, BytesSent: sent.Bytes,
 		MessagesReceived: got.Msgs, BytesReceived: got.Bytes,
 		SendQueue: p.out.Len(), RecvQueue: p.in.Len(),
-		DroppedFull: p.stats.dropped.Load(),
-		Reconnects:  p.stats.reconnects.Load(),
+		DroppedFull:      p.stats.dropped.Load(),
+		DroppedConflated: p.in.Replaced(),
+		Reconnects:       p.stats.reconnects.Load(),
 	}
 	if p.ep != nil {
 		st.Endpoint = p.ep.addr
@@ -87,7 +91,7 @@ func (s *core) stats() Stats {
 		Type:         s.typ,
 		MessagesSent: c.sent.Load(), MessagesReceived: c.received.Load(),
 		BytesSent: c.sentBytes.Load(), BytesReceived: c.receivedBytes.Load(),
-		DroppedFull: c.dropped.Load(), DroppedNoPeer: c.noPeer.Load(), DroppedLost: c.lost.Load(),
+		DroppedFull: c.dropped.Load(), DroppedConflated: c.conflated.Load(), DroppedNoPeer: c.noPeer.Load(), DroppedLost: c.lost.Load(),
 		DroppedMalformed: c.malformed.Load(), DroppedNotices: c.noteDropped.Load(),
 		HandshakesFailed: c.handshakesFailed.Load(), Accepted: c.accepted.Load(), Reconnects: c.reconnects.Load(),
 	}
@@ -100,6 +104,7 @@ func (s *core) stats() Stats {
 		st.BytesSent += f.BytesSent
 		st.BytesReceived += f.BytesReceived
 		st.DroppedFull += f.DroppedFull
+		st.DroppedConflated += f.DroppedConflated
 		st.Reconnects += f.Reconnects
 		st.Peers = append(st.Peers, f)
 	}

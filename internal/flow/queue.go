@@ -34,6 +34,10 @@ type Queue struct {
 	control  []byte // commands, taken before everything else
 	attached bool
 	in, out  Counters
+
+	topics   map[string]*Batch // conflate by topic, if not nil
+	order    []topicEntry      // of topics, oldest first
+	replaced uint64
 }
 
 // Counters add up what passed one end of a queue.
@@ -85,6 +89,11 @@ const (
 // Append adds one message, whole, or refuses it.
 func (q *Queue) Append(m *Message) Result {
 	q.mu.Lock()
+	if q.topics != nil {
+		var b Batch
+		b.Message(m)
+		return q.appendTopic(b)
+	}
 	if q.full() {
 		q.refused = true
 		q.mu.Unlock()
@@ -104,6 +113,11 @@ func (q *Queue) Append(m *Message) Result {
 // payloads, shared with other queues.
 func (q *Queue) AppendEncoded(enc []byte, refs []Ref) Result {
 	q.mu.Lock()
+	if q.topics != nil {
+		var b Batch
+		b.Encoded(enc, refs, 1)
+		return q.appendTopic(b)
+	}
 	if q.full() {
 		q.refused = true
 		q.mu.Unlock()
@@ -129,6 +143,10 @@ func (q *Queue) Push(batches ...Batch) (r Result, full bool) {
 	for _, b := range batches {
 		q.in.Msgs += uint64(b.Msgs)
 		q.in.Bytes += uint64(b.Size())
+		if q.topics != nil {
+			q.pushTopics(b)
+			continue
+		}
 		if q.latest {
 			b = lastMessage(b)
 			q.ready, q.tail, q.count = q.ready[:0], Batch{}, 0
@@ -276,6 +294,8 @@ func (q *Queue) take() (Batch, bool) {
 		b = q.tail
 		q.hint = min(len(b.Enc), q.chunk)
 		q.tail = Batch{}
+	case len(q.order) > 0:
+		b = q.takeTopic()
 	default:
 		return b, false
 	}
@@ -363,7 +383,7 @@ func (q *Queue) Len() int {
 func (q *Queue) Pending() bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	return len(q.ready) > 0 || !q.tail.Empty()
+	return len(q.ready) > 0 || !q.tail.Empty() || len(q.order) > 0
 }
 
 // Counters returns what was appended and what was taken so far.
@@ -388,7 +408,9 @@ func (q *Queue) Clear() (dropped int) {
 	for _, b := range q.ready {
 		dropped += b.Msgs
 	}
-	dropped += q.tail.Msgs
+	dropped += q.tail.Msgs + len(q.order)
+	q.order = nil
+	clear(q.topics)
 	q.ready, q.tail, q.count = nil, Batch{}, 0
 	return dropped
 }

@@ -88,6 +88,7 @@ func collect(ch chan<- prometheus.Metric, name string, st zmq.Stats) {
 	emit(dropped, prometheus.CounterValue, st.DroppedNoPeer, "no_peer")
 	emit(dropped, prometheus.CounterValue, st.DroppedLost, "lost")
 	emit(dropped, prometheus.CounterValue, st.DroppedMalformed, "malformed")
+	emit(dropped, prometheus.CounterValue, st.DroppedConflated, "conflated")
 	emit(dropped, prometheus.CounterValue, st.DroppedNotices, "notice")
 	emit(refused, prometheus.CounterValue, st.HandshakesFailed)
 	emit(accepted, prometheus.CounterValue, st.Accepted)

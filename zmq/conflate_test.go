@@ -1,0 +1,64 @@
+package zmq_test
+
+import (
+	"fmt"
+	"runtime"
+	"strings"
+	"testing"
+
+	"lintel.dev/zmq"
+)
+
+// TestConflateTopics: of everything that was published while nobody received,
+// the latest message of each topic is left, whole.
+func TestConflateTopics(t *testing.T) {
+	for _, subBinds := range []bool{false, true} {
+		t.Run(fmt.Sprintf("sub binds %v", subBinds), func(t *testing.T) {
+			everywhere(t, func(t *testing.T, r rig) {
+				// The high-water mark of the publisher must not lose any.
+				pub := made(r, zmq.NewXPub, zmq.WithHWM(0))
+				sub := made(r, zmq.NewSub, zmq.WithConflateTopics(), zmq.WithHWM(0))
+				if err := sub.Subscribe(""); err != nil {
+					t.Fatal(err)
+				}
+				if subBinds {
+					r.connect(pub, r.bind(sub))
+				} else {
+					r.connect(sub, r.bind(pub))
+				}
+				r.want(pub, "\x01")
+				const rounds = 200
+				large := strings.Repeat("L", 20000)
+				for i := range rounds {
+					r.send(pub, "a", fmt.Sprint(i))
+					r.send(pub, "b", "head", large, fmt.Sprint(i))
+					r.send(pub, fmt.Sprint("a", i%3), fmt.Sprint(i))
+				}
+				const sent = rounds * 3
+				for {
+					st := sub.Stats()
+					if st.MessagesReceived == sent {
+						if st.DroppedConflated != sent-5 {
+							t.Errorf("%d messages replaced, want %d", st.DroppedConflated, sent-5)
+						}
+						break
+					}
+					runtime.Gosched()
+					if r.ctx.Err() != nil {
+						t.Fatalf("%d of %d messages arrived", st.MessagesReceived, sent)
+					}
+				}
+				r.want(sub, "a", fmt.Sprint(rounds-1))
+				r.want(sub, "b", "head", large, fmt.Sprint(rounds-1))
+				r.want(sub, "a0", "198")
+				r.want(sub, "a1", "199")
+				r.want(sub, "a2", "197")
+				if m, err := sub.TryRecv(); err == nil {
+					t.Errorf("one more message: %v", m)
+				}
+				r.send(pub, "a", "again")
+				r.want(sub, "a", "again")
+			})
+		})
+	}
+}
