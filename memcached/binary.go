@@ -56,6 +56,9 @@ func (t *turn) frame(in []byte) (n int, ok bool, next netloop.Next) {
 	}
 	extras := in[mcproto.HeaderLen : mcproto.HeaderLen+h.ExtLen]
 	key := in[mcproto.HeaderLen+h.ExtLen : n]
+	if t.srv.traced() {
+		t.traceFrame(byte(h.Op), key)
+	}
 	value := int(h.BodyLen) - h.ExtLen - h.KeyLen
 	bare := h.BodyLen == 0
 	op, quiet := h.Op.Loud()

@@ -14,6 +14,9 @@ func (t *turn) text(line, in []byte, n int) (used int, ok bool, next netloop.Nex
 	if i := bytes.IndexByte(line, ' '); i >= 0 {
 		verb, rest = line[:i], line[i+1:]
 	}
+	if t.srv.traced() {
+		t.trace('<', line)
+	}
 	if t.srv.noting.Load()&watchRawCmds != 0 {
 		t.logRaw(line)
 	}

@@ -81,6 +81,13 @@ type Options struct {
 	// OnVerbosity is told of the level that the verbosity command set.
 	OnVerbosity func(level int)
 
+	// Trace is told every command and reply, quoted as in Go and cut at 1 KiB,
+	// with < or > and the number of the connection in front, while Verbosity,
+	// or what the verbosity command has made of it, is 2 or more. The data of
+	// commands, passwords among it, is left out; values in replies are not. It
+	// is called from several goroutines, which wait for it.
+	Trace func(line string)
+
 	// OnPanic is told of a panic that cost a connection.
 	OnPanic func(v any, stack []byte)
 

@@ -140,6 +140,7 @@ func (t *turn) run(in []byte) (used int, next netloop.Next) {
 		}
 		var n int
 		var ok bool
+		before := len(t.w.B)
 		switch {
 		case t.swallow > 0:
 			n, ok = t.skip(in[used:])
@@ -151,6 +152,9 @@ func (t *turn) run(in []byte) (used int, next netloop.Next) {
 			n, ok, next = t.command(in[used:])
 		}
 		used += n
+		if t.srv.traced() && len(t.w.B) > before {
+			t.trace('>', t.w.B[before:])
+		}
 		if next != netloop.More || !ok {
 			return used, next
 		}

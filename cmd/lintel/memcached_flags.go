@@ -74,7 +74,7 @@ var serverFlags = []serverFlag{
 	{'k', "lock-memory", "", on(func(s *serverSettings) *bool { return &s.lockAll }), "lock all memory", false},
 	{
 		'v', "verbose", "", func(s *serverSettings, _ string) error { s.options.Verbosity++; return nil },
-		"say more on stderr: errors; -vv commands and replies; -vvv all", false,
+		"-vv: write commands and replies to stderr", false,
 	},
 	{'h', "help", "", on(func(s *serverSettings) *bool { return &s.help }), "print this and exit", false},
 	{'i', "license", "", on(func(s *serverSettings) *bool { return &s.license }), "print the licence and exit", false},

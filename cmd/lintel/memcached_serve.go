@@ -51,6 +51,10 @@ func (s *serverSettings) serve(ctx context.Context, stderr io.Writer, tell bool)
 	defer stop(nil)
 	s.options.OnShutdown = func(bool) { stop(errStopped) }
 	s.options.TrackLatency = s.http != ""
+	s.options.Trace = func(line string) { fmt.Fprintln(stderr, line) }
+	s.options.OnPanic = func(v any, stack []byte) {
+		fmt.Fprintf(stderr, "lintel: a connection was closed for an error of ours: %v\n%s", v, stack)
+	}
 
 	instances, topology, err := s.open(ctx, certs)
 	defer func() {
