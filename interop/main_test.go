@@ -14,6 +14,13 @@ import (
 )
 
 func TestMain(m *testing.M) {
+	if os.Getenv(stampedeServer) != "" {
+		if err := stampede(); err != nil {
+			os.Stderr.WriteString(err.Error() + "\n")
+			os.Exit(1)
+		}
+		return
+	}
 	code := m.Run()
 	removeBinary()
 	if code == 0 {

@@ -33,12 +33,17 @@ function decode($v) {
         'bytes' => $raw,
         'int' => (int)$raw,
         'bool' => $raw === 'True',
+        'float' => (float)$raw,
+        'object' => [$raw, null],
     };
 }
 
 function encode($v) {
     if (is_int($v)) {
         return ['type' => 'int', 'bytes' => base64_encode((string)$v)];
+    }
+    if (is_float($v)) {
+        return ['type' => 'float', 'bytes' => base64_encode((string)$v)];
     }
     if (is_bool($v)) {
         return ['type' => 'bool', 'bytes' => base64_encode($v ? 'True' : 'False')];
@@ -68,6 +73,12 @@ function answer($m, $r) {
     case 'add':
     case 'replace':
         return refused($m, $m->{$r['op']}($key, decode($r['value']), $ttl));
+    case 'set_compressed':
+        $m->setOption(Memcached::OPT_COMPRESSION, true);
+        $m->setOption(Memcached::OPT_COMPRESSION_TYPE, Memcached::COMPRESSION_ZLIB);
+        $ok = $m->set($key, decode($r['value']), $ttl);
+        $m->setOption(Memcached::OPT_COMPRESSION, false);
+        return refused($m, $ok);
     case 'append':
     case 'prepend':
         return refused($m, $m->{$r['op']}($key, decode($r['value'])));

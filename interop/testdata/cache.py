@@ -32,6 +32,9 @@ class PythonMemcached:
     def set(self, key, value, ttl):
         return bool(self.c.set(key, value, time=ttl))
 
+    def set_compressed(self, key, value, ttl):
+        return bool(self.c.set(key, value, time=ttl, min_compress_len=1))
+
     def add(self, key, value, ttl):
         return bool(self.c.add(key, value, time=ttl))
 
@@ -168,6 +171,9 @@ class Pylibmc:
     def set(self, key, value, ttl):
         return self.c.set(key, value, time=ttl)
 
+    def set_compressed(self, key, value, ttl):
+        return self.c.set(key, value, time=ttl, min_compress_len=1)
+
     def add(self, key, value, ttl):
         return self.c.add(key, value, time=ttl)
 
@@ -267,12 +273,14 @@ def decode(value):
         return int(raw)
     if kind == "bool":
         return raw == b"True"
+    if kind == "object":
+        return [raw, None]
     raise ValueError(kind)
 
 
 def answer(c, r):
     op, key, ttl, delta = r["op"], r.get("key"), r.get("ttl", 0), r.get("delta", 0)
-    if op in ("set", "add", "replace", "cas"):
+    if op in ("set", "set_compressed", "add", "replace", "cas"):
         return {"ok": bool(getattr(c, op)(key, decode(r["value"]), ttl))}
     if op in ("append", "prepend"):
         return {"ok": bool(getattr(c, op)(key, decode(r["value"])))}

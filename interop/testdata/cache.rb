@@ -18,6 +18,7 @@ $stdout.sync = true
 Dalli.logger.level = Logger::ERROR
 client = Dalli::Client.new(ARGV, compress: false, socket_timeout: 60,
                             username: ENV['CACHE_USER'], password: ENV['CACHE_PASSWORD'])
+compressing = Dalli::Client.new(ARGV, compress: true, compression_min_size: 1, socket_timeout: 60)
 tokens = {}
 raw = { raw: true } # bytes as they are, no Marshal
 
@@ -33,6 +34,10 @@ answer = lambda do |r|
   case r['op']
   when 'set', 'add', 'replace'
     { ok: stored[client.public_send(r['op'], key, decode[r['value']], ttl, raw)] }
+  when 'set_object' # as Dalli stores what is not asked to be raw
+    { ok: stored[client.set(key, decode[r['value']], ttl)] }
+  when 'set_compressed'
+    { ok: stored[compressing.set(key, decode[r['value']], ttl, raw)] }
   when 'append', 'prepend'
     { ok: client.public_send(r['op'], key, decode[r['value']]) ? true : false }
   when 'get'
