@@ -29,6 +29,15 @@ var zmqTypes = []struct{ name, short string }{
 	{"xpub", "Publish, and print subscriptions"},
 	{"xsub", "Print publications; lines \\x01topic and \\x00topic subscribe and unsubscribe"},
 	{"stream", "Talk to peers that know no ZeroMQ: lines and output have the peer's id and data"},
+	{"server", "Send lines to the client that the first frame names, print what clients send"},
+	{"client", "Exchange lines of one frame with servers"},
+	{"radio", "Send lines GROUP, TAB, BODY to those who have joined the group"},
+	{"dish", "Print GROUP, TAB, BODY of the groups in --join"},
+	{"scatter", "Deal lines of one frame to gatherers in turn"},
+	{"gather", "Print what scatterers send"},
+	{"dgram", "Exchange UDP datagrams: lines and output have HOST:PORT, TAB, BODY"},
+	{"peer", "Send lines to the peer that the first frame names, print what peers send"},
+	{"channel", "Exchange lines of one frame with one peer"},
 }
 
 func newZMQ() *cobra.Command {
@@ -60,6 +69,7 @@ of the frames in base64.`,
 type zmqFlags struct {
 	endpoints []zmqEndpoint // in the order given
 	subscribe []string
+	join      []string
 	identity  string
 	count     int
 	timeout   time.Duration
@@ -118,10 +128,13 @@ func newZMQSocket(name, short string) *cobra.Command {
 	}
 	f.addSocket(cmd)
 	flags := cmd.Flags()
-	flags.IntVar(&f.count, "count", 0, "stop after `N` messages received, or sent by push and pub")
+	flags.IntVar(&f.count, "count", 0, "stop after `N` messages received, or sent by push, pub, radio and scatter")
 	flags.DurationVar(&f.timeout, "timeout", 0, "give up when nothing can be received, or one message sent, for this long")
 	if name == "rep" {
 		flags.StringVar(&f.reply, "reply", "", "answer with this `text` instead of the request")
+	}
+	if name == "dish" {
+		flags.StringArrayVar(&f.join, "join", nil, "group to join, at most 255 bytes (repeatable)")
 	}
 	return cmd
 }
@@ -186,7 +199,7 @@ func (f *zmqFlags) open(name string) (zmq.Socket, error) {
 			return nil, errors.Join(usagef("%v", err), s.Close())
 		}
 	}
-	if err := f.subscribeTo(s); err != nil {
+	if err := errors.Join(f.subscribeTo(s), f.joinGroups(s)); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
 	return s, nil
@@ -212,6 +225,20 @@ func (f *zmqFlags) subscribeTo(s zmq.Socket) error {
 		}
 		if err := subscribe(string(raw)); err != nil {
 			return err
+		}
+	}
+	return nil
+}
+
+func (f *zmqFlags) joinGroups(s zmq.Socket) error {
+	dish, _ := s.(*zmq.Dish)
+	for _, group := range f.join {
+		raw, err := unescape([]byte(group))
+		if err == nil {
+			err = dish.Join(string(raw))
+		}
+		if err != nil {
+			return usagef("--join: %v", err)
 		}
 	}
 	return nil

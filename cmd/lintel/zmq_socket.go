@@ -61,9 +61,9 @@ func runSocket(cmd *cobra.Command, s zmq.Socket, f *zmqFlags) error {
 
 func (r *socketRun) run(ctx context.Context, reply zmq.Msg) error {
 	switch r.socket.(type) {
-	case *zmq.Push, *zmq.Pub:
+	case *zmq.Push, *zmq.Pub, *zmq.Radio, *zmq.Scatter:
 		return r.untilDone(ctx, r.sendLines)
-	case *zmq.Pull, *zmq.Sub:
+	case *zmq.Pull, *zmq.Sub, *zmq.Dish, *zmq.Gather:
 		return r.print(ctx)
 	case *zmq.Rep:
 		return r.answer(ctx, reply)
