@@ -11,7 +11,7 @@ import (
 	"io"
 )
 
-// cache is a client for one memcached-protocol server, used by many goroutines
+// cache is a client for memcached-protocol servers, used by many goroutines
 // at once.
 type cache interface {
 	get(key string) ([]byte, error)
@@ -20,11 +20,12 @@ type cache interface {
 	io.Closer
 }
 
-// caches makes a client of each kind for a server. callers is the number of
-// goroutines that will use it: what pools connections may pool as many.
+// caches makes a client of each kind for a fleet. callers is the number of
+// goroutines that will use it: what pools connections may pool as many for each
+// server.
 var caches = []struct {
 	name string
-	dial func(addr string, callers int) (cache, error)
+	dial func(fleet []string, callers int) (cache, error)
 }{
 	{"lintel", dialLintel},
 	{"gomemcache", dialGomemcache},

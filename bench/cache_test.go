@@ -19,6 +19,25 @@ func server(tb testing.TB) string {
 	if addr := os.Getenv("LINTEL_BENCH_SERVER"); addr != "" {
 		return addr
 	}
+	return own(tb)
+}
+
+// servers returns a fleet of n: for one, that of server, else our own.
+func servers(tb testing.TB, n int) []string {
+	tb.Helper()
+	if n == 1 {
+		return []string{server(tb)}
+	}
+	fleet := make([]string, n)
+	for i := range fleet {
+		fleet[i] = own(tb)
+	}
+	return fleet
+}
+
+// own runs one of our servers in this process.
+func own(tb testing.TB) string {
+	tb.Helper()
 	s, err := memcached.New(memcached.Options{})
 	if err != nil {
 		tb.Fatal(err)
@@ -45,14 +64,14 @@ const (
 
 func key(i int) string { return fmt.Sprintf("bench:key:%06d", i%keys) }
 
-// eachCache runs a benchmark for every client and number of goroutines, on a
-// server that holds the keys.
-func eachCache(b *testing.B, run func(b *testing.B, c cache, goroutines int)) {
-	addr := server(b)
-	for _, goroutines := range []int{1, 64} {
+// eachCache runs a benchmark for every client and number of goroutines, on so
+// many servers that hold the keys.
+func eachCache(b *testing.B, n int, run func(b *testing.B, c cache, goroutines int)) {
+	fleet := servers(b, n)
+	for _, goroutines := range []int{1, 8, 64} {
 		for _, kind := range caches {
 			b.Run(fmt.Sprintf("goroutines=%d/peer=%s", goroutines, kind.name), func(b *testing.B) {
-				c, err := kind.dial(addr, goroutines)
+				c, err := kind.dial(fleet, goroutines)
 				if err != nil {
 					b.Fatal(err)
 				}
@@ -93,7 +112,7 @@ func spread(b *testing.B, goroutines int, op func(i int) error) {
 }
 
 func BenchmarkGet(b *testing.B) {
-	eachCache(b, func(b *testing.B, c cache, goroutines int) {
+	eachCache(b, 1, func(b *testing.B, c cache, goroutines int) {
 		spread(b, goroutines, func(i int) error {
 			v, err := c.get(key(i))
 			if err == nil && len(v) != valueSize {
@@ -106,23 +125,28 @@ func BenchmarkGet(b *testing.B) {
 
 func BenchmarkSet(b *testing.B) {
 	value := make([]byte, valueSize)
-	eachCache(b, func(b *testing.B, c cache, goroutines int) {
+	eachCache(b, 1, func(b *testing.B, c cache, goroutines int) {
 		spread(b, goroutines, func(i int) error { return c.set(key(i), value) })
 	})
 }
 
-func BenchmarkGetMulti50(b *testing.B) {
+// BenchmarkGetMulti asks for 50 keys at once.
+func BenchmarkGetMulti(b *testing.B) {
 	names := make([]string, 50)
 	for i := range names {
 		names[i] = key(i)
 	}
-	eachCache(b, func(b *testing.B, c cache, goroutines int) {
-		spread(b, goroutines, func(int) error {
-			n, err := c.getMulti(names)
-			if err == nil && n != len(names) {
-				err = fmt.Errorf("%d of %d keys found", n, len(names))
-			}
-			return err
+	for _, n := range []int{1, 16} {
+		b.Run(fmt.Sprintf("servers=%d", n), func(b *testing.B) {
+			eachCache(b, n, func(b *testing.B, c cache, goroutines int) {
+				spread(b, goroutines, func(int) error {
+					found, err := c.getMulti(names)
+					if err == nil && found != len(names) {
+						err = fmt.Errorf("%d of %d keys found", found, len(names))
+					}
+					return err
+				})
+			})
 		})
-	})
+	}
 }

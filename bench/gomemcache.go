@@ -4,8 +4,8 @@ import "github.com/bradfitz/gomemcache/memcache"
 
 type gomemcache struct{ c *memcache.Client }
 
-func dialGomemcache(addr string, callers int) (cache, error) {
-	c := memcache.New(addr)
+func dialGomemcache(fleet []string, callers int) (cache, error) {
+	c := memcache.New(fleet...)
 	c.MaxIdleConns = callers // so that no caller ever has to dial again
 	return gomemcache{c}, c.Ping()
 }

@@ -11,8 +11,8 @@ type lintelCache struct {
 	ctx context.Context
 }
 
-func dialLintel(addr string, _ int) (cache, error) {
-	c, err := memcache.New(nil, addr)
+func dialLintel(fleet []string, _ int) (cache, error) {
+	c, err := memcache.New(nil, fleet...)
 	if err != nil {
 		return nil, err
 	}
