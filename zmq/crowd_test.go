@@ -1,0 +1,63 @@
+package zmq_test
+
+import (
+	"context"
+	"net"
+	"strings"
+	"testing"
+	"time"
+
+	"lintel.dev/zmq"
+)
+
+// crowd is how many connections TestHalfOpen makes, if the system allows as
+// many.
+const crowd = 10000
+
+// TestHalfOpen: connections that say nothing, or begin a greeting and stop,
+// do not keep a good peer out, before or after they came.
+func TestHalfOpen(t *testing.T) {
+	r := overTCP(t)
+	ctx, stop := context.WithTimeout(t.Context(), 2*time.Minute)
+	defer stop()
+	r.ctx = ctx
+	pull := made(r, zmq.NewPull)
+	at := r.bind(pull)
+	early := made(r, zmq.NewPush)
+	r.connect(early, at)
+	r.send(early, "first")
+	r.want(pull, "first")
+
+	// Both ends of each are in this process; some descriptors are left for the
+	// good ones.
+	n := crowd
+	if limit := descriptorLimit(); limit > 0 {
+		n = min(n, max(limit-200, 0)/2)
+	}
+	if raceEnabled {
+		n = min(n, 2000)
+	}
+	greeting := []string{"", "\xff", "\xff\x00\x00\x00\x00\x00\x00\x00\x01\x7f\x03"}
+	var dialer net.Dialer
+	for i := range n {
+		c, err := dialer.DialContext(r.ctx, "tcp", strings.TrimPrefix(at, "tcp://"))
+		if err != nil {
+			t.Fatalf("connection %d: %v", i, err)
+		}
+		c.(*net.TCPConn).SetLinger(0) // leaves no port in TIME_WAIT
+		defer c.Close()
+		if _, err := c.Write([]byte(greeting[i%len(greeting)])); err != nil {
+			t.Fatalf("connection %d: %v", i, err)
+		}
+	}
+	late := made(r, zmq.NewPush)
+	r.connect(late, at)
+	r.send(late, "still there")
+	r.want(pull, "still there")
+	r.send(early, "and here")
+	r.want(pull, "and here")
+	// The good connection after the crowd was accepted after all of it.
+	if got := pull.Stats().Accepted; got != uint64(n)+2 {
+		t.Errorf("%d connections accepted, want %d", got, n+2)
+	}
+}
