@@ -1,0 +1,188 @@
+package memcache_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"lintel.dev/memcache"
+)
+
+// A server that is down costs its keys and no others: here a spare one stands
+// in for it, where items live for ten seconds at most.
+func ExampleOptions_failover() {
+	spare, stop := server()
+	defer stop()
+	const gone = "/run/no-such-memcached" // a unix socket that nobody listens on
+	c, err := memcache.New(&memcache.Options{
+		Failover:  memcache.FailGutter,
+		Gutter:    []string{spare},
+		GutterTTL: 10 * time.Second,
+	}, gone)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer c.Close()
+	ctx := context.Background()
+	fmt.Println("set:", c.Set(ctx, &memcache.Item{Key: "k", Value: []byte("v"), TTL: time.Hour}))
+	it, err := c.Get(ctx, "k")
+	fmt.Printf("get: %s, %v\n", it.Value, err)
+	// Output:
+	// set: <nil>
+	// get: v, <nil>
+}
+
+// An error says which server it is of, and errors.Is what it is.
+func ExampleServerError() {
+	const gone = "/run/no-such-memcached" // a unix socket that nobody listens on
+	c, err := memcache.New(nil, gone)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer c.Close()
+	_, err = c.Get(context.Background(), "k")
+	var of *memcache.ServerError
+	fmt.Println(errors.As(err, &of) && of.Server == gone, errors.Is(err, memcache.ErrServerDown))
+	// Output:
+	// true true
+}
+
+// What is invalidated is loaded anew by one caller; until that is done the
+// others have the old value.
+func ExampleClient_Invalidate() {
+	addr, stop := server()
+	defer stop()
+	c, err := memcache.New(nil, addr)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer c.Close()
+	ctx := context.Background()
+	version := 0
+	page := func() {
+		v, err := c.FetchWith(ctx, "page", memcache.FetchOptions{TTL: time.Hour, Stale: time.Minute}, func(context.Context) ([]byte, error) {
+			version++
+			return fmt.Append(nil, "version ", version), nil
+		})
+		fmt.Println(string(v), err)
+	}
+	page()
+	page()
+	if err := c.Invalidate(ctx, "page", time.Minute); err != nil {
+		log.Fatal(err)
+	}
+	page()
+	// Output:
+	// version 1 <nil>
+	// version 1 <nil>
+	// version 2 <nil>
+}
+
+// Many keys at once, and one load for those that the cache lacks.
+func ExampleClient_FetchMulti() {
+	addr, stop := server()
+	defer stop()
+	c, err := memcache.New(nil, addr)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer c.Close()
+	ctx := context.Background()
+	c.Set(ctx, &memcache.Item{Key: "b", Value: []byte("B")})
+	got, err := c.FetchMulti(ctx, []string{"a", "b", "c"}, memcache.FetchOptions{TTL: time.Hour},
+		func(_ context.Context, missing []string) (map[string][]byte, error) {
+			fmt.Println("missing:", missing)
+			out := map[string][]byte{}
+			for _, key := range missing {
+				out[key] = []byte(strings.ToUpper(key))
+			}
+			return out, nil
+		})
+	fmt.Printf("%s %s %s %v\n", got["a"], got["b"], got["c"], err)
+	// Output:
+	// missing: [a c]
+	// A B C <nil>
+}
+
+func ExampleCompressed() {
+	codec := memcache.Compressed(memcache.JSON[string](), 1024, memcache.Zlib)
+	long := strings.Repeat("all the same ", 1000)
+	data, flags, err := codec.Encode(long)
+	fmt.Println(len(long) > 10*len(data), err)
+	back, err := codec.Decode(data, flags)
+	fmt.Println(back == long, err)
+	// Output:
+	// true <nil>
+	// true <nil>
+}
+
+// Hooks see every request; package collector makes Prometheus metrics of them.
+func ExampleHooks() {
+	addr, stop := server()
+	defer stop()
+	c, err := memcache.New(&memcache.Options{Hooks: memcache.Hooks{
+		Done: func(_ context.Context, r memcache.Request) {
+			fmt.Println(r.Command, r.Keys, r.Hits, r.Err)
+		},
+	}}, addr)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer c.Close()
+	ctx := context.Background()
+	c.Set(ctx, &memcache.Item{Key: "a", Value: []byte("1")})
+	c.GetMulti(ctx, []string{"a", "b"})
+	c.Get(ctx, "b")
+	// Output:
+	// set 1 0 <nil>
+	// get_multi 2 1 <nil>
+	// get 1 0 memcache: cache miss
+}
+
+// GetInto reads into a buffer of the caller's and allocates nothing.
+func ExampleClient_GetInto() {
+	addr, stop := server()
+	defer stop()
+	c, err := memcache.New(nil, addr)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer c.Close()
+	ctx := context.Background()
+	c.Set(ctx, &memcache.Item{Key: "k", Value: []byte("value"), Flags: 7})
+	buf := make([]byte, 0, 64)
+	buf, flags, err := c.GetInto(ctx, "k", buf)
+	fmt.Println(string(buf), flags, err)
+	// Output:
+	// value 7 <nil>
+}
+
+// A list that an operator edits: FileSource is for Follow.
+func ExampleFileSource() {
+	path := filepath.Join(os.TempDir(), fmt.Sprintf("lintel-fleet-%d", os.Getpid()))
+	if err := os.WriteFile(path, []byte("10.0.0.1 # old\n10.0.0.2:11211:2=big\n"), 0o600); err != nil {
+		log.Fatal(err)
+	}
+	defer os.Remove(path)
+	fmt.Println(memcache.FileSource(path).Servers(context.Background()))
+	// Output:
+	// [10.0.0.1 10.0.0.2:11211:2=big] <nil>
+}
+
+// Servers come and go without a request in flight being lost.
+func ExampleClient_SetServers() {
+	c, err := memcache.New(nil, "10.0.0.1")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer c.Close()
+	err = c.SetServers("10.0.0.1", "10.0.0.2:11311")
+	fmt.Println(c.Servers(), err)
+	// Output:
+	// [10.0.0.1:11211 10.0.0.2:11311] <nil>
+}
