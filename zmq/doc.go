@@ -1,5 +1,5 @@
-// Package zmq is ZeroMQ in Go: every stable socket of libzmq, on the wire
-// and in behaviour libzmq's own, without cgo.
+// Package zmq is ZeroMQ in Go: every stable socket of libzmq and its drafts,
+// on the wire and in behaviour libzmq's own, without cgo.
 //
 // A socket has a type for each pattern, made by its constructor; Bind and
 // Connect are asynchronous; a message is sent and received whole.
@@ -28,8 +28,21 @@
 // # Differences from libzmq
 //
 // Close waits for queued messages to leave, for the linger time, which is
-// 5 s by default instead of forever (0 for SUB and XSUB, as in libzmq). A
-// message is limited to 1 GiB and 65,536 frames unless MaxMessageSize says
-// otherwise. A routing id that starts with a zero octet or is longer than
-// 255 is refused.
+// 5 s by default instead of forever (0 for SUB, XSUB and DISH, as in libzmq).
+//
+// A message is limited to 1 GiB and 65,536 frames unless WithMaxMessage says
+// otherwise. A routing id that starts with a zero octet or is longer than 255
+// is refused.
+//
+// A second peer of a PAIR or CHANNEL, and one whose routing id is taken, is
+// turned away with an event instead of staying connected and unheard.
+//
+// After a failed handshake a connection is tried again, unless
+// WithReconnectStop says not to. Where security is on, peers older than
+// ZMTP 3.0 are refused.
+//
+// Subscriptions are never lost to a high-water mark. Over a network a receiver
+// may hold one read beyond its mark, 64 KiB or, with a mark of 100 or less,
+// 8 KiB; a sender may have one batch of about 256 KiB, or one larger frame, on
+// its way beyond its own.
 package zmq
