@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"lintel.dev/internal/flow"
+	"lintel.dev/internal/transport"
 )
 
 // Dgram sends and receives UDP datagrams. A message has two frames: the
@@ -78,6 +79,12 @@ func (t Type) datagrams(bind bool) error {
 // carries says why a transport does not carry the type, nil if it does.
 func (t Type) carries(scheme string, bind bool) error {
 	switch scheme {
+	case "tipc":
+		return fmt.Errorf("zmq: tipc is not implemented, tcp reaches the same hosts: %w", ErrNotSupported)
+	case "vsock":
+		if !transport.HasVSOCK {
+			return fmt.Errorf("zmq: vsock needs Linux: %w", ErrNotSupported)
+		}
 	case "udp":
 		return t.datagrams(bind)
 	case "epgm", "pgm":

@@ -336,6 +336,10 @@ func TestCarriage(t *testing.T) {
 		{zmq.TypeDgram, "inproc://d", true},
 		{zmq.TypeStream, "ws://127.0.0.1:*", true},
 		{zmq.TypeStream, "inproc://s", true},
+		{zmq.TypeStream, "vsock://*:*", true},
+		{zmq.TypeDgram, "vsock://*:*", true},
+		{zmq.TypePush, "tipc://{5555,0}", true},
+		{zmq.TypePush, "tipc://{5555,0}", false},
 		{zmq.TypeReq, "epgm://127.0.0.1;239.1.1.1:5555", false},
 		{zmq.TypeRadio, "epgm://127.0.0.1;239.1.1.1:5555", false},
 	} {

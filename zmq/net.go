@@ -43,8 +43,11 @@ func (s common) BindListener(ln net.Listener) (*Endpoint, error) {
 	}
 	a := ln.Addr()
 	scheme := "tcp"
-	if a.Network() == "unix" {
+	switch a.Network() {
+	case "unix":
 		scheme = "ipc"
+	case "vsock":
+		scheme = "vsock"
 	}
 	at := transport.Endpoint{Scheme: scheme, Address: a.String()}
 	return s.c.listen(s.c.newEndpoint(at.String(), at, true), ln)

@@ -289,8 +289,8 @@ func WithRelaxed(correlate bool) Option {
 	return set(func(o *Options) { o.ReqRelaxed, o.ReqCorrelate = true, correlate })
 }
 
-// WithDialer makes tcp and ipc connections with dial instead of net.Dialer;
-// network is "tcp" or "unix".
+// WithDialer makes tcp, ipc and vsock connections with dial instead of
+// net.Dialer; network is "tcp", "unix" or "vsock".
 func WithDialer(dial func(ctx context.Context, network, address string) (net.Conn, error)) Option {
 	return set(func(o *Options) { o.Dial = dial })
 }

@@ -18,10 +18,11 @@ func (s common) Type() Type { return s.c.typ }
 
 // Bind accepts connections at an endpoint: tcp://host:port (host an address,
 // an interface or *, port a number or *), ipc://path (a path, @name or *),
-// inproc://name, ws://host:port/path and wss://host:port/path; PUB, XPUB, SUB
-// and XSUB also epgm://interface;group:port, RADIO, DISH and DGRAM also
-// udp://host:port. The address of the returned Endpoint is resolved. A
-// transport that does not carry the socket's type is ErrNotSupported.
+// inproc://name, ws://host:port/path, wss://host:port/path and, on Linux,
+// vsock://cid:port (each a number or *); PUB, XPUB, SUB and XSUB also
+// epgm://interface;group:port, RADIO, DISH and DGRAM also udp://host:port. The
+// address of the returned Endpoint is resolved. A transport that does not carry
+// the socket's type is ErrNotSupported.
 func (s common) Bind(endpoint string) (*Endpoint, error) { return s.c.bind(endpoint) }
 
 // Connect starts to connect to an endpoint and returns at once; it fails only

@@ -1,6 +1,6 @@
 // Package transport dials and listens by the scheme of an endpoint, as libzmq
-// spells them: tcp, ipc, ws and wss; inproc and the multicast ones it only
-// parses.
+// spells them: tcp, ipc, ws, wss and vsock; inproc and the multicast ones it
+// only parses.
 package transport
 
 import (
@@ -25,7 +25,7 @@ type Endpoint struct {
 }
 
 // Schemes are the transports that Parse knows.
-const Schemes = "tcp, ipc, inproc, ws, wss, udp, epgm or pgm"
+const Schemes = "tcp, ipc, inproc, ws, wss, vsock, udp, epgm or pgm"
 
 // Group tells the transports that reach whoever listens instead of a peer.
 func (e Endpoint) Group() bool {
@@ -78,6 +78,12 @@ func Parse(s string, bind bool) (Endpoint, error) {
 		if err := checkTCP(e.Address, bind); err != nil {
 			return e, fmt.Errorf("endpoint %q: %w", s, err)
 		}
+	case "vsock":
+		if _, err := parseVSOCK(rest, bind); err != nil {
+			return e, fmt.Errorf("endpoint %q: %w", s, err)
+		}
+	case "tipc":
+		// What it names is not looked at: no socket knows the transport.
 	case "udp":
 		address := rest
 		if _, after, ok := strings.Cut(rest, ";"); ok {

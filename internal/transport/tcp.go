@@ -38,6 +38,15 @@ func Dial(ctx context.Context, e Endpoint, o Options) (net.Conn, error) {
 		network = "unix"
 	case "ws", "wss":
 		return dialWS(ctx, e, o)
+	case "vsock":
+		a, err := parseVSOCK(address, false)
+		if err != nil {
+			return nil, err
+		}
+		if o.Dial == nil {
+			return dialVSOCK(ctx, a)
+		}
+		network, address = a.Network(), a.String()
 	case "tcp":
 		host, port, err := splitHostPort(address)
 		if err != nil {
@@ -170,6 +179,17 @@ func Listen(ctx context.Context, e Endpoint, o Options) (net.Listener, Endpoint,
 		return listenIPC(ctx, e, o)
 	case "ws", "wss":
 		return listenWS(ctx, e, o)
+	case "vsock":
+		a, err := parseVSOCK(e.Address, true)
+		if err != nil {
+			return nil, e, err
+		}
+		ln, err := listenVSOCK(a, o.Backlog)
+		if err != nil {
+			return nil, e, err
+		}
+		e.Address = ln.Addr().String()
+		return ln, e, nil
 	}
 	host, port, err := splitHostPort(e.Address)
 	if err != nil {
