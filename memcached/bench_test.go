@@ -2,6 +2,7 @@ package memcached
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"strings"
 	"testing"
 
@@ -57,6 +58,58 @@ func BenchmarkSession(b *testing.B) {
 				out = drive(b, c.s, w, in, out)
 			}
 			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(l.n), "ns/cmd")
+		})
+	}
+}
+
+// BenchmarkSpread asks for keys all over a cache that is larger than the
+// processor's.
+func BenchmarkSpread(b *testing.B) {
+	const keys, each = 400_000, 50
+	value := strings.Repeat("x", 100)
+	name := func(n uint64) string { return fmt.Sprintf("key:%012d", n%keys) }
+	s := newServer(b, Options{MemoryLimit: 256 * mib})
+	c, w := dial(b, s), netloop.NewWriter(1<<18)
+	var out []byte
+	for n := range uint64(keys) {
+		out = drive(b, c.s, w, []byte("set "+name(n)+" 0 0 100\r\n"+value+"\r\n"), out)
+	}
+	r := rand.New(rand.NewPCG(1, 2))
+	for _, load := range []string{"get", "get16", "set16", "multiget"} {
+		b.Run(load, func(b *testing.B) {
+			var in [4096][]byte
+			per := 16
+			for i := range in {
+				var text strings.Builder
+				switch load {
+				case "get":
+					per = 1
+					text.WriteString("get " + name(r.Uint64()) + "\r\n")
+				case "get16":
+					for range 16 {
+						text.WriteString("get " + name(r.Uint64()) + "\r\n")
+					}
+				case "set16":
+					for range 16 {
+						text.WriteString("set " + name(r.Uint64()) + " 0 0 100\r\n" + value + "\r\n")
+					}
+				case "multiget":
+					per = each
+					text.WriteString("get")
+					for range each {
+						text.WriteString(" " + name(r.Uint64()))
+					}
+					text.WriteString("\r\n")
+				}
+				in[i] = []byte(text.String())
+			}
+			i := 0
+			b.ReportAllocs()
+			for b.Loop() {
+				out = drive(b, c.s, w, in[i%len(in)], out)
+				i++
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(per), "ns/key")
 		})
 	}
 }

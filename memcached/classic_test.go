@@ -330,3 +330,28 @@ func TestClosingLines(t *testing.T) {
 		})
 	}
 }
+
+// TestManyKeys asks for more keys in a line than are looked for at a time,
+// some of which are missing, repeated, or stand behind several spaces, and for
+// more than is answered in one turn.
+func TestManyKeys(t *testing.T) {
+	s := newServer(t, Options{})
+	c := dial(t, s)
+	line, want := "get", ""
+	value := strings.Repeat("v", 3000)
+	for i := range 5*lookahead + 3 {
+		key := fmt.Sprint("key", i%(2*lookahead))
+		line += strings.Repeat(" ", 1+i%3) + key
+		if i%(2*lookahead)%4 == 3 {
+			continue
+		}
+		if i < 2*lookahead {
+			c.want(fmt.Sprintf("set %s 7 0 %d\r\n%s\r\n", key, len(value), value), "STORED\r\n")
+		}
+		want += fmt.Sprintf("VALUE %s 7 %d\r\n%s\r\n", key, len(value), value)
+	}
+	c.want(line+"\r\n", want+"END\r\n")
+	c.want(line+"  \r\n", want+"END\r\n")
+	c.want(line+" "+strings.Repeat("k", 251)+"\r\n", "CLIENT_ERROR bad command line format\r\n\r\n")
+	c.want(line+" "+strings.Repeat("k", 250)+" key0\r\n", want+fmt.Sprintf("VALUE key0 7 %d\r\n%s\r\nEND\r\n", len(value), value))
+}

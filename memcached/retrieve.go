@@ -104,14 +104,11 @@ func (t *turn) moreKeys(in []byte) (used int, ok bool) {
 // longKey reports whether one of keys is longer than a key may be.
 func longKey(keys []byte) bool {
 	for len(keys) > mcproto.MaxKey {
-		i := bytes.IndexByte(keys, ' ')
+		i := bytes.LastIndexByte(keys[:mcproto.MaxKey+1], ' ')
 		if i < 0 {
-			i = len(keys)
-		}
-		if i > mcproto.MaxKey {
 			return true
 		}
-		keys = keys[min(i+1, len(keys)):]
+		keys = keys[i+1:]
 	}
 	return false
 }
@@ -127,29 +124,54 @@ func (t *turn) badKey() {
 	t.w.B = append(t.w.B, '\r', '\n')
 }
 
+// lookahead is how many keys of a line are looked for at a time, so that the
+// waits for memory of one are also those of the others.
+const lookahead = 16
+
+// wanted is a key of a retrieval.
+type wanted struct {
+	key, rest []byte // rest is what follows the key
+	hash      uint64
+}
+
 // fetch answers keys until there are none left or enough replies are waiting,
 // and returns what it did not get to.
 func (t *turn) fetch(keys []byte, r *retrieve) (rest []byte) {
-	var key []byte
-	for {
-		key, keys = mcproto.Next(keys)
-		if len(key) == 0 {
-			return nil
+	for len(keys) > 0 {
+		n := 0
+		for n < lookahead && len(keys) > 0 {
+			w := &t.wanted[n]
+			if w.key, keys = mcproto.Next(keys); len(w.key) == 0 {
+				break
+			}
+			w.rest = keys
+			w.hash = t.srv.store.Hash(w.key)
+			n++
 		}
-		t.fetchOne(key, r)
-		if len(keys) == 0 {
-			return nil
+		group := t.wanted[:n]
+		if n > 1 {
+			for i := range group {
+				t.srv.store.Expect(group[i].hash)
+			}
+			for i := range group {
+				t.srv.store.ExpectItem(group[i].hash)
+			}
 		}
-		if t.w.Full() {
-			return keys
+		for i := range group {
+			w := &group[i]
+			t.fetchOne(w.key, w.hash, r)
+			if len(w.rest) > 0 && t.w.Full() {
+				return w.rest
+			}
 		}
 	}
+	return nil
 }
 
 // fetchOne appends the VALUE block of key if there is one.
-func (t *turn) fetchOne(key []byte, r *retrieve) {
+func (t *turn) fetchOne(key []byte, hash uint64, r *retrieve) {
 	t.count(cmdGet)
-	tx := t.srv.store.Begin(key)
+	tx := t.srv.store.BeginHash(key, hash)
 	if !tx.Find() {
 		why := tx.Missed()
 		tx.End()

@@ -76,6 +76,7 @@ type turn struct {
 	meta    mcproto.Meta
 	toks    [][]byte
 	key     [mcproto.MaxKey + 3]byte
+	wanted  [lookahead]wanted
 	num     [24]byte
 	began   time.Time
 	kind    int

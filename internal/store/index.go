@@ -1,6 +1,7 @@
 package store
 
 import (
+	"sync/atomic"
 	"unsafe"
 )
 
@@ -35,8 +36,9 @@ type index struct {
 }
 
 type leaf struct {
-	slots []uint64
-	n     int
+	slots  []uint64
+	n      int
+	places atomic.Uint64 // spread, for those without the hold on the shard
 }
 
 func (x *index) init(p *pool, limit, most int64) error {
@@ -61,8 +63,10 @@ func (x *index) close() error {
 	return unreserve(x.base, x.stride*int64(len(x.leaves)))
 }
 
-func (x *index) leaf(h uint64) *leaf {
-	return &x.leaves[(h>>tagBits&(1<<32-1))*uint64(len(x.leaves))>>32]
+func (x *index) leaf(h uint64) *leaf { return &x.leaves[x.leafOf(h)] }
+
+func (x *index) leafOf(h uint64) uint64 {
+	return (h >> tagBits & (1<<32 - 1)) * uint64(len(x.leaves)) >> 32
 }
 
 func tagOf(h uint64) uint64 { return h & (1<<tagBits - 1) }
@@ -147,6 +151,7 @@ func (x *index) resize(l *leaf, n int) bool {
 		}
 		n += leafStep
 	}
+	l.places.Store(l.spread())
 	if n < old {
 		decommit(unsafe.Add(base, int64(n)*8), int64(old-n)*8)
 	}

@@ -110,7 +110,14 @@ func step(t *testing.T, s *Store, r *rand.Rand, clock *atomic.Int64, pins *[]fun
 		(*pins)[0]()
 		*pins = (*pins)[1:]
 	}
-	tx := s.Begin([]byte(key))
+	h := s.Hash([]byte(key))
+	s.Expect(h)
+	if seed%2 == 0 {
+		s.ExpectItem(h)
+	} else {
+		s.ExpectChange(h)
+	}
+	tx := s.BeginHash([]byte(key), h)
 	defer tx.End()
 	found := tx.Find()
 	if found && !intact(key, tx.Value()) {

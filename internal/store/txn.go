@@ -35,8 +35,10 @@ type Txn struct {
 }
 
 // Begin takes the hold on key's shard. The key, of 1 to MaxKey bytes, must not change until End.
-func (s *Store) Begin(key []byte) Txn {
-	h := s.hash.sum(key)
+func (s *Store) Begin(key []byte) Txn { return s.BeginHash(key, s.hash.sum(key)) }
+
+// BeginHash is Begin for a key whose Hash is known.
+func (s *Store) BeginHash(key []byte, h uint64) Txn {
 	sh := s.shardOf(h)
 	sh.lock()
 	return Txn{sh: sh, key: key, hash: h}
