@@ -1,7 +1,9 @@
 package interop_test
 
 import (
+	"errors"
 	"testing"
+	"time"
 
 	"lintel.dev/zmq"
 )
@@ -23,6 +25,54 @@ func TestStreams(t *testing.T) {
 			sameFrames(t, theirs.recv(), []string{there[0], "GET / HTTP/1.0\r\n\r\n"})
 			theirs.send(there[0], "\x00\xff binary")
 			sameFrames(t, recvFrames(t, ours.Recv), []string{here[0], "\x00\xff binary"})
+		})
+	}
+}
+
+// TestStreamsEnd: an empty frame closes the connection behind what was sent. The
+// other side is told, and connects anew if the connection was its own; the side
+// that ended it is not told, and does not.
+func TestStreamsEnd(t *testing.T) {
+	for _, l := range links[:2] {
+		setup := func(t *testing.T) (ours *zmq.Stream, theirs *pysock, here, there string) {
+			t.Parallel()
+			theirs = newPyzmq(t).socket("STREAM", "reconnect_ivl", 1)
+			ours = opened[*zmq.Stream](t)(zmq.NewStream(zmq.WithReconnect(time.Millisecond, 0)))
+			l.join(t, ours, theirs)
+			return ours, theirs, recvFrames(t, ours.Recv)[0], theirs.recv()[0]
+		}
+		t.Run(l.name+"/we end", func(t *testing.T) {
+			ours, theirs, here, there := setup(t)
+			sendFrames(t, ours.Send, here, "farewell")
+			sendFrames(t, ours.Send, here, "")
+			sameFrames(t, theirs.recv(), []string{there, "farewell"})
+			sameFrames(t, theirs.recv(), []string{there, ""})
+			if err := ours.Send(guard(t), msg([]string{here, "late"})); !errors.Is(err, zmq.ErrHostUnreachable) {
+				t.Errorf("sent to a connection that we ended: %v", err)
+			}
+			if l.weBind {
+				sameFrames(t, theirs.recv(), []string{there, ""})
+				theirs.send(there, "again")
+				id := recvFrames(t, ours.Recv)
+				sameFrames(t, id[1:], []string{""})
+				sameFrames(t, recvFrames(t, ours.Recv), []string{id[0], "again"})
+			}
+		})
+		t.Run(l.name+"/they end", func(t *testing.T) {
+			ours, theirs, here, there := setup(t)
+			theirs.send(there, "farewell")
+			theirs.send(there, "")
+			theirs.listen() // libzmq acts on it while somebody is in a call
+			sameFrames(t, recvFrames(t, ours.Recv), []string{here, "farewell"})
+			sameFrames(t, recvFrames(t, ours.Recv), []string{here, ""})
+			if l.weBind {
+				theirs.p.Kill() // it waits for what never comes
+				return
+			}
+			sameFrames(t, recvFrames(t, ours.Recv), []string{here, ""})
+			id := theirs.answer().strings()
+			sendFrames(t, ours.Send, here, "again")
+			sameFrames(t, theirs.recv(), []string{id[0], "again"})
 		})
 	}
 }

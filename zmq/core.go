@@ -94,6 +94,9 @@ type (
 		connected(p *pipe)
 		lost(p *pipe)
 	}
+	// unrouter makes the routing id of a peer that is gone unknown; both locks
+	// are held.
+	unrouter interface{ unroute(p *pipe) }
 	// publisherSide gets subscriptions and what else comes from subscribers. It
 	// keeps nothing of its arguments. No lock is held.
 	publisherSide interface {

@@ -350,14 +350,13 @@ func TestStreamSocket(t *testing.T) {
 	if got := w.get(100006); got != "hello "+strings.Repeat("x", 100000) {
 		t.Error("received something else")
 	}
-	r.must(s.Send(r.ctx, zmq.Msg{id, nil}))
-	w.gone()
+	if err := s.Send(r.ctx, zmq.Msg{id}); err == nil {
+		t.Error("a message without a body was sent")
+	}
+	w.c.Close()
 	r.want(s, string(id), "")
 	if err := s.Send(r.ctx, zmq.Msg{id, []byte("x")}); !errors.Is(err, zmq.ErrHostUnreachable) {
 		t.Error(err)
-	}
-	if err := s.Send(r.ctx, zmq.Msg{id}); err == nil {
-		t.Error("a message without a body was sent")
 	}
 
 	// The connecting side, named by us.
@@ -371,4 +370,88 @@ func TestStreamSocket(t *testing.T) {
 	r.want(s, string(m[0]), "ping")
 	r.must(s.Send(r.ctx, zmq.Msg{m[0], []byte("pong")}))
 	r.want(c, "srv", "pong")
+}
+
+// test_stream_disconnect: an empty frame closes the connection behind what was
+// sent before. Whoever does that hears nothing of it, and the id is gone.
+func TestStreamHangsUp(t *testing.T) {
+	r := overTCP(t)
+	s := made(r, zmq.NewStream)
+	w := r.dialRaw(r.bind(s))
+	m, err := s.Recv(r.ctx)
+	r.must(err)
+	body := strings.Repeat("x", 300000)
+	r.must(s.Send(r.ctx, zmq.Msg{m[0], []byte(body)}))
+	r.must(s.Send(r.ctx, zmq.Msg{m[0], nil}))
+	if err := s.Send(r.ctx, zmq.Msg{m[0], []byte("late")}); !errors.Is(err, zmq.ErrHostUnreachable) {
+		t.Error(err)
+	}
+	if got := w.get(len(body)); got != body {
+		t.Error("received something else")
+	}
+	w.gone()
+	r.until(func() bool { return len(s.Stats().Peers) == 0 })
+	if m, err := s.TryRecv(); !errors.Is(err, zmq.ErrWouldBlock) {
+		t.Errorf("received %q, %v", m, err)
+	}
+}
+
+// A connection that the peer closes is made again, under the same id; one that
+// we close is not.
+func TestStreamConnects(t *testing.T) {
+	r := overTCP(t)
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	r.must(err)
+	defer ln.Close()
+	s := made(r, zmq.NewStream, zmq.WithReconnect(time.Millisecond, time.Millisecond))
+	events := s.Events(r.ctx)
+	r.connect(s, "tcp://"+ln.Addr().String())
+	var id string
+	for i := range 3 {
+		c, err := ln.Accept()
+		r.must(err)
+		m, err := s.Recv(r.ctx)
+		r.must(err)
+		if len(m[1]) != 0 || i > 0 && string(m[0]) != id {
+			t.Fatalf("connection %d: %q after %q", i, m, id)
+		}
+		id = string(m[0])
+		r.send(s, id, "hello")
+		if b := make([]byte, 5); true {
+			_, err := io.ReadFull(c, b)
+			r.must(err)
+		}
+		if i == 2 {
+			r.send(s, id, "")
+			if _, err := c.Read(make([]byte, 1)); err != io.EOF {
+				t.Errorf("reading from a closed connection: %v", err)
+			}
+		}
+		c.Close()
+		if i < 2 {
+			r.want(s, id, "")
+		}
+	}
+	r.until(func() bool { return len(s.Stats().Peers) == 0 })
+	r.must(s.Close())
+	retried := 0
+	for e := range events {
+		if e.Type == zmq.EventConnectRetried {
+			retried++
+		}
+	}
+	if retried != 2 {
+		t.Errorf("connected again %d times, want 2", retried)
+	}
+
+	// Nobody is there yet: the empty frame ends the wish for a connection.
+	s = made(r, zmq.NewStream, zmq.WithOption("connect_routing_id", "srv"), zmq.WithReconnect(time.Hour, 0))
+	addr := ln.Addr().String()
+	ln.Close()
+	r.connect(s, "tcp://"+addr)
+	r.send(s, "srv", "")
+	r.until(func() bool { return len(s.Stats().Peers) == 0 })
+	if err := s.Send(r.ctx, zmq.NewMsg("srv", "x")); !errors.Is(err, zmq.ErrHostUnreachable) {
+		t.Error(err)
+	}
 }

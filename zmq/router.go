@@ -98,7 +98,9 @@ func (x *router) attach(p *pipe) {
 	x.s.fq.Add(&p.inSeat)
 }
 
-func (x *router) detach(p *pipe) {
+func (x *router) detach(p *pipe) { x.unroute(p) }
+
+func (x *router) unroute(p *pipe) {
 	if x.routes[string(p.id)] == p {
 		delete(x.routes, string(p.id))
 	}

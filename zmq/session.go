@@ -63,6 +63,10 @@ func (l *link) ended(err error) {
 	}
 }
 
+// hungUp tells whether the user of a STREAM closed the connection: whoever does
+// that is not told of it.
+func (l *link) hungUp(err error) bool { return l.stream && errors.Is(err, errPipeEnded) }
+
 // newNetPipe makes the pipe of a connection that exists.
 func (e *Endpoint) newNetPipe() *pipe {
 	p := e.connectPipe(e.o.RecvHWM, e.o.SendHWM)
@@ -85,7 +89,9 @@ func (e *Endpoint) serve(conn net.Conn) {
 		return
 	}
 	err = l.carry(rest)
-	e.s.lost(p, true)
+	if !l.hungUp(err) {
+		e.s.lost(p, true)
+	}
 	p.end(false)
 	l.ended(err)
 }
@@ -112,6 +118,12 @@ func (s *core) lost(p *pipe, forGood bool) {
 	o := &p.ep.o
 	var m []byte
 	if forGood {
+		// Whoever hears that the peer is gone finds it gone.
+		if f, ok := s.pat.(unrouter); ok {
+			s.lockBoth()
+			f.unroute(p)
+			s.unlockBoth()
+		}
 		switch s.typ {
 		case TypeRouter, TypeServer, TypePeer:
 			m = o.DisconnectMsg
@@ -189,7 +201,7 @@ func (e *Endpoint) session(p *pipe) {
 		} else if e.o.Stop&StopOnHandshakeFailed != 0 {
 			return
 		}
-		if s.typ == TypeStream || p != nil && p.over.Load() || errors.Is(err, errDuplicateID) && p != nil {
+		if l.hungUp(err) || p != nil && p.over.Load() || errors.Is(err, errDuplicateID) && p != nil {
 			return
 		}
 	}
@@ -219,7 +231,9 @@ func (e *Endpoint) oneConnection(l *link, p *pipe) (established bool, err error)
 		}
 	}
 	err = l.carry(rest)
-	s.lost(p, own)
+	if !l.hungUp(err) {
+		s.lost(p, own)
+	}
 	if own {
 		p.end(false)
 	}

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"math/rand/v2"
+	"slices"
 
 	"lintel.dev/internal/flow"
 )
@@ -11,8 +12,11 @@ import (
 // Stream talks to any TCP peer, without ZMTP. A message it receives is the
 // connection's routing id and the bytes that arrived; one it sends, likewise,
 // the bytes to write. An empty second frame that is received tells that the
-// connection was made or lost (unless the option StreamNotify is off); one
-// that is sent closes it. A lost connection is not made again.
+// connection was made, or lost (unless the option StreamNotify is off). One
+// that is sent closes the connection once what was sent before has left: the
+// id is unknown from then on, nothing more is received with it, and a
+// connection that Connect made is not made again. One that the peer closes is,
+// under the same id.
 type Stream struct {
 	common
 	sending
@@ -61,9 +65,21 @@ func (x *stream) attach(p *pipe) {
 	x.s.fq.Add(&p.inSeat)
 }
 
-func (x *stream) detach(p *pipe) {
-	delete(x.routes, string(p.id))
+func (x *stream) detach(p *pipe) { x.unroute(p) }
+
+func (x *stream) unroute(p *pipe) {
+	if x.routes[string(p.id)] == p {
+		delete(x.routes, string(p.id))
+	}
 	x.s.wakeSenders()
+}
+
+// abandon gives up a connection that is not there now.
+func abandon(p *pipe) {
+	p.end(false)
+	if !p.ep.bound {
+		_ = p.s.endEndpoint(p.ep) // it may be over already
+	}
 }
 
 func (x *stream) sendMsg(m flow.Message) (*pipe, error) {
@@ -75,10 +91,17 @@ func (x *stream) sendMsg(m flow.Message) (*pipe, error) {
 		return nil, ErrHostUnreachable
 	}
 	m.Parts = m.Parts[1:]
-	switch p.out.Append(&m) {
-	case flow.Full:
+	r := p.out.Append(&m)
+	if r == flow.Full {
 		return nil, errAgain
-	case flow.Wake:
+	}
+	if slices.ContainsFunc(m.Parts, func(f []byte) bool { return len(f) == 0 }) {
+		x.unroute(p)
+		if p.link.Load() == nil {
+			x.s.wg.Go(func() { abandon(p) })
+		}
+	}
+	if r == flow.Wake {
 		return p, nil
 	}
 	return nil, nil
