@@ -18,7 +18,11 @@ type calls struct {
 // call is a Request under way.
 type call struct {
 	reply Msg
+	err   error
 	done  bool
+
+	to *pipe  // who was asked, where that is known
+	nr uint64 // of the request among all messages for to
 }
 
 var callPool = sync.Pool{New: func() any { return new(call) }}
@@ -53,7 +57,7 @@ func (x *calls) await(ctx context.Context, c *call) (Msg, error) {
 			s.tell()
 		}
 		if c.done {
-			return c.reply, nil
+			return c.reply, c.err
 		}
 		if s.fairReady() {
 			continue // arrived while telling
@@ -91,6 +95,23 @@ func (x *calls) dispatch(mine *call) {
 			x.s.canRecv.WakeAll()
 		}
 	}
+}
+
+// failed ends the calls that p got and did not answer; what still waits for p is
+// sent when it is back, unless it is gone for good.
+func (x *calls) failed(p *pipe) {
+	if len(x.by) == 0 {
+		return
+	}
+	x.dispatch(&call{}) // replies that are here count
+	_, taken := p.out.Counters()
+	for _, c := range x.by {
+		if !c.done && c.to == p && (p.gone || c.nr <= taken.Msgs) {
+			c.err, c.done = ErrPeerGone, true
+		}
+	}
+	x.s.canRecv.WakeAll()
+	x.s.tell()
 }
 
 // envelope appends what goes before the request of an id.

@@ -18,6 +18,9 @@ var (
 	ErrState = errors.New("zmq: out of turn: requests and replies alternate")
 	// ErrHostUnreachable: no peer has the routing id the message is for.
 	ErrHostUnreachable = errors.New("zmq: no peer with this routing id")
+	// ErrPeerGone: the peer that was asked went away without a reply. Whether
+	// it acted on the request is not known.
+	ErrPeerGone = errors.New("zmq: the peer went away without a reply")
 	// ErrNotSupported: the socket, transport or option cannot do this.
 	ErrNotSupported = errors.New("zmq: not supported")
 	// ErrMessageTooLarge: a message over the maximum size.

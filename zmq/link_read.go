@@ -420,6 +420,14 @@ func (r *reader) deliver() error {
 		r.ready = r.ready[:0]
 		return nil
 	}
+	if p.s.typ == TypeReq {
+		if ready, err := replies(r.ready); err != nil {
+			if res, _ := p.in.Push(ready...); res == flow.Wake {
+				p.s.readable(p)
+			}
+			return err
+		}
+	}
 	res, full := p.in.Push(r.ready...)
 	clear(r.ready)
 	r.ready = r.ready[:0]

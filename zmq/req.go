@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 
 	"lintel.dev/internal/flow"
+	"lintel.dev/internal/zmtp"
 )
 
 // Req asks: a request goes to the REP and ROUTER peers in turn, and the reply
@@ -32,8 +33,11 @@ func NewReq(opts ...Option) (*Req, error) {
 // Request sends a request and waits for its reply, which is recognised by an
 // id that travels with it: requests of several goroutines may be under way at
 // once, and when ctx ends one, only that one ends and a late reply is
-// dropped. Requests and Send must not be mixed while either waits for a
-// reply.
+// dropped. When the peer that got the request goes away before it replied,
+// Request returns ErrPeerGone at once: whoever may ask twice calls it again,
+// which asks the next peer, or waits for one. A request that no peer got yet
+// waits for one all the same. Requests and Send must not be mixed while either
+// waits for a reply.
 func (s *Req) Request(ctx context.Context, m Msg) (Msg, error) {
 	if len(m) == 0 {
 		return nil, errNoFrames
@@ -58,6 +62,14 @@ func (x *req) optionsChanged(o *Options) {
 func (x *req) attach(p *pipe) {
 	x.s.lb.Add(&p.outSeat)
 	x.s.fq.Add(&p.inSeat)
+}
+
+func (x *req) connected(*pipe) {}
+
+func (x *req) lost(p *pipe) {
+	x.s.recv.Lock()
+	x.failed(p)
+	x.s.recv.Unlock()
 }
 
 func (x *req) detach(p *pipe) {
@@ -161,7 +173,7 @@ func (x *req) request(ctx context.Context, m Msg) (Msg, error) {
 	s := x.s
 	s.send.Lock()
 	defer s.send.Unlock()
-	var kick *pipe
+	var to, kick *pipe
 	for {
 		if s.failed != nil {
 			return nil, s.failed
@@ -171,7 +183,7 @@ func (x *req) request(ctx context.Context, m Msg) (Msg, error) {
 		}
 		x.wrap(true)
 		var err error
-		if _, kick, err = x.deal(flow.Message{Parts: m}); err == nil {
+		if to, kick, err = x.deal(flow.Message{Parts: m}); err == nil {
 			break
 		}
 		if err := s.canSend.Wait(ctx, s.send, s.sndTimeo); err != nil {
@@ -181,10 +193,44 @@ func (x *req) request(ctx context.Context, m Msg) (Msg, error) {
 	id := x.id
 	c := x.begin(id)
 	defer x.end(id, c)
+	sent, _ := to.out.Counters()
+	c.to, c.nr = to, sent.Msgs
 	if kick != nil {
 		s.send.Unlock()
 		kick.kick()
 		s.send.Lock()
 	}
 	return x.await(ctx, c)
+}
+
+// replies checks what came over a connection for a REQ: an id perhaps, an empty
+// frame and a body (RFC 28). What comes before a message that is none is
+// returned; libzmq ends the connection behind it, and so do we.
+func replies(ready []flow.Batch) ([]flow.Batch, error) {
+	for i, b := range ready {
+		c := flow.NewCursor(b)
+		for n := 0; !c.Done(); n++ {
+			at := c.Pos()
+			flags, frame := c.Next()
+			if flags&flow.More != 0 && len(frame) == 4 {
+				flags, frame = c.Next()
+			}
+			if flags&flow.More != 0 && len(frame) == 0 {
+				c.SkipMessage(flags)
+				continue
+			}
+			good := flow.Batch{Enc: b.Enc[:at], Msgs: n}
+			for _, r := range b.Refs {
+				if r.At < at {
+					good.Refs = append(good.Refs, r)
+					good.Held += len(r.B)
+				}
+			}
+			if ready = ready[:i]; n > 0 {
+				ready = append(ready, good)
+			}
+			return ready, &zmtp.Error{Code: zmtp.CodeMalformedMessage, Text: "reply without the empty frame that goes before its body"}
+		}
+	}
+	return ready, nil
 }

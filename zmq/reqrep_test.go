@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -81,8 +82,7 @@ func TestReqGoesRound(t *testing.T) {
 	})
 }
 
-// test_spec_req: only listens to the current peer; test_req_correlate and
-// test_spec_req: the envelope on the wire.
+// test_spec_req: what goes out is an empty frame and the request.
 func TestReqEnvelope(t *testing.T) {
 	everywhere(t, func(t *testing.T, r rig) {
 		req, router := made(r, zmq.NewReq), made(r, zmq.NewRouter)
@@ -93,20 +93,59 @@ func TestReqEnvelope(t *testing.T) {
 			t.Fatalf("%q, %v", [][]byte(m), err)
 		}
 		id := m[0]
-		for _, bad := range []zmq.Msg{
-			{id, []byte("no delimiter")},
-			{id, []byte("x"), nil, []byte("late delimiter")},
-			{id, nil}, // delimiter and nothing
-		} {
-			if err := router.Send(r.ctx, bad); err != nil {
-				t.Fatal(err)
-			}
-		}
-		if err := router.Send(r.ctx, zmq.Msg{id, nil, []byte("good"), nil}); err != nil {
-			t.Fatal(err)
-		}
+		// An id that nobody asked for is the id of another request.
+		r.must(router.Send(r.ctx, zmq.Msg{id, []byte("1234"), nil, []byte("another")}))
+		r.must(router.Send(r.ctx, zmq.Msg{id, nil, []byte("good"), nil}))
 		r.want(req, "good", "")
 	})
+}
+
+// A reply without its envelope ends the connection; in process it is passed
+// over. What came before it counts.
+func TestReplyWithoutEnvelope(t *testing.T) {
+	for i, bad := range []zmq.Msg{
+		zmq.NewMsg("no delimiter"),
+		zmq.NewMsg("x", "", "late delimiter"),
+		zmq.NewMsg("1234", "x", "y"),
+		zmq.NewMsg("1234", ""),
+		zmq.NewMsg("1234"),
+		zmq.NewMsg(""), // delimiter and nothing
+	} {
+		everywhere(t, func(t *testing.T, r rig) {
+			req, router := made(r, zmq.NewReq, zmq.WithRelaxed(false), zmq.WithReconnect(time.Millisecond, 0)), made(r, zmq.NewRouter)
+			events := req.Events(r.ctx)
+			at := r.net.bind(t)
+			if r.net.name == "inproc" {
+				at += fmt.Sprint(i)
+			}
+			ep, err := router.Bind(at)
+			r.must(err)
+			r.connect(req, ep.Addr())
+			ask := func(text string) (id []byte) {
+				r.send(req, text)
+				m, err := router.Recv(r.ctx)
+				r.must(err)
+				return m[0]
+			}
+			id := ask("first")
+			r.must(router.SendOwned(r.ctx, zmq.Msg{id, nil, []byte("re: first")}))
+			r.must(router.SendOwned(r.ctx, append(zmq.Msg{id}, bad...)))
+			r.want(req, "re: first")
+			if r.net.name != "inproc" {
+				for e := range events {
+					if e.Type == zmq.EventDisconnected {
+						if e.Err == nil || !strings.Contains(e.Err.Error(), "empty frame") {
+							t.Errorf("disconnected because of %v", e.Err)
+						}
+						break
+					}
+				}
+			}
+			id = ask("second")
+			r.must(router.Send(r.ctx, zmq.Msg{id, nil, []byte("re: second")}))
+			r.want(req, "re: second")
+		})
+	}
 }
 
 func TestReqCorrelates(t *testing.T) {

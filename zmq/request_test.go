@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"sync"
 	"testing"
+	"time"
 
 	"lintel.dev/zmq"
 )
@@ -220,4 +221,52 @@ func ExampleDealer_Request() {
 	// Hello, Ada
 	// Hello, Grace
 	// Hello, Mary
+}
+
+// A Request whose peer goes away without a reply fails at once; one that no
+// peer got waits for the next, and one that was answered has its reply.
+func TestRequestPeerGone(t *testing.T) {
+	everywhere(t, func(t *testing.T, r rig) {
+		req := made(r, zmq.NewReq, zmq.WithReconnect(time.Millisecond, 0))
+		router := made(r, zmq.NewRouter, zmq.WithLinger(0))
+		ep, err := router.Bind(r.net.bind(t))
+		r.must(err)
+		r.connect(req, ep.Addr())
+		results := make(chan error, 3)
+		for range 3 {
+			go func() {
+				_, err := req.Request(r.ctx, zmq.NewMsg("x"))
+				results <- err
+			}()
+		}
+		for range 3 {
+			if _, err := router.Recv(r.ctx); err != nil {
+				t.Fatal(err)
+			}
+		}
+		router.Close()
+		for range 3 {
+			if err := <-results; !errors.Is(err, zmq.ErrPeerGone) {
+				t.Errorf("Request returned %v", err)
+			}
+		}
+		if r.net.name == "inproc" {
+			return // the connection is gone with the peer
+		}
+		// Nobody is there: the request waits, and is answered by who comes.
+		go func() {
+			m, err := req.Request(r.ctx, zmq.NewMsg("y"))
+			if err == nil && m.String() != "re|y" {
+				err = fmt.Errorf("received %v", m)
+			}
+			results <- err
+		}()
+		r.until(func() bool { return len(req.Stats().Peers) == 1 && req.Stats().Peers[0].SendQueue == 1 })
+		rep := made(r, zmq.NewRep)
+		if _, err := rep.Bind(ep.Addr()); err != nil {
+			t.Fatal(err)
+		}
+		serving(r, rep.Serve, echo)
+		r.must(<-results)
+	})
 }

@@ -342,7 +342,7 @@ func (s *stage) ask(ctx context.Context, req *zmq.Req, question []byte) (in bool
 			return inside(answer[0])
 		case err == nil:
 			return false, errBadSum
-		case patience.Err() != nil && ctx.Err() == nil:
+		case ctx.Err() == nil && (errors.Is(err, context.DeadlineExceeded) || errors.Is(err, zmq.ErrPeerGone)):
 			continue
 		}
 		return false, err
