@@ -65,7 +65,7 @@ func (t *turn) echoes(b, sent []byte) []byte {
 }
 
 func appendFlag(b []byte, flag byte, v uint64) []byte {
-	return strconv.AppendUint(append(b, ' ', flag), v, 10)
+	return mcproto.AppendUint(append(b, ' ', flag), v)
 }
 
 // appendTTL appends the t flag: seconds left of an item, -1 for no end.
@@ -113,7 +113,7 @@ func (t *turn) metaGet(args []byte) {
 	won := false
 	b := t.w.B
 	if wantValue {
-		b = strconv.AppendUint(append(b, "VA "...), uint64(len(value)), 10)
+		b = mcproto.AppendUint(append(b, "VA "...), uint64(len(value)))
 	} else {
 		b = append(b, 'H', 'D')
 	}

@@ -2,7 +2,6 @@ package memcached
 
 import (
 	"bytes"
-	"strconv"
 
 	"lintel.dev/internal/mcproto"
 	"lintel.dev/internal/store"
@@ -130,8 +129,8 @@ const lookahead = 16
 
 // wanted is a key of a retrieval.
 type wanted struct {
-	key, rest []byte // rest is what follows the key
-	hash      uint64
+	store.Ahead
+	rest []byte // what follows the key
 }
 
 // fetch answers keys until there are none left or enough replies are waiting,
@@ -140,26 +139,24 @@ func (t *turn) fetch(keys []byte, r *retrieve) (rest []byte) {
 	for len(keys) > 0 {
 		n := 0
 		for n < lookahead && len(keys) > 0 {
-			w := &t.wanted[n]
-			if w.key, keys = mcproto.Next(keys); len(w.key) == 0 {
+			var key []byte
+			if key, keys = mcproto.Next(keys); len(key) == 0 {
 				break
 			}
+			w := &t.wanted[n]
 			w.rest = keys
-			w.hash = t.srv.store.Hash(w.key)
+			t.srv.store.Ahead(&w.Ahead, key)
 			n++
 		}
 		group := t.wanted[:n]
 		if n > 1 {
 			for i := range group {
-				t.srv.store.Expect(group[i].hash)
-			}
-			for i := range group {
-				t.srv.store.ExpectItem(group[i].hash)
+				t.srv.store.Expect(&group[i].Ahead)
 			}
 		}
 		for i := range group {
 			w := &group[i]
-			t.fetchOne(w.key, w.hash, r)
+			t.fetchOne(&w.Ahead, r)
 			if len(w.rest) > 0 && t.w.Full() {
 				return w.rest
 			}
@@ -168,10 +165,11 @@ func (t *turn) fetch(keys []byte, r *retrieve) (rest []byte) {
 	return nil
 }
 
-// fetchOne appends the VALUE block of key if there is one.
-func (t *turn) fetchOne(key []byte, hash uint64, r *retrieve) {
+// fetchOne appends the VALUE block of a key if there is one.
+func (t *turn) fetchOne(a *store.Ahead, r *retrieve) {
+	key := a.Key
 	t.count(cmdGet)
-	tx := t.srv.store.BeginHash(key, hash)
+	tx := t.srv.store.BeginAhead(a)
 	if !tx.Find() {
 		why := tx.Missed()
 		tx.End()
@@ -181,14 +179,19 @@ func (t *turn) fetchOne(key []byte, hash uint64, r *retrieve) {
 	size := tx.Size()
 	value := tx.Value()
 	b := append(append(t.w.B, "VALUE "...), key...)
-	b = strconv.AppendUint(append(b, ' '), uint64(tx.Flags()), 10)
-	b = strconv.AppendUint(append(b, ' '), uint64(len(value)), 10)
+	b = mcproto.AppendUint(append(b, ' '), uint64(tx.Flags()))
+	b = mcproto.AppendUint(append(b, ' '), uint64(len(value)))
 	if r.cas {
-		b = strconv.AppendUint(append(b, ' '), tx.CAS(), 10)
+		b = mcproto.AppendUint(append(b, ' '), tx.CAS())
 	}
-	t.w.B = append(b, '\r', '\n')
-	t.appendValue(&tx, value)
-	t.w.B = append(t.w.B, '\r', '\n')
+	b = append(b, '\r', '\n')
+	if len(value) < pinFrom {
+		t.w.B = append(append(b, value...), '\r', '\n')
+	} else {
+		t.w.B = b
+		t.w.Ref(tx.Pin())
+		t.w.B = append(t.w.B, '\r', '\n')
+	}
 	tx.Bump()
 	if r.touch {
 		tx.SetExpiry(r.expiry)

@@ -25,6 +25,22 @@ func TestParseUint(t *testing.T) {
 	}
 }
 
+func TestAppendUint(t *testing.T) {
+	check := func(v uint64) {
+		if got, want := string(AppendUint([]byte("x"), v)), "x"+strconv.FormatUint(v, 10); got != want {
+			t.Errorf("%d is written as %q", v, got)
+		}
+	}
+	for v := range uint64(10_001) {
+		check(v)
+	}
+	for v := uint64(1); v != 0; v <<= 1 {
+		check(v - 1)
+		check(v)
+		check(^v)
+	}
+}
+
 func TestParseInt(t *testing.T) {
 	for in, want := range map[string]int64{
 		"0": 0, "-1": -1, "+30": 30, " 5": 5, "5 ": 5, "9223372036854775807": math.MaxInt64, "-9223372036854775807": -math.MaxInt64,

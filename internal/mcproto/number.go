@@ -1,6 +1,9 @@
 package mcproto
 
-import "math"
+import (
+	"math"
+	"strconv"
+)
 
 func space(c byte) bool { return c == ' ' || c >= '\t' && c <= '\r' }
 
@@ -91,4 +94,22 @@ func ParseLength(b []byte) (n int, ok bool) {
 		n = n*10 + int(c)
 	}
 	return n, n <= MaxLength
+}
+
+// AppendUint appends v in decimal: strconv's, quick for flags and the sizes of
+// small values.
+func AppendUint(dst []byte, v uint64) []byte {
+	switch {
+	case v < 10:
+		return append(dst, byte('0'+v))
+	case v < 1000:
+		n := uint32(v)
+		d := n / 10
+		if n < 100 {
+			return append(dst, byte('0'+d), byte('0'+n-d*10))
+		}
+		c := d / 10
+		return append(dst, byte('0'+c), byte('0'+d-c*10), byte('0'+n-d*10))
+	}
+	return strconv.AppendUint(dst, v, 10)
 }

@@ -5,53 +5,61 @@ import (
 	"unsafe"
 )
 
-// A look-up waits for memory twice, for its place in the index and for the record found there, and that is most of what it
-// takes. Who knows several keys beforehand saves the waiting: Hash and Expect for each of them, then ExpectItem for each, and
-// then, before they are pushed out of the processor's caches, BeginHash for each. It changes nothing but the time.
-
-// Hash returns what Expect, ExpectItem and BeginHash want to know of a key. It is another in every store.
-func (s *Store) Hash(key []byte) uint64 { return s.hash.sum(key) }
-
-// Expect starts to fetch what the index says of a key.
-func (s *Store) Expect(h uint64) {
-	if !prefetches {
-		return
-	}
-	x := &s.shardOf(h).index
-	i := x.leafOf(h)
-	p := unsafe.Add(x.base, int64(i)*x.stride+int64(x.leaves[i].homeNow(tagOf(h)))*8)
-	prefetch(p)
+// Ahead is a key whose turn comes soon. A look-up waits for memory twice, for its place in the index and for the record found
+// there, and that is most of what it takes. Who knows several keys beforehand saves the waiting: Ahead for each of them, then
+// Expect for each, and then, before all that is pushed out of the processor's caches, BeginAhead for each. It changes nothing
+// but the time.
+type Ahead struct {
+	Key  []byte // of 1 to MaxKey bytes
+	hash uint64
+	at   int // slot in the leaf where the item may be, 0 is not known
 }
 
-// ExpectItem starts to fetch the item of a key whose part of the index was expected some time ago.
-func (s *Store) ExpectItem(h uint64) {
-	if !prefetches {
-		return
-	}
-	sh := s.shardOf(h)
-	if loc := sh.index.peek(h); loc != 0 {
-		prefetchRecord(sh.pool.at(loc))
+// Ahead starts to fetch what the index says of a key, which it keeps in a.
+func (s *Store) Ahead(a *Ahead, key []byte) {
+	h := s.hash.sum(key)
+	a.Key, a.hash, a.at = key, h, 0
+	if prefetches {
+		x := &s.shardOf(h).index
+		i := x.leafOf(h)
+		prefetch(unsafe.Add(x.base, int64(i)*x.stride+int64(x.leaves[i].homeNow(tagOf(h)))*8))
 	}
 }
 
-// ExpectChange is ExpectItem for an item that is about to be replaced or removed.
-func (s *Store) ExpectChange(h uint64) {
-	if !prefetches {
-		return
+// Expect starts to fetch the item.
+func (s *Store) Expect(a *Ahead) {
+	if prefetches {
+		sh := s.shardOf(a.hash)
+		if loc := sh.index.peek(a); loc != 0 {
+			prefetchRecord(sh.pool.at(loc))
+		}
 	}
-	sh := s.shardOf(h)
-	if loc := sh.index.peek(h); loc != 0 {
-		prefetchRecord(sh.pool.at(loc))
-		prefetch(sh.pool.at(sh.pool.baseOf(loc)))
+}
+
+// ExpectChange is Expect for an item that is about to be replaced or removed.
+func (s *Store) ExpectChange(a *Ahead) {
+	if prefetches {
+		sh := s.shardOf(a.hash)
+		if loc := sh.index.peek(a); loc != 0 {
+			prefetchRecord(sh.pool.at(loc))
+			prefetch(sh.pool.at(sh.pool.baseOf(loc)))
+		}
 	}
+}
+
+// BeginAhead is Begin for a key that was looked at ahead.
+func (s *Store) BeginAhead(a *Ahead) Txn {
+	sh := s.shardOf(a.hash)
+	sh.lock()
+	return Txn{sh: sh, key: a.Key, hash: a.hash, at: a.at}
 }
 
 // peek guesses the location of a key's record, 0 for none, without the hold on the shard: the words may be changing. The
 // addresses they are read from stay good for as long as the store is open.
-func (x *index) peek(h uint64) int64 {
-	i := x.leafOf(h)
+func (x *index) peek(a *Ahead) int64 {
+	i := x.leafOf(a.hash)
 	l := &x.leaves[i]
-	tag := tagOf(h)
+	tag := tagOf(a.hash)
 	p := unsafe.Add(x.base, int64(i)*x.stride)
 	home := l.homeNow(tag)
 	for j := home; j < home+peekSlots; j++ {
@@ -60,6 +68,7 @@ func (x *index) peek(h uint64) int64 {
 			break
 		}
 		if w>>tagShift == tag {
+			a.at = j
 			return int64(w & locMask)
 		}
 	}

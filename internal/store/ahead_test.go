@@ -10,9 +10,10 @@ func TestPeek(t *testing.T) {
 	var key []byte
 	for i := range uint64(n) {
 		key = benchKey(key, i)
-		h := s.Hash(key)
-		loc := s.shardOf(h).index.peek(h)
-		tx := s.BeginHash(key, h)
+		var a Ahead
+		s.Ahead(&a, key)
+		loc := s.shardOf(a.hash).index.peek(&a)
+		tx := s.BeginAhead(&a)
 		if !tx.Find() {
 			t.Fatalf("%s is gone", key)
 		}
@@ -26,18 +27,29 @@ func TestPeek(t *testing.T) {
 	}
 	wrong := 0
 	for i := range uint64(n) {
-		h := s.Hash(benchKey(key, n+i))
-		if s.shardOf(h).index.peek(h) != 0 {
+		var a Ahead
+		s.Ahead(&a, benchKey(key, n+i))
+		if s.shardOf(a.hash).index.peek(&a) != 0 {
 			wrong++
 		}
+		tx := s.BeginAhead(&a)
+		if tx.Find() {
+			t.Fatalf("%s was never stored", a.Key)
+		}
+		tx.End()
 	}
 	if wrong > n/100 {
 		t.Errorf("%d of %d items found that are not there", wrong, n)
 	}
 	// Where nothing was ever stored there is nothing to look at.
 	empty, _ := open(t, Options{MaxBytes: MinLimit})
-	h := empty.Hash(key)
-	empty.Expect(h)
-	empty.ExpectItem(h)
-	empty.ExpectChange(h)
+	var a Ahead
+	empty.Ahead(&a, key)
+	empty.Expect(&a)
+	empty.ExpectChange(&a)
+	if tx := empty.BeginAhead(&a); tx.Find() {
+		t.Error("something was found in an empty store")
+	} else {
+		tx.End()
+	}
 }

@@ -29,7 +29,7 @@ func check(t failer, s *Store) {
 					r := &c.record
 					n++
 					live += int64(len(r.b))
-					l, at := sh.slotOf(s.hash.sum(r.keyBytes()), r.loc)
+					l, at := sh.slotOf(s.hash.sum(r.keyBytes()), r.loc, 0)
 					if l.slots[at]&locMask != uint64(r.loc) {
 						t.Fatalf("slot %x of record %x", l.slots[at], r.loc)
 					}

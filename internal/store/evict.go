@@ -202,7 +202,7 @@ func (sh *shard) evict(q int, spare uint64) int {
 	for c := sh.walk(base); c.next(); {
 		r := &c.record
 		h := sh.s.hash.sum(r.keyBytes())
-		l, i := sh.slotOf(h, r.loc)
+		l, i := sh.slotOf(h, r.loc, 0)
 		freq := freqOf(l.slots[i])
 		if m := sh.visible(r, now); m != Absent {
 			sh.reclaimed(r, m)
@@ -278,7 +278,7 @@ func (sh *shard) move(l *leaf, i int, r *record, stream int, freq uint64) bool {
 		}
 		sh.carry(&h, stream, cas)
 		v := r.valueBytes()
-		n := h.length(r.value-r.key, len(v))
+		n := h.length(r.keyLen(), len(v))
 		p, ok := sh.room(stream, n, true)
 		if !ok {
 			return false
@@ -328,7 +328,7 @@ func (sh *shard) compact(least int64) bool {
 	stream := int(g.queue) + sweptProbation
 	for c := sh.walk(base); c.next(); {
 		r := &c.record
-		l, i := sh.slotOf(sh.s.hash.sum(r.keyBytes()), r.loc)
+		l, i := sh.slotOf(sh.s.hash.sum(r.keyBytes()), r.loc, 0)
 		if m := sh.visible(r, now); m != Absent {
 			sh.reclaimed(r, m)
 			sh.remove(l, i, r)

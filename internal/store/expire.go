@@ -89,7 +89,7 @@ func (sh *shard) sweepSegment(base, now int64, want func(class int) bool, crawle
 		} else {
 			sh.reclaimed(r, m)
 		}
-		l, i := sh.slotOf(sh.s.hash.sum(r.keyBytes()), r.loc)
+		l, i := sh.slotOf(sh.s.hash.sum(r.keyBytes()), r.loc, 0)
 		sh.remove(l, i, r)
 	}
 	sh.swept = 0

@@ -35,7 +35,7 @@ const (
 	casFull
 )
 
-var casWidth = [4]int{0, 3, 4, 8}
+var casWidth = [4]uint8{0, 3, 4, 8}
 
 // accessed is the second of the last access, modulo 2^23 (97 days), shifted left by one; bit 0 tells that the item was fetched.
 // All ones marks a record whose item is gone.
@@ -53,11 +53,11 @@ const maxExpiry = 1<<40 - 1
 type record struct {
 	b     []byte // all of it
 	loc   int64
-	cas   int // offsets in b
-	exp   int
-	flags int
-	key   int
-	value int
+	cas   uint8 // offsets in b
+	exp   uint8
+	flags uint8
+	key   uint8
+	value uint16
 }
 
 // header is what a new record starts with.
@@ -84,7 +84,7 @@ func lenWidth(n int) int {
 
 // length returns how many bytes the record takes.
 func (h *header) length(nkey, nvalue int) int {
-	n := lenAt + lenWidth(nvalue) + casWidth[h.shape&shapeCAS>>2] + nkey + nvalue
+	n := lenAt + lenWidth(nvalue) + int(casWidth[h.shape&shapeCAS>>2]) + nkey + nvalue
 	if h.shape&shapeExpiry != 0 {
 		n += 5
 	}
@@ -103,7 +103,7 @@ func (h *header) write(b, key []byte, nvalue int) int {
 	n := lenAt
 	putN(b[n:], uint64(nvalue), w)
 	n += w
-	w = casWidth[h.shape&shapeCAS>>2]
+	w = int(casWidth[h.shape&shapeCAS>>2])
 	putN(b[n:], h.cas, w)
 	n += w
 	if h.shape&shapeExpiry != 0 {
@@ -118,26 +118,27 @@ func (h *header) write(b, key []byte, nvalue int) int {
 }
 
 // decode reads the record at p, whose bytes are known to be one.
-func decode(p unsafe.Pointer, loc int64) record {
-	b := unsafe.Slice((*byte)(p), lenAt+4)
-	shape := b[1]
-	w := int(shape&shapeLen) + 1
-	n := int(getN(b[lenAt:], w))
-	r := record{loc: loc, cas: lenAt + w}
+func (r *record) decode(p unsafe.Pointer, loc int64) {
+	shape := *(*byte)(unsafe.Add(p, 1))
+	n := int(*(*byte)(unsafe.Add(p, lenAt)))
+	w := shape & shapeLen
+	if w > 0 {
+		n |= int(*(*byte)(unsafe.Add(p, lenAt+1))) << 8
+		if w > 1 {
+			n |= int(getN(unsafe.Slice((*byte)(unsafe.Add(p, lenAt+2)), 2), int(w)-1)) << 16
+		}
+	}
+	r.cas = lenAt + 1 + w
 	r.exp = r.cas + casWidth[shape&shapeCAS>>2]
-	r.flags = r.exp
-	if shape&shapeExpiry != 0 {
-		r.flags += 5
-	}
-	r.key = r.flags
-	if shape&shapeFlags != 0 {
-		r.key += 4
-	}
-	r.value = r.key + int(b[0])
-	r.b = unsafe.Slice((*byte)(p), r.value+n)
-	return r
+	r.flags = r.exp + shape/shapeExpiry&1*5
+	r.key = r.flags + shape/shapeFlags&1*4
+	r.value = uint16(r.key) + uint16(*(*byte)(p))
+	r.loc = loc
+	r.b = unsafe.Slice((*byte)(p), int(r.value)+n)
 }
 
+func (r *record) keyLen() int        { return int(r.value) - int(r.key) }
+func (r *record) valueLen() int      { return len(r.b) - int(r.value) }
 func (r *record) keyBytes() []byte   { return r.b[r.key:r.value:r.value] }
 func (r *record) valueBytes() []byte { return r.b[r.value:len(r.b):len(r.b)] }
 func (r *record) shape() byte        { return r.b[1] }

@@ -248,7 +248,7 @@ func (sh *shard) casOf(r *record) uint64 {
 	base := sh.pool.baseOf(r.loc)
 	g := sh.pool.segment(base)
 	w := int(r.shape() & shapeCAS >> 2)
-	switch v := getN(r.b[r.cas:], casWidth[w]); w << 2 {
+	switch v := getN(r.b[r.cas:], int(casWidth[w])); w << 2 {
 	case casImplied:
 		return g.cas + uint64(r.loc-base)/4
 	case casFull:

@@ -45,41 +45,56 @@ func (sh *shard) init(s *Store, id int, limit, most int64) error {
 	return sh.index.init(sh.pool, limit, most)
 }
 
-// lookup finds the slot of a key's record.
-func (sh *shard) lookup(h uint64, key []byte, r *record) (*leaf, int) {
+// lookup finds the slot of a key's record, near is where it may be, or anything.
+func (sh *shard) lookup(h uint64, key []byte, r *record, near int) (*leaf, int) {
 	l := sh.index.leaf(h)
 	if len(l.slots) == 0 {
 		return nil, 0
 	}
 	tag := tagOf(h)
+	if uint(near) < uint(len(l.slots)) && l.slots[near]>>tagShift == tag && sh.matches(l.slots[near], key, r) {
+		return l, near
+	}
 	for i := l.home(tag); i < len(l.slots); i++ {
 		w := l.slots[i]
 		if w == 0 || w>>tagShift > tag {
 			break
 		}
-		if w>>tagShift == tag {
-			loc := int64(w & locMask)
-			*r = decode(sh.pool.at(loc), loc)
-			if string(r.keyBytes()) == string(key) {
-				return l, i
-			}
+		if w>>tagShift == tag && sh.matches(w, key, r) {
+			return l, i
 		}
 	}
 	return nil, 0
 }
 
-// slotOf finds the slot of the record at loc.
-func (sh *shard) slotOf(h uint64, loc int64) (*leaf, int) {
+// matches decodes the record of a slot's word into r and tells whether it is the key's.
+func (sh *shard) matches(word uint64, key []byte, r *record) bool {
+	if word == 0 {
+		return false
+	}
+	loc := int64(word & locMask)
+	r.decode(sh.pool.at(loc), loc)
+	return string(r.keyBytes()) == string(key)
+}
+
+// slotOf finds the slot of the record at loc, near is where it may be, or anything.
+func (sh *shard) slotOf(h uint64, loc int64, near int) (*leaf, int) {
 	l := sh.index.leaf(h)
 	tag := tagOf(h)
 	want := tag<<locBits + uint64(loc) // the word without its use count
+	if uint(near) < uint(len(l.slots)) && bare(l.slots[near]) == want {
+		return l, near
+	}
 	for i := l.home(tag); i < len(l.slots); i++ {
-		if w := l.slots[i]; w>>tagShift<<locBits+w&locMask == want {
+		if bare(l.slots[i]) == want {
 			return l, i
 		}
 	}
 	panic("store: record without a slot")
 }
+
+// bare is a word without its use count.
+func bare(word uint64) uint64 { return word>>tagShift<<locBits + word&locMask }
 
 func freqOf(word uint64) uint64 { return word >> locBits & freqMax }
 
@@ -122,7 +137,7 @@ func (sh *shard) nextCAS() uint64 {
 }
 
 func (sh *shard) sizeOf(r *record) int {
-	return ItemSize(r.value-r.key, len(r.b)-r.value, r.flagBits(), !sh.s.opts.DisableCAS)
+	return ItemSize(r.keyLen(), r.valueLen(), r.flagBits(), !sh.s.opts.DisableCAS)
 }
 
 func (sh *shard) classOf(r *record) *ClassStats { return &sh.class[ClassOf(sh.sizeOf(r))-1] }
@@ -137,6 +152,9 @@ func (sh *shard) item(r *record) Item {
 
 // visible tells whether an item may still be seen, and if not, why.
 func (sh *shard) visible(r *record, now int64) Miss {
+	if r.shape()&shapeExpiry == 0 && len(sh.prefixes) == 0 {
+		return Absent
+	}
 	if len(sh.prefixes) > 0 && sh.flushed(r) {
 		return Flushed
 	}
@@ -163,7 +181,7 @@ func (sh *shard) walk(base int64) cursor {
 func (c *cursor) next() bool {
 	for c.left > 0 {
 		loc := c.base + c.off
-		c.record = decode(c.sh.pool.at(loc), loc)
+		c.decode(c.sh.pool.at(loc), loc)
 		c.off += int64(len(c.b))
 		if !c.dead() {
 			c.left--

@@ -256,7 +256,8 @@ func (sh *shard) adopt(base int64) {
 			g.end = uint32(off) // the rest cannot be walked
 			break
 		}
-		r := decode(sh.pool.at(base+off), base+off)
+		var r record
+		r.decode(sh.pool.at(base+off), base+off)
 		off += n
 		if r.dead() {
 			continue
@@ -267,7 +268,7 @@ func (sh *shard) adopt(base int64) {
 			word |= freqOne
 		}
 		var twin record
-		known, _ := sh.lookup(h, r.keyBytes(), &twin)
+		known, _ := sh.lookup(h, r.keyBytes(), &twin, 0)
 		if known != nil || sh.s.shardOf(h) != sh || sh.visible(&r, now) != Absent || !sh.index.insert(h, word) {
 			r.kill()
 			continue

@@ -263,7 +263,8 @@ func (sh *shard) scan(l *leaf, from uint64, items []Item, keys []byte) ([]Item, 
 			break
 		}
 		loc := int64(w & locMask)
-		r := decode(sh.pool.at(loc), loc)
+		var r record
+		r.decode(sh.pool.at(loc), loc)
 		if sh.visible(&r, now) == Absent {
 			it := sh.item(&r)
 			keys = append(keys, it.Key...)

@@ -110,14 +110,17 @@ func step(t *testing.T, s *Store, r *rand.Rand, clock *atomic.Int64, pins *[]fun
 		(*pins)[0]()
 		*pins = (*pins)[1:]
 	}
-	h := s.Hash([]byte(key))
-	s.Expect(h)
+	var ahead Ahead
+	s.Ahead(&ahead, []byte(key))
 	if seed%2 == 0 {
-		s.ExpectItem(h)
+		s.Expect(&ahead)
 	} else {
-		s.ExpectChange(h)
+		s.ExpectChange(&ahead)
 	}
-	tx := s.BeginHash([]byte(key), h)
+	if r.IntN(10) == 0 {
+		runtime.Gosched()
+	}
+	tx := s.BeginAhead(&ahead)
 	defer tx.End()
 	found := tx.Find()
 	if found && !intact(key, tx.Value()) {

@@ -29,16 +29,14 @@ type Txn struct {
 	key  []byte
 	hash uint64
 	leaf *leaf // of the record found, nil for none
-	at   int
+	at   int   // of its slot; without leaf, where it may be
 	r    record
 	miss Miss
 }
 
 // Begin takes the hold on key's shard. The key, of 1 to MaxKey bytes, must not change until End.
-func (s *Store) Begin(key []byte) Txn { return s.BeginHash(key, s.hash.sum(key)) }
-
-// BeginHash is Begin for a key whose Hash is known.
-func (s *Store) BeginHash(key []byte, h uint64) Txn {
+func (s *Store) Begin(key []byte) Txn {
+	h := s.hash.sum(key)
 	sh := s.shardOf(h)
 	sh.lock()
 	return Txn{sh: sh, key: key, hash: h}
@@ -49,7 +47,7 @@ func (t *Txn) End() { t.sh.mu.Unlock() }
 
 // Find looks for the live item of the key. Missed tells why it returned false.
 func (t *Txn) Find() bool {
-	t.leaf, t.at = t.sh.lookup(t.hash, t.key, &t.r)
+	t.leaf, t.at = t.sh.lookup(t.hash, t.key, &t.r, t.at)
 	if t.leaf == nil {
 		return false
 	}
@@ -288,7 +286,7 @@ func (t *Txn) write(h *header, queue int, value [2][]byte, force bool) error {
 	copy(v[copy(v, value[0]):], value[1])
 	loc := uint64(p.base + p.off)
 	if t.leaf != nil {
-		t.leaf, t.at = sh.slotOf(t.hash, t.r.loc)
+		t.leaf, t.at = sh.slotOf(t.hash, t.r.loc, t.at)
 		w := &t.leaf.slots[t.at]
 		*w = *w&^uint64(locMask) | loc
 		sh.uncount(&t.r)
@@ -298,10 +296,10 @@ func (t *Txn) write(h *header, queue int, value [2][]byte, force bool) error {
 		return ErrNoMemory
 	}
 	sh.commit(p, n, h.expiry)
-	t.r = decode(sh.pool.at(int64(loc)), int64(loc))
+	t.r.decode(sh.pool.at(int64(loc)), int64(loc))
 	sh.count(&t.r)
 	if t.leaf == nil {
-		t.leaf, t.at = sh.slotOf(t.hash, t.r.loc)
+		t.leaf, t.at = sh.slotOf(t.hash, t.r.loc, t.at)
 	}
 	return nil
 }
