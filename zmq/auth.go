@@ -7,6 +7,7 @@ import (
 	"net"
 
 	"lintel.dev/internal/flow"
+	"lintel.dev/internal/transport"
 	"lintel.dev/internal/zmtp"
 )
 
@@ -50,7 +51,7 @@ type Authenticator func(ctx context.Context, r AuthRequest) (AuthResult, error)
 // AuthRequest is a peer that wants to connect (RFC 27).
 type AuthRequest struct {
 	Domain    string
-	Address   string // of the peer, without its port
+	Address   string // of the peer, without its port; over ipc localhost:USER:GROUP:PROCESS (on Linux)
 	Identity  []byte // our routing id
 	Mechanism Mechanism
 	Username  string   // of PLAIN
@@ -198,13 +199,21 @@ func (c *Context) hasZAP() bool {
 
 var errNoZAP = errors.New("zmq: no authenticator and no ZAP handler to ask about the peer")
 
+// address is what authenticators know the peer by.
+func (l *link) address() string {
+	if l.ep.at.Scheme == "ipc" {
+		return transport.PeerName(l.conn)
+	}
+	if host, _, err := net.SplitHostPort(l.remote); err == nil {
+		return host
+	}
+	return l.remote
+}
+
 // authenticate asks about the peer and tells m the verdict.
 func (l *link) authenticate(ctx context.Context, m zmtp.Mechanism) error {
 	sec := &l.ep.o.Security
-	address := l.remote
-	if host, _, err := net.SplitHostPort(address); err == nil {
-		address = host
-	}
+	address := l.address()
 	credentials := m.Credentials()
 	var status int
 	if sec.Authenticator != nil {

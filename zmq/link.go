@@ -156,6 +156,10 @@ func (l *link) info() *PeerInfo {
 		}
 	}
 	i.SocketType = i.Properties[zmtp.PropertySocketType]
+	i.Properties["Peer-Address"] = l.address()
+	if i.UserID != "" {
+		i.Properties["User-Id"] = i.UserID
+	}
 	return i
 }
 

@@ -78,6 +78,7 @@ type PeerInfo struct {
 	RoutingID  []byte
 	UserID     string // as the authenticator gave it
 	// Properties are what the peer said of itself and what the authenticator
-	// added: Socket-Type, Identity, X-..., and others.
+	// added: Socket-Type, Identity, X-..., and others; over a network also
+	// Peer-Address and User-Id as libzmq has them, the former without a port.
 	Properties map[string]string
 }

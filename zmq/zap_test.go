@@ -1,0 +1,227 @@
+package zmq_test
+
+import (
+	"context"
+	"fmt"
+	"iter"
+	"net"
+	"net/url"
+	"os"
+	"runtime"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"lintel.dev/zmq"
+)
+
+// security is a mechanism with its two sides, and what the handler is told of
+// the client.
+type security struct {
+	name           string
+	server, client zmq.Option
+	credentials    []string
+}
+
+func mechanisms() []security {
+	spub, ssec := zmq.NewCurveKeys()
+	cpub, csec := zmq.NewCurveKeys()
+	none := zmq.WithLinger(0)
+	return []security{
+		{"NULL", none, none, nil},
+		{"PLAIN", zmq.WithPlainServer(), zmq.WithPlain("ann", "secret"), []string{"ann", "secret"}},
+		{"CURVE", zmq.WithCurveServer(ssec), zmq.WithCurve(cpub, csec, spub), []string{string(cpub[:])}},
+	}
+}
+
+// TestZAPRequest: what a handler, a REP or a ROUTER, is asked (RFC 27), and that
+// what it answers stays with the peer's messages. It refuses by address and lets
+// the next one in.
+func TestZAPRequest(t *testing.T) {
+	for _, n := range networks()[:2] {
+		for _, m := range mechanisms() {
+			for _, typ := range []zmq.Type{zmq.TypeRep, zmq.TypeRouter} {
+				t.Run(fmt.Sprintf("%s/%s/%v", n.name, m.name, typ), func(t *testing.T) {
+					r := over(t, n)
+					s, err := zmq.New(typ, r.opts()...)
+					r.socket(s, err)
+					handler := s.(interface {
+						zmq.Sender
+						zmq.Receiver
+					})
+					_, err = handler.Bind("inproc://zeromq.zap.01")
+					r.must(err)
+					server := made(r, zmq.NewDealer, m.server, zmq.WithZAP("home", true), zmq.WithIdentity([]byte("srv")))
+					events, stop := iter.Pull(server.Events(r.ctx))
+					defer stop()
+					ep := r.bind(server)
+					address := "127.0.0.1"
+					if n.name == "ipc" {
+						address = "localhost"
+						if runtime.GOOS == "linux" {
+							address = fmt.Sprintf("localhost:%d:%d:%d", os.Getuid(), os.Getgid(), os.Getpid())
+						}
+					}
+
+					verdict := func(status, user string, metadata string) {
+						t.Helper()
+						q, err := handler.Recv(r.ctx)
+						r.must(err)
+						var envelope zmq.Msg
+						if typ == zmq.TypeRouter {
+							envelope, q = q[:2:2], q[2:]
+						}
+						want := append([]string{"1.0", string(q[1]), "home", address, "srv", m.name}, m.credentials...)
+						if got := fmt.Sprintf("%q", [][]byte(q)); got != fmt.Sprintf("%q", want) {
+							t.Errorf("the handler was asked %s, want %q", got, want)
+						}
+						r.must(handler.Send(r.ctx, append(envelope, zmq.NewMsg("1.0", string(q[1]), status, "", user, metadata)...)))
+					}
+
+					refused := made(r, zmq.NewDealer, m.client, zmq.WithReconnect(-1, 0), zmq.WithLinger(0))
+					r.connect(refused, ep)
+					verdict("400", "", "")
+					if e := next(t, events, zmq.EventHandshakeAuth); e.Status != 400 {
+						t.Errorf("refused with status %d", e.Status)
+					}
+
+					client := made(r, zmq.NewDealer, m.client)
+					r.connect(client, ep)
+					verdict("200", "Ann", "\x04Role\x00\x00\x00\x05admin")
+					next(t, events, zmq.EventHandshakeSucceeded)
+					r.send(client, "hello")
+					got, err := server.RecvMessage(r.ctx)
+					r.must(err)
+					if p := got.Peer; p.UserID != "Ann" || p.Properties["Role"] != "admin" || p.SocketType != "DEALER" || p.Properties["Peer-Address"] != address || p.Properties["User-Id"] != "Ann" {
+						t.Errorf("the peer is %+v", p)
+					}
+				})
+			}
+		}
+	}
+}
+
+// TestZAPDomains: which mechanisms ask, with and without a domain.
+func TestZAPDomains(t *testing.T) {
+	for _, m := range mechanisms() {
+		for _, domain := range []string{"", "home"} {
+			for _, enforce := range []bool{false, true} {
+				t.Run(fmt.Sprintf("%s/%q/%v", m.name, domain, enforce), func(t *testing.T) {
+					r := overTCP(t)
+					handler := made(r, zmq.NewRep)
+					_, err := handler.Bind("inproc://zeromq.zap.01")
+					r.must(err)
+					asked := make(chan string, 10)
+					serving(r, handler.Serve, func(_ context.Context, q zmq.Msg) (zmq.Msg, error) {
+						asked <- string(q[2])
+						return zmq.NewMsg("1.0", string(q[1]), "200", "", "", ""), nil
+					})
+					server := made(r, zmq.NewDealer, m.server, zmq.WithZAP(domain, enforce))
+					client := made(r, zmq.NewDealer, m.client)
+					r.connect(client, r.bind(server))
+					r.send(client, "hello")
+					r.want(server, "hello")
+					want := 1
+					if m.name == "NULL" && domain == "" || m.name == "CURVE" && domain == "" && enforce {
+						want = 0
+					}
+					if len(asked) != want {
+						t.Fatalf("the handler was asked %d times, want %d", len(asked), want)
+					}
+					if want == 1 {
+						if d := <-asked; d != domain {
+							t.Errorf("the handler was asked about %q", d)
+						}
+					}
+				})
+			}
+		}
+	}
+}
+
+// relay stands between two peers and can cease to pass anything on.
+type relay struct {
+	ln     net.Listener
+	passed [2]atomic.Int64 // reads, in each direction
+	frozen atomic.Bool
+}
+
+func newRelay(r rig, to string) *relay {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	r.must(err)
+	y := &relay{ln: ln}
+	r.Cleanup(func() { ln.Close() })
+	go func() {
+		for {
+			a, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			b, err := net.Dial("tcp", to)
+			if err != nil {
+				a.Close()
+				return
+			}
+			r.Cleanup(func() { a.Close(); b.Close() })
+			go y.pass(0, a, b)
+			go y.pass(1, b, a)
+		}
+	}()
+	return y
+}
+
+func (y *relay) pass(direction int, from, to net.Conn) {
+	b := make([]byte, 4096)
+	for {
+		n, err := from.Read(b)
+		if err != nil {
+			return
+		}
+		y.passed[direction].Add(1)
+		if !y.frozen.Load() {
+			if _, err := to.Write(b[:n]); err != nil {
+				return
+			}
+		}
+	}
+}
+
+// TestHeartbeatsEverywhere: heartbeats go both ways on a connection where
+// nothing else does, and find out that the peer can no longer be heard.
+func TestHeartbeatsEverywhere(t *testing.T) {
+	ns := append(networks(), network{"wss", func(*testing.T) string { return "wss://127.0.0.1:*/zmq" }, overTLS})
+	for _, n := range ns {
+		if n.name == "inproc" || n.name == "ipc" {
+			continue // nothing between the two that could fail
+		}
+		t.Run(n.name, func(t *testing.T) {
+			r := over(t, n)
+			bound, connected := n.opts()
+			server := made(r, zmq.NewDealer, append(bound, zmq.WithHeartbeat(5*time.Millisecond, time.Second, 0))...)
+			events, stop := iter.Pull(server.Events(r.ctx))
+			defer stop()
+			u, err := url.Parse(r.bind(server))
+			r.must(err)
+			y := newRelay(r, u.Host)
+			u.Host = y.ln.Addr().String()
+			client := made(r, zmq.NewDealer, append(connected, zmq.WithLinger(0))...)
+			r.connect(client, u.String())
+			r.send(client, "hello")
+			r.want(server, "hello")
+			before := [2]int64{y.passed[0].Load(), y.passed[1].Load()}
+			r.until(func() bool {
+				return y.passed[0].Load() > before[0]+5 && y.passed[1].Load() > before[1]+5
+			})
+			r.send(server, "and back")
+			r.want(client, "and back")
+			y.frozen.Store(true)
+			for {
+				if e := next(t, events, zmq.EventDisconnected); e.Err != nil && strings.Contains(e.Err.Error(), "heartbeat") {
+					break
+				}
+			}
+			client.Close()
+		})
+	}
+}
