@@ -119,7 +119,7 @@ func (t *turn) deleteKey(args []byte) {
 		t.answer(quiet, mcproto.ErrFormat)
 		return
 	}
-	tx := t.srv.store.Begin(key)
+	tx := t.begin(key)
 	found := tx.Find()
 	t.looked(&tx, key, found)
 	if !found {
@@ -160,7 +160,7 @@ func (t *turn) touchKey(args []byte) {
 		t.answer(quiet, "CLIENT_ERROR invalid exptime argument")
 		return
 	}
-	tx := t.srv.store.Begin(key)
+	tx := t.begin(key)
 	t.count(cmdTouch)
 	found := tx.Find()
 	t.looked(&tx, key, found)
@@ -196,7 +196,7 @@ func (t *turn) incrDecr(args []byte, incr bool) {
 		t.answer(quiet, "CLIENT_ERROR invalid numeric delta argument")
 		return
 	}
-	tx := t.srv.store.Begin(key)
+	tx := t.begin(key)
 	v, outcome := t.arith(&tx, key, incr, d, 0, 0)
 	tx.End()
 	switch outcome {

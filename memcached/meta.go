@@ -85,7 +85,7 @@ func (t *turn) metaGet(args []byte) {
 	m := &t.meta
 	now := t.srv.clock.Now()
 	touch := m.Has('T')
-	tx := t.srv.store.Begin(key)
+	tx := t.begin(key)
 	found, created := tx.Find(), false
 	if !found && m.Has('N') {
 		_, err := tx.Put(store.Record{Expiry: expiry(m.Vivify, now), CAS: m.NewCAS, Won: true})
@@ -196,7 +196,7 @@ func (t *turn) metaDebug(args []byte) {
 	if key == nil {
 		return
 	}
-	tx := t.srv.store.Begin(key)
+	tx := t.begin(key)
 	if !tx.Find() {
 		tx.End()
 		t.reply("EN")

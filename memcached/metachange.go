@@ -111,7 +111,7 @@ func (t *turn) metaDelete(args []byte) {
 		}
 		t.w.B = append(t.echoes(append(t.w.B, status...), sent), '\r', '\n')
 	}
-	tx := t.srv.store.Begin(key)
+	tx := t.begin(key)
 	found := tx.Find()
 	t.looked(&tx, key, found)
 	if !found {
@@ -181,7 +181,7 @@ func (t *turn) metaArith(args []byte) {
 		return
 	}
 	now := t.srv.clock.Now()
-	tx := t.srv.store.Begin(key)
+	tx := t.begin(key)
 	v, out := t.arith(&tx, key, incr, m.Delta, m.Compare, m.NewCAS)
 	created := false
 	if out == notFound && m.Has('N') {

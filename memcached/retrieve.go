@@ -136,6 +136,10 @@ type wanted struct {
 // fetch answers keys until there are none left or enough replies are waiting,
 // and returns what it did not get to.
 func (t *turn) fetch(keys []byte, r *retrieve) (rest []byte) {
+	if key, more := mcproto.Next(keys); len(key) > 0 && mcproto.Blank(more) {
+		t.fetchOne(t.ahead(key), r)
+		return nil
+	}
 	for len(keys) > 0 {
 		n := 0
 		for n < lookahead && len(keys) > 0 {
@@ -149,10 +153,8 @@ func (t *turn) fetch(keys []byte, r *retrieve) (rest []byte) {
 			n++
 		}
 		group := t.wanted[:n]
-		if n > 1 {
-			for i := range group {
-				t.srv.store.Expect(&group[i].Ahead)
-			}
+		for i := range group {
+			t.srv.store.Expect(&group[i].Ahead)
 		}
 		for i := range group {
 			w := &group[i]

@@ -7,6 +7,7 @@ import (
 
 	"lintel.dev/internal/mcproto"
 	"lintel.dev/internal/netloop"
+	"lintel.dev/internal/store"
 )
 
 // pinFrom is the size from which a value is sent from where it lies instead of
@@ -77,13 +78,15 @@ type turn struct {
 	toks    [][]byte
 	key     [mcproto.MaxKey + 3]byte
 	wanted  [lookahead]wanted
+	scouts  []store.Ahead // keys of commands of this turn that are still to come
+	atScout int           // the next of them
 	num     [24]byte
 	began   time.Time
 	kind    int
 }
 
 func newTurn() any {
-	return &turn{toks: make([][]byte, 0, 32), touched: make([]uint16, 0, 64)}
+	return &turn{toks: make([][]byte, 0, 32), touched: make([]uint16, 0, 64), scouts: make([]store.Ahead, 0, lookahead)}
 }
 
 // Data is called by the event loop with what has arrived.
@@ -114,6 +117,8 @@ func (s *session) Closed(why netloop.Reason) {
 
 // run handles as much of in as it can and may.
 func (t *turn) run(in []byte) (used int, next netloop.Next) {
+	t.scouts, t.atScout = t.scouts[:0], 0
+	seen := 0
 	for left := t.srv.opts.Requests; ; left-- {
 		if t.job != nil {
 			if !t.job.step(t) {
@@ -150,6 +155,9 @@ func (t *turn) run(in []byte) (used int, next netloop.Next) {
 		case t.keys != nil:
 			n, ok = t.moreKeys(in[used:])
 		default:
+			if used >= seen && t.proto == ASCII {
+				seen = used + t.scout(in[used:], min(left, lookahead))
+			}
 			n, ok, next = t.command(in[used:])
 		}
 		used += n

@@ -69,7 +69,7 @@ func (t *turn) apply(c *change, value []byte) (out outcome, cas uint64, n int) {
 	r := store.Record{Flags: c.flags, Expiry: c.expiry, CAS: c.newCAS}
 	r.Parts[0] = value
 
-	tx := t.srv.store.Begin(c.key)
+	tx := t.begin(c.key)
 	found := tx.Find()
 	t.looked(&tx, c.key, found)
 	switch c.mode {
@@ -145,7 +145,7 @@ func (t *turn) apply(c *change, value []byte) (out outcome, cas uint64, n int) {
 func (t *turn) refuse(c *change, drop bool, n int) {
 	t.count(storeTooLarge)
 	if drop {
-		tx := t.srv.store.Begin(c.key)
+		tx := t.begin(c.key)
 		if tx.Find() {
 			tx.Delete()
 		}
@@ -257,6 +257,11 @@ func (t *turn) parseStorage(r *request, line []byte) {
 	}
 	var flags, exp, length []byte
 	r.key, rest = mcproto.Next(rest)
+	if f, e, n, ok := mcproto.ParseNumbers(rest); ok && r.mode != modeCAS && len(r.key) <= mcproto.MaxKey {
+		r.flags, r.exptime, r.n = f, int64(e), int(n)
+		r.expiry = expiry(r.exptime, t.srv.clock.Now())
+		return
+	}
 	flags, rest = mcproto.Next(rest)
 	exp, rest = mcproto.Next(rest)
 	length, rest = mcproto.Next(rest)

@@ -25,6 +25,20 @@ func TestParseUint(t *testing.T) {
 	}
 }
 
+func TestParseNumbers(t *testing.T) {
+	if a, b, c, ok := ParseNumbers([]byte("7 0 999999999")); !ok || a != 7 || b != 0 || c != 999999999 {
+		t.Error(a, b, c, ok)
+	}
+	for _, line := range []string{
+		"", "1", "1 2", "1 2 ", " 1 2 3", "1  2 3", "1 2 3 ", "1 2 3 noreply", "1 -2 3", "1 2 3 4", "x 2 3",
+		"1000000000 2 3", "1 2 1000000000", "1 2 18446744073709551617", "1 2 3\r",
+	} {
+		if _, _, _, ok := ParseNumbers([]byte(line)); ok {
+			t.Errorf("%q is taken", line)
+		}
+	}
+}
+
 func TestAppendUint(t *testing.T) {
 	check := func(v uint64) {
 		if got, want := string(AppendUint([]byte("x"), v)), "x"+strconv.FormatUint(v, 10); got != want {

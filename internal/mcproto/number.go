@@ -96,6 +96,32 @@ func ParseLength(b []byte) (n int, ok bool) {
 	return n, n <= MaxLength
 }
 
+// ParseNumbers reads a line of three numbers of up to nine digits each with
+// nothing but a space between them, which is what follows the key of nearly
+// every storage command. Whatever looks different it leaves to those who know
+// more.
+func ParseNumbers(line []byte) (a, b, c uint32, ok bool) {
+	var n [3]uint32
+	at := 0
+	for i := range n {
+		start := at
+		for at < len(line) && line[at]-'0' <= 9 {
+			n[i] = n[i]*10 + uint32(line[at]-'0')
+			at++
+		}
+		if at == start || at > start+9 {
+			return 0, 0, 0, false
+		}
+		if i < len(n)-1 {
+			if at == len(line) || line[at] != ' ' {
+				return 0, 0, 0, false
+			}
+			at++
+		}
+	}
+	return n[0], n[1], n[2], at == len(line)
+}
+
 // AppendUint appends v in decimal: strconv's, quick for flags and the sizes of
 // small values.
 func AppendUint(dst []byte, v uint64) []byte {
