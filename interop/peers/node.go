@@ -1,0 +1,31 @@
+package peers
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+)
+
+// globalModules is where npm keeps what it has installed for everybody.
+var globalModules = sync.OnceValues(func() (string, error) {
+	out, err := exec.Command("npm", "root", "-g").Output()
+	return strings.TrimSpace(string(out)), err
+})
+
+// NodeModules returns the folder that has these packages of npm.
+func NodeModules(t testing.TB, packages ...string) string {
+	t.Helper()
+	dir, err := globalModules()
+	if err != nil {
+		Missing(t, "npm: %v", err)
+	}
+	for _, p := range packages {
+		if _, err := os.Stat(filepath.Join(dir, p, "package.json")); err != nil {
+			Missing(t, "npm package %s: %v", p, err)
+		}
+	}
+	return dir
+}
