@@ -62,6 +62,7 @@ func (x *calls) await(ctx context.Context, c *call) (Msg, error) {
 		if s.fairReady() {
 			continue // arrived while telling
 		}
+		s.stopAlone()
 		if err := s.canRecv.Wait(ctx, s.recv, s.rcvTimeo); err != nil {
 			return nil, waitError(ctx, err)
 		}

@@ -60,14 +60,14 @@ func (r *reader) readBlock() (int, error) {
 // one call can do both, it reads what comes after it into the buffer too. It
 // returns the sum.
 func (r *reader) readLarge(p []byte, last bool) (int, error) {
-	if r.l.raw == nil || !last {
+	if r.l.raw == nil {
 		n, err := r.l.conn.Read(p)
 		if n > 0 {
 			err = nil
 		}
 		return n, err
 	}
-	r.into = p
+	r.into, r.beyond = p, last
 	n, err := r.await()
 	r.into = nil
 	return n, err
@@ -89,7 +89,8 @@ func (r *reader) await() (int, error) {
 	return r.n, nil
 }
 
-// tryRead reads what there is; it reports false when that is nothing.
+// tryRead reads what there is; it reports false when that is nothing, which
+// is an error for who does not want to wait.
 func (r *reader) tryRead(fd uintptr) bool {
 	for {
 		if r.into != nil {
@@ -105,7 +106,10 @@ func (r *reader) tryRead(fd uintptr) bool {
 			if r.filled == r.start {
 				r.release()
 			}
-			return false
+			if r.noWait {
+				r.err = errAgain
+			}
+			return r.noWait
 		}
 		return true
 	}
@@ -117,7 +121,7 @@ const lookAhead = 4 << 10
 
 // ahead is where to read what follows a large frame.
 func (r *reader) ahead() []byte {
-	if r.filled > 0 {
+	if !r.beyond || r.filled > 0 {
 		return nil
 	}
 	r.makeRoom()

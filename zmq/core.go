@@ -57,6 +57,7 @@ type core struct {
 	from       *pipe    // of the message received last
 	reopened   []*pipe  // their producers are to be told, once recv is released
 	rcvTimeo   time.Duration
+	alone      alone
 
 	watchers []*watcher // protected by both: either suffices to read
 }
@@ -197,6 +198,7 @@ func (s *core) attach(p *pipe) error {
 	}
 	s.pipes[p] = struct{}{}
 	s.pat.attach(p)
+	s.stopAlone()
 	s.wakeSenders()
 	s.wakeReceivers()
 	return nil
@@ -311,6 +313,7 @@ func (s *core) interrupt(err error) {
 	if s.failed == nil || errors.Is(s.failed, ErrTerminated) {
 		s.failed, s.recvFailed = err, err
 	}
+	s.stopAlone()
 	s.canSend.WakeAll()
 	s.canRecv.WakeAll()
 	s.notifyWatchers()
@@ -380,11 +383,17 @@ func (s *core) recvMsg(ctx context.Context, whole bool, peer **PeerInfo) (one []
 			s.tell()
 			continue // meanwhile the lock was released
 		}
+		if s.alone.r != nil && s.readAlone(ctx) {
+			continue
+		}
 		if ctx == try || s.rcvTimeo == 0 {
 			s.recv.Unlock()
 			return nil, nil, ErrWouldBlock
 		}
-		if err := s.canRecv.Wait(ctx, s.recv, s.rcvTimeo); err != nil {
+		s.seek(ctx)
+		err := s.canRecv.Wait(ctx, s.recv, s.rcvTimeo)
+		s.alone.sought = false
+		if err != nil {
 			s.recv.Unlock()
 			return nil, nil, waitError(ctx, err)
 		}

@@ -35,6 +35,8 @@ type link struct {
 	heard   atomic.Bool   // something arrived since the last write by a sender
 
 	room   chan struct{} // the receiver has taken enough to go on reading
+	back   chan struct{} // a receiver reads the connection no longer: see lone
+	stir   chan struct{} // a receiver that waited for long is back: see lone
 	dead   chan struct{} // closed when the link is over
 	once   sync.Once
 	reason atomic.Pointer[error]
@@ -54,7 +56,7 @@ type peerInfo struct {
 func newLink(s *core, ep *Endpoint, conn net.Conn) *link {
 	l := &link{
 		s: s, ep: ep, conn: conn,
-		room: make(chan struct{}, 1), dead: make(chan struct{}),
+		room: make(chan struct{}, 1), back: make(chan struct{}, 1), stir: make(chan struct{}, 1), dead: make(chan struct{}),
 	}
 	if a := conn.LocalAddr(); a != nil {
 		l.local = a.String()
@@ -139,8 +141,7 @@ func (l *link) carry(rest []byte) error {
 	}
 	l.s.joined(l.p)
 	l.beat.start(l)
-	r := reader{l: l, buf: rest, filled: len(rest)}
-	err := l.why(r.run())
+	err := l.why(newReader(l, rest).run())
 	l.stopWriters()
 	l.p.link.Store(nil)
 	l.p.out.Detach()

@@ -2,7 +2,9 @@ package zmq
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
+	"os"
 
 	"lintel.dev/internal/flow"
 	"lintel.dev/internal/zmtp"
@@ -40,12 +42,14 @@ type reader struct {
 	need   int    // bytes of the frame that is only partly there
 	short  int    // reads in a row that brought little
 	block  bool   // buf is a pooled block
-	again  bool   // there is more to decode before the next read
+	big    bigFrame
 
-	// Results of onReadable, which reads from the descriptor.
+	// What onReadable, which reads from the descriptor, needs and finds.
+	into       []byte // the rest of a large frame, to be filled before buf
+	beyond     bool   // what follows it is to be read too
+	noWait     bool
 	n          int
 	err        error
-	into       []byte // the rest of a large frame, to be filled before buf
 	onReadable func(fd uintptr) bool
 
 	asm   flow.Batch // frames decoded and not handed over
@@ -57,27 +61,38 @@ type reader struct {
 	ready []flow.Batch
 }
 
+// bigFrame is a large frame of which a part has arrived, which goes straight
+// into memory of its own.
+type bigFrame struct {
+	p    []byte // nil: there is none under way
+	k, n int    // bytes that are there, bytes of the frame
+	h    zmtp.Header
+}
+
+func newReader(l *link, rest []byte) *reader {
+	r := &reader{l: l, buf: rest, filled: len(rest), limit: maxRead}
+	if hwm := l.ep.o.RecvHWM; l.stream || hwm > 0 && hwm <= smallHWM {
+		r.limit = smallRead
+	}
+	return r
+}
+
+// run reads until the link ends. A receiver does it in its place at times:
+// see lone.
 func (r *reader) run() error {
-	r.limit = maxRead
-	if r.l.stream {
-		r.limit = smallRead
-	}
-	if hwm := r.l.ep.o.RecvHWM; hwm > 0 && hwm <= smallHWM {
-		r.limit = smallRead
-	}
 	defer r.release()
 	for {
 		if err := r.decode(); err != nil {
 			return err
 		}
-		if r.again {
-			r.again = false
-			continue
-		}
 		if err := r.deliver(); err != nil {
 			return err
 		}
-		if err := r.read(); err != nil {
+		err := r.read()
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			err = r.lend()
+		}
+		if err != nil {
 			return err
 		}
 	}
@@ -86,6 +101,9 @@ func (r *reader) run() error {
 // read waits for bytes and reads what there is. Where it can, it holds no
 // buffer while it waits.
 func (r *reader) read() error {
+	if r.big.p != nil {
+		return r.readBig()
+	}
 	if r.l.raw != nil {
 		n, err := r.readBlock()
 		if err != nil {
@@ -141,6 +159,14 @@ func (r *reader) got(n int) {
 
 // decode takes apart what the buffer holds.
 func (r *reader) decode() error {
+	if r.big.p != nil {
+		if r.big.k < r.big.n {
+			return nil
+		}
+		if err := r.endBig(); err != nil {
+			return err
+		}
+	}
 	if r.l.stream {
 		if r.filled > 0 {
 			r.asm.Frame(0, r.buf[:r.filled], false)
@@ -186,19 +212,7 @@ func (r *reader) decode() error {
 			} else {
 				r.asm.Enc = append(r.asm.Enc, buf[run:pos]...)
 			}
-			r.start, r.filled = 0, 0
-			p, err := r.large(n, buf[body:])
-			if err != nil {
-				return err
-			}
-			if command {
-				r.again = r.filled > 0
-				return r.l.command(p)
-			}
-			r.asm.Refs = append(r.asm.Refs, flow.Ref{At: len(r.asm.Enc), B: p})
-			r.asm.Held += n
-			r.count(flags, n, len(r.asm.Enc))
-			r.again = r.filled > 0
+			r.beginBig(zmtp.Header{Flags: flags, Size: n}, buf[body:])
 			return nil
 		}
 		if command {
@@ -243,26 +257,20 @@ func (r *reader) decodeFrames() error {
 			break
 		}
 		rest := r.buf[r.start+n : r.filled]
-		var body []byte
-		own := false
 		switch {
 		case len(rest) >= h.Size:
-			body = rest[:h.Size]
 			r.start += n + h.Size
 		case h.Size < flow.LargeFrame:
 			r.need = n + h.Size
 			return nil
 		default:
-			r.start, r.filled = 0, 0
-			if body, err = r.large(h.Size, rest); err != nil {
-				return err
-			}
-			own = true
+			r.beginBig(h, rest)
+			return nil
 		}
 		if r.l.sealer != nil {
-			h, err = r.sealed(body, own)
+			h, err = r.sealed(rest[:h.Size], false)
 		} else {
-			err = r.opened(h, body, own)
+			err = r.opened(h, rest[:h.Size], false)
 		}
 		if err != nil {
 			return err
@@ -352,37 +360,58 @@ func (r *reader) count(flags byte, n, end int) {
 	r.whole, r.held = end, len(r.asm.Refs)
 }
 
-// large reads the rest of a frame of n bytes straight into memory of its
-// own; have are the bytes that are there. Messages decoded before go on
-// their way first.
-func (r *reader) large(n int, have []byte) ([]byte, error) {
+// beginBig goes on reading a frame straight into memory of its own; have are
+// the bytes that are there, and all that is left in the buffer.
+func (r *reader) beginBig(h zmtp.Header, have []byte) {
+	n := h.Size
 	size := n
 	if n > maxTrust && uint64(n) > r.total {
 		size = int(max(maxTrust, min(r.total, uint64(n))))
 	}
 	p := flow.GetBuffer(size)
-	k := copy(p, have)
-	if err := r.deliver(); err != nil {
-		return nil, err
+	r.big = bigFrame{p: p, k: copy(p, have), n: n, h: h}
+	r.start, r.filled = 0, 0
+}
+
+// readBig reads more of a large frame, and what comes after it.
+func (r *reader) readBig() error {
+	g := &r.big
+	if g.k == len(g.p) {
+		p := flow.GetBuffer(min(g.n, 2*len(g.p)))
+		copy(p, g.p)
+		flow.PutBuffer(g.p)
+		g.p = p
 	}
-	for k < n {
-		if k == len(p) {
-			q := flow.GetBuffer(min(n, 2*len(p)))
-			copy(q, p)
-			flow.PutBuffer(p)
-			p = q
-		}
-		m, err := r.readLarge(p[k:], len(p) == n)
-		if err != nil {
-			return nil, err
-		}
-		r.got(m)
-		if over := m - (len(p) - k); over > 0 {
-			r.filled, m = over, m-over // the next frames have begun
-		}
-		k += m
+	m, err := r.readLarge(g.p[g.k:], len(g.p) == g.n)
+	if err != nil {
+		return err
 	}
-	return p, nil
+	r.got(m)
+	if over := m - (len(g.p) - g.k); over > 0 {
+		r.filled, m = over, m-over // the next frames have begun
+	}
+	g.k += m
+	return nil
+}
+
+// endBig takes a large frame that is all there.
+func (r *reader) endBig() error {
+	p, h := r.big.p, r.big.h
+	r.big = bigFrame{}
+	switch {
+	case r.l.sealer != nil:
+		_, err := r.sealed(p, true)
+		return err
+	case !r.l.plain():
+		return r.opened(h, p, true)
+	case h.Command():
+		return r.l.command(p)
+	}
+	// Its header is in asm.Enc already.
+	r.asm.Refs = append(r.asm.Refs, flow.Ref{At: len(r.asm.Enc), B: p})
+	r.asm.Held += len(p)
+	r.count(h.Flags, len(p), len(r.asm.Enc))
+	return nil
 }
 
 // cut moves the whole messages of asm to ready.
@@ -403,13 +432,14 @@ func (r *reader) cut() {
 	r.ready = append(r.ready, b)
 }
 
-// deliver hands over what is whole, and waits while the receiver has enough.
-func (r *reader) deliver() error {
+// handOver hands over what is whole. some tells that there was something,
+// full that the receiver has enough.
+func (r *reader) handOver() (some, full bool, err error) {
 	if r.asm.Msgs > 0 {
 		r.cut()
 	}
 	if len(r.ready) == 0 {
-		return nil
+		return false, false, nil
 	}
 	p := r.l.p
 	r.l.heard.Store(true)
@@ -418,14 +448,14 @@ func (r *reader) deliver() error {
 			upstream(x, p, b)
 		}
 		r.ready = r.ready[:0]
-		return nil
+		return true, false, nil
 	}
 	if p.s.typ == TypeReq {
 		if ready, err := replies(r.ready); err != nil {
 			if res, _ := p.in.Push(ready...); res == flow.Wake {
 				p.s.readable(p)
 			}
-			return err
+			return true, false, err
 		}
 	}
 	res, full := p.in.Push(r.ready...)
@@ -434,9 +464,15 @@ func (r *reader) deliver() error {
 	if res == flow.Wake {
 		p.s.readable(p)
 	}
-	if !full {
-		return nil
+	return true, full, nil
+}
+
+// deliver hands over what is whole, and waits while the receiver has enough.
+func (r *reader) deliver() error {
+	if _, full, err := r.handOver(); err != nil || !full {
+		return err
 	}
+	p := r.l.p
 	r.l.beat.paused.Store(true)
 	defer func() {
 		// The peer could not make itself heard: it has all its time again.

@@ -141,6 +141,7 @@ func (s *core) watch(w *watcher) {
 	s.lockBoth()
 	defer s.unlockBoth()
 	s.watchers = append(s.watchers, w)
+	s.stopAlone()
 }
 
 func (s *core) unwatch(w *watcher) {

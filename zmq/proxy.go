@@ -304,6 +304,7 @@ func (s *core) awaitRecv(ctx context.Context) error {
 		if s.pat.canRecvNow() {
 			return nil
 		}
+		s.stopAlone()
 		if err := s.canRecv.Wait(ctx, s.recv, -1); err != nil {
 			return err
 		}

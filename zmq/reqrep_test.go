@@ -253,15 +253,18 @@ func TestRequestCancelled(t *testing.T) {
 		req, rep := made(r, zmq.NewReq), made(r, zmq.NewRep)
 		r.connect(req, r.bind(rep))
 		ctx, cancel := context.WithCancel(r.ctx)
+		failed := make(chan struct{})
 		go func() {
 			r.want(rep, "slow")
 			cancel()
+			<-failed // or the reply might be there first
 			rep.Send(r.ctx, zmq.NewMsg("late"))
 			rep.Serve(r.ctx, func(_ context.Context, m zmq.Msg) (zmq.Msg, error) { return m, nil })
 		}()
 		if _, err := req.Request(ctx, zmq.NewMsg("slow")); !errors.Is(err, context.Canceled) {
 			t.Fatal(err)
 		}
+		close(failed)
 		m, err := req.Request(r.ctx, zmq.NewMsg("next"))
 		if err != nil || m.String() != "next" {
 			t.Fatal(m, err)

@@ -81,6 +81,14 @@ func (r *Rota[T]) Next() {
 	}
 }
 
+// Only is the member of a rota that has no other.
+func (r *Rota[T]) Only() (v T, ok bool) {
+	if len(r.seats) != 1 {
+		return v, false
+	}
+	return r.seats[0].V, true
+}
+
 // All visits every member, active or not.
 func (r *Rota[T]) All(yield func(T) bool) {
 	for _, s := range r.seats {

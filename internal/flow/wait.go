@@ -22,6 +22,9 @@ type waiter struct {
 // Any reports whether somebody is parked.
 func (w *Waiters) Any() bool { return w.first != nil }
 
+// One reports whether exactly one goroutine is parked.
+func (w *Waiters) One() bool { return w.first != nil && w.first == w.last }
+
 // Wake lets one goroutine go on, if any is parked.
 func (w *Waiters) Wake() {
 	if x := w.first; x != nil {
