@@ -85,23 +85,6 @@ func (s *Server) resetCounters() {
 	}
 }
 
-// classes maps (size+7)/8 to the class of small items; all chunk sizes are
-// multiples of 8.
-var classes = func() (tab [129]uint8) {
-	for i := range tab {
-		tab[i] = uint8(store.ClassOf(8 * i))
-	}
-	return tab
-}()
-
-// classOf is store.ClassOf, quick for the sizes that are common.
-func classOf(size int) int {
-	if i := (size + 7) >> 3; i < len(classes) {
-		return int(classes[i])
-	}
-	return store.ClassOf(size)
-}
-
 // count adds one to counter i, at the end of the turn.
 func (t *turn) count(i int) {
 	if t.n[i] == 0 {
@@ -112,7 +95,7 @@ func (t *turn) count(i int) {
 
 // countClass adds one to a counter of the class of an item of size bytes.
 func (t *turn) countClass(kind, size int) {
-	t.count(classCounter(kind, classOf(size)))
+	t.count(classCounter(kind, store.ClassOf(size)))
 }
 
 // settle moves the turn's counts to its loop's.

@@ -213,7 +213,7 @@ func (t *turn) metaDebug(args []byte) {
 	b = strconv.AppendInt(append(b, " la="...), max(0, now-tx.LastAccess()), 10)
 	b = strconv.AppendUint(append(b, " cas="...), tx.CAS(), 10)
 	b = append(append(b, " fetch="...), yesNo(tx.Fetched())...)
-	b = strconv.AppendInt(append(b, " cls="...), int64(classOf(size)), 10)
+	b = strconv.AppendInt(append(b, " cls="...), int64(store.ClassOf(size)), 10)
 	b = strconv.AppendInt(append(b, " size="...), int64(size), 10)
 	t.w.B = append(b, '\r', '\n')
 	tx.End()

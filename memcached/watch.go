@@ -175,7 +175,7 @@ func (t *turn) logGet(key []byte, status string, size int) {
 		b = appendWord(b, "status=", status)
 		class := 0
 		if size > 0 {
-			class = classOf(size)
+			class = store.ClassOf(size)
 		}
 		b = appendField(b, "clsid=", int64(class))
 		b = appendField(b, "cfd=", int64(t.conn.ID()))
@@ -190,7 +190,7 @@ func (t *turn) logStore(key []byte, out outcome, cmd string, ttl int64, size int
 		b = appendWord(b, "status=", outcomeNames[out])
 		b = appendWord(b, "cmd=", cmd)
 		b = appendField(b, "ttl=", ttl)
-		b = appendField(b, "clsid=", int64(classOf(size)))
+		b = appendField(b, "clsid=", int64(store.ClassOf(size)))
 		b = appendField(b, "cfd=", int64(t.conn.ID()))
 		return appendField(b, "size=", int64(size))
 	})
@@ -201,7 +201,7 @@ func (t *turn) logDelete(key []byte, cmd string, size int) {
 	t.srv.log(watchDeletions, func(b []byte) []byte {
 		b = mcproto.AppendKey(append(b, "type=deleted key="...), key)
 		b = appendWord(b, "cmd=", cmd)
-		b = appendField(b, "clsid=", int64(classOf(size)))
+		b = appendField(b, "clsid=", int64(store.ClassOf(size)))
 		return appendField(b, "size=", int64(size))
 	})
 }

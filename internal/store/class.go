@@ -34,6 +34,21 @@ func ItemSize(nkey, nvalue int, flags uint32, cas bool) int {
 // ClassOf returns the number, from 1 to Classes, of the smallest class whose chunks hold size bytes as counted by ItemSize.
 // Items larger than the largest chunk, which memcached spreads over several, are of the last class.
 func ClassOf(size int) int {
+	if i := (size + 7) >> 3; uint(i) < uint(len(smallClasses)) {
+		return int(smallClasses[i])
+	}
+	return searchClass(size)
+}
+
+// smallClasses maps (size+7)/8 to the class of small items; all chunk sizes are multiples of 8.
+var smallClasses = func() (tab [256]uint8) {
+	for i := range tab {
+		tab[i] = uint8(searchClass(8 * i))
+	}
+	return tab
+}()
+
+func searchClass(size int) int {
 	lo, hi := 0, len(chunkSizes)-1
 	for lo < hi {
 		mid := (lo + hi) / 2

@@ -297,14 +297,21 @@ func (sh *shard) move(l *leaf, i int, r *record, stream int, freq uint64) bool {
 	return true
 }
 
-// compact empties the segment with most dead bytes, if they are at least so many.
+// hopeless is how much of a segment, in 1/8, must be dead for compact to look no further.
+const hopeless = 7
+
+// compact empties the segment with most dead bytes, if they are at least so many, or the oldest that is nearly all dead.
 func (sh *shard) compact(least int64) bool {
 	var base int64
+search:
 	for q := range sh.queues {
 		for b := sh.queues[q].oldest; b != 0; {
 			g := sh.pool.segment(b)
 			if d := int64(g.end) - segmentHeader - g.live; d >= least && b != sh.held {
 				base, least = b, d
+				if d > g.size/8*hopeless {
+					break search
+				}
 			}
 			b = g.newer
 		}

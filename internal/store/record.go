@@ -97,15 +97,17 @@ func (h *header) length(nkey, nvalue int) int {
 // write encodes everything but the value into b and returns the offset of the value.
 func (h *header) write(b, key []byte, nvalue int) int {
 	w := lenWidth(nvalue)
-	b[0] = byte(len(key))
-	b[1] = h.shape | byte(w-1)
-	put24(b[accessAt:], packAccess(h.access, h.fetch))
-	n := lenAt
-	putN(b[n:], uint64(nvalue), w)
-	n += w
-	w = int(casWidth[h.shape&shapeCAS>>2])
-	putN(b[n:], h.cas, w)
-	n += w
+	n := lenAt + w
+	if head := uint64(len(key)) | uint64(h.shape|byte(w-1))<<8 | uint64(packAccess(h.access, h.fetch))<<16; w < 4 && len(b) >= 8 {
+		binary.LittleEndian.PutUint64(b, head|uint64(nvalue)<<40)
+	} else {
+		putN(b, head, lenAt)
+		putN(b[lenAt:], uint64(nvalue), w)
+	}
+	if w := int(casWidth[h.shape&shapeCAS>>2]); w > 0 {
+		putN(b[n:], h.cas, w)
+		n += w
+	}
 	if h.shape&shapeExpiry != 0 {
 		putN(b[n:], uint64(h.expiry), 5)
 		n += 5

@@ -25,22 +25,23 @@ const segmentHeader = 128
 
 // segment is the header at the start of every segment. Its fields are guarded by the lock of the shard that owns the segment.
 type segment struct {
-	state  uint32 // segmentFree or segmentUsed
-	shard  uint32
-	queue  uint32
-	end    uint32 // bytes in use, the header included; stored after the bytes are there
-	seq    uint64 // order of opening within the shard
-	cas    uint64 // CAS value of a record at offset 0
-	born   int64  // unix seconds
+	state uint32 // segmentFree or segmentUsed
+	shard uint32
+	queue uint32
+	end   uint32 // bytes in use, the header included; stored after the bytes are there
+	cas   uint64 // CAS value of a record at offset 0
+	size  int64  // bytes, the header included
+	live  int64  // bytes of records whose items are not gone
+	items int32
+	pins  int32
+	// Up to here is what a change to an item needs, in one line of the processor's cache.
 	expiry int64  // nothing in the segment expires before this unix second; 0 is never
-	older  int64  // neighbours in the queue, 0 for none
-	newer  int64
-	size   int64 // bytes, the header included
-	live   int64 // bytes of records whose items are not gone
-	items  int32
-	pins   int32
 	gone   uint32 // 1: no longer in a queue, memory held by pins
 	rules  uint32 // flushes that its records are known to have survived
+	seq    uint64 // order of opening within the shard
+	born   int64  // unix seconds
+	older  int64  // neighbours in the queue, 0 for none
+	newer  int64
 	stamp  uint64 // order of opening within the store
 	check  uint64 // tells, in a file, a segment from what looks like one
 }

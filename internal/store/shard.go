@@ -106,27 +106,32 @@ func (sh *shard) remove(l *leaf, i int, r *record) {
 }
 
 // count adds an item to the figures by class.
-func (sh *shard) count(r *record) {
-	size := sh.sizeOf(r)
+func (sh *shard) count(r *record) { sh.countSize(sh.sizeOf(r), sh.queueOf(r), 1) }
+
+func (sh *shard) uncount(r *record) { sh.countSize(sh.sizeOf(r), sh.queueOf(r), -1) }
+
+func (sh *shard) countSize(size int, queue uint32, n int64) {
 	c := &sh.class[ClassOf(size)-1]
-	c.Items++
-	c.Bytes += int64(size)
-	if sh.pool.segment(sh.pool.baseOf(r.loc)).queue == probation {
-		c.Probation++
+	c.Items += n
+	c.Bytes += int64(size) * n
+	if queue == probation {
+		c.Probation += n
 	}
-	sh.total++
+	sh.total += n
 }
 
-func (sh *shard) uncount(r *record) {
+// recount counts an item instead of one of another size that was in a queue.
+func (sh *shard) recount(was int, queue uint32, r *record) {
 	size := sh.sizeOf(r)
-	c := &sh.class[ClassOf(size)-1]
-	c.Items--
-	c.Bytes -= int64(size)
-	if sh.pool.segment(sh.pool.baseOf(r.loc)).queue == probation {
-		c.Probation--
+	if class := ClassOf(size); class == ClassOf(was) && sh.queueOf(r) == queue {
+		sh.class[class-1].Bytes += int64(size - was)
+		return
 	}
-	sh.total--
+	sh.countSize(was, queue, -1)
+	sh.count(r)
 }
+
+func (sh *shard) queueOf(r *record) uint32 { return sh.pool.segment(sh.pool.baseOf(r.loc)).queue }
 
 func (sh *shard) nextCAS() uint64 {
 	if sh.s.opts.DisableCAS {

@@ -19,7 +19,7 @@ import (
 // is complete, the record it replaces is marked as gone before, and a record is marked as gone while it is changed in place.
 const (
 	superMagic   = 0x314c45544e494c01
-	superVersion = 1
+	superVersion = 2
 	superSize    = page
 	flushBlock   = 32 << 10 // a shard's flushes, twice: one is valid while the other is written
 	metaSize     = superSize + maxShards*flushBlock

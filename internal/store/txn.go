@@ -289,17 +289,20 @@ func (t *Txn) write(h *header, queue int, value [2][]byte, force bool) error {
 		t.leaf, t.at = sh.slotOf(t.hash, t.r.loc, t.at)
 		w := &t.leaf.slots[t.at]
 		*w = *w&^uint64(locMask) | loc
-		sh.uncount(&t.r)
+		was, from := sh.sizeOf(&t.r), sh.queueOf(&t.r)
 		sh.drop(&t.r)
-	} else if !sh.index.insert(t.hash, loc) {
+		sh.commit(p, n, h.expiry)
+		t.r.decode(sh.pool.at(int64(loc)), int64(loc))
+		sh.recount(was, from, &t.r)
+		return nil
+	}
+	if !sh.index.insert(t.hash, loc) {
 		sh.reap(p.base)
 		return ErrNoMemory
 	}
 	sh.commit(p, n, h.expiry)
 	t.r.decode(sh.pool.at(int64(loc)), int64(loc))
 	sh.count(&t.r)
-	if t.leaf == nil {
-		t.leaf, t.at = sh.slotOf(t.hash, t.r.loc, t.at)
-	}
+	t.leaf, t.at = sh.slotOf(t.hash, t.r.loc, t.at)
 	return nil
 }
