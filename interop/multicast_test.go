@@ -1,19 +1,16 @@
 package interop_test
 
 import (
-	"bufio"
 	"context"
 	"fmt"
-	"io"
-	"math/rand/v2"
 	"net"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"lintel.dev/internal/epgm"
+	"lintel.dev/internal/epgm/epgmtest"
 	"lintel.dev/internal/zmtp"
 	"lintel.dev/interop/peers"
 	"lintel.dev/zmq"
@@ -23,15 +20,14 @@ import (
 // a libzmq receiver, which is small and loses what comes faster.
 const rate = 20_000
 
-// multicastGroup is an endpoint on the loopback interface of its own.
-func multicastGroup(t *testing.T) string {
-	t.Helper()
-	pc, err := net.ListenPacket("udp4", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer pc.Close()
-	return fmt.Sprintf("epgm://127.0.0.1;239.192.9.%d:%d", rand.IntN(250)+1, pc.LocalAddr().(*net.UDPAddr).Port)
+// overPGM runs a test over both multicast transports, which differ in what is
+// under the packets: UDP, or IP itself.
+func overPGM(t *testing.T, f func(t *testing.T, at string)) {
+	t.Run("epgm", func(t *testing.T) { f(t, "epgm://"+epgmtest.Group(t)) })
+	t.Run("pgm", func(t *testing.T) {
+		epgmtest.NeedRaw(t)
+		f(t, "pgm://"+epgmtest.Group(t))
+	})
 }
 
 // until calls again every few milliseconds, first at once, until done is
@@ -60,8 +56,9 @@ const published = 500
 // datagrams.
 func body(i int) string { return fmt.Sprint(i, " ", strings.Repeat("x", i*13%4000)) }
 
-func TestMulticastToLibzmq(t *testing.T) {
-	at := multicastGroup(t)
+func TestMulticastToLibzmq(t *testing.T) { overPGM(t, multicastToLibzmq) }
+
+func multicastToLibzmq(t *testing.T, at string) {
 	pub, err := zmq.NewPub(zmq.WithOption("rate", fmt.Sprint(rate)))
 	if err != nil {
 		t.Fatal(err)
@@ -107,8 +104,9 @@ func publishTo(t *testing.T, at string, send func(frames ...string)) {
 	}
 }
 
-func TestMulticastFromLibzmq(t *testing.T) {
-	at := multicastGroup(t)
+func TestMulticastFromLibzmq(t *testing.T) { overPGM(t, multicastFromLibzmq) }
+
+func multicastFromLibzmq(t *testing.T, at string) {
 	sub, err := zmq.NewSub(zmq.WithOption("rate", fmt.Sprint(rate)))
 	if err != nil {
 		t.Fatal(err)
@@ -153,126 +151,53 @@ func subscribeFrom(t *testing.T, at string, recv func() []string) {
 	}
 }
 
-// lossyConn loses one datagram in twenty, in and out.
-type lossyConn struct {
-	net.PacketConn
-	mu  *sync.Mutex
-	rng *rand.Rand
-}
-
-func (l lossyConn) lose() bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.rng.IntN(20) == 0
-}
-
-func (l lossyConn) ReadFrom(b []byte) (int, net.Addr, error) {
-	for {
-		n, a, err := l.PacketConn.ReadFrom(b)
-		if err != nil || !l.lose() {
-			return n, a, err
-		}
-	}
-}
-
-func (l lossyConn) WriteTo(b []byte, a net.Addr) (int, error) {
-	if l.lose() {
-		return len(b), nil
-	}
-	return l.PacketConn.WriteTo(b, a)
-}
-
-// lossyGroup opens one end of our transport over a lossy network, and does
-// what the sockets' engine does first.
-func lossyGroup(t *testing.T, at string, open func(epgm.Config) (net.Conn, error), typ zmtp.SocketType) (net.Conn, *bufio.Reader) {
+// overLossyNetwork is one end of our transport over a network that loses one
+// datagram in twenty.
+func overLossyNetwork(t *testing.T, at string, open func(epgm.Config) (net.Conn, error), typ zmtp.SocketType) *epgmtest.End {
 	t.Helper()
-	cfg, err := epgm.Parse(strings.TrimPrefix(at, "epgm://"))
+	scheme, address, _ := strings.Cut(at, "://")
+	cfg, err := epgm.Parse(address)
 	if err != nil {
 		t.Fatal(err)
 	}
+	cfg.Raw = scheme == "pgm"
 	cfg.Rate, cfg.MaxMessage = rate, -1
 	cfg.Lost = func(n int) { t.Errorf("%d packets were lost for good", n) }
-	var mu sync.Mutex
-	rng := rand.New(rand.NewPCG(3, 4))
-	cfg.Wrap = func(pc net.PacketConn) net.PacketConn { return lossyConn{pc, &mu, rng} }
+	cfg.Wrap = epgmtest.Lossy(3)
 	c, err := open(cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { c.Close() })
-	said := make(chan error, 1)
-	go func() {
-		ready := zmtp.AppendReady(nil, zmtp.Metadata{{Name: zmtp.PropertySocketType, Value: []byte(typ.String())}})
-		_, err := c.Write(zmtp.Framing2.Append(make([]byte, zmtp.GreetingSize), zmtp.FlagCommand, ready))
-		said <- err
-	}()
-	r := bufio.NewReader(c)
-	if _, err := r.Discard(zmtp.GreetingSize); err != nil {
+	end, err := epgmtest.Attach(c, typ)
+	if err != nil {
 		t.Fatal(err)
 	}
-	readFrame(t, r) // READY
-	if typ == zmtp.PUB {
-		readFrame(t, r) // the subscription to everything
-	}
-	if err := <-said; err != nil {
-		t.Fatal(err)
-	}
-	return c, r
-}
-
-func readFrame(t *testing.T, r *bufio.Reader) (more bool, body string) {
-	head, err := r.Peek(2)
-	if err == nil && head[0]&zmtp.FlagLong != 0 {
-		head, err = r.Peek(9)
-	}
-	if err != nil {
-		t.Error(err)
-		return false, ""
-	}
-	h, n, err := zmtp.Framing2.ParseHeader(head, -1)
-	if err != nil {
-		t.Error(err)
-		return false, ""
-	}
-	r.Discard(n)
-	b := make([]byte, h.Size)
-	if _, err := io.ReadFull(r, b); err != nil {
-		t.Error(err)
-	}
-	return h.More(), string(b)
+	return end
 }
 
 // What our source loses on the way, libzmq's receiver asks for again.
 func TestMulticastLossyToLibzmq(t *testing.T) {
-	at := multicastGroup(t)
-	c, _ := lossyGroup(t, at, epgm.NewSource, zmtp.PUB)
-	publishTo(t, at, func(frames ...string) {
-		var b []byte
-		for i, f := range frames {
-			var flags byte
-			if i < len(frames)-1 {
-				flags = zmtp.FlagMore
+	overPGM(t, func(t *testing.T, at string) {
+		pub := overLossyNetwork(t, at, epgm.NewSource, zmtp.PUB)
+		publishTo(t, at, func(frames ...string) {
+			if err := pub.Send(frames...); err != nil {
+				t.Error(err)
 			}
-			b = zmtp.Framing2.Append(b, flags, []byte(f))
-		}
-		if _, err := c.Write(b); err != nil {
-			t.Error(err)
-		}
+		})
 	})
 }
 
 // What is lost on the way to our receiver, libzmq's source repairs.
 func TestMulticastLossyFromLibzmq(t *testing.T) {
-	at := multicastGroup(t)
-	_, r := lossyGroup(t, at, epgm.NewReceiver, zmtp.SUB)
-	subscribeFrom(t, at, func() []string {
-		var msg []string
-		for {
-			more, b := readFrame(t, r)
-			msg = append(msg, b)
-			if !more || t.Failed() {
-				return msg
+	overPGM(t, func(t *testing.T, at string) {
+		sub := overLossyNetwork(t, at, epgm.NewReceiver, zmtp.SUB)
+		subscribeFrom(t, at, func() []string {
+			msg, err := sub.Recv()
+			if err != nil {
+				t.Error(err)
 			}
-		}
+			return msg
+		})
 	})
 }

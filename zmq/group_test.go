@@ -4,28 +4,26 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
-	"net"
 	"testing"
 
+	"lintel.dev/internal/epgm/epgmtest"
 	"lintel.dev/zmq"
 )
 
-// group is an endpoint on the loopback interface that no other test uses.
-func group(t *testing.T) string {
-	t.Helper()
-	pc, err := net.ListenPacket("udp4", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer pc.Close()
-	return fmt.Sprintf("epgm://127.0.0.1;239.192.8.%d:%d", rand.IntN(250)+1, pc.LocalAddr().(*net.UDPAddr).Port)
+// overPGM runs a test over both multicast transports.
+func overPGM(t *testing.T, f func(t *testing.T, at string)) {
+	t.Run("epgm", func(t *testing.T) { f(t, "epgm://"+epgmtest.Group(t)) })
+	t.Run("pgm", func(t *testing.T) {
+		epgmtest.NeedRaw(t)
+		f(t, "pgm://"+epgmtest.Group(t))
+	})
 }
 
-func TestMulticast(t *testing.T) {
+func TestMulticast(t *testing.T) { overPGM(t, testMulticast) }
+
+func testMulticast(t *testing.T, at string) {
 	ctx, stop := context.WithTimeout(t.Context(), limit)
 	defer stop()
-	at := group(t)
 	fast := zmq.WithOption("rate", "100000")
 	pub, err := zmq.NewXPub(fast)
 	if err != nil {

@@ -3,8 +3,6 @@ package epgm
 import (
 	"bytes"
 	"fmt"
-	"io"
-	"math/rand/v2"
 	"net"
 	"strings"
 	"sync"
@@ -13,6 +11,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"lintel.dev/internal/epgm/epgmtest"
 	"lintel.dev/internal/zmtp"
 )
 
@@ -21,12 +20,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // loopback is a group on the loopback interface with a port of its own.
 func loopback(t *testing.T) Config {
 	t.Helper()
-	pc, err := net.ListenPacket("udp4", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer pc.Close()
-	c, err := Parse(fmt.Sprintf("127.0.0.1;239.192.7.%d:%d", rand.IntN(250)+1, pc.LocalAddr().(*net.UDPAddr).Port))
+	c, err := Parse(epgmtest.Group(t))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -35,113 +29,16 @@ func loopback(t *testing.T) Config {
 	return c
 }
 
-// engine does what a socket's engine does first.
-func engine(t *testing.T, c net.Conn, typ zmtp.SocketType) {
+func attach(t *testing.T, c net.Conn, typ zmtp.SocketType) *epgmtest.End {
 	t.Helper()
 	if err := c.SetDeadline(time.Now().Add(time.Minute)); err != nil {
 		t.Fatal(err)
 	}
-	said := make(chan error)
-	go func() {
-		_, err := c.Write(zmtp.Framing2.Append(make([]byte, zmtp.GreetingSize), zmtp.FlagCommand,
-			zmtp.AppendReady(nil, zmtp.Metadata{{Name: zmtp.PropertySocketType, Value: []byte(typ.String())}})))
-		said <- err
-	}()
-	if _, err := io.ReadFull(c, make([]byte, zmtp.GreetingSize)); err != nil {
-		t.Fatal(err)
-	}
-	if f, body := read(t, c); f&zmtp.FlagCommand == 0 || !bytes.HasPrefix(body, []byte("\x05READY")) {
-		t.Fatalf("%q for READY", body)
-	}
-	if typ == zmtp.PUB {
-		if _, body := read(t, c); string(body) != "\x01" {
-			t.Fatalf("%q for a subscription to everything", body)
-		}
-	}
-	if err := <-said; err != nil {
-		t.Fatal(err)
-	}
-}
-
-func read(t *testing.T, c net.Conn) (flags byte, body []byte) {
-	t.Helper()
-	var head [zmtp.MaxHeader]byte
-	n := 2
-	fill := func(b []byte) {
-		t.Helper()
-		if _, err := io.ReadFull(c, b); err != nil {
-			t.Fatal(err)
-		}
-	}
-	fill(head[:n])
-	if head[0]&zmtp.FlagLong != 0 {
-		n = 9
-		fill(head[2:n])
-	}
-	h, _, err := zmtp.Framing2.ParseHeader(head[:n], -1)
+	e, err := epgmtest.Attach(c, typ)
 	if err != nil {
 		t.Fatal(err)
 	}
-	body = make([]byte, h.Size)
-	fill(body)
-	return h.Flags, body
-}
-
-func send(t *testing.T, c net.Conn, frames ...string) {
-	t.Helper()
-	var b []byte
-	for i, f := range frames {
-		var flags byte
-		if i < len(frames)-1 {
-			flags = zmtp.FlagMore
-		}
-		b = zmtp.Framing2.Append(b, flags, []byte(f))
-	}
-	if _, err := c.Write(b); err != nil {
-		t.Fatal(err)
-	}
-}
-
-func receive(t *testing.T, c net.Conn) []string {
-	t.Helper()
-	var msg []string
-	for {
-		f, body := read(t, c)
-		msg = append(msg, string(body))
-		if f&zmtp.FlagMore == 0 {
-			return msg
-		}
-	}
-}
-
-// lossy loses one packet in twenty of those that come in and of those that
-// leave.
-type lossy struct {
-	packetConn
-	mu  *sync.Mutex
-	rng *rand.Rand
-}
-
-func (l lossy) lose() bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.rng.IntN(20) == 0
-}
-
-func (l lossy) ReadFrom(b []byte) (int, net.Addr, error) {
-	for {
-		n, a, err := l.packetConn.ReadFrom(b)
-		if err != nil || !l.lose() {
-			return n, a, err
-		}
-	}
-}
-
-func (l lossy) WriteTo(b []byte, a net.Addr) (int, error) {
-	if l.lose() {
-		return len(b), nil
-	}
-	return l.packetConn.WriteTo(b, a)
+	return e
 }
 
 // Ten receivers that lose packets get every message once, in order.
@@ -153,21 +50,18 @@ func TestGroup(t *testing.T) {
 	}
 	defer src.Close()
 	lossyCfg := cfg
-	var mu sync.Mutex
-	rng := rand.New(rand.NewPCG(1, 2))
-	lossyCfg.Wrap = func(pc packetConn) packetConn { return lossy{pc, &mu, rng} }
+	lossyCfg.Wrap = epgmtest.Lossy(1)
 	lossyCfg.Lost = func(n int) { t.Errorf("lost %d packets", n) }
-	var receivers []net.Conn
+	var receivers []*epgmtest.End
 	for range 10 {
 		r, err := NewReceiver(lossyCfg)
 		if err != nil {
 			t.Fatal(err)
 		}
 		defer r.Close()
-		receivers = append(receivers, r)
-		engine(t, r, zmtp.SUB)
+		receivers = append(receivers, attach(t, r, zmtp.SUB))
 	}
-	engine(t, src, zmtp.PUB)
+	pub := attach(t, src, zmtp.PUB)
 
 	const count = 300
 	want := func(i int) []string {
@@ -180,9 +74,12 @@ func TestGroup(t *testing.T) {
 			// source; what comes first says where it joined.
 			first := -1
 			for {
-				msg := receive(t, r)
+				msg, err := r.Recv()
 				i := 0
-				if _, err := fmt.Sscanf(msg[0], "topic %d", &i); err != nil {
+				if err == nil {
+					_, err = fmt.Sscanf(msg[0], "topic %d", &i)
+				}
+				if err != nil {
 					t.Error(err)
 					return
 				}
@@ -204,7 +101,9 @@ func TestGroup(t *testing.T) {
 		})
 	}
 	for i := range count {
-		send(t, src, want(i)...)
+		if err := pub.Send(want(i)...); err != nil {
+			t.Fatal(err)
+		}
 	}
 	wg.Wait()
 }
@@ -215,13 +114,13 @@ func TestHeartbeatIsAnswered(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer src.Close()
-	engine(t, src, zmtp.PUB)
+	pub := attach(t, src, zmtp.PUB)
 	ping := zmtp.AppendPing(nil, time.Second, []byte("context"))
 	if _, err := src.Write(zmtp.Framing2.Append(nil, zmtp.FlagCommand, ping)); err != nil {
 		t.Fatal(err)
 	}
-	if _, body := read(t, src); !bytes.Equal(body, zmtp.AppendPong(nil, []byte("context"))) {
-		t.Errorf("%q for PONG", body)
+	if _, body, err := pub.Frame(); err != nil || !bytes.Equal(body, zmtp.AppendPong(nil, []byte("context"))) {
+		t.Errorf("%q for PONG, %v", body, err)
 	}
 }
 
