@@ -65,7 +65,5 @@ nested: ## the nested modules: bench compiles, and each benchmark runs once
 bench-cache: ## our cache server beside memcached, as ratios (BENCH="--rounds 9 --traces DIR --only cpu")
 	$(GO) run ./cmd/lintel perf cache-bench $(BENCH)
 
-bench-client: ## our cache client beside gomemcache, on our server or LINTEL_BENCH_SERVER=host:port (BENCH="-count 10")
-	@cd bench && { $(GO) test -run '^$$' -bench '^Benchmark(Get|Set)' -benchtime 1s -count 6 $(BENCH) . >client.out \
-	|| { cat client.out; exit 1; }; }
-	@$(TOOL) benchstat -col /peer bench/client.out
+bench-client: ## our cache client beside gomemcache, one table (BENCH="-rounds 99 -rows ^get -server HOST:PORT")
+	cd bench && $(GO) run ./cacheperf $(BENCH)

@@ -75,6 +75,7 @@ type call struct {
 	opaque uint64
 	start  uint64 // position of the request in the connection's stream
 
+	conn *conn // that took the request
 	refs atomic.Int32
 	done chan struct{}
 	pool *sync.Pool

@@ -2,7 +2,7 @@
 //
 // A [Client] keeps one connection to each server, which carries the requests
 // of every goroutine: concurrent calls share writes and reads without anybody
-// asking for it. It speaks the meta protocol, in which every reply names its
+// asking for it, and a lone one does its own. It speaks the meta protocol, in which every reply names its
 // request, and falls back to the classic one.
 //
 // # Two stages

@@ -24,23 +24,37 @@ const (
 // errUnsent: the connection would not take the request; nothing of it left.
 var errUnsent = errors.New("memcache: request not sent")
 
+// errUnasked: the server sent something that nobody asked for.
+var errUnasked = fmt.Errorf("%w: bytes without a request", ErrProtocol)
+
 // conn carries the requests of every caller to one server. Requests are
 // appended to pending and written by one writer at a time, which goes on until
-// pending is empty; the reader hands the replies out in order.
+// pending is empty. Replies are read and handed out in order by whoever has the
+// right to read: the connection's reader, or a caller (see lead.go).
 type conn struct {
 	nc                    net.Conn
 	w                     wire
 	meta                  bool
 	inline                bool // a write to the idle socket does not block
 	ip                    string
-	onDown                func(c *conn, err error) // called once, from the reader
+	onDown                func(c *conn, err error) // called once, by the reader
 	beat                  time.Duration
 	readBeats, writeBeats uint32
+
+	right    atomic.Int32  // who may read: free, caller or reader
+	turn     chan struct{} // tells the reader that the right is its
+	peek     func() error  // looks whether the idle peer hung up; nil: callers do not read
+	batch    []*call       // what follows is for whoever has the right: requests taken over
+	at       int           // of those, answered ones
+	together int           // replies since the buffer was empty
+	alone    int           // replies in a row that came when nothing else was in flight
+
+	interrupt interrupt // of callers' reads
 
 	mu      sync.Mutex // protects what follows
 	pending []byte     // requests not given to the socket yet
 	spare   []byte
-	queue   []*call // requests the reader has not taken over yet
+	queue   []*call // requests nobody has taken over yet
 	spareQ  []*call
 	opaque  uint64
 	taken   uint64 // bytes appended to pending ever
@@ -54,6 +68,7 @@ type conn struct {
 	wrote    atomic.Uint64 // bytes given to the socket
 	inflight atomic.Int64  // requests without reply
 	draining atomic.Bool
+	failed   atomic.Bool   // err is set
 	answered atomic.Bool   // at least one reply came
 	crowded  atomic.Bool   // the last read brought several replies
 	tick     atomic.Uint32 // beats of the watchdog
@@ -69,6 +84,7 @@ func newConn(nc net.Conn, br *bufio.Reader, meta bool, ip string, o *Options, wg
 	c := &conn{
 		nc: nc, meta: meta, ip: ip, onDown: onDown,
 		wake: make(chan struct{}, 1),
+		turn: make(chan struct{}, 1),
 		done: make(chan struct{}),
 		beat: min(o.ReadTimeout, o.WriteTimeout) / watchdogBeat,
 	}
@@ -79,6 +95,9 @@ func newConn(nc net.Conn, br *bufio.Reader, meta bool, ip string, o *Options, wg
 	case *net.TCPConn, *net.UnixConn, *tls.Conn:
 		c.inline = true
 	}
+	c.peek = peeker(nc)
+	c.right.Store(reader)
+	c.alone = aloneFor
 	c.timer = time.AfterFunc(time.Hour, c.watch)
 	c.timer.Stop()
 	wg.Go(c.readLoop)
@@ -89,6 +108,9 @@ func newConn(nc net.Conn, br *bufio.Reader, meta bool, ip string, o *Options, wg
 // send queues the request. errUnsent means that the connection is gone, ErrBusy
 // that its queue is full: then space is closed when it has room.
 func (c *conn) send(cl *call) (space <-chan struct{}, err error) {
+	if !c.live(cl) {
+		return nil, errUnsent
+	}
 	c.mu.Lock()
 	if c.closed {
 		c.mu.Unlock()
@@ -102,6 +124,7 @@ func (c *conn) send(cl *call) (space <-chan struct{}, err error) {
 		c.mu.Unlock()
 		return space, ErrBusy
 	}
+	cl.conn = c
 	cl.opaque = c.opaque
 	c.opaque += cl.opaques()
 	cl.start = c.taken
@@ -209,68 +232,15 @@ func (c *conn) writeLoop() {
 	}
 }
 
-// readLoop reads replies until the connection breaks, and then fails every
-// call that has none.
+// readLoop reads replies while it has the right to. When the connection breaks
+// it fails every call that has none.
 func (c *conn) readLoop() {
-	var batch []*call
-	at, together := 0, 0
-	for {
-		if _, err := c.w.br.Peek(1); err != nil {
-			c.fail(fmt.Errorf("%w: %w", ErrConnLost, err))
-			break
-		}
-		if at == len(batch) {
-			clear(batch)
-			c.mu.Lock()
-			batch, c.queue, c.spareQ = c.queue, c.spareQ[:0], batch[:0]
-			c.mu.Unlock()
-			at = 0
-			if len(batch) == 0 {
-				c.fail(fmt.Errorf("%w: bytes without a request", ErrProtocol))
-				break
-			}
-		}
-		cl := batch[at]
-		answer, broken := c.w.read(cl, c.meta)
-		if broken != nil {
-			if !errors.Is(broken, ErrProtocol) && !errors.Is(broken, ErrServer) && !errors.Is(broken, ErrAuth) && broken != errDowngrade {
-				broken = fmt.Errorf("%w: %w", ErrConnLost, broken)
-			}
-			c.fail(broken)
-			if answer != nil {
-				at++
-				c.inflight.Add(-1)
-				cl.sent = true
-				cl.finish(answer)
-			}
-			break
-		}
-		at++
-		together++
-		if c.w.br.Buffered() == 0 {
-			if crowd := together > 1; crowd != c.crowded.Load() {
-				c.crowded.Store(crowd)
-			}
-			together = 0
-		}
-		c.progress.Store(c.tick.Load())
-		if !c.answered.Load() {
-			c.answered.Store(true)
-		}
-		left := c.inflight.Add(-1)
-		cl.sent = true
-		cl.finish(answer)
-		if left == maxInflight-1 {
-			c.mu.Lock()
-			c.give(nil)
-			c.mu.Unlock()
-		}
-		if left == 0 && c.draining.Load() {
-			c.fail(errUnsent)
-			break
-		}
+	for c.read() {
+		c.release()
+		<-c.turn
 	}
 	c.timer.Stop()
+	c.forget()
 	c.mu.Lock()
 	rest := c.queue
 	c.queue = nil
@@ -283,12 +253,77 @@ func (c *conn) readLoop() {
 	close(c.done)
 	c.onDown(c, err)
 	wrote := c.wrote.Load()
-	for _, q := range [][]*call{batch[at:], rest} {
+	for _, q := range [][]*call{c.batch[c.at:], rest} {
 		for _, cl := range q {
 			cl.sent = cl.start < wrote
 			cl.finish(err)
 		}
 	}
+}
+
+// next returns the call whose reply comes next, nil when there is none. The
+// caller of it has the right to read.
+func (c *conn) next() *call {
+	if c.at == len(c.batch) {
+		clear(c.batch)
+		c.mu.Lock()
+		c.batch, c.queue, c.spareQ = c.queue, c.spareQ[:0], c.batch[:0]
+		c.mu.Unlock()
+		c.at = 0
+		if len(c.batch) == 0 {
+			return nil
+		}
+	}
+	return c.batch[c.at]
+}
+
+// deliver reads a reply and hands it out. left is how many are still due; ok is
+// false when the connection is broken. The caller of it has the right to read.
+func (c *conn) deliver() (left int64, ok bool) {
+	cl := c.next()
+	if cl == nil {
+		c.fail(errUnasked)
+		return 0, false
+	}
+	answer, broken := c.w.read(cl, c.meta)
+	if broken != nil {
+		if !errors.Is(broken, ErrProtocol) && !errors.Is(broken, ErrServer) && !errors.Is(broken, ErrAuth) && broken != errDowngrade {
+			broken = fmt.Errorf("%w: %w", ErrConnLost, broken)
+		}
+		c.fail(broken)
+		if answer != nil {
+			c.at++
+			c.inflight.Add(-1)
+			cl.sent = true
+			cl.finish(answer)
+		}
+		return 0, false
+	}
+	c.at++
+	c.together++
+	if c.w.br.Buffered() == 0 {
+		if crowd := c.together > 1; crowd != c.crowded.Load() {
+			c.crowded.Store(crowd)
+		}
+		c.together = 0
+	}
+	c.progress.Store(c.tick.Load())
+	if !c.answered.Load() {
+		c.answered.Store(true)
+	}
+	left = c.inflight.Add(-1)
+	cl.sent = true
+	cl.finish(answer)
+	if left == maxInflight-1 {
+		c.mu.Lock()
+		c.give(nil)
+		c.mu.Unlock()
+	}
+	if left == 0 && c.draining.Load() {
+		c.fail(errUnsent)
+		return 0, false
+	}
+	return left, true
 }
 
 // fail closes the connection for err; the reader does the rest. Only the first
@@ -301,6 +336,8 @@ func (c *conn) fail(err error) {
 	}
 	c.closed, c.err = true, err
 	c.nc.Close()
+	c.failed.Store(true)
+	c.attend()
 }
 
 // drain lets the requests in flight have their replies and then closes.
@@ -331,8 +368,12 @@ func (c *conn) watch() {
 	case c.inflight.Load() > 0 && tick-c.progress.Load() > c.readBeats:
 		err = fmt.Errorf("%w: the server does not answer", ErrTimeout)
 	case c.inflight.Load() > 0 || c.writing:
+		c.attend()
+		c.timer.Reset(c.beat)
+	case c.right.Load() != reader && tick-c.progress.Load() < 2:
 		c.timer.Reset(c.beat)
 	default:
+		c.attend()
 		c.armed = false
 	}
 	c.mu.Unlock()

@@ -358,7 +358,7 @@ const maxResend = 3
 // is safe.
 func (s *server) finish(ctx context.Context, cl *call) error {
 	for try := 0; ; try++ {
-		if !cl.wait(ctx) {
+		if !cl.conn.wait(ctx, cl) {
 			return ctx.Err()
 		}
 		err := cl.err

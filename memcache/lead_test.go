@@ -1,0 +1,375 @@
+package memcache
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"lintel.dev/memcache/memcachetest"
+)
+
+// tcpClient is a client whose connections are sockets, on which a lone caller
+// reads its replies itself.
+func tcpClient(t *testing.T, o *Options, addr string) *Client {
+	t.Helper()
+	if !callersRead(t) {
+		t.Skip("callers do not read by themselves on", runtime.GOOS)
+	}
+	c, err := New(o, addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := c.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return c
+}
+
+// callersRead tells systems where they do.
+func callersRead(t *testing.T) bool {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	nc, err := net.Dial("tcp", ln.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nc.Close()
+	return peeker(nc) != nil
+}
+
+// only is the client's only connection, nil when there is none.
+func (c *Client) only() *conn { return c.fleet.Load().servers[0].slots[0].Load() }
+
+// until yields until cond holds; the test ends when it never does.
+func until(t *testing.T, what string, cond func() bool) {
+	t.Helper()
+	for start := time.Now(); !cond(); runtime.Gosched() {
+		if time.Since(start) > time.Minute {
+			t.Fatal("never:", what)
+		}
+	}
+}
+
+// answering listens and serves each connection by talk, whose reader has what
+// the client sends.
+func answering(t *testing.T, talk func(n int, nc net.Conn, r *bufio.Reader)) (addr string) {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		for n := 1; ; n++ {
+			nc, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			wg.Go(func() {
+				defer nc.Close()
+				r := bufio.NewReader(nc)
+				if line, _ := r.ReadString('\n'); line == "mn\r\n" {
+					io.WriteString(nc, "MN\r\n")
+				}
+				talk(n, nc, r)
+			})
+		}
+	})
+	t.Cleanup(func() { ln.Close(); wg.Wait() })
+	return ln.Addr().String()
+}
+
+// heard reads a request line and returns its opaque.
+func heard(r *bufio.Reader) (token string) {
+	line, err := r.ReadString('\n')
+	if err != nil {
+		return ""
+	}
+	return strings.TrimSpace(line[strings.LastIndexByte(line, ' ')+1:])
+}
+
+// TestLoneCaller: a caller who is alone reads for itself, and allocates no
+// more for it; the reader has an idle connection.
+func TestLoneCaller(t *testing.T) {
+	addr := answering(t, func(n int, nc net.Conn, r *bufio.Reader) {
+		var out []byte
+		for {
+			line, err := r.ReadSlice('\n')
+			if err != nil {
+				return
+			}
+			out = append(out[:0], "VA 5 f0 c1"...)
+			out = append(out, line[bytes.LastIndexByte(line, ' '):]...)
+			out = append(out, "value\r\n"...)
+			if _, err := nc.Write(out); err != nil {
+				return
+			}
+		}
+	})
+	c := tcpClient(t, &Options{WriteTimeout: 40 * time.Millisecond, ReadTimeout: time.Minute}, addr)
+	for _, ctx := range []context.Context{context.Background(), t.Context()} {
+		var buf []byte
+		get := func() {
+			it, err := c.Get(ctx, "key")
+			if err != nil || string(it.Value) != "value" {
+				t.Fatal(it, err)
+			}
+		}
+		getInto := func() {
+			var err error
+			if buf, _, err = c.GetInto(ctx, "key", buf[:0]); err != nil || string(buf) != "value" {
+				t.Fatal(buf, err)
+			}
+		}
+		get()
+		for _, gate := range []struct {
+			call func()
+			most float64
+		}{{get, 1}, {getInto, 0}} {
+			gate.call()
+			if n := testing.AllocsPerRun(200, gate.call); n > gate.most && !raceEnabled {
+				t.Errorf("%v allocations, at most %v wanted", n, gate.most)
+			}
+		}
+		for led := 0; led < 10; {
+			get()
+			if c.only().right.Load() == free {
+				led++
+			}
+		}
+		// Left alone, the connection is the reader's again.
+		until(t, "the reader has the idle connection", func() bool { return c.only().right.Load() == reader })
+		get()
+	}
+}
+
+// TestLoneIdleDrop: a server that hangs up costs nobody an error, neither
+// while nobody reads nor later.
+func TestLoneIdleDrop(t *testing.T) {
+	for _, classic := range []bool{false, true} {
+		addr, s := memcachetest.Start(t, &memcachetest.Options{ClassicOnly: classic})
+		c := tcpClient(t, nil, addr)
+		for i := range 30 {
+			if err := c.Set(t.Context(), &Item{Key: "n", Value: []byte(fmt.Sprint(i))}); err != nil {
+				t.Fatal(i, err)
+			}
+			for range i % 3 {
+				if it, err := c.Get(t.Context(), "n"); err != nil || string(it.Value) != fmt.Sprint(i) {
+					t.Fatal(i, it, err)
+				}
+			}
+			gone := c.only()
+			s.Disconnect()
+			// The news has to be there: from then on no request is lost.
+			until(t, "the end of the connection arrives", func() bool {
+				return gone.right.Load() != free || gone.peek() != nil
+			})
+			if gone.right.Load() != free {
+				<-gone.done
+			}
+			if n, err := c.Increment(t.Context(), "n", 1); err != nil || n != uint64(i+1) {
+				t.Fatal(i, n, err)
+			}
+		}
+	}
+}
+
+// TestLoneUnasked: bytes that nobody asked for are no reply to what comes next.
+func TestLoneUnasked(t *testing.T) {
+	addr := answering(t, func(n int, nc net.Conn, r *bufio.Reader) {
+		for i := 0; ; i++ {
+			token := heard(r)
+			if token == "" {
+				return
+			}
+			reply := fmt.Sprintf("VA 1 f0 c1 %s\r\n%d\r\n", token, i%10)
+			io.WriteString(nc, reply+reply) // twice
+		}
+	})
+	c := tcpClient(t, &Options{BackoffMin: time.Millisecond, BackoffMax: time.Millisecond}, addr)
+	for range 50 {
+		it, err := c.Get(t.Context(), "k")
+		if err == nil && string(it.Value) != "0" {
+			t.Fatalf("%q", it.Value)
+		}
+		if err != nil && !errors.Is(err, ErrProtocol) && !errors.Is(err, ErrServerDown) {
+			t.Fatal(err)
+		}
+	}
+}
+
+// TestLoneCancelled: a caller who leaves in the middle of a reply hands the
+// reading over; the connection stays in step and in use, and callers behind
+// it have their replies.
+func TestLoneCancelled(t *testing.T) {
+	for _, part := range []string{"", "VA", "VA 5 f0 c1 ", "VA 5 f0 c1 %s\r\n", "VA 5 f0 c1 %s\r\nfi", "VA 5 f0 c1 %s\r\nfirst\r"} {
+		for _, end := range []string{"cancel", "deadline"} {
+			t.Run(fmt.Sprintf("%q %s", part, end), func(t *testing.T) { loneCancelled(t, part, end) })
+		}
+	}
+}
+
+func loneCancelled(t *testing.T, part, end string) {
+	asked, release := make(chan struct{}), make(chan struct{})
+	dials := 0
+	addr := answering(t, func(n int, nc net.Conn, r *bufio.Reader) {
+		dials = n
+		io.WriteString(nc, "EN "+heard(r)+"\r\n")
+		token := heard(r)
+		whole := fmt.Sprintf("VA 5 f0 c1 %s\r\nfirst\r\n", token)
+		head := strings.ReplaceAll(part, "%s", token)
+		io.WriteString(nc, head)
+		close(asked)
+		<-release
+		io.WriteString(nc, whole[len(head):])
+		for token := heard(r); token != ""; token = heard(r) {
+			io.WriteString(nc, "VA 4 f0 c1 "+token+"\r\nnext\r\n")
+		}
+	})
+	c := tcpClient(t, &Options{ReadTimeout: time.Minute, WriteTimeout: time.Minute}, addr)
+	if _, err := c.Get(t.Context(), "none"); err != ErrCacheMiss {
+		t.Fatal(err)
+	}
+	until(t, "callers may read", func() bool { return c.only().right.Load() == free })
+	ctx, cancel := context.WithCancel(t.Context())
+	want := context.Canceled
+	if end == "deadline" {
+		ctx, cancel = context.WithTimeout(t.Context(), 10*time.Millisecond)
+		want = context.DeadlineExceeded
+	}
+	defer cancel()
+	var first, behind sync.WaitGroup
+	first.Go(func() {
+		if _, err := c.Get(ctx, "first"); !errors.Is(err, want) {
+			t.Error(err)
+		}
+	})
+	<-asked
+	behind.Go(func() {
+		if it, err := c.Get(t.Context(), "behind"); err != nil || string(it.Value) != "next" {
+			t.Errorf("behind: %+v, %v", it, err)
+		}
+	})
+	if end == "cancel" {
+		cancel()
+	}
+	first.Wait()
+	close(release)
+	behind.Wait()
+	for range 3 * aloneFor {
+		if it, err := c.Get(t.Context(), "next"); err != nil || string(it.Value) != "next" {
+			t.Errorf("%+v, %v", it, err)
+		}
+	}
+	if dials != 1 {
+		t.Errorf("%d connections, one would do", dials)
+	}
+}
+
+// TestLoneAndNot: callers come and go, some of them in the middle; whoever
+// reads, everybody gets their own value.
+func TestLoneAndNot(t *testing.T) {
+	addr, s := memcachetest.Start(t, nil)
+	const n = 50
+	key := func(i int) string { return fmt.Sprint("key", i%n) }
+	big := strings.Repeat("x", 2*readBuffer)
+	for i := range n {
+		value := key(i)
+		if i%10 == 0 {
+			value += big
+		}
+		s.Set(key(i), []byte(value), 0, 0)
+	}
+	c := tcpClient(t, nil, addr)
+	for callers := range 5 {
+		var wg sync.WaitGroup
+		for g := range callers + 1 {
+			wg.Go(func() {
+				for i := range 300 {
+					ctx, cancel := t.Context(), func() {}
+					if i%7 == g {
+						ctx, cancel = context.WithTimeout(ctx, time.Duration(i)*time.Microsecond)
+					}
+					if i%5 == 0 {
+						keys := []string{key(i), key(i + 1), "none", key(i + 2)}
+						got, err := c.GetMulti(ctx, keys)
+						if err == nil && len(got) != 3 {
+							t.Errorf("%d items", len(got))
+						}
+						for k, it := range got {
+							if v := strings.TrimSuffix(string(it.Value), big); v != k {
+								t.Errorf("%s holds %.20q", k, v)
+							}
+						}
+					} else if it, err := c.Get(ctx, key(i)); err == nil {
+						if v := strings.TrimSuffix(string(it.Value), big); v != key(i) {
+							t.Errorf("%s holds %.20q", key(i), v)
+						}
+					} else if !errors.Is(err, context.DeadlineExceeded) {
+						t.Error(err)
+					}
+					cancel()
+				}
+			})
+		}
+		wg.Wait()
+	}
+	if open := s.Conns(); open != 1 {
+		t.Errorf("%d connections", open)
+	}
+}
+
+// TestSpan: a reply is whole at its last byte and not before.
+func TestSpan(t *testing.T) {
+	three := []string{"a", "b", "c"}
+	for _, c := range []struct {
+		cl    *call
+		meta  bool
+		reply string
+	}{
+		{&call{op: opGet}, true, "EN O1\r\n"},
+		{&call{op: opGet}, true, "VA 0 f0 c1 O1\r\n\r\n"},
+		{&call{op: opGetInto}, true, "VA 7 f0 c1 O1\r\nab\r\ncd\n\r\n"},
+		{&call{op: opStore}, true, "HD O1\r\n"},
+		{&call{op: opArith}, true, "VA 2 O1\r\n12\r\n"},
+		{&call{op: opGetMulti, keys: three}, true, "VA 3 f0 c1 O1\r\nMN\r\r\nVA 1 f0 c1 O3\r\nx\r\nMN\r\n"},
+		{&call{op: opGetMulti, keys: three}, true, "MN\r\n"},
+		{&call{op: opStoreMulti, keys: three}, true, "HD O1\r\nNS O2\r\nHD O3\r\n"},
+		{&call{op: opCommand}, true, "VERSION 1\r\n"},
+		{&call{op: opGet}, false, "END\r\n"},
+		{&call{op: opGet}, false, "VALUE k 0 5 1\r\nEND\r\n\r\nEND\r\n"},
+		{&call{op: opGetMulti, keys: three}, false, "VALUE a 0 1 1\r\nx\r\nVALUE c 0 0 1\r\n\r\nEND\r\n"},
+		{&call{op: opStore}, false, "STORED\r\n"},
+		{&call{op: opDeleteMulti, keys: three}, false, "DELETED\r\nNOT_FOUND\r\nDELETED\r\n"},
+	} {
+		for n := range len(c.reply) {
+			if got := c.cl.span([]byte(c.reply[:n]), c.meta); got <= n || got > len(c.reply) {
+				t.Errorf("%q of %q: %d", c.reply[:n], c.reply, got)
+			}
+		}
+		for _, more := range []string{"", "VA", "HD O2\r\n"} {
+			if got := c.cl.span([]byte(c.reply+more), c.meta); got != len(c.reply) {
+				t.Errorf("%q: %d, want %d", c.reply+more, got, len(c.reply))
+			}
+		}
+	}
+	for _, bad := range []string{"VA 99999999999999999999 O1\r\n", "VA 2147483647 O1\r\n"} {
+		if got := (&call{op: opGet}).span([]byte(bad), true); got <= readBuffer {
+			t.Errorf("%q: %d", bad, got)
+		}
+	}
+}
