@@ -64,9 +64,10 @@ type reader struct {
 // bigFrame is a large frame of which a part has arrived, which goes straight
 // into memory of its own.
 type bigFrame struct {
-	p    []byte // nil: there is none under way
-	k, n int    // bytes that are there, bytes of the frame
-	h    zmtp.Header
+	under bool // one is under way
+	p     []byte
+	k, n  int // bytes in p, bytes of the frame
+	h     zmtp.Header
 }
 
 func newReader(l *link, rest []byte) *reader {
@@ -101,7 +102,7 @@ func (r *reader) run() error {
 // read waits for bytes and reads what there is. Where it can, it holds no
 // buffer while it waits.
 func (r *reader) read() error {
-	if r.big.p != nil {
+	if r.big.under {
 		return r.readBig()
 	}
 	if r.l.raw != nil {
@@ -159,7 +160,7 @@ func (r *reader) got(n int) {
 
 // decode takes apart what the buffer holds.
 func (r *reader) decode() error {
-	if r.big.p != nil {
+	if r.big.under {
 		if r.big.k < r.big.n {
 			return nil
 		}
@@ -212,7 +213,7 @@ func (r *reader) decode() error {
 			} else {
 				r.asm.Enc = append(r.asm.Enc, buf[run:pos]...)
 			}
-			r.beginBig(zmtp.Header{Flags: flags, Size: n}, buf[body:])
+			r.beginBig(zmtp.Header{Flags: flags, Size: n}, body)
 			return nil
 		}
 		if command {
@@ -264,7 +265,7 @@ func (r *reader) decodeFrames() error {
 			r.need = n + h.Size
 			return nil
 		default:
-			r.beginBig(h, rest)
+			r.beginBig(h, r.start+n)
 			return nil
 		}
 		if r.l.sealer != nil {
@@ -360,23 +361,28 @@ func (r *reader) count(flags byte, n, end int) {
 	r.whole, r.held = end, len(r.asm.Refs)
 }
 
-// beginBig goes on reading a frame straight into memory of its own; have are
-// the bytes that are there, and all that is left in the buffer.
-func (r *reader) beginBig(h zmtp.Header, have []byte) {
-	n := h.Size
-	size := n
-	if n > maxTrust && uint64(n) > r.total {
-		size = int(max(maxTrust, min(r.total, uint64(n))))
-	}
-	p := flow.GetBuffer(size)
-	r.big = bigFrame{p: p, k: copy(p, have), n: n, h: h}
-	r.start, r.filled = 0, 0
+// beginBig goes on reading a frame straight into memory of its own. What is
+// there of it is all that the buffer holds from at.
+func (r *reader) beginBig(h zmtp.Header, at int) {
+	r.big = bigFrame{under: true, n: h.Size, h: h}
+	r.start = at
 }
 
-// readBig reads more of a large frame, and what comes after it.
+// readBig reads more of a large frame, and what comes after it. The memory is
+// taken only now: by then the receiver of the last large frame may have
+// released its.
 func (r *reader) readBig() error {
 	g := &r.big
-	if g.k == len(g.p) {
+	switch {
+	case g.p == nil:
+		size := g.n
+		if size > maxTrust && uint64(size) > r.total {
+			size = int(max(maxTrust, r.total))
+		}
+		g.p = flow.GetBuffer(size)
+		g.k = copy(g.p, r.buf[r.start:r.filled])
+		r.start, r.filled = 0, 0
+	case g.k == len(g.p):
 		p := flow.GetBuffer(min(g.n, 2*len(g.p)))
 		copy(p, g.p)
 		flow.PutBuffer(g.p)

@@ -7,7 +7,7 @@ import "sync"
 // chunk alive with it.
 const (
 	chunkSize = 16 << 10
-	heldSize  = 256 << 10
+	heldSize  = 512 << 10
 )
 
 // Queue carries messages one way between a socket and a peer. Any number of
@@ -319,7 +319,9 @@ func (q *Queue) TakeAll() (b Batch, ok, reopened bool) {
 		q.idle = true
 	} else {
 		q.count = max(q.count-b.Msgs, 0)
-		reopened = q.reopen()
+		// As with acknowledgements in steps: a producer that is told each time
+		// there is room for one message is woken for every message.
+		reopened = q.count <= q.hwm/2 && q.reopen()
 	}
 	q.mu.Unlock()
 	return b, ok, reopened
