@@ -163,11 +163,16 @@ func (s *Store) tend() {
 			s.clock.Store(now.Unix())
 		}
 		if n%10 == 0 && !s.opts.NoSweep {
-			s.sweepAll()
+			if !s.still.Load() {
+				s.sweepAll()
+			}
 			s.trimIndex(n / 10)
 		}
 	}
 }
+
+// SetSweep turns the search for expired items in the background on or off. A store begins with it on.
+func (s *Store) SetSweep(on bool) { s.still.Store(!on) }
 
 // sweepAll sweeps what is due in every shard.
 func (s *Store) sweepAll() {

@@ -41,6 +41,8 @@ type shard struct {
 
 func (sh *shard) init(s *Store, id int, limit, most int64) error {
 	sh.s, sh.pool, sh.id = s, &s.pool, id
+	// No two items have the same CAS value until a shard has written 64 GiB. load adds more than all the shards are apart.
+	sh.cas = uint64(id) << 34
 	sh.publish()
 	return sh.index.init(sh.pool, limit, most)
 }
@@ -151,7 +153,7 @@ func (sh *shard) item(r *record) Item {
 	size := sh.sizeOf(r)
 	return Item{
 		Key: r.keyBytes(), Flags: r.flagBits(), CAS: sh.casOf(r), Expiry: r.expiry(), LastAccess: r.access(sh.s.now()),
-		Fetched: r.fetched(), Size: size, Class: ClassOf(size),
+		Fetched: r.fetched(), Size: size, ValueSize: len(r.valueBytes()), Class: ClassOf(size),
 	}
 }
 

@@ -67,12 +67,14 @@ type Item struct {
 	LastAccess int64 // unix seconds
 	Fetched    bool  // read since it was stored
 	Size       int   // as counted by ItemSize
+	ValueSize  int   // of the value alone
 	Class      int   // as given by ClassOf
 }
 
 // Store is a bounded set of items. It is safe for concurrent use.
 type Store struct {
 	opts     Options
+	still    atomic.Bool // does not sweep in the background
 	pool     pool
 	shards   []shard
 	shift    uint // of a hash, to get the number of its shard
