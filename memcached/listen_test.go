@@ -161,7 +161,7 @@ func ask(t *testing.T, c *net.UDPConn, id uint16, request string) (reply string,
 func TestUDP(t *testing.T) {
 	srv, c := udpServer(t, memcached.Options{})
 	value := strings.Repeat("v", 4096)
-	most := strings.Repeat("v", 4*1392-len("VALUE most 0 5541\r\n\r\nEND\r\n")) // fills four datagrams
+	most := strings.Repeat("v", 16*1392-len("VALUE most 0 22243\r\n\r\nEND\r\n")) // fills sixteen datagrams
 	for i, x := range []struct {
 		request, reply string
 		datagrams      int
@@ -172,10 +172,10 @@ func TestUDP(t *testing.T) {
 		{"set big 0 0 4096\r\n" + value + "\r\n", "STORED\r\n", 1},
 		{"get big\r\n", "VALUE big 0 4096\r\n" + value + "\r\nEND\r\n", 3},
 		{"set most 0 0 " + strconv.Itoa(len(most)) + "\r\n" + most + "\r\n", "STORED\r\n", 1},
-		{"get most\r\n", "VALUE most 0 " + strconv.Itoa(len(most)) + "\r\n" + most + "\r\nEND\r\n", 4},
+		{"get most\r\n", "VALUE most 0 " + strconv.Itoa(len(most)) + "\r\n" + most + "\r\nEND\r\n", 16},
 		{"append most 0 0 1\r\nv\r\n", "STORED\r\n", 1},
 		{"get most\r\n", "SERVER_ERROR response too large for UDP\r\n", 1},
-		{"get big big\r\n", "SERVER_ERROR response too large for UDP\r\n", 1},
+		{"get big big big big big big\r\n", "SERVER_ERROR response too large for UDP\r\n", 1},
 		{"get a\r\n", "VALUE a 0 2\r\n42\r\nEND\r\n", 1},
 		{"nonsense\r\n", "ERROR\r\n", 1},
 		{"mn\r\n", "MN\r\n", 1},

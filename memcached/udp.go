@@ -22,7 +22,7 @@ const (
 	udpSize   = 1400 // of a datagram that we send
 	// udpDatagrams bounds a reply. The sender's address of a request may be
 	// forged, so what it makes us send must stay small.
-	udpDatagrams = 4
+	udpDatagrams = 16
 	udpReply     = udpDatagrams * (udpSize - udpHeader)
 )
 
@@ -32,7 +32,7 @@ const udpTooLarge = "SERVER_ERROR response too large for UDP\r\n"
 // then returns ErrServerClosed. It owns p and closes it.
 //
 // A request is one datagram; others are dropped, as malformed ones are. A
-// reply takes at most 4 datagrams of 1400 bytes; instead of a longer one
+// reply takes at most 16 datagrams of 1400 bytes; instead of a longer one
 // there is an error. Servers with users (AuthFile, SASL) refuse.
 func (s *Server) ServePacket(p net.PacketConn) error {
 	if s.opts.AuthFile != "" || s.opts.SASL {
