@@ -419,7 +419,7 @@ func (s *serverSettings) settle(getenv func(string) string) error {
 		return usagef("-o: hot_lru_pct and warm_lru_pct are %d together, at most 80", hot+warm)
 	}
 	if s.socket == "" && s.port == 0 && s.udpPort == 0 && len(s.listen) == 0 {
-		return usagef("nothing to listen on: -p 0 without -s or -U (for any free port, -p -1)")
+		s.warnings = append(s.warnings, "nothing to listen on: -p 0 without -s or -U (for any free port, -p -1)")
 	}
 	if s.instances > 1 {
 		switch {
@@ -486,7 +486,7 @@ func serverHelp(program string) string {
 			}
 		}
 	}
-	b.WriteString("\nThose of slab_*, lru_* and hash* describe an allocator that is not used here. slab_reassign,\nslab_automove, lru_crawler, lru_maintainer and inline_ascii_resp may have no_ in front.\n")
+	b.WriteString("\nThose of slab_*, lru_* and hash* describe an allocator that is not used here. slab_reassign,\nslab_automove, lru_maintainer and inline_ascii_resp may have no_ in front.\n")
 	return b.String()
 }
 
