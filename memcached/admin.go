@@ -246,6 +246,7 @@ func (t *turn) crawler(words []string, quiet, more bool) {
 		u.mu.Lock()
 		was := u.crawler
 		u.crawler = words[0] == "enable"
+		t.srv.store.SetSweep(u.crawler)
 		u.mu.Unlock()
 		if was && words[0] == "enable" {
 			t.answer(quiet, "ERROR failed to start lru crawler thread")

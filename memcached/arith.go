@@ -70,13 +70,6 @@ func (t *turn) arith(tx *store.Txn, key []byte, incr bool, delta, compare, newCA
 	} else {
 		t.countClass(classDecrHits, size)
 	}
-	if t.srv.noting.Load() != 0 {
-		name := "decr"
-		if incr {
-			name = "incr"
-		}
-		t.logStore(key, stored, name, 0, size)
-	}
 	return v, stored
 }
 

@@ -206,7 +206,7 @@ func (t *turn) binGet(h *mcproto.Header, op mcproto.Opcode, quiet bool, key []by
 	} else {
 		t.countClass(classGetHits, size)
 	}
-	t.found(key, size)
+	t.found(key, size, len(value))
 }
 
 // binDelete is delete, with the CAS value the item must have if that is not 0.
@@ -228,13 +228,13 @@ func (t *turn) binDelete(h *mcproto.Header, quiet bool, key []byte) {
 		t.binError(h, mcproto.StatusExists)
 		return
 	}
-	size := tx.Size()
+	size, n := tx.Size(), len(tx.Value())
 	tx.Delete()
 	tx.End()
 	t.countClass(classDeleteHits, size)
 	if t.srv.noting.Load() != 0 {
 		t.srv.noteDelete(key)
-		t.logDelete(key, "delete", size)
+		t.logDelete(key, "delete", size, n)
 	}
 	t.binOK(h, quiet, 0)
 }

@@ -83,6 +83,7 @@ func (t *turn) text(line, in []byte, n int) (used int, ok bool, next netloop.Nex
 				// A browser was talked into speaking to the cache; what it
 				// posts must not be taken for commands.
 				t.count(malformed)
+				t.fault = true
 				return n, true, netloop.Close
 			}
 			t.reply("ERROR")
@@ -131,13 +132,13 @@ func (t *turn) deleteKey(args []byte) {
 		t.answer(quiet, "NOT_FOUND")
 		return
 	}
-	size := tx.Size()
+	size, n := tx.Size(), len(tx.Value())
 	tx.Delete()
 	tx.End()
 	t.countClass(classDeleteHits, size)
 	if t.srv.noting.Load() != 0 {
 		t.srv.noteDelete(key)
-		t.logDelete(key, "delete", size)
+		t.logDelete(key, "delete", size, n)
 	}
 	t.answer(quiet, "DELETED")
 }

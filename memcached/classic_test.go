@@ -181,6 +181,19 @@ func TestFlushAll(t *testing.T) {
 	c.want("flush_all -1\r\nget a\r\n", "OK\r\n"+miss)
 	c.want("flush_all x\r\n", "CLIENT_ERROR invalid exptime argument\r\n")
 
+	// Of what was used in this second nothing is left; what is older is there,
+	// and found to be flushed.
+	c.want("stats reset\r\nset old 0 0 1\r\nx\r\n", "RESET\r\nSTORED\r\n")
+	s.clock.add(3)
+	c.want("set new 0 0 1\r\nx\r\nflush_all\r\n", "STORED\r\nOK\r\n")
+	if got := c.stat("", "curr_items"); got != "1" {
+		t.Errorf("curr_items = %s after a flush, want that of the older item", got)
+	}
+	c.want("get old new\r\n", miss)
+	if f, m := c.stat("", "get_flushed"), c.stat("", "get_misses"); f != "1" || m != "2" {
+		t.Errorf("get_flushed = %s, get_misses = %s, want 1 and 2", f, m)
+	}
+
 	talk(t, Options{DisableFlush: true}, []exchange{
 		{set + "flush_all\r\nget a\r\n", "STORED\r\nCLIENT_ERROR flush_all not allowed\r\n" + hit},
 		{"flush_prefix a\r\nmp a\r\n", "CLIENT_ERROR flush_prefix not allowed\r\nCLIENT_ERROR flush_prefix not allowed\r\n"},
@@ -354,4 +367,19 @@ func TestManyKeys(t *testing.T) {
 	c.want(line+"  \r\n", want+"END\r\n")
 	c.want(line+" "+strings.Repeat("k", 251)+"\r\n", "CLIENT_ERROR bad command line format\r\n\r\n")
 	c.want(line+" "+strings.Repeat("k", 250)+" key0\r\n", want+fmt.Sprintf("VALUE key0 7 %d\r\n%s\r\nEND\r\n", len(value), value))
+}
+
+// TestCASUnique gives no two items the same CAS value, whatever shard they are
+// in.
+func TestCASUnique(t *testing.T) {
+	s := newServer(t, Options{})
+	c := dial(t, s)
+	seen := map[string]int{}
+	for i := range 500 {
+		got := c.send(fmt.Sprintf("ms key%d 1 c\r\nx\r\n", i))
+		if other, ok := seen[got]; ok {
+			t.Fatalf("key%d and key%d: both %q", i, other, got)
+		}
+		seen[got] = i
+	}
 }

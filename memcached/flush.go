@@ -1,9 +1,11 @@
 package memcached
 
 import (
+	"bytes"
 	"strconv"
 
 	"lintel.dev/internal/mcproto"
+	"lintel.dev/internal/store"
 )
 
 // flushCommand is flush_all [DELAY].
@@ -30,22 +32,39 @@ func (t *turn) flushAll(exptime int64) {
 	if exptime > 0 {
 		at = max(now, expiry(exptime, now))
 	}
+	if at == now {
+		t.srv.dropRecent(now - 1)
+	}
 	t.srv.store.FlushAll(at)
 	t.srv.flushed.Store(at)
 	t.count(cmdFlush)
-	if at == now {
-		t.srv.sweepSmall()
-	}
 }
 
-// sweepAtOnce is how many items are taken out of the figures right when they
-// are flushed; more are left to the store's own sweep.
-const sweepAtOnce = 4096
+// dropAtOnce is in how large a cache recent items are deleted right when they
+// are flushed; elsewhere they are left to the store's own sweep.
+const dropAtOnce = 4096
 
-// sweepSmall lets the figures of a small cache show at once what was flushed.
-func (s *Server) sweepSmall() {
-	if s.store.Stats().Items <= sweepAtOnce {
-		s.store.Crawl(nil)
+// dropRecent deletes the items that were used since a unix second, as memcached
+// does when it flushes: they are gone from the figures at once, and looking for
+// one counts as a miss. Older ones are there until somebody looks, and that
+// counts as get_flushed.
+func (s *Server) dropRecent(since int64) {
+	if s.store.Stats().Items > dropAtOnce {
+		return
+	}
+	var keys [][]byte
+	s.store.Scan(func(it store.Item) bool {
+		if it.LastAccess >= since {
+			keys = append(keys, bytes.Clone(it.Key))
+		}
+		return true
+	})
+	for _, key := range keys {
+		tx := s.store.Begin(key)
+		if tx.Find() {
+			tx.Delete()
+		}
+		tx.End()
 	}
 }
 

@@ -287,6 +287,7 @@ func TestReclaimed(t *testing.T) {
 	if got := c.stat("items", "items:31:reclaimed"); got != "1" {
 		t.Errorf("reclaimed = %q after an expiry", got)
 	}
+	s.clock.add(3)
 	c.want("stats reset\r\nflush_all\r\nset key 0 0 1\r\nx\r\n", "RESET\r\nOK\r\nSTORED\r\n")
 	if got := c.stat("", "reclaimed"); got != "1" {
 		t.Errorf("reclaimed = %q after a flush", got)

@@ -87,7 +87,9 @@ func (t *turn) metaGet(args []byte) {
 	touch := m.Has('T')
 	tx := t.begin(key)
 	found, created := tx.Find(), false
+	var missed store.Miss
 	if !found && m.Has('N') {
+		missed = tx.Missed()
 		_, err := tx.Put(store.Record{Expiry: expiry(m.Vivify, now), CAS: m.NewCAS, Won: true})
 		if err != nil {
 			tx.End()
@@ -187,7 +189,11 @@ func (t *turn) metaGet(args []byte) {
 	} else {
 		t.countClass(classGetHits, size)
 	}
-	t.found(key, size)
+	if created {
+		t.vivified(key, missed)
+	} else {
+		t.found(key, size, len(value))
+	}
 }
 
 // metaDebug is me: what is known of an item, without touching it.

@@ -126,7 +126,7 @@ func (t *turn) metaDelete(args []byte) {
 		done("EX")
 		return
 	}
-	size := tx.Size()
+	size, n := tx.Size(), len(tx.Value())
 	switch {
 	case m.Has('x'):
 		// The item stays, without its value: a tombstone.
@@ -142,6 +142,10 @@ func (t *turn) metaDelete(args []byte) {
 			t.reply("SERVER_ERROR out of memory")
 			return
 		}
+		if t.srv.noting.Load() != 0 {
+			t.logStore(key, stored, modeNames[modeSet], m.TTL, tx.Size(), 0)
+		}
+		n = 0
 	case m.Has('I'):
 		if m.Has('T') {
 			tx.SetExpiry(expiry(m.TTL, now))
@@ -158,7 +162,7 @@ func (t *turn) metaDelete(args []byte) {
 	if t.srv.noting.Load() != 0 {
 		t.srv.noteDelete(key)
 		if !m.Has('I') {
-			t.logDelete(key, "md", size)
+			t.logDelete(key, "md", size, n)
 		}
 	}
 	done("HD")
@@ -194,6 +198,8 @@ func (t *turn) metaArith(args []byte) {
 		out, created = stored, true
 		if err != nil {
 			out = noMemory
+		} else if t.srv.noting.Load() != 0 {
+			t.logStore(key, stored, modeNames[modeAdd], m.Vivify, tx.Size(), len(tx.Value()))
 		}
 	}
 	b := t.w.B

@@ -205,7 +205,7 @@ func (t *turn) fetchOne(a *store.Ahead, r *retrieve) {
 	} else {
 		t.countClass(classGetHits, size)
 	}
-	t.found(key, size)
+	t.found(key, size, len(value))
 }
 
 // appendValue sends the value of tx, a large one without copying it.
@@ -233,15 +233,23 @@ func (t *turn) missed(key []byte, why store.Miss, touch bool) {
 	}
 	if t.srv.noting.Load() != 0 {
 		t.srv.noteGet(key, false)
-		t.logGet(key, missNames[why], 0)
+		t.logGet(key, missNames[why], 0, 0)
 	}
 }
 
-// found reports a retrieval that found an item of size bytes.
-func (t *turn) found(key []byte, size int) {
+// found reports a retrieval that found an item of size bytes with a value of n.
+func (t *turn) found(key []byte, size, n int) {
 	if t.srv.noting.Load() != 0 {
 		t.srv.noteGet(key, true)
-		t.logGet(key, "found", size)
+		t.logGet(key, "found", size, n)
+	}
+}
+
+// vivified reports a retrieval that found nothing and left an empty item.
+func (t *turn) vivified(key []byte, why store.Miss) {
+	if t.srv.noting.Load() != 0 {
+		t.srv.noteGet(key, false)
+		t.logGet(key, missNames[why], 0, 0)
 	}
 }
 
@@ -251,9 +259,9 @@ func (t *turn) looked(tx *store.Txn, key []byte, found bool) {
 	switch {
 	case t.srv.noting.Load()&watchFetchers == 0:
 	case found:
-		t.logGet(key, "found", tx.Size())
+		t.logGet(key, "found", tx.Size(), len(tx.Value()))
 	default:
-		t.logGet(key, missNames[tx.Missed()], 0)
+		t.logGet(key, missNames[tx.Missed()], 0, 0)
 	}
 }
 

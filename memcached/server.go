@@ -20,7 +20,7 @@
 // decided by S3-FIFO over all of the memory, not by an LRU for each class.
 //
 // SASL knows PLAIN alone. Over UDP, a request is one datagram and a reply at
-// most four, see [Server.ServePacket]. Expiry times may lie after 2038. The
+// most sixteen, see [Server.ServePacket]. Expiry times may lie after 2038. The
 // file of a warm restart has a form of its own and holds its items also after
 // the process was killed.
 //
@@ -138,6 +138,7 @@ func New(opts Options) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("memcached: %w", err)
 	}
+	s.store.SetSweep(!opts.Report.NoCrawler)
 	s.main, err = netloop.New(s.loopConfig())
 	if err != nil {
 		s.store.Close()
@@ -282,6 +283,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 // newSession makes the session of an accepted connection.
 func (s *Server) newSession(c netloop.Conn) netloop.Session {
 	n := &session{srv: s, conn: c, proto: s.opts.Protocol}
+	n.state.Store(stateNew)
 	s.mu.Lock()
 	n.next = s.first
 	if n.next != nil {

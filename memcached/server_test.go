@@ -138,7 +138,7 @@ func TestStatsConns(t *testing.T) {
 		got.Write(buf[:n])
 	}
 	for _, want := range []string{
-		":addr unix:" + path, ":state conn_listening", ":state conn_nread", ":state conn_parse_cmd", ":state conn_watch",
+		":addr unix:" + path, ":listen_addr unix:" + path, ":state conn_listening", ":state conn_nread", ":state conn_parse_cmd", ":state conn_watch",
 		":addr tcp:" + ask.conn.LocalAddr().String(), ":listen_addr tcp:" + tcp.Addr().String(), ":secs_since_last_cmd ",
 	} {
 		if !strings.Contains(got.String(), want) {

@@ -23,9 +23,10 @@ const (
 	stateBody
 	stateSwallow
 	stateWatch
+	stateNew // nothing has arrived yet
 )
 
-var stateNames = [...]string{"conn_read", "conn_nread", "conn_swallow", "conn_watch"}
+var stateNames = [...]string{"conn_read", "conn_nread", "conn_swallow", "conn_watch", "conn_new_cmd"}
 
 // session is the protocol side of one connection. It holds only what must
 // outlive a call of Data; everything else is in a turn.
@@ -41,6 +42,8 @@ type session struct {
 	body    *body     // a storage command whose data is still arriving
 	keys    *retrieve // a get whose line is still arriving or being answered
 	job     job       // a dump that is being sent
+
+	fault bool // the client broke the rules, which is why it is closed
 
 	state   atomic.Int32
 	watcher *watcher
@@ -91,6 +94,9 @@ func newTurn() any {
 
 // Data is called by the event loop with what has arrived.
 func (s *session) Data(in []byte, w *netloop.Writer) (int, netloop.Next) {
+	if s.state.Load() == stateNew {
+		s.state.Store(stateRead)
+	}
 	t := s.srv.turns.Get().(*turn)
 	t.session, t.w = s, w
 	t.replies = 0
@@ -111,6 +117,9 @@ func (s *session) Closed(why netloop.Reason) {
 	if s.body != nil {
 		s.srv.reading.Add(-int64(cap(s.body.data)))
 		s.body = nil
+	}
+	if s.fault && why == netloop.Normal {
+		why = netloop.Failed
 	}
 	s.srv.left(s, why)
 }
@@ -206,6 +215,7 @@ func (t *turn) line(in []byte) (n int, ok bool, next netloop.Next) {
 		}
 		if !mcproto.IsRetrieval(in) {
 			t.count(malformed)
+			t.fault = true
 			return 0, false, netloop.Close
 		}
 		return t.longLine(in), true, netloop.More
@@ -269,6 +279,7 @@ func (t *turn) collect(in []byte) (n int, ok bool, next netloop.Next) {
 			// connection of a client it has no read buffer for.
 			t.srv.reading.Add(-grow)
 			t.count(readBufOOM)
+			t.fault = true
 			t.reply("SERVER_ERROR out of memory storing object")
 			return n, true, netloop.Close
 		}

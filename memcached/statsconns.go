@@ -53,10 +53,9 @@ func (s *Server) connStats(self *session) []Stat {
 			state = "conn_parse_cmd"
 		}
 		r := row{id: n.conn.ID(), addr: addrName(n.conn.RemoteAddr()), state: state, idle: max(0, now-n.conn.Active())}
-		if local := addrName(n.conn.LocalAddr()); strings.HasPrefix(local, "unix:") {
-			r.addr = local
-		} else {
-			r.listen = local
+		r.listen = addrName(n.conn.LocalAddr())
+		if strings.HasPrefix(r.listen, "unix:") {
+			r.addr = r.listen // the peer has no name
 		}
 		rows = append(rows, r)
 	}

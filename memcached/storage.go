@@ -135,7 +135,15 @@ func (t *turn) apply(c *change, value []byte) (out outcome, cas uint64, n int) {
 	tx.End()
 	if t.srv.noting.Load() != 0 {
 		t.srv.noteSet(c.key)
-		t.logStore(c.key, out, modeNames[c.mode], c.exptime, sent)
+		ttl := c.exptime
+		if c.mode == modeAppend || c.mode == modePrepend {
+			ttl = 0 // they have none
+		}
+		size := n
+		if out != stored {
+			size = len(value)
+		}
+		t.logStore(c.key, out, modeNames[c.mode], ttl, sent, size)
 	}
 	return out, cas, n
 }
@@ -153,7 +161,7 @@ func (t *turn) refuse(c *change, drop bool, n int) {
 	}
 	if t.srv.noting.Load() != 0 {
 		size := store.ItemSize(len(c.key), n, c.flags, !t.srv.opts.DisableCAS)
-		t.logStore(c.key, tooLarge, modeNames[c.mode], c.exptime, size)
+		t.logStore(c.key, tooLarge, modeNames[c.mode], c.exptime, size, 0)
 	}
 }
 

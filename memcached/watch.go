@@ -168,8 +168,9 @@ func appendWord(b []byte, name, v string) []byte {
 	return append(append(append(b, ' '), name...), v...)
 }
 
-// logGet reports a retrieval; size is 0 on a miss.
-func (t *turn) logGet(key []byte, status string, size int) {
+// logGet reports a retrieval of an item of size bytes, 0 on a miss, whose value
+// has n.
+func (t *turn) logGet(key []byte, status string, size, n int) {
 	t.srv.log(watchFetchers, func(b []byte) []byte {
 		b = mcproto.AppendKey(append(b, "type=item_get key="...), key)
 		b = appendWord(b, "status=", status)
@@ -179,12 +180,12 @@ func (t *turn) logGet(key []byte, status string, size int) {
 		}
 		b = appendField(b, "clsid=", int64(class))
 		b = appendField(b, "cfd=", int64(t.conn.ID()))
-		return appendField(b, "size=", int64(size))
+		return appendField(b, "size=", int64(n))
 	})
 }
 
-// logStore reports a change.
-func (t *turn) logStore(key []byte, out outcome, cmd string, ttl int64, size int) {
+// logStore reports a change to an item of size bytes with a value of n.
+func (t *turn) logStore(key []byte, out outcome, cmd string, ttl int64, size, n int) {
 	t.srv.log(watchMutations, func(b []byte) []byte {
 		b = mcproto.AppendKey(append(b, "type=item_store key="...), key)
 		b = appendWord(b, "status=", outcomeNames[out])
@@ -192,17 +193,18 @@ func (t *turn) logStore(key []byte, out outcome, cmd string, ttl int64, size int
 		b = appendField(b, "ttl=", ttl)
 		b = appendField(b, "clsid=", int64(store.ClassOf(size)))
 		b = appendField(b, "cfd=", int64(t.conn.ID()))
-		return appendField(b, "size=", int64(size))
+		return appendField(b, "size=", int64(n))
 	})
 }
 
-// logDelete reports that an item was removed on request.
-func (t *turn) logDelete(key []byte, cmd string, size int) {
+// logDelete reports that an item of size bytes with a value of n was removed on
+// request.
+func (t *turn) logDelete(key []byte, cmd string, size, n int) {
 	t.srv.log(watchDeletions, func(b []byte) []byte {
 		b = mcproto.AppendKey(append(b, "type=deleted key="...), key)
 		b = appendWord(b, "cmd=", cmd)
 		b = appendField(b, "clsid=", int64(store.ClassOf(size)))
-		return appendField(b, "size=", int64(size))
+		return appendField(b, "size=", int64(n))
 	})
 }
 
@@ -238,7 +240,7 @@ func (s *Server) evicted(it store.Item) {
 		b = appendField(b, "ttl=", ttl)
 		b = appendField(b, "la=", max(0, now-it.LastAccess))
 		b = appendField(b, "clsid=", int64(it.Class))
-		return appendField(b, "size=", int64(it.Size))
+		return appendField(b, "size=", int64(it.ValueSize))
 	})
 }
 

@@ -52,7 +52,7 @@ func TestWatchStreams(t *testing.T) {
 	}
 	get := func(key, status string) string {
 		if status == "found" {
-			return "type=item_get key=" + key + " status=found clsid=1 cfd=N size=" + formatInt(59+len(strings.ReplaceAll(key, "%23", "#"))+1)
+			return "type=item_get key=" + key + " status=found clsid=1 cfd=N size=1"
 		}
 		return "type=item_get key=" + key + " status=" + status + " clsid=0 cfd=N size=0"
 	}
@@ -62,21 +62,79 @@ func TestWatchStreams(t *testing.T) {
 		get("no", "not_found"), get("no", "not_found"), get("a%23", "found"), get("b", "not_found"), get("b", "found"),
 		get("e", "not_found"), get("e", "expired"), get("f", "not_found"))
 	check("mutations", change.lines(),
-		"type=item_store key=a%23 status=stored cmd=set ttl=5 clsid=1 cfd=N size=62",
-		"type=item_store key=a%23 status=not_stored cmd=add ttl=0 clsid=1 cfd=N size=62",
-		"type=item_store key=no status=not_found cmd=cas ttl=0 clsid=1 cfd=N size=62",
-		"type=item_store key=big status=too_large cmd=set ttl=0 clsid=39 cfd=N size=2000062",
-		"type=item_store key=b status=stored cmd=set ttl=0 clsid=1 cfd=N size=61",
-		"type=item_store key=e status=stored cmd=set ttl=1 clsid=1 cfd=N size=61",
-		"type=item_store key=f status=stored cmd=set ttl=0 clsid=1 cfd=N size=61")
+		"type=item_store key=a%23 status=stored cmd=set ttl=5 clsid=1 cfd=N size=1",
+		"type=item_store key=a%23 status=not_stored cmd=add ttl=0 clsid=1 cfd=N size=1",
+		"type=item_store key=no status=not_found cmd=cas ttl=0 clsid=1 cfd=N size=1",
+		"type=item_store key=big status=too_large cmd=set ttl=0 clsid=39 cfd=N size=0",
+		"type=item_store key=b status=stored cmd=set ttl=0 clsid=1 cfd=N size=1",
+		"type=item_store key=e status=stored cmd=set ttl=1 clsid=1 cfd=N size=1",
+		"type=item_store key=f status=stored cmd=set ttl=0 clsid=1 cfd=N size=1")
 	check("deletions", del.lines(),
-		"type=deleted key=a%23 cmd=delete clsid=1 size=62", "type=deleted key=b cmd=md clsid=1 size=61")
+		"type=deleted key=a%23 cmd=delete clsid=1 size=1", "type=deleted key=b cmd=md clsid=1 size=1")
 	id := c.conn.id
 	check("connevents", conn.lines(),
 		fmt.Sprintf("type=conn_new rip=127.0.0.1 rport=%d transport=tcp cfd=N", 40000+id),
 		fmt.Sprintf("type=conn_close rip=127.0.0.1 rport=%d transport=tcp reason=normal cfd=N", 40000+id))
 	if got := strings.Join(raw.lines(), "\n"); !strings.Contains(got, fmt.Sprintf("<%d set a# 0 5 1\n", id)) || !strings.Contains(got, `\x01\xff\x00 odd`) {
 		t.Errorf("rawcmds:\n%s", got)
+	}
+}
+
+// TestWatchChanges pins what the streams say of commands that change an item in
+// other ways than by storing a value, and of the sizes before and after.
+func TestWatchChanges(t *testing.T) {
+	s := newServer(t, Options{})
+	fetch, change, del := watchOn(t, s, ""), watchOn(t, s, " mutations"), watchOn(t, s, " deletions")
+	c := dial(t, s)
+	for _, tc := range []struct {
+		in, out              string
+		fetched, stored, del string // what each stream says, without the common words
+	}{
+		{in: "set n 0 0 1\r\n9\r\n", out: "STORED\r\n", fetched: "n not_found 0", stored: "n stored set 0 1"},
+		{in: "incr n 1\r\n", out: "10\r\n", fetched: "n found 1"}, // neither of them is a mutation
+		{in: "decr n 1\r\n", out: "9\r\n", fetched: "n found 2"},
+		{in: "append n 7 9 2\r\n00\r\n", out: "STORED\r\n", fetched: "n found 2", stored: "n stored append 0 4"},
+		{in: "prepend n 7 9 1\r\n1\r\n", out: "STORED\r\n", fetched: "n found 4", stored: "n stored prepend 0 5"},
+		{in: "touch n 50\r\n", out: "TOUCHED\r\n", fetched: "n found 5"},
+		{in: "ma m N0 J3\r\n", out: "HD\r\n", fetched: "m not_found 0", stored: "m stored add 0 1"},
+		{in: "md m I\r\n", out: "HD\r\n", fetched: "m found 1"},
+		{in: "md m x\r\n", out: "HD\r\n", fetched: "m found 1", stored: "m stored set 0 0", del: "m md 0"},
+		{in: "mg v N30 v\r\n", out: "VA 0 W\r\n\r\n", fetched: "v not_found 0"},
+		{in: "ms v 2 C1\r\nab\r\n", out: "EX\r\n", fetched: "v found 0", stored: "v exists cas 0 2"},
+		{in: "delete n\r\n", out: "DELETED\r\n", fetched: "n found 5", del: "n delete 5"},
+		{in: "delete n\r\n", out: "NOT_FOUND\r\n", fetched: "n not_found 0"},
+	} {
+		c.want(tc.in, tc.out)
+		for _, stream := range []struct {
+			name, want string
+			w          *client
+		}{{"fetchers", tc.fetched, fetch}, {"mutations", tc.stored, change}, {"deletions", tc.del, del}} {
+			got := strings.Join(stream.w.lines(), "\n")
+			got = regexp.MustCompile(`^type=\w+ key=| (clsid|cfd)=\w+|\w+=`).ReplaceAllString(got, "")
+			if got != stream.want {
+				t.Errorf("%q: %s: %q, want %q", tc.in, stream.name, got, stream.want)
+			}
+		}
+	}
+}
+
+// TestWatchCloseReasons tells a client that leaves from one that is thrown out.
+func TestWatchCloseReasons(t *testing.T) {
+	s := newServer(t, Options{})
+	w := watchOn(t, s, " connevents")
+	for in, reason := range map[string]string{
+		"":                          "normal",
+		"quit\r\n":                  "normal",
+		"GET / HTTP/1.1\r\n":        "error",
+		strings.Repeat("x", 3000):   "error",
+		binReq(0x07, 0, "", "", ""): "normal",
+	} {
+		c := dial(t, s)
+		c.send(in)
+		c.hangUp()
+		if got := w.lines(); len(got) != 2 || !strings.Contains(got[1], "type=conn_close") || !strings.Contains(got[1], "reason="+reason+" ") {
+			t.Errorf("%.20q: %q, want the reason %s", in, got, reason)
+		}
 	}
 }
 
@@ -109,7 +167,7 @@ func TestWatchEvictions(t *testing.T) {
 	if len(got) < 100 || uint64(len(got)) != s.Stats().Evictions {
 		t.Fatalf("%d lines, %d evictions", len(got), s.Stats().Evictions)
 	}
-	if !regexp.MustCompile(`^type=eviction key=key\d+ fetch=no ttl=\d+ la=\d+ clsid=22 size=100\d\d$`).MatchString(got[0]) {
+	if !regexp.MustCompile(`^type=eviction key=key\d+ fetch=no ttl=\d+ la=\d+ clsid=22 size=10000$`).MatchString(got[0]) {
 		t.Errorf("line %q", got[0])
 	}
 }
