@@ -153,3 +153,15 @@ func (cl *call) idempotent() bool {
 	}
 	return false
 }
+
+// repeatable tells calls that come to the same when they are carried out twice,
+// if nobody else writes meanwhile: what a failover policy may repeat.
+func (cl *call) repeatable() bool {
+	switch cl.op {
+	case opStore:
+		return cl.mode == modeSet
+	case opStoreMulti, opDelete, opDeleteMulti, opInvalidate:
+		return true
+	}
+	return cl.idempotent()
+}

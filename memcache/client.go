@@ -23,7 +23,8 @@
 // Errors that are answers ([ErrCacheMiss], [ErrNotStored], [ErrCASConflict])
 // are returned as they are; errors of the way to a server are wrapped in a
 // [ServerError]. A request that never left is sent again; one that may have
-// been carried out is sent again only if it reads.
+// been carried out is sent again only if it reads or, where [FailNext] or
+// [FailGutter] say that requests may go elsewhere, if it sets or deletes.
 package memcache
 
 import (
@@ -239,14 +240,19 @@ func (c *Client) failover(ctx context.Context, cl *call, f *fleet, failed int, e
 			return ErrCacheMiss
 		}
 	case FailNext:
-		if cl.sent && !cl.idempotent() && cl.op != opStore && cl.op != opDelete {
+		var ended bool
+		if ended, err = f.servers[failed].again(ctx, cl, err); ended {
 			return err
 		}
-		next := f.picker.Pick(cl.key, f.dead)
-		if next >= 0 && next != failed {
+		next := f.picker.Pick(cl.key, func(i int) bool { return i == failed || f.dead(i) })
+		if next >= 0 {
 			return f.servers[next].roundTrip(ctx, cl)
 		}
 	case FailGutter:
+		var ended bool
+		if ended, err = f.servers[failed].again(ctx, cl, err); ended {
+			return err
+		}
 		limit, _ := wireTTL(c.opts.GutterTTL, time.Now)
 		switch {
 		case cl.op == opStore && cl.mode != modeCAS && (cl.ttl == 0 || cl.ttl > limit):
@@ -261,4 +267,21 @@ func (c *Client) failover(ctx context.Context, cl *call, f *fleet, failed int, e
 		}
 	}
 	return err
+}
+
+// again sends cl to its server once more when the connection broke under it and
+// the server may be well: what it did not get must not go elsewhere. It tells
+// whether that ended the matter, because there is an answer or because what may
+// have been carried out must not be asked for twice.
+func (s *server) again(ctx context.Context, cl *call, err error) (ended bool, result error) {
+	if !cl.sent || cl.idempotent() {
+		return false, err
+	}
+	if !cl.repeatable() {
+		return true, err
+	}
+	if errors.Is(err, ErrConnLost) {
+		err = s.roundTrip(ctx, cl)
+	}
+	return err == nil || !isDown(err), err
 }

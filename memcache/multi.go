@@ -20,11 +20,7 @@ type part struct {
 
 // split groups keys by server. The parts share their backing arrays, so that
 // the number of allocations does not depend on the number of servers.
-func (c *Client) split(f *fleet, keys []string) ([]part, error) {
-	var dead func(int) bool
-	if c.opts.Failover == FailNext {
-		dead = f.dead
-	}
+func (c *Client) split(f *fleet, keys []string, dead func(int) bool) ([]part, error) {
 	n := len(f.servers)
 	scratch := make([]int, n+2*len(keys))
 	count, where, idx := scratch[:n], scratch[n:n+len(keys)], scratch[n+len(keys):]
@@ -117,7 +113,11 @@ func (c *Client) fanOut(ctx context.Context, keys []string, mk func(*part), got 
 		return nil
 	}
 	f := c.fleet.Load()
-	parts, err := c.split(f, keys)
+	var dead func(int) bool
+	if c.opts.Failover == FailNext {
+		dead = f.dead
+	}
+	parts, err := c.split(f, keys, dead)
 	if err != nil {
 		return err
 	}
@@ -151,10 +151,30 @@ func (c *Client) second(ctx context.Context, failed *part, mk, got func(*part)) 
 	}
 	f := c.fleet.Load()
 	moved := errors.Is(failed.err, errUnsent)
-	if !moved && c.opts.Failover == FailGutter {
+	if !moved && errors.Is(failed.err, ErrConnLost) && failed.cl.sent && !failed.cl.idempotent() {
+		// The server may be well: see server.again.
+		same := []part{{s: failed.s, keys: failed.keys, idx: failed.idx}}
+		mk(&same[0])
+		defer same[0].cl.release()
+		run(ctx, same)
+		if same[0].err == nil {
+			got(&same[0])
+			return nil
+		}
+		if !isDown(same[0].err) {
+			return same[0].err
+		}
+	}
+	var dead func(int) bool
+	switch {
+	case c.opts.Failover == FailNext && moved:
+		dead = f.dead
+	case c.opts.Failover == FailNext:
+		dead = func(i int) bool { return f.servers[i] == failed.s || f.dead(i) }
+	case c.opts.Failover == FailGutter && !moved:
 		f = c.gutter
 	}
-	parts, err := c.split(f, failed.keys)
+	parts, err := c.split(f, failed.keys, dead)
 	if err != nil {
 		return failed.err
 	}
