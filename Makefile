@@ -63,7 +63,7 @@ nested: ## the nested modules: bench compiles, and each benchmark runs once
 	done
 
 bench-cache: ## our cache server beside memcached, as ratios (BENCH="--rounds 9 --traces DIR --only cpu")
-	$(GO) run ./cmd/lintel perf cache-bench $(BENCH)
+	CGO_ENABLED=0 $(GO) run ./cmd/lintel perf cache-bench $(BENCH)
 
 bench-client: ## our cache client beside gomemcache, one table (BENCH="-rounds 99 -rows ^get -server HOST:PORT")
 	cd bench && $(GO) run ./cacheperf $(BENCH)

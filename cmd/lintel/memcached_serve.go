@@ -121,6 +121,7 @@ func (s *serverSettings) serve(ctx context.Context, stderr io.Writer, tell bool)
 	if tell && ctx.Err() == nil {
 		fmt.Fprintf(stderr, "lintel: memcached listens on %s\n", addresses(instances))
 	}
+	trimMemory()
 
 	<-ctx.Done()
 	for i := range instances {
