@@ -2,6 +2,7 @@ package netloop_test
 
 import (
 	"context"
+	"fmt"
 	"net"
 	"os"
 	"runtime"
@@ -186,4 +187,40 @@ func TestEarlyConnectionsDoNotDelay(t *testing.T) {
 		t.Error(err)
 	}
 	<-served
+}
+
+// Many ask at once for short replies and do not read them until there is no
+// room for more: every reply arrives, whole and in order.
+func TestShortRepliesTogether(t *testing.T) {
+	each(t, func(t *testing.T, v variant) {
+		b := v.start(t, netloop.Config{Threads: 1})
+		const rounds, size = 100, 2000
+		holder := b.dial()
+		peers := make([]*peer, 16)
+		<-b.opened
+		for i := range peers {
+			peers[i] = b.dial()
+			// So small a buffer that a few replies fill it.
+			if err := unix.SetsockoptInt((<-b.opened).ID(), unix.SOL_SOCKET, unix.SO_SNDBUF, 16<<10); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for r := range rounds {
+			holder.send("hold\n")
+			<-b.held
+			for _, p := range peers {
+				p.send("echo %d\ncopy %d\n", r, size)
+			}
+			b.resume <- struct{}{}
+		}
+		for i, p := range peers {
+			if i%8 == 3 {
+				p.Close() // with replies waiting
+				continue
+			}
+			for r := range rounds {
+				p.want(fmt.Sprintf("%d\n%s", r, pattern[:size]))
+			}
+		}
+	})
 }

@@ -38,7 +38,9 @@ type bench struct {
 	closed   chan netloop.Reason
 	released atomic.Int64
 	lent     atomic.Int64
-	maxLen   atomic.Int64 // largest Writer.Len seen at the end of a call
+	held     chan struct{} // a session has come to "hold"
+	resume   chan struct{} // and goes on
+	maxLen   atomic.Int64  // largest Writer.Len seen at the end of a call
 }
 
 func (s *toy) Closed(why netloop.Reason) { s.bench.closed <- why }
@@ -95,6 +97,9 @@ func (s *toy) data(in []byte, w *netloop.Writer) (int, netloop.Next) {
 		case "stream":
 			w.B = append(w.B, "streaming\n"...)
 			return used, netloop.Stream
+		case "hold":
+			s.bench.held <- struct{}{}
+			<-s.bench.resume
 		case "quit":
 			w.B = append(w.B, "bye\n"...)
 			return used, netloop.Close
@@ -146,6 +151,8 @@ func (v variant) start(t *testing.T, cfg netloop.Config) *bench {
 		served: make(chan error, 1),
 		opened: make(chan netloop.Conn, 1<<16),
 		closed: make(chan netloop.Reason, 1<<16),
+		held:   make(chan struct{}),
+		resume: make(chan struct{}),
 	}
 	cfg.NewSession = func(c netloop.Conn) netloop.Session {
 		b.opened <- c
