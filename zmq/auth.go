@@ -153,6 +153,21 @@ func WithZAP(domain string, enforce bool) Option {
 // zapEndpoint is where a ZAP handler is bound.
 const zapEndpoint = "inproc://zeromq.zap.01"
 
+// secures says why the endpoint cannot have the mechanism that the socket is
+// set to, nil if it can. In process nothing is to be secured.
+func (e *Endpoint) secures() error {
+	m := e.o.Security.Mechanism
+	switch {
+	case m == "" || m == MechanismNull:
+		return nil
+	case e.at.Group():
+		return fmt.Errorf("zmq: %s has no handshake, %s cannot secure it: %w", e.at.Scheme, m, ErrNotSupported)
+	case e.s.typ == TypeStream:
+		return fmt.Errorf("zmq: a STREAM speaks no ZMTP, %s cannot secure it: %w", m, ErrNotSupported)
+	}
+	return nil
+}
+
 // asks tells whether an authenticator decides about the peers of a server.
 func (sec *Security) asks(handler bool) bool {
 	if sec.Authenticator != nil {

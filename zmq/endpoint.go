@@ -99,6 +99,10 @@ func (s *core) bind(given string) (*Endpoint, error) {
 		return nil, err
 	}
 	e := s.newEndpoint(given, at, true)
+	if err := e.secures(); err != nil {
+		e.stop()
+		return nil, err
+	}
 	if at.Scheme == "inproc" {
 		return s.bindInproc(e)
 	}
@@ -123,6 +127,10 @@ func (s *core) connect(given string) (*Endpoint, error) {
 		return nil, err
 	}
 	e := s.newEndpoint(given, at, false)
+	if err := e.secures(); err != nil {
+		e.stop()
+		return nil, err
+	}
 	if at.Scheme == "inproc" {
 		return s.connectInproc(e)
 	}

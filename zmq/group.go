@@ -14,7 +14,7 @@ import (
 // socket. There is nothing to accept, and nothing to connect to: what stands in
 // for the peers is there at once.
 func (s *core) joinGroup(e *Endpoint) (*Endpoint, error) {
-	// A group has no secrets and nobody to lose a heartbeat of.
+	// A group has nobody to ask about and nobody to lose a heartbeat of.
 	e.o.Security = Security{}
 	e.o.HeartbeatInterval = 0
 	if e.at.Scheme == "udp" {

@@ -1,0 +1,326 @@
+package zmq_test
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"iter"
+	"net"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"lintel.dev/internal/epgm/epgmtest"
+	"lintel.dev/zmq"
+)
+
+// transportTable reads the table of docs/transports.md: cells by socket and
+// transport.
+func transportTable(t *testing.T) (transports []string, rows map[zmq.Type][]string) {
+	text, err := os.ReadFile("../docs/transports.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows = make(map[zmq.Type][]string)
+	for line := range strings.Lines(string(text)) {
+		cells := strings.Split(strings.Trim(strings.TrimSpace(line), "|"), "|")
+		for i := range cells {
+			cells[i] = strings.TrimSpace(cells[i])
+		}
+		switch {
+		case !strings.HasPrefix(line, "| "):
+		case cells[0] == "socket":
+			transports = cells[1:]
+		default:
+			typ, err := zmq.ParseType(cells[0])
+			if err != nil || len(cells) != len(transports)+1 {
+				t.Fatalf("row %q: %v", line, err)
+			}
+			rows[typ] = cells[1:]
+		}
+	}
+	return transports, rows
+}
+
+// partners are who each type talks to.
+var partners = map[zmq.Type]zmq.Type{
+	zmq.TypePair: zmq.TypePair, zmq.TypePub: zmq.TypeSub, zmq.TypeSub: zmq.TypePub, zmq.TypeXPub: zmq.TypeXSub, zmq.TypeXSub: zmq.TypeXPub,
+	zmq.TypePush: zmq.TypePull, zmq.TypePull: zmq.TypePush, zmq.TypeReq: zmq.TypeRep, zmq.TypeRep: zmq.TypeReq,
+	zmq.TypeDealer: zmq.TypeRouter, zmq.TypeRouter: zmq.TypeDealer, zmq.TypeStream: zmq.TypeStream,
+	zmq.TypeServer: zmq.TypeClient, zmq.TypeClient: zmq.TypeServer, zmq.TypeRadio: zmq.TypeDish, zmq.TypeDish: zmq.TypeRadio,
+	zmq.TypeScatter: zmq.TypeGather, zmq.TypeGather: zmq.TypeScatter, zmq.TypePeer: zmq.TypePeer, zmq.TypeChannel: zmq.TypeChannel,
+	zmq.TypeDgram: zmq.TypeDgram,
+}
+
+// TestTransports tries every cell of the table in docs/transports.md.
+func TestTransports(t *testing.T) {
+	transports, rows := transportTable(t)
+	if len(transports) < 8 || len(rows) != len(partners) {
+		t.Fatalf("the table has %d transports and %d sockets", len(transports), len(rows))
+	}
+	all := mechanisms()
+	for typ, cells := range rows {
+		for i, transport := range transports {
+			t.Run(typ.String()+"/"+transport, func(t *testing.T) {
+				t.Parallel()
+				cell := cells[i]
+				if transport == "vsock" && runtime.GOOS != "linux" {
+					cell = "no"
+				}
+				for _, m := range all {
+					c := carriage{rig: over(t, network{name: transport, opts: plain}), typ: typ, transport: transport, m: m}
+					switch {
+					case cell == "open", strings.Contains(cell, m.name[:1]):
+						c.works()
+					case cell == "no":
+						c.refused(typ.String(), transport)
+					default:
+						c.refused(m.name)
+					}
+				}
+			})
+		}
+	}
+}
+
+// carriage is one cell of the table with one mechanism.
+type carriage struct {
+	rig
+	typ       zmq.Type
+	transport string
+	m         security
+}
+
+// at is an endpoint to bind or to connect to.
+func (c carriage) at(bind bool) string {
+	switch c.transport {
+	case "inproc":
+		return "inproc://" + c.Name()
+	case "ipc":
+		return "ipc://" + filepath.Join(c.TempDir(), "s")
+	case "vsock":
+		if bind {
+			return "vsock://*:*"
+		}
+		return "vsock://2:5555"
+	case "epgm":
+		return "epgm://" + epgmtest.Group(c.T)
+	case "ws", "wss":
+		if bind {
+			return c.transport + "://127.0.0.1:*/zmq"
+		}
+	}
+	if bind {
+		return c.transport + "://127.0.0.1:*"
+	}
+	return c.transport + "://127.0.0.1:9"
+}
+
+func (c carriage) open(typ zmq.Type, opts ...zmq.Option) zmq.Socket {
+	c.Helper()
+	s, err := zmq.New(typ, c.opts(opts...)...)
+	c.socket(s, err)
+	return s
+}
+
+// refused checks that neither Bind nor Connect is possible, whichever of the
+// two the cell would allow, and that the error says what the rule is about.
+func (c carriage) refused(words ...string) {
+	c.Helper()
+	for _, bind := range []bool{true, false} {
+		side := c.m.client
+		if bind {
+			side = c.m.server
+		}
+		s := c.open(c.typ, side)
+		attach := s.Connect
+		if bind {
+			attach = s.Bind
+		}
+		_, err := attach(c.at(bind))
+		if !errors.Is(err, zmq.ErrNotSupported) {
+			c.Errorf("%s, bind %v: %v, want ErrNotSupported", c.m.name, bind, err)
+			continue
+		}
+		for _, w := range words {
+			if c.transport == "udp" && (c.typ == zmq.TypeRadio && bind || c.typ == zmq.TypeDish && !bind) {
+				w = c.typ.String() // this role is refused whatever the mechanism
+			}
+			if !strings.Contains(err.Error(), w) {
+				c.Errorf("%s, bind %v: %q does not name %s", c.m.name, bind, err, w)
+			}
+		}
+	}
+}
+
+// works joins a socket and its partner and has them talk. The socket binds,
+// where a socket of its type can.
+func (c carriage) works() {
+	c.Helper()
+	server, client := []zmq.Option{c.m.server}, []zmq.Option{c.m.client}
+	if c.m.name == "PLAIN" {
+		server = append(server, zmq.WithAuthenticator(func(context.Context, zmq.AuthRequest) (zmq.AuthResult, error) {
+			return zmq.AuthResult{Allow: true}, nil
+		}))
+	}
+	switch c.transport {
+	case "wss":
+		bound, connected := overTLS()
+		server, client = append(server, bound...), append(client, connected...)
+	case "epgm":
+		fast := zmq.WithOption("rate", "100000")
+		server, client = append(server, fast), append(client, fast)
+	}
+	boundType, connectedType := c.typ, partners[c.typ]
+	if c.transport == "udp" && c.typ == zmq.TypeRadio {
+		boundType, connectedType = connectedType, boundType
+	}
+	bound := c.open(boundType, server...)
+	ready := c.listen(bound)
+	if c.transport == "vsock" {
+		// The kernel may have no vsock: a dialer bridges it.
+		ln, err := net.Listen("unix", filepath.Join(c.TempDir(), "s"))
+		c.must(err)
+		_, err = bound.(interface {
+			BindListener(net.Listener) (*zmq.Endpoint, error)
+		}).BindListener(ln)
+		c.must(err)
+		client = append(client, zmq.WithDialer(func(ctx context.Context, network, address string) (net.Conn, error) {
+			if network != "vsock" || address != "2:5555" {
+				c.Errorf("dials %s %s", network, address)
+			}
+			return new(net.Dialer).DialContext(ctx, "unix", ln.Addr().String())
+		}))
+		connected := c.open(connectedType, client...)
+		c.listen(connected)
+		c.talk(bound, connected, c.join(connected, c.at(false)))
+		return
+	}
+	ep, err := bound.Bind(c.at(true))
+	c.must(err)
+	to := ep.Addr()
+	if c.transport == "epgm" {
+		ready()
+	}
+	connected := c.open(connectedType, client...)
+	ready = c.listen(connected)
+	prefix := c.join(connected, to)
+	switch {
+	case c.transport == "epgm":
+		ready()
+	case c.typ == zmq.TypeDgram:
+		prefix = zmq.NewMsg(strings.TrimPrefix(to, "udp://"))
+	}
+	c.talk(bound, connected, prefix)
+}
+
+// listen subscribes to everything; what it returns waits until the socket is
+// connected.
+func (c carriage) listen(s zmq.Socket) (ready func()) {
+	c.Helper()
+	switch s := s.(type) {
+	case *zmq.Sub:
+		c.must(s.Subscribe(""))
+	case *zmq.XSub:
+		c.must(s.Subscribe(""))
+	case *zmq.Dish:
+		c.must(s.Join("g"))
+	}
+	events := s.(eventSource).Events(c.ctx)
+	return func() {
+		for e := range events {
+			if e.Type == zmq.EventHandshakeSucceeded {
+				return
+			}
+		}
+	}
+}
+
+// join connects a socket; it returns what goes before a message to the peer.
+func (c carriage) join(s zmq.Socket, to string) zmq.Msg {
+	c.Helper()
+	if p, ok := s.(*zmq.Peer); ok {
+		_, id, err := p.ConnectPeer(to)
+		c.must(err)
+		return zmq.Msg{binary.BigEndian.AppendUint32(nil, id)}
+	}
+	c.connect(s, to)
+	if s.Type() != zmq.TypeStream {
+		return nil
+	}
+	m, err := s.(zmq.Receiver).Recv(c.ctx) // tells of the connection
+	c.must(err)
+	return m[:1]
+}
+
+// talk sends a message one way and, where both sides can, a reply.
+func (c carriage) talk(bound, connected zmq.Socket, prefix zmq.Msg) {
+	c.Helper()
+	a, b := connected, bound
+	switch bound.Type() {
+	case zmq.TypePub, zmq.TypeXPub, zmq.TypeRadio, zmq.TypePush, zmq.TypeScatter, zmq.TypeReq, zmq.TypeDealer, zmq.TypeClient:
+		a, b = bound, connected
+	}
+	from, to := a.(zmq.Sender), b.(zmq.Receiver)
+	switch a.Type() {
+	case zmq.TypePub, zmq.TypeXPub, zmq.TypeRadio:
+		c.publish(from, to)
+		return
+	case zmq.TypeStream:
+		_, err := to.Recv(c.ctx)
+		c.must(err)
+	}
+	c.must(from.Send(c.ctx, append(prefix, []byte("hello"))))
+	m, err := to.Recv(c.ctx)
+	if err != nil || string(m[len(m)-1]) != "hello" {
+		c.Fatalf("%v received %q, %v", b.Type(), m, err)
+	}
+	back, ok := b.(zmq.Sender)
+	if !ok {
+		return
+	}
+	m[len(m)-1] = []byte("and back")
+	c.must(back.Send(c.ctx, m))
+	if m, err = a.(zmq.Receiver).Recv(c.ctx); err != nil || string(m[len(m)-1]) != "and back" {
+		c.Errorf("%v received %q, %v", a.Type(), m, err)
+	}
+}
+
+// publish repeats a publication until it is heard: the subscription may still
+// be on its way.
+func (c carriage) publish(from zmq.Sender, to zmq.Receiver) {
+	c.Helper()
+	heard := make(chan struct{})
+	done := make(chan error, 1)
+	go func() {
+		tick := time.NewTicker(time.Millisecond)
+		defer tick.Stop()
+		for {
+			if err := from.Send(c.ctx, zmq.NewMsg("g", "hello")); err != nil {
+				done <- err
+				return
+			}
+			select {
+			case <-tick.C:
+			case <-heard:
+				done <- nil
+				return
+			}
+		}
+	}()
+	m, err := to.Recv(c.ctx)
+	close(heard)
+	if err != nil || fmt.Sprintf("%q", [][]byte(m)) != `["g" "hello"]` {
+		c.Errorf("received %q, %v", m, err)
+	}
+	c.must(<-done)
+}
+
+// eventSource is the part of every socket type that tells events.
+type eventSource interface {
+	Events(context.Context) iter.Seq[zmq.Event]
+}
