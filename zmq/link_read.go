@@ -182,7 +182,25 @@ func (r *reader) decode() error {
 	buf := r.buf[:r.filled]
 	pos, run := r.start, r.start
 	r.need = 0
+	longest := 255
+	if limit := r.l.ep.o.MaxMessage; limit >= 0 {
+		longest = int(min(limit, 255))
+	}
 	for len(buf)-pos >= 2 {
+		if r.parts == 0 {
+			end, n := shortMessages(buf, pos, run+chunk, longest)
+			if n > 0 {
+				pos = end
+				r.asm.Msgs += n
+				r.whole, r.held = len(r.asm.Enc)+pos-run, len(r.asm.Refs)
+				if pos-run >= chunk {
+					r.asm.Enc = append(r.asm.Enc, buf[run:pos]...)
+					run = pos
+					r.cut()
+				}
+				continue
+			}
+		}
 		flags := buf[pos]
 		n, body := int(buf[pos+1]), pos+2
 		if flags&flow.Long != 0 {
@@ -239,6 +257,21 @@ func (r *reader) decode() error {
 		r.start, r.filled = 0, 0
 	}
 	return nil
+}
+
+// shortMessages skips whole messages of one frame of up to longest bytes, from
+// pos to stop or a bit beyond. They are most of what small messages are, and
+// have nothing to be checked but their size.
+func shortMessages(buf []byte, pos, stop, longest int) (end, n int) {
+	for pos < stop && pos+2 <= len(buf) && buf[pos] == 0 {
+		size := int(buf[pos+1])
+		if size > longest || pos+2+size > len(buf) {
+			break
+		}
+		pos += 2 + size
+		n++
+	}
+	return pos, n
 }
 
 // decodeFrames is decode for frames that do not travel as we keep them:

@@ -15,7 +15,7 @@ type writer struct {
 	l    *link
 	wire []byte // the batch encrypted, or in the framing of ZMTP 1.0, until it is written
 	bufs net.Buffers
-	last time.Time // end of the last write by a sender
+	last time.Time // when the queue was looked at last
 
 	hangup bool // the user of a STREAM wants the connection closed
 
@@ -27,8 +27,8 @@ type writer struct {
 }
 
 const (
-	// quiet is how long a connection must have been idle for a sender to write
-	// to it itself, unless the peer sent something since: sooner, more messages
+	// quiet is how long the queue must have been left alone for a sender to
+	// write itself, unless the peer sent something since: sooner, more messages
 	// are likely to follow, and one write should carry them all.
 	quiet = 50 * time.Microsecond
 	// maxInline bounds what a sender writes itself.
@@ -99,6 +99,7 @@ func (l *link) spawn() {
 // run writes until the queue is empty.
 func (w *writer) run() {
 	for {
+		w.last = time.Now()
 		b, ok := w.take()
 		if !ok || !w.write(b, 0) {
 			return
