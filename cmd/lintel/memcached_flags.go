@@ -406,10 +406,8 @@ func (s *serverSettings) settle(getenv func(string) string) error {
 	}
 	if s.tls {
 		switch {
-		case s.udpPort != 0:
-			return usagef("-Z: there is no TLS over UDP, leave out -U")
-		case s.socket != "":
-			return usagef("-Z: there is no TLS over a unix socket, leave out -s")
+		case s.port == 0:
+			return usagef("-Z needs a TCP port, not -p 0")
 		case s.certs.Chain == "":
 			return usagef("-Z wants -o ssl_chain_cert=FILE")
 		}

@@ -154,7 +154,7 @@ func TestServerFlagErrors(t *testing.T) {
 		"-S -B ascii":                    `-S needs the binary protocol`,
 		"-Y f -B binary":                 `-Y needs the ascii protocol`,
 		"-Z":                             `ssl_chain_cert`,
-		"-Z -o ssl_chain_cert=x -U 1":    `no TLS over UDP`,
+		"-Z -o ssl_chain_cert=x -p 0":    `needs a TCP port`,
 		"-D ab":                          `one character`,
 		"-f 1":                           `greater than 1`,
 		"-n 0":                           `at least 1`,
