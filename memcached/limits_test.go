@@ -276,6 +276,27 @@ func TestSmallMemory(t *testing.T) {
 	}
 }
 
+// TestLargeItems fills the memory with items of almost a page: as many as it has
+// pages stay, and the first ones go.
+func TestLargeItems(t *testing.T) {
+	s := newServer(t, Options{MemoryLimit: 64 << 20})
+	c := dial(t, s)
+	value := strings.Repeat("x", 1<<20-250)
+	for i := range 101 {
+		c.want(fmt.Sprintf("set item%d 0 0 %d\r\n%s\r\n", i, len(value), value), "STORED\r\n")
+	}
+	if got := c.stat("", "evictions"); got != "37" {
+		t.Errorf("%s items evicted, want 37", got)
+	}
+	for i := range 101 {
+		want := "EN\r\n"
+		if i >= 37 {
+			want = "HD\r\n"
+		}
+		c.want(fmt.Sprintf("mg item%d\r\n", i), want)
+	}
+}
+
 // TestReclaimed counts the memory of dead items as reclaimed by the next set.
 func TestReclaimed(t *testing.T) {
 	s := newServer(t, Options{})

@@ -167,11 +167,15 @@ func checkMeta(file string) error {
 const smallMemory = 8 * mib
 
 // storeLimit is the limit of the store that keeps about what a memcached with
-// this limit would. The two differ only where the limit is a few pages.
+// this limit would. memcached's is for items alone: 1/256 on top is where the
+// index of large ones goes, which then fill the memory to the last. Below, the
+// two differ where the limit is a few pages.
 func (s *Server) storeLimit(limit int64) int64 {
 	limit -= s.opts.Report.TotalMalloced
 	if limit < smallMemory {
 		limit = limit / 100 * 78
+	} else {
+		limit += limit / 256
 	}
 	return max(limit, store.MinLimit)
 }
