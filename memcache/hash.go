@@ -105,20 +105,19 @@ func fnv1ax64(key string) uint32 {
 	return h
 }
 
-// crc16 is CRC-16/ARC.
+// crc16 is twemproxy's: CRC-16/XMODEM, whose upper half is not cut off.
 func crc16(key string) uint32 {
-	var crc uint16
+	var crc uint32
 	for i := 0; i < len(key); i++ {
-		crc ^= uint16(key[i])
+		r := (crc ^ uint32(key[i])<<8) & 0xff00
 		for range 8 {
-			if crc&1 != 0 {
-				crc = crc>>1 ^ 0xa001
-			} else {
-				crc >>= 1
+			if r <<= 1; r&0x10000 != 0 {
+				r ^= 0x11021
 			}
 		}
+		crc = crc<<8 ^ r
 	}
-	return uint32(crc)
+	return crc
 }
 
 // hsieh is Paul Hsieh's SuperFastHash.
@@ -194,11 +193,28 @@ type murmur3State struct {
 
 func (m *murmur3State) write(s string) {
 	for i := 0; i < len(s); i++ {
-		m.tail |= uint32(s[i]) << (8 * (m.n & 3))
-		if m.n++; m.n&3 == 0 {
-			m.h = bits.RotateLeft32(m.h^scramble3(m.tail), 13)*5 + 0xe6546b64
-			m.tail = 0
+		m.add(s[i])
+	}
+}
+
+func (m *murmur3State) add(b byte) {
+	m.tail |= uint32(b) << (8 * (m.n & 3))
+	if m.n++; m.n&3 == 0 {
+		m.h = bits.RotateLeft32(m.h^scramble3(m.tail), 13)*5 + 0xe6546b64
+		m.tail = 0
+	}
+}
+
+// writePython is write for pymemcache's version, which hashes characters: the
+// low byte of each.
+func (m *murmur3State) writePython(s string) {
+	for i := 0; i < len(s); {
+		r, n := utf8.DecodeRuneInString(s[i:])
+		if r == utf8.RuneError && n == 1 {
+			r = rune(s[i])
 		}
+		m.add(byte(r))
+		i += n
 	}
 }
 

@@ -28,10 +28,38 @@ func expand(servers []Server) []int {
 	return list
 }
 
-// placeModulo is libmemcached's, twemproxy's and gomemcache's modula.
+// placeModulo is gomemcache's placement, where a server that is to have more
+// keys stands in the list more than once.
 func placeModulo(h keyHash) Selector {
 	return ejecting(func(servers []Server) (Picker, error) {
 		return &modulo{hash: h, list: expand(servers)}, nil
+	})
+}
+
+// placeModula is libmemcached's modula, to which weights are nothing.
+func placeModula(h keyHash) Selector {
+	return ejecting(func(servers []Server) (Picker, error) {
+		list := make([]int, len(servers))
+		for i := range list {
+			list[i] = i
+		}
+		return &modulo{hash: h, list: list}, nil
+	})
+}
+
+// placeTwemproxyModula is twemproxy's modula. It sorts its servers by their
+// names, short ones first.
+func placeTwemproxyModula(h keyHash) Selector {
+	return ejecting(func(servers []Server) (Picker, error) {
+		list := expand(servers)
+		stableSort(list, func(a, b int) bool {
+			x, y := twemproxyName(servers[a]), twemproxyName(servers[b])
+			if len(x) != len(y) {
+				return len(x) < len(y)
+			}
+			return x < y
+		})
+		return &modulo{hash: h, list: list}, nil
 	})
 }
 
@@ -108,36 +136,34 @@ func placeProxy(servers []Server) (Picker, error) {
 	return &jumping{hash: xxh3, list: expand(servers)}, nil
 }
 
-// naturalLess compares runs of digits by their value and the rest by byte.
+// naturalLess is facette/natsort, by which dskit sorts: runs of digits compare
+// by their value, other runs as text, a run of either as text with one of the
+// other.
 func naturalLess(a, b string) bool {
-	digit := func(c byte) bool { return '0' <= c && c <= '9' }
-	run := func(s string) (num, rest string) {
-		for len(s) > 1 && s[0] == '0' && digit(s[1]) {
-			s = s[1:]
+	for a != "" && b != "" {
+		x, restA := cutRun(a)
+		y, restB := cutRun(b)
+		m, errA := strconv.Atoi(x)
+		n, errB := strconv.Atoi(y)
+		switch {
+		case errA == nil && errB == nil && m != n:
+			return m < n
+		case (errA != nil || errB != nil) && x != y:
+			return x < y
+		case restA == "":
+			return true
 		}
-		n := 0
-		for n < len(s) && digit(s[n]) {
-			n++
-		}
-		return s[:n], s[n:]
+		a, b = restA, restB
 	}
-	for len(a) > 0 && len(b) > 0 {
-		if !digit(a[0]) || !digit(b[0]) {
-			if a[0] != b[0] {
-				return a[0] < b[0]
-			}
-			a, b = a[1:], b[1:]
-			continue
-		}
-		var na, nb string
-		na, a = run(a)
-		nb, b = run(b)
-		if len(na) != len(nb) {
-			return len(na) < len(nb)
-		}
-		if na != nb {
-			return na < nb
-		}
+	return false
+}
+
+// cutRun cuts off the run of digits, or of what is none, that s begins with.
+func cutRun(s string) (run, rest string) {
+	digit := func(i int) bool { return '0' <= s[i] && s[i] <= '9' }
+	n := 1
+	for n < len(s) && digit(n) == digit(0) {
+		n++
 	}
-	return len(a) < len(b)
+	return s[:n], s[n:]
 }

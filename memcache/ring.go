@@ -6,7 +6,6 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math"
-	"net"
 	"strconv"
 )
 
@@ -115,10 +114,11 @@ func placeKetama(h keyHash, name func(Server) string) func([]Server) (Picker, er
 	}
 }
 
-// placeConsistent is libmemcached's ketama without weights: a hundred points a
-// server, from the same hash as the key's.
-func placeConsistent(h keyHash) func([]Server) (Picker, error) {
-	return func(servers []Server) (Picker, error) {
+// placeConsistent is libmemcached's ketama: a hundred points a server, from the
+// same hash as the key's. One weight above 1 makes it the weighted ketama, but
+// with that hash for keys.
+func placeConsistent(h keyHash) Selector {
+	equal := ejecting(func(servers []Server) (Picker, error) {
 		var points []point
 		for i, s := range servers {
 			for j := range 100 {
@@ -126,7 +126,16 @@ func placeConsistent(h keyHash) func([]Server) (Picker, error) {
 			}
 		}
 		return newRing(h, points)
-	}
+	})
+	weighted := ejecting(placeKetama(h, shortName))
+	return selectorFunc(func(servers []Server) (Picker, error) {
+		for _, s := range servers {
+			if s.Weight > 1 {
+				return weighted.Place(servers)
+			}
+		}
+		return equal.Place(servers)
+	})
 }
 
 // twemproxyName is the alias if there is one.
@@ -317,7 +326,7 @@ func (p pyRendezvous) Pick(key string, dead func(int) bool) int {
 		var m murmur3State
 		m.write(name)
 		m.write("-")
-		m.write(key)
+		m.writePython(key)
 		score := m.sum()
 		if best < 0 || score > most || score == most && name > p.names[best] {
 			best, most = i, score
@@ -329,11 +338,7 @@ func (p pyRendezvous) Pick(key string, dead func(int) bool) int {
 func placePymemcache(servers []Server) (Picker, error) {
 	var p pyRendezvous
 	for _, s := range servers {
-		name := longName(s)
-		if ip := net.ParseIP(s.Host); ip != nil && ip.To4() == nil {
-			name = s.Addr()
-		}
-		p.names = append(p.names, name)
+		p.names = append(p.names, longName(s))
 	}
 	return p, nil
 }

@@ -32,7 +32,7 @@ type Picker interface {
 //	python-memcached      python-memcached, with its probing past dead servers
 //	pymemcache            pymemcache HashClient
 //	libmemcached[:HASH]   libmemcached's and pylibmc's default
-//	libmemcached-ketama[:HASH]   the same, consistent and without weights
+//	libmemcached-ketama[:HASH]   the same, consistent
 //	ketama                weighted: libmemcached, pylibmc, php-memcached
 //	twemproxy[:HASH]      twemproxy's ketama distribution
 //	twemproxy-modula[:HASH]      twemproxy's modula distribution
@@ -74,23 +74,17 @@ type rule struct {
 
 // placements has the rules by name.
 var placements = map[string]rule{
-	"rendezvous":       plain(Rendezvous()),
-	"gomemcache":       plain(placeModulo(hashCRC)),
-	"python-memcached": plain(selectorFunc(func(s []Server) (Picker, error) { return &probing{expand(s)}, nil })),
-	"pymemcache":       plain(selectorFunc(placePymemcache)),
-	"libmemcached": hashed("libmemcached", func(h keyHash) Selector {
-		return placeModulo(h)
-	}),
-	"libmemcached-ketama": hashed("libmemcached", func(h keyHash) Selector {
-		return ejecting(placeConsistent(h))
-	}),
-	"ketama": plain(ejecting(placeKetama(hashMD5, shortName))),
+	"rendezvous":          plain(Rendezvous()),
+	"gomemcache":          plain(placeModulo(hashCRC)),
+	"python-memcached":    plain(selectorFunc(func(s []Server) (Picker, error) { return &probing{expand(s)}, nil })),
+	"pymemcache":          plain(selectorFunc(placePymemcache)),
+	"libmemcached":        hashed("libmemcached", placeModula),
+	"libmemcached-ketama": hashed("libmemcached", placeConsistent),
+	"ketama":              plain(ejecting(placeKetama(hashMD5, shortName))),
 	"twemproxy": hashed("twemproxy", func(h keyHash) Selector {
 		return ejecting(placeKetama(h, twemproxyName))
 	}),
-	"twemproxy-modula": hashed("twemproxy", func(h keyHash) Selector {
-		return placeModulo(h)
-	}),
+	"twemproxy-modula":    hashed("twemproxy", placeTwemproxyModula),
 	"spymemcached":        plain(selectorFunc(func(s []Server) (Picker, error) { return stepping{len(s)}, nil })),
 	"spymemcached-ketama": plain(selectorFunc(placeSpyRing)),
 	"dalli":               plain(selectorFunc(placeDalli)),

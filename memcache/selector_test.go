@@ -64,6 +64,7 @@ func mustPlace(t testing.TB, name string, specs ...string) Picker {
 func TestPlacementVectors(t *testing.T) {
 	vectors := readVectors(t, "testdata/placement.json")
 	vectors = append(vectors, readVectors(t, "testdata/observed.json")...)
+	vectors = append(vectors, readVectors(t, "testdata/random.json")...)
 	for _, v := range vectors {
 		t.Run(v.Client, func(t *testing.T) {
 			p := mustPlace(t, v.Placement, v.Servers...)
@@ -163,8 +164,8 @@ func TestPlacementNames(t *testing.T) {
 }
 
 func TestNaturalOrder(t *testing.T) {
-	in := []string{"b", "a10", "a9", "a09", "a1b2", "a1", "", "a1b10", "10.0.0.10:1", "10.0.0.9:1"}
-	want := "|10.0.0.9:1|10.0.0.10:1|a1|a1b2|a1b10|a9|a09|a10|b"
+	in := []string{"b", "a10", "a-", "a9", "a1b2", "a1", "ab", "a1b10", "10.0.0.10:1", "10.0.0.9:1", "a99999999999999999999"}
+	want := "10.0.0.9:1|10.0.0.10:1|a1|a1b2|a1b10|a9|a10|a99999999999999999999|a-|ab|b"
 	slices.SortStableFunc(in, func(a, b string) int {
 		switch {
 		case naturalLess(a, b):
