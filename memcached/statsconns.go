@@ -98,6 +98,9 @@ func addrName(a net.Addr) string {
 // descriptor is a listener's file descriptor, -1 where it has none.
 func descriptor(l net.Listener) int {
 	id := -1
+	if t, ok := l.(tlsListener); ok {
+		l = t.plain
+	}
 	if c, ok := l.(syscall.Conn); ok {
 		if raw, err := c.SyscallConn(); err == nil {
 			_ = raw.Control(func(fd uintptr) { id = int(fd) })

@@ -100,9 +100,15 @@ func pickBasic(s *tlsState) *tls.Config  { return s.basic }
 func pickMutual(s *tlsState) *tls.Config { return s.mutual }
 
 func (t *TLS) listener(l net.Listener, pick func(*tlsState) *tls.Config) net.Listener {
-	return tls.NewListener(l, &tls.Config{
+	return tlsListener{tls.NewListener(l, &tls.Config{
 		GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) { return pick(t.current.Load()), nil },
-	})
+	}), l}
+}
+
+// tlsListener is a listener behind TLS that still knows the one in front.
+type tlsListener struct {
+	net.Listener
+	plain net.Listener
 }
 
 // config is opts as crypto/tls has them, but for ClientAuth.

@@ -313,3 +313,33 @@ func TestTLSErrors(t *testing.T) {
 		}
 	}
 }
+
+// TestTLSStatsConns shows the descriptors of TLS listeners and connections.
+func TestTLSStatsConns(t *testing.T) {
+	a := newAuthority(t)
+	chain, key, _, _ := a.issue("server")
+	certs, err := memcached.LoadTLS(memcached.TLSOptions{Chain: chain, Key: key})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := tls.Dial("tcp", serveTLS(t, "127.0.0.1", certs), &tls.Config{RootCAs: a.pool})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	c.SetDeadline(time.Now().Add(time.Minute))
+	if _, err := c.Write([]byte("stats conns\r\n")); err != nil {
+		t.Fatal(err)
+	}
+	var got []byte
+	for b := make([]byte, 4096); !strings.HasSuffix(string(got), "END\r\n"); {
+		n, err := c.Read(b)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got = append(got, b[:n]...)
+	}
+	if s := string(got); strings.Contains(s, "STAT -1:") || !strings.Contains(s, ":state conn_listening\r\n") || !strings.Contains(s, ":state conn_parse_cmd\r\n") {
+		t.Errorf("stats conns:\n%s", s)
+	}
+}

@@ -226,7 +226,9 @@ func (s *serverSettings) listenFor(ctx context.Context, in *instance, i int, cer
 			in.tcp = append(in.tcp, found...)
 		}
 		if s.udpPort != 0 {
-			e.Port = shifted(s.udpPort, i)
+			if !own { // memcached takes it for both
+				e.Port = shifted(s.udpPort, i)
+			}
 			found, err := e.ListenPacket(ctx)
 			if err != nil {
 				return err
