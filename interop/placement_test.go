@@ -95,6 +95,12 @@ func TestTwemproxy(t *testing.T) {
 		{"ketama", "murmur", "twemproxy:murmur"},
 		{"modula", "crc32", "twemproxy-modula:crc32"},
 		{"modula", "one_at_a_time", "twemproxy-modula:one_at_a_time"},
+		{"ketama", "crc16", "twemproxy:crc16"},
+		{"modula", "crc16", "twemproxy-modula:crc16"},
+		{"modula", "hsieh", "twemproxy-modula:hsieh"},
+		{"ketama", "jenkins", "twemproxy:jenkins"},
+		{"ketama", "fnv1_64", "twemproxy:fnv1_64"},
+		{"modula", "crc32a", "twemproxy-modula:crc32a"},
 	} {
 		t.Run(p.placement, func(t *testing.T) {
 			t.Parallel()
@@ -103,10 +109,10 @@ func TestTwemproxy(t *testing.T) {
 				t.Fatal(err)
 			}
 			var theirs, fleet []string
-			for i := range 3 {
+			for i, name := range []string{"south", "north", "east"} { // which modula sorts
 				addr := peers.Memcached(t)
-				theirs = append(theirs, fmt.Sprintf("%s:%d node%d", addr, i+1, i))
-				fleet = append(fleet, fmt.Sprintf("%s:%d=node%d", addr, i+1, i))
+				theirs = append(theirs, fmt.Sprintf("%s:%d %s", addr, i+1, name))
+				fleet = append(fleet, fmt.Sprintf("%s:%d=%s", addr, i+1, name))
 			}
 			proxy, err := memcache.New(nil, peers.Twemproxy(t, p.distribution, p.hash, theirs...))
 			if err != nil {
@@ -121,7 +127,7 @@ func TestTwemproxy(t *testing.T) {
 
 			ctx := guard(t)
 			for i := range 300 {
-				key := fmt.Sprintf("item:%d", i)
+				key := fmt.Sprintf("objet-à-%d", i)
 				if err := proxy.Set(ctx, &memcache.Item{Key: key, Value: []byte(key)}); err != nil {
 					t.Fatal(err)
 				}
