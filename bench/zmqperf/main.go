@@ -107,6 +107,9 @@ func table(ctx context.Context, rounds int, scale float64, only *regexp.Regexp, 
 // print measures one row and prints its lines.
 func (r row) print(ctx context.Context, p programs, rounds int, cross bool) error {
 	sides := [][2]side{{ourSide, ourSide}, {libzmq, libzmq}}
+	if r.alone {
+		sides = sides[:1]
+	}
 	if cross && r.cross {
 		sides = append(sides, [2]side{ourSide, libzmq}, [2]side{libzmq, ourSide})
 	}
@@ -136,6 +139,11 @@ func (r row) print(ctx context.Context, p programs, rounds int, cross bool) erro
 		}
 	}
 	for _, c := range r.columns {
+		if r.alone {
+			v := median(got[0][c.value])
+			fmt.Printf("%-34s %14s %14s %8s <= %s%s\n", r.name+c.suffix, c.show(v), "-", "-", c.show(c.limit), missed(v > c.limit))
+			continue
+		}
 		ours, theirs := median(got[0][c.value]), median(got[1][c.value])
 		fmt.Printf("%-34s %14s %14s %s\n", r.name+c.suffix, c.show(ours), c.show(theirs), c.judge(ours, theirs))
 		if len(sides) > 2 {
@@ -166,11 +174,14 @@ func (c column) judge(ours, theirs float64) string {
 	if c.limit == 0 {
 		return c.verdict(ours / theirs)
 	}
-	word := ""
-	if ours > c.limit {
-		word = "  missed"
+	return fmt.Sprintf("%7.2fx <= %s%s", ours/theirs, c.show(c.limit), missed(ours > c.limit))
+}
+
+func missed(it bool) string {
+	if it {
+		return "  missed"
 	}
-	return fmt.Sprintf("%7.2fx <= %s%s", ours/theirs, c.show(c.limit), word)
+	return ""
 }
 
 func (c column) show(v float64) string {
@@ -188,11 +199,7 @@ func (c column) verdict(ratio float64) string {
 	if c.less {
 		sign, met = "<=", ratio <= c.target
 	}
-	word := ""
-	if !met {
-		word = "  missed"
-	}
-	return fmt.Sprintf("%7.2fx %s %.2f%s", ratio, sign, c.target, word)
+	return fmt.Sprintf("%7.2fx %s %.2f%s", ratio, sign, c.target, missed(!met))
 }
 
 func median(v []float64) float64 {

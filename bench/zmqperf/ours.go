@@ -25,6 +25,9 @@ func ours(ctx context.Context, args []string) error {
 		return fmt.Errorf("ours: no measurement")
 	}
 	name, at := args[0], args[1]
+	if name == "proxy" && len(args) == 3 {
+		return proxy(ctx, at, args[2])
+	}
 	var n [3]int
 	for i, a := range args[2:min(len(args), 5)] {
 		v, err := strconv.Atoi(a)
@@ -42,6 +45,14 @@ func ours(ctx context.Context, args []string) error {
 		return routerEcho(ctx, at, n[0])
 	case "dealers":
 		return dealers(ctx, at, n[0], n[1], n[2])
+	case "allocs":
+		return allocs(ctx, at, n[0], n[1])
+	case "stay_thr":
+		return stay(ctx, at, n[0], n[1])
+	case "proxy_sub":
+		return proxySub(ctx, at, n[0], n[1])
+	case "proxy_pub":
+		return proxyPub(ctx, at, n[0], n[1])
 	case "topics":
 		return topics(ctx, at, n[0], n[1])
 	case "idle_router":

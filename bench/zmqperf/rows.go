@@ -50,12 +50,17 @@ type row struct {
 	name       string
 	columns    []column
 	cross      bool
+	alone      bool // libzmq has nothing to set beside it
 	run        func(ctx context.Context, p programs, receiver, sender side) (map[string]float64, error)
 	bare       func(ctx context.Context, p programs) (map[string]float64, error)
 	bareTarget float64
 }
 
 const stuck = 2 * time.Minute
+
+// headStart is what an end gets before the next is started. A sender that finds
+// nobody tries again after 100 ms, which would count as latency.
+const headStart = 100 * time.Millisecond
 
 // together runs the ends of a measurement and returns the figures they print.
 func together(ctx context.Context, cmds ...*exec.Cmd) (map[string]float64, error) {
@@ -64,6 +69,9 @@ func together(ctx context.Context, cmds ...*exec.Cmd) (map[string]float64, error
 	out := make([]bytes.Buffer, len(cmds))
 	for i, cmd := range cmds {
 		cmd.Stdout, cmd.Stderr = &out[i], os.Stderr
+		if i > 0 {
+			time.Sleep(headStart)
+		}
 		if err := cmd.Start(); err != nil {
 			return nil, err
 		}
@@ -98,10 +106,18 @@ func together(ctx context.Context, cmds ...*exec.Cmd) (map[string]float64, error
 	return values, nil
 }
 
-// lingers tells the C program's sender over ipc, which waits to be ended: see
-// there.
+// lingers tells the ends that wait to be ended when the first has all: proxies,
+// and senders to libzmq over ipc, for a reason given in the C program.
 func lingers(cmd *exec.Cmd) bool {
-	return filepath.Base(cmd.Path) == "peer" && cmd.Args[1] == "remote_thr" && strings.HasPrefix(cmd.Args[2], "ipc:")
+	args := cmd.Args[1:]
+	if args[0] == "ours" {
+		args = args[1:]
+	}
+	switch args[0] {
+	case "stay_thr", "proxy", "proxy_pub":
+		return true
+	}
+	return filepath.Base(cmd.Path) == "peer" && args[0] == "remote_thr" && strings.HasPrefix(args[1], "ipc:")
 }
 
 // figures reads lines of JSON, lines of libzmq's tools and lines "name value".
@@ -149,10 +165,35 @@ func two(transport, local, remote string, localArgs, remoteArgs []string) func(c
 		if err != nil {
 			return nil, err
 		}
+		name := remote
+		if transport == "ipc" && remote == "remote_thr" && receiver == libzmq && sender == ourSide {
+			name = "stay_thr"
+		}
 		return together(
 			ctx,
 			p.command(ctx, receiver, local, append([]string{at}, localArgs...)...),
-			p.command(ctx, sender, remote, append([]string{at}, remoteArgs...)...),
+			p.command(ctx, sender, name, append([]string{at}, remoteArgs...)...),
+		)
+	}
+}
+
+// proxied is a measurement of two publishers and a subscriber with a proxy
+// between, each in a process of its own.
+func proxied(transport string, args ...string) func(context.Context, programs, side, side) (map[string]float64, error) {
+	return func(ctx context.Context, p programs, s, _ side) (map[string]float64, error) {
+		front, err := p.endpoint(transport)
+		if err != nil {
+			return nil, err
+		}
+		back, err := p.endpoint(transport)
+		if err != nil {
+			return nil, err
+		}
+		return together(
+			ctx,
+			p.command(ctx, s, "proxy_sub", append([]string{back}, args...)...),
+			p.command(ctx, s, "proxy", front, back),
+			p.command(ctx, s, "proxy_pub", append([]string{front}, args...)...),
 		)
 	}
 }
@@ -181,7 +222,7 @@ func rows(scale float64) []row {
 		if curve != "" {
 			args = append(args, curve)
 		}
-		return row{name: name, columns: rate(target), cross: transport == "tcp", run: two(transport, "local_thr", "remote_thr", args, args)}
+		return row{name: name, columns: rate(target), cross: true, run: two(transport, "local_thr", "remote_thr", args, args)}
 	}
 	lat := func(name, size string, count float64) row {
 		args := []string{size, n(count)}
@@ -240,6 +281,11 @@ func rows(scale float64) []row {
 			name: "ROUTER-DEALER, 100 clients, 64 B", columns: []column{{value: "echoes", unit: "/s", target: 2}}, cross: true,
 			run: two("tcp", "router_echo", "dealers", []string{n(2e5)}, []string{"100", n(2e5), "64"}),
 		},
+		row{
+			name: "allocations, 64 B, send and receive", alone: true, run: one("allocs", "tcp://127.0.0.1:*", "64", n(3e6)),
+			columns: []column{{value: "allocs", unit: "/msg", limit: 0.1}},
+		},
+		row{name: "proxy tcp 64 B", columns: rate(1.5), run: proxied("tcp", "64", n(1e6))},
 		row{name: "proxy inproc 64 B", columns: rate(1.5), run: one("proxy_thr", "64", n(1e6))},
 		row{
 			name: "10,000 idle peers", columns: []column{{value: "idle", suffix: ", memory each", unit: "B", limit: 12 << 10}},

@@ -310,6 +310,43 @@ static int proxy_thr(size_t size, long count)
     return 0;
 }
 
+/* proxy front back, proxy_sub back size count and proxy_pub front size count:
+   the same with a connection between each two, and processes of their own. The
+   first and the last wait to be ended. */
+
+static int proxy(const char *front_at, const char *back_at)
+{
+    void *front = open_socket(ZMQ_XSUB), *back = open_socket(ZMQ_XPUB);
+    set_hwm(front);
+    set_hwm(back);
+    set_int(back, ZMQ_XPUB_NODROP, 1);
+    bind_to(front, front_at);
+    bind_to(back, back_at);
+    return zmq_proxy(front, back, NULL);
+}
+
+static int proxy_sub(const char *at, size_t size, long count)
+{
+    void *s = open_socket(ZMQ_SUB);
+    set_hwm(s);
+    set_text(s, ZMQ_SUBSCRIBE, "");
+    connect_to(s, at);
+    double us = pull_all(s, size, count);
+    printf("rate %.0f\n", (count - 1) / us * 1e6);
+    return zmq_close(s);
+}
+
+static int proxy_pub(const char *at, size_t size, long count)
+{
+    struct work w = {at, size, count, NULL};
+    pthread_t threads[2];
+    for (int i = 0; i < 2; i++)
+        pthread_create(&threads[i], NULL, publisher, &w);
+    for (int i = 0; i < 2; i++)
+        pthread_join(threads[i], NULL);
+    return pause();
+}
+
 /* fan_sub at subscribers count: that many SUB, each subscribed to one of ten
    topics, each in its turn; prints the messages a second that all of them
    together received, count in all. fan_pub publishes count messages for each
@@ -492,6 +529,12 @@ static int run(int argc, char **argv)
 {
     const char *name = argv[1], *at = argv[2];
     long a = argc > 3 ? atol(argv[3]) : 0, b = argc > 4 ? atol(argv[4]) : 0, c = argc > 5 ? atol(argv[5]) : 0;
+    if (argc == 4 && !strcmp(name, "proxy"))
+        return proxy(at, argv[3]);
+    if (argc == 5 && !strcmp(name, "proxy_sub"))
+        return proxy_sub(at, a, b);
+    if (argc == 5 && !strcmp(name, "proxy_pub"))
+        return proxy_pub(at, a, b);
     if (argc >= 5 && !strcmp(name, "local_thr"))
         return local_thr(at, a, b, c != 0);
     if (argc >= 5 && !strcmp(name, "remote_thr"))
