@@ -47,6 +47,9 @@ type call struct {
 	decr  bool
 	touch bool // opGet with a new TTL
 	key   string
+	// encoded: some of the keys have to travel in base64, and so by meta commands.
+	encoded bool
+
 	flags uint32
 	ttl   int32
 	cas   uint64

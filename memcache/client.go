@@ -197,7 +197,8 @@ const maxMoves = 8
 
 // do sends cl to the server of its key under the failover policy.
 func (c *Client) do(ctx context.Context, cl *call) error {
-	if err := checkKey(cl.key); err != nil {
+	var err error
+	if cl.encoded, err = c.opts.checkKey(cl.key); err != nil {
 		return err
 	}
 	if err := ctx.Err(); err != nil {
@@ -253,7 +254,7 @@ func (c *Client) failover(ctx context.Context, cl *call, f *fleet, failed int, e
 		if ended, err = f.servers[failed].again(ctx, cl, err); ended {
 			return err
 		}
-		limit, _ := wireTTL(c.opts.GutterTTL, time.Now)
+		limit := wireTTL(c.opts.GutterTTL, time.Now)
 		switch {
 		case cl.op == opStore && cl.mode != modeCAS && (cl.ttl == 0 || cl.ttl > limit):
 			cl.ttl = limit

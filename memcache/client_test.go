@@ -181,8 +181,15 @@ func TestTTL(t *testing.T) {
 		if _, err := c.Get(ctx, "ever"); err != nil {
 			t.Error(err)
 		}
-		wantErr(t, "overflow", c.Set(ctx, &memcache.Item{Key: "k", TTL: 50 * 365 * 24 * time.Hour}), memcache.ErrTTL)
-		wantErr(t, "overflow", c.Touch(ctx, "k", math.MaxInt64), memcache.ErrTTL)
+		// Beyond 2038 a TTL is cut, not refused.
+		set("far", 50*365*24*time.Hour)
+		wantErr(t, "touch far ahead", c.Touch(ctx, "ever", math.MaxInt64), nil)
+		advance(24 * time.Hour)
+		for _, key := range []string{"far", "ever"} {
+			if _, err := c.Get(ctx, key); err != nil {
+				t.Errorf("%s: %v", key, err)
+			}
+		}
 	})
 }
 
@@ -403,5 +410,55 @@ func TestBadOptions(t *testing.T) {
 	wantErr(t, "no servers", err, memcache.ErrNoServers)
 	if _, err := memcache.New(nil, "a:b"); err == nil {
 		t.Error("a port that is no number is accepted")
+	}
+}
+
+// TestEncodeKeys: with the option, keys of any bytes reach a server that has
+// meta commands, as they are; others refuse them before they are sent.
+func TestEncodeKeys(t *testing.T) {
+	keys := []string{"a b", "\x00", "line\r\nflush_all\r\n", "\x7f", "plain", strings.Repeat(" ", 186), "tab\tclé"}
+	for _, peer := range peers {
+		t.Run(peer.name, func(t *testing.T) {
+			addr, s := memcachetest.Start(t, &peer.opts)
+			c := dial(t, &memcache.Options{EncodeKeys: true}, addr)
+			ctx := t.Context()
+			if peer.opts.ClassicOnly {
+				wantErr(t, "odd key", c.Set(ctx, &memcache.Item{Key: keys[0]}), memcache.ErrMalformedKey)
+				_, err := c.GetMulti(ctx, keys)
+				wantErr(t, "odd keys", err, memcache.ErrMalformedKey)
+				wantErr(t, "plain key", c.Set(ctx, &memcache.Item{Key: "plain"}), nil)
+				return
+			}
+			for i, key := range keys {
+				wantErr(t, "set", c.Set(ctx, &memcache.Item{Key: key, Value: []byte("1")}), nil)
+				if v, _, ok := s.Get(key); !ok || string(v) != "1" {
+					t.Errorf("%q is not on the server", key)
+				}
+				if n, err := c.Increment(ctx, key, uint64(i)); err != nil || n != uint64(i+1) {
+					t.Errorf("%q: %d, %v", key, n, err)
+				}
+				wantErr(t, "touch", c.Touch(ctx, key, time.Minute), nil)
+				if it, err := c.Get(ctx, key); err != nil || it.Key != key {
+					t.Errorf("%q: %+v, %v", key, it, err)
+				}
+			}
+			got, err := c.GetMulti(ctx, append(keys, "no such"))
+			if err != nil || len(got) != len(keys) || got[keys[0]] == nil || got[keys[0]].Key != keys[0] {
+				t.Errorf("%d items, %v", len(got), err)
+			}
+			v, err := c.Fetch(ctx, "to load", time.Minute, func(context.Context) ([]byte, error) { return []byte("loaded"), nil })
+			if err != nil || string(v) != "loaded" {
+				t.Errorf("Fetch: %q, %v", v, err)
+			}
+			wantErr(t, "set", c.SetMulti(ctx, []*memcache.Item{{Key: "x y", Value: []byte("z")}, {Key: "xy"}}), nil)
+			wantErr(t, "delete", c.DeleteMulti(ctx, append(keys, "x y", "xy", "to load")), nil)
+			if s.Len() != 0 {
+				t.Errorf("%d items left", s.Len())
+			}
+			for _, bad := range []string{"", strings.Repeat(" ", 187), strings.Repeat("x", 251)} {
+				_, err := c.Get(ctx, bad)
+				wantErr(t, bad, err, memcache.ErrMalformedKey)
+			}
+		})
 	}
 }

@@ -30,14 +30,14 @@ func (cl *call) append(b []byte, meta bool) []byte {
 func (cl *call) appendMeta(b []byte) []byte {
 	switch cl.op {
 	case opGet, opGetInto:
-		b = appendHead(b, "mg ", cl.key)
+		b = cl.head(b, "mg ", cl.key)
 		b = append(b, " v f c"...)
 		if cl.touch {
 			b = appendFlagInt(b, 'T', int64(cl.ttl))
 		}
-		return appendEnd(b, cl.opaque)
+		return cl.end(b, cl.key, cl.opaque)
 	case opLease:
-		b = appendHead(b, "mg ", cl.key)
+		b = cl.head(b, "mg ", cl.key)
 		b = append(b, " v f c t"...)
 		if cl.lease.vivify > 0 {
 			b = appendFlagInt(b, 'N', int64(cl.lease.vivify))
@@ -45,53 +45,53 @@ func (cl *call) appendMeta(b []byte) []byte {
 		if cl.lease.recache > 0 {
 			b = appendFlagInt(b, 'R', int64(cl.lease.recache))
 		}
-		return appendEnd(b, cl.opaque)
+		return cl.end(b, cl.key, cl.opaque)
 	case opGetMulti:
 		for i, key := range cl.keys {
-			b = appendHead(b, "mg ", key)
+			b = cl.head(b, "mg ", key)
 			b = append(b, " v f c q"...)
-			b = appendEnd(b, cl.opaque+uint64(i))
+			b = cl.end(b, key, cl.opaque+uint64(i))
 		}
 		return append(b, "mn\r\n"...)
 	case opStore:
-		return appendMetaStore(b, cl.key, cl.value, cl.flags, cl.ttl, cl.cas, cl.mode, cl.opaque)
+		return cl.appendMetaStore(b, cl.key, cl.value, cl.flags, cl.ttl, cl.cas, cl.mode, cl.opaque)
 	case opStoreMulti:
 		for i, it := range cl.items {
-			b = appendMetaStore(b, cl.keys[i], it.Value, it.Flags, cl.ttls[i], 0, modeSet, cl.opaque+uint64(i))
+			b = cl.appendMetaStore(b, cl.keys[i], it.Value, it.Flags, cl.ttls[i], 0, modeSet, cl.opaque+uint64(i))
 		}
 		return b
 	case opDelete:
-		b = appendHead(b, "md ", cl.key)
+		b = cl.head(b, "md ", cl.key)
 		if cl.cas != 0 {
 			b = appendFlagUint(b, 'C', cl.cas)
 		}
-		return appendEnd(b, cl.opaque)
+		return cl.end(b, cl.key, cl.opaque)
 	case opInvalidate:
-		b = appendHead(b, "md ", cl.key)
+		b = cl.head(b, "md ", cl.key)
 		b = append(b, " I"...)
 		b = appendFlagInt(b, 'T', int64(cl.ttl))
 		if cl.cas != 0 {
 			b = appendFlagUint(b, 'C', cl.cas)
 		}
-		return appendEnd(b, cl.opaque)
+		return cl.end(b, cl.key, cl.opaque)
 	case opDeleteMulti:
 		for i, key := range cl.keys {
-			b = appendHead(b, "md ", key)
-			b = appendEnd(b, cl.opaque+uint64(i))
+			b = cl.head(b, "md ", key)
+			b = cl.end(b, key, cl.opaque+uint64(i))
 		}
 		return b
 	case opArith:
-		b = appendHead(b, "ma ", cl.key)
+		b = cl.head(b, "ma ", cl.key)
 		b = appendFlagUint(b, 'D', cl.delta)
 		if cl.decr {
 			b = append(b, " MD"...)
 		}
 		b = append(b, " v"...)
-		return appendEnd(b, cl.opaque)
+		return cl.end(b, cl.key, cl.opaque)
 	case opTouch:
-		b = appendHead(b, "mg ", cl.key)
+		b = cl.head(b, "mg ", cl.key)
 		b = appendFlagInt(b, 'T', int64(cl.ttl))
-		return appendEnd(b, cl.opaque)
+		return cl.end(b, cl.key, cl.opaque)
 	}
 	panic("memcache: unknown call")
 }
@@ -149,8 +149,8 @@ func (cl *call) appendClassic(b []byte) []byte {
 	panic("memcache: unknown call")
 }
 
-func appendMetaStore(b []byte, key string, value []byte, flags uint32, ttl int32, cas uint64, m mode, opaque uint64) []byte {
-	b = appendHead(b, "ms ", key)
+func (cl *call) appendMetaStore(b []byte, key string, value []byte, flags uint32, ttl int32, cas uint64, m mode, opaque uint64) []byte {
+	b = cl.head(b, "ms ", key)
 	b = append(b, ' ')
 	b = strconv.AppendInt(b, int64(len(value)), 10)
 	if flags != 0 {
@@ -166,7 +166,7 @@ func appendMetaStore(b []byte, key string, value []byte, flags uint32, ttl int32
 	default:
 		b = append(b, ' ', 'M', byte(m))
 	}
-	b = appendEnd(b, opaque)
+	b = cl.end(b, key, opaque)
 	b = append(b, value...)
 	return append(b, "\r\n"...)
 }
@@ -217,7 +217,20 @@ func appendFlagUint(b []byte, flag byte, n uint64) []byte {
 	return strconv.AppendUint(b, n, 10)
 }
 
-func appendEnd(b []byte, opaque uint64) []byte {
+// head begins a meta command.
+func (cl *call) head(b []byte, cmd, key string) []byte {
+	if cl.encoded && checkKey(key) != nil {
+		b = append(b, cmd...)
+		return mcproto.EncodeKey(b, view(key))
+	}
+	return appendHead(b, cmd, key)
+}
+
+// end ends it, with the flags that all of them have.
+func (cl *call) end(b []byte, key string, opaque uint64) []byte {
+	if cl.encoded && checkKey(key) != nil {
+		b = append(b, " b"...)
+	}
 	b = append(b, " O"...)
 	b = mcproto.AppendOpaque(b, opaque)
 	return append(b, "\r\n"...)

@@ -23,7 +23,7 @@ var (
 	ErrMalformedKey = errors.New("memcache: malformed key")
 	// ErrTooLarge: the value is over Options.MaxItemSize, or over what the server takes.
 	ErrTooLarge = errors.New("memcache: value too large")
-	// ErrTTL: the item would expire after 2038-01-19 03:14:07 UTC, the last second memcached can name.
+	// ErrTTL: a duration of FetchOptions is negative.
 	ErrTTL = errors.New("memcache: TTL out of range")
 	// ErrNoServers: the client has no server, or none of them may be used.
 	ErrNoServers = errors.New("memcache: no servers")

@@ -75,7 +75,7 @@ func (c *Client) FetchWith(ctx context.Context, key string, o FetchOptions, load
 
 // fetch is FetchWith for values with flags.
 func (c *Client) fetch(ctx context.Context, key string, o FetchOptions, load func(context.Context) ([]byte, uint32, error)) ([]byte, uint32, error) {
-	if err := checkKey(key); err != nil {
+	if _, err := c.opts.checkKey(key); err != nil {
 		return nil, 0, err
 	}
 	f, err := c.newFetch(key, o, load)
@@ -121,10 +121,11 @@ func (c *Client) newFetch(key string, o FetchOptions, load func(context.Context)
 	if o.Jitter < 0 || o.Jitter > 1 {
 		return nil, fmt.Errorf("memcache: FetchOptions.Jitter is %v, expected 0 to 1", o.Jitter)
 	}
-	for _, d := range []time.Duration{o.TTL, o.Early, o.Stale, o.NegativeTTL, o.ErrorTTL, o.Lease} {
-		if d < 0 || d > 20*365*24*time.Hour {
-			return nil, fmt.Errorf("%w: FetchOptions has %v", ErrTTL, d)
+	for _, d := range []*time.Duration{&o.TTL, &o.Early, &o.Stale, &o.NegativeTTL, &o.ErrorTTL, &o.Lease} {
+		if *d < 0 {
+			return nil, fmt.Errorf("%w: FetchOptions has %v", ErrTTL, *d)
 		}
+		*d = min(*d, 100*365*24*time.Hour) // so that sums do not overflow
 	}
 	if o.Lease == 0 {
 		o.Lease = 10 * time.Second
@@ -134,9 +135,6 @@ func (c *Client) newFetch(key string, o FetchOptions, load func(context.Context)
 	if o.TTL > 0 {
 		f.stale = int64(seconds(o.Stale))
 		f.watch = seconds(o.Early + o.Stale)
-	}
-	if _, err := wireTTL(o.TTL+o.Stale, time.Now); err != nil {
-		return nil, err
 	}
 	return f, nil
 }
@@ -316,13 +314,9 @@ func (f *fetch) giveBack(ctx context.Context, old *reading) {
 // everybody but the one caller who loads it anew. Servers without meta commands
 // delete it. ErrCacheMiss says that there is none.
 func (c *Client) Invalidate(ctx context.Context, key string, ttl time.Duration) error {
-	t, err := wireTTL(ttl, time.Now)
-	if err != nil {
-		return err
-	}
 	cl := c.newCall(opInvalidate, key)
 	defer cl.release()
-	cl.ttl = t
+	cl.ttl = wireTTL(ttl, time.Now)
 	return c.do(ctx, cl)
 }
 

@@ -426,7 +426,7 @@ func TestJitter(t *testing.T) {
 		if got := s.Len(); got != 0 {
 			t.Errorf("%d left after the longest TTL", got)
 		}
-		for _, o := range []memcache.FetchOptions{{Jitter: 2}, {Jitter: -1}, {TTL: -1}, {Stale: 30 * 365 * 24 * time.Hour}} {
+		for _, o := range []memcache.FetchOptions{{Jitter: 2}, {Jitter: -1}, {TTL: -1}} {
 			if _, err := c.FetchWith(t.Context(), "k", o, l.load); err == nil {
 				t.Errorf("%+v is accepted", o)
 			}

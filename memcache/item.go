@@ -10,7 +10,8 @@ const MaxKeyLen = 250
 
 // Item is one cached value.
 type Item struct {
-	// Key is 1 to [MaxKeyLen] bytes, none of them a space, a control character or DEL.
+	// Key is 1 to [MaxKeyLen] bytes, none of them a space, a control character
+	// or DEL, unless Options.EncodeKeys has those, too.
 	Key string
 	// Value is the caller's before and after every call: the client copies it.
 	Value []byte
@@ -18,7 +19,8 @@ type Item struct {
 	Flags uint32
 	// TTL is how long the item lives from when it is stored: 0 for no limit,
 	// negative for already expired. It is sent in whole seconds, rounded up.
-	// Reads leave it zero.
+	// What would outlive 2038-01-19 03:14:07 UTC, the last second that
+	// memcached can name, expires then. Reads leave it zero.
 	TTL time.Duration
 	// CAS is the version that CompareAndSwap compares. Get and GetMulti fill it in.
 	CAS uint64
@@ -29,26 +31,39 @@ type Item struct {
 const relativeLimit = 30 * 24 * 60 * 60
 
 // wireTTL converts a TTL to the number that goes on the wire: seconds from
-// now up to 30 days, a Unix date beyond.
-func wireTTL(ttl time.Duration, now func() time.Time) (int32, error) {
+// now up to 30 days, a Unix date beyond. The last date is in 2038, where the
+// 32 bits end that memcached reads.
+func wireTTL(ttl time.Duration, now func() time.Time) int32 {
 	if ttl == 0 {
-		return 0, nil
+		return 0
 	}
 	if ttl < 0 {
-		return -1, nil
+		return -1
 	}
 	secs := int64(ttl / time.Second)
 	if ttl%time.Second != 0 {
 		secs++
 	}
 	if secs <= relativeLimit {
-		return int32(secs), nil
+		return int32(secs)
 	}
-	at := now().Unix() + secs
-	if at > math.MaxInt32 {
-		return 0, ErrTTL
+	at := now().Unix()
+	if at > math.MaxInt32-relativeLimit {
+		return relativeLimit
 	}
-	return int32(at), nil
+	return int32(min(at+secs, math.MaxInt32))
+}
+
+// maxEncodedKey is how many bytes base64 makes at most [MaxKeyLen] of.
+const maxEncodedKey = MaxKeyLen / 4 * 3
+
+// checkKey is ErrMalformedKey for a key that may not be sent; encoded is set
+// for one that has to be in base64.
+func (o *Options) checkKey(key string) (encoded bool, err error) {
+	if err = checkKey(key); err == nil || !o.EncodeKeys || len(key) == 0 || len(key) > maxEncodedKey {
+		return false, err
+	}
+	return true, nil
 }
 
 // checkKey is ErrMalformedKey for a key that could not be sent, or that could

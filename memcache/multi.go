@@ -15,7 +15,9 @@ type part struct {
 	at   int
 	err  error
 	open bool // submitted, reply outstanding
-	dial *attempt
+
+	encoded bool // as in call
+	dial    *attempt
 }
 
 // split groups keys by server. The parts share their backing arrays, so that
@@ -24,11 +26,13 @@ func (c *Client) split(f *fleet, keys []string, dead func(int) bool) ([]part, er
 	n := len(f.servers)
 	scratch := make([]int, n+2*len(keys))
 	count, where, idx := scratch[:n], scratch[n:n+len(keys)], scratch[n+len(keys):]
-	used := 0
+	used, encoded := 0, false
 	for i, key := range keys {
-		if err := checkKey(key); err != nil {
+		odd, err := c.opts.checkKey(key)
+		if err != nil {
 			return nil, err
 		}
+		encoded = encoded || odd
 		s := f.picker.Pick(key, dead)
 		if s < 0 {
 			return nil, ErrNoServers
@@ -46,7 +50,7 @@ func (c *Client) split(f *fleet, keys []string, dead func(int) bool) ([]part, er
 		if k == 0 {
 			continue
 		}
-		parts = append(parts, part{s: f.servers[s], keys: sorted[off : off+k : off+k], idx: idx[off : off+k]})
+		parts = append(parts, part{s: f.servers[s], encoded: encoded, keys: sorted[off : off+k : off+k], idx: idx[off : off+k]})
 		count[s] = len(parts) - 1
 		off += k
 	}
@@ -63,6 +67,7 @@ func run(ctx context.Context, parts []part) {
 	var start time.Time
 	for i := range parts {
 		p := &parts[i]
+		p.cl.encoded = p.encoded
 		if p.s.opts.Hooks.Done != nil && start.IsZero() {
 			start = time.Now()
 		}
@@ -153,7 +158,7 @@ func (c *Client) second(ctx context.Context, failed *part, mk, got func(*part)) 
 	moved := errors.Is(failed.err, errUnsent)
 	if !moved && errors.Is(failed.err, ErrConnLost) && failed.cl.sent && !failed.cl.idempotent() {
 		// The server may be well: see server.again.
-		same := []part{{s: failed.s, keys: failed.keys, idx: failed.idx}}
+		same := []part{{s: failed.s, encoded: failed.encoded, keys: failed.keys, idx: failed.idx}}
 		mk(&same[0])
 		defer same[0].cl.release()
 		run(ctx, same)
@@ -188,7 +193,7 @@ func (c *Client) second(ctx context.Context, failed *part, mk, got func(*part)) 
 		}
 		mk(p)
 		if !moved && c.opts.Failover == FailGutter && p.cl.op == opStoreMulti {
-			limit, _ := wireTTL(c.opts.GutterTTL, time.Now)
+			limit := wireTTL(c.opts.GutterTTL, time.Now)
 			for k, t := range p.cl.ttls {
 				if t == 0 || t > limit {
 					p.cl.ttls[k] = limit
@@ -258,11 +263,7 @@ func (c *Client) SetMulti(ctx context.Context, items []*Item) error {
 		if len(it.Value) > c.opts.MaxItemSize {
 			return &KeyError{it.Key, ErrTooLarge}
 		}
-		t, err := wireTTL(it.TTL, time.Now)
-		if err != nil {
-			return &KeyError{it.Key, err}
-		}
-		keys[i], ttls[i] = it.Key, t
+		keys[i], ttls[i] = it.Key, wireTTL(it.TTL, time.Now)
 	}
 	var refused []error
 	err := c.fanOut(ctx, keys, func(p *part) {

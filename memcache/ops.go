@@ -29,13 +29,9 @@ func (c *Client) GetInto(ctx context.Context, key string, dst []byte) (value []b
 
 // GetAndTouch is Get that also gives the item a new TTL.
 func (c *Client) GetAndTouch(ctx context.Context, key string, ttl time.Duration) (*Item, error) {
-	t, err := wireTTL(ttl, time.Now)
-	if err != nil {
-		return nil, err
-	}
 	cl := c.newCall(opGet, key)
 	defer cl.release()
-	cl.touch, cl.ttl = true, t
+	cl.touch, cl.ttl = true, wireTTL(ttl, time.Now)
 	if err := c.do(ctx, cl); err != nil {
 		return nil, err
 	}
@@ -75,13 +71,9 @@ func (c *Client) store(ctx context.Context, it *Item, m mode) error {
 	if len(it.Value) > c.opts.MaxItemSize {
 		return ErrTooLarge
 	}
-	ttl, err := wireTTL(it.TTL, time.Now)
-	if err != nil {
-		return err
-	}
 	cl := c.newCall(opStore, it.Key)
 	defer cl.release()
-	cl.mode, cl.value, cl.flags, cl.ttl, cl.cas = m, it.Value, it.Flags, ttl, it.CAS
+	cl.mode, cl.value, cl.flags, cl.ttl, cl.cas = m, it.Value, it.Flags, wireTTL(it.TTL, time.Now), it.CAS
 	return c.do(ctx, cl)
 }
 
@@ -116,13 +108,9 @@ func (c *Client) arith(ctx context.Context, key string, delta uint64, decr bool)
 
 // Touch gives the item a new TTL, or returns ErrCacheMiss.
 func (c *Client) Touch(ctx context.Context, key string, ttl time.Duration) error {
-	t, err := wireTTL(ttl, time.Now)
-	if err != nil {
-		return err
-	}
 	cl := c.newCall(opTouch, key)
 	defer cl.release()
-	cl.ttl = t
+	cl.ttl = wireTTL(ttl, time.Now)
 	return c.do(ctx, cl)
 }
 

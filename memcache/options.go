@@ -78,6 +78,11 @@ type Options struct {
 	// GutterTTL is the longest life of an item in the gutter. Default: 10 s.
 	GutterTTL time.Duration
 
+	// EncodeKeys lets keys hold any byte. Those that the protocol could not
+	// carry, for a space, a control character or DEL in them, go in base64 (flag
+	// b of the meta commands) and may have 186 bytes; the server knows them as
+	// they are. Servers without meta commands cannot have them: ErrMalformedKey.
+	EncodeKeys bool
 	// MaxItemSize is the largest value in bytes that is sent or accepted.
 	// Default: 128 MiB.
 	MaxItemSize int

@@ -337,6 +337,9 @@ func (s *server) submit(ctx context.Context, cl *call, mine *attempt) error {
 		if err != nil {
 			return err
 		}
+		if cl.encoded && !c.meta {
+			return fmt.Errorf("%w: the server has no meta commands", ErrMalformedKey)
+		}
 		space, err := c.send(cl)
 		switch err {
 		case nil:

@@ -1,0 +1,48 @@
+package interop_test
+
+import (
+	"testing"
+
+	"lintel.dev/interop/peers"
+	"lintel.dev/memcache"
+)
+
+// TestOddKeys: keys that go in base64 are the same keys for a server that gets
+// them in another way, memcached's and ours.
+func TestOddKeys(t *testing.T) {
+	for name, addr := range map[string]string{"memcached": peers.Memcached(t), "lintel": embedded(t)} {
+		t.Run(name, func(t *testing.T) {
+			ctx := guard(t)
+			c, err := memcache.New(&memcache.Options{EncodeKeys: true}, addr)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer c.Close()
+			keys := []string{"a b", "\r\n", "\x00\x01\xff", "clé", "plain"}
+			for _, key := range keys {
+				if err := c.Set(ctx, &memcache.Item{Key: key, Value: []byte(key)}); err != nil {
+					t.Errorf("%q: %v", key, err)
+				}
+				if it, err := c.Get(ctx, key); err != nil || string(it.Value) != key {
+					t.Errorf("%q: %+v, %v", key, it, err)
+				}
+			}
+			got, err := c.GetMulti(ctx, keys)
+			if err != nil || len(got) != len(keys) {
+				t.Errorf("%d of %d keys, %v", len(got), len(keys), err)
+			}
+			stored := map[string]bool{}
+			if err := c.Keys(ctx, func(k memcache.KeyInfo) error { stored[k.Key] = true; return nil }); err != nil {
+				t.Fatal(err)
+			}
+			for _, key := range keys {
+				if !stored[key] {
+					t.Errorf("the server does not list %q: %v", key, stored)
+				}
+			}
+			if err := c.DeleteMulti(ctx, keys); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
