@@ -226,6 +226,36 @@ func TestStatsDetail(t *testing.T) {
 	})
 }
 
+// TestTouchCounts pins which commands count as gets and which as touches, and
+// that a store with a bad data block counts all the same.
+func TestTouchCounts(t *testing.T) {
+	s := newServer(t, Options{})
+	c := dial(t, s)
+	last := map[string]string{}
+	for _, tc := range []struct{ in, want string }{
+		{"set a 0 0 1\r\nx\r\n", "cmd_set"},
+		{"get a\r\n", "cmd_get get_hits"},
+		{"gat 9 a\r\n", "cmd_touch touch_hits"},
+		{"gat 9 no\r\n", "cmd_touch touch_misses"},
+		{"mg a T9\r\n", "cmd_touch touch_hits"},
+		{"mg no T9\r\n", "cmd_get get_misses"},
+		{"mg no N9\r\n", "cmd_get get_hits"},
+		{"set a 0 0 1\r\nxyz\r\n", "cmd_set"},
+		{"set a 0 0 2000000\r\n" + strings.Repeat("x", 2000000) + "\r\n", "store_too_large"},
+	} {
+		c.send(tc.in)
+		var changed []string
+		for _, name := range []string{"cmd_get", "cmd_set", "cmd_touch", "touch_hits", "touch_misses", "get_hits", "get_misses", "store_too_large"} {
+			if v := c.stat("", name); v != last[name] && !(v == "0" && last[name] == "") {
+				last[name], changed = v, append(changed, name)
+			}
+		}
+		if got := strings.Join(changed, " "); got != tc.want {
+			t.Errorf("%.20q counts as %s, want %s", tc.in, got, tc.want)
+		}
+	}
+}
+
 func TestStatCounts(t *testing.T) {
 	s := newServer(t, Options{})
 	s.clock.pause()
@@ -235,7 +265,7 @@ func TestStatCounts(t *testing.T) {
 	s.clock.add(1)
 	c.send("get e\r\ndelete a\r\nflush_all\r\n")
 	for name, want := range map[string]string{
-		"cmd_get": "7", "cmd_set": "4", "cmd_touch": "4", "cmd_flush": "1", "cmd_meta": "2", "get_hits": "2", "get_misses": "3",
+		"cmd_get": "5", "cmd_set": "4", "cmd_touch": "4", "cmd_flush": "1", "cmd_meta": "2", "get_hits": "2", "get_misses": "3",
 		"get_expired": "1", "touch_hits": "2", "touch_misses": "2", "incr_hits": "1", "incr_misses": "1", "decr_hits": "1",
 		"decr_misses": "1", "cas_badval": "1", "cas_misses": "1", "cas_hits": "0", "delete_hits": "1", "delete_misses": "1",
 		"store_too_large": "1", "curr_items": "0", "total_items": "2", "bytes": "0", "version": DefaultVersion,
@@ -246,7 +276,7 @@ func TestStatCounts(t *testing.T) {
 		}
 	}
 	st := s.Stats()
-	if st.Gets != 7 || st.Hits != 2 || st.Misses != 3 || st.Sets != 4 {
+	if st.Gets != 5 || st.Hits != 2 || st.Misses != 3 || st.Sets != 4 {
 		t.Errorf("Stats() = %+v", st)
 	}
 	c.want("stats reset\r\n", "RESET\r\n")

@@ -99,11 +99,15 @@ func (t *turn) metaGet(args []byte) {
 		}
 		found, created = true, true
 	}
-	t.count(cmdGet)
+	// One that touches counts as a touch where it finds something, and as a
+	// get where it does not.
+	if !touch || !found {
+		t.count(cmdGet)
+	}
 	if !found {
 		why := tx.Missed()
 		tx.End()
-		t.missed(key, why, touch)
+		t.missed(key, why, false)
 		if !m.Has('q') {
 			t.w.B = append(t.echoes(append(t.w.B, 'E', 'N'), sent), '\r', '\n')
 		}

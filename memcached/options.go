@@ -136,6 +136,7 @@ type Report struct {
 	TLSMinVersion       string
 	TotalMalloced       int64 // start of total_malloced, for memcached's own test of large memories
 	CertsRefreshed      func() time.Time
+	NAPIIDs             int
 	ExtraListeningConns int
 }
 

@@ -170,7 +170,9 @@ func (t *turn) fetch(keys []byte, r *retrieve) (rest []byte) {
 // fetchOne appends the VALUE block of a key if there is one.
 func (t *turn) fetchOne(a *store.Ahead, r *retrieve) {
 	key := a.Key
-	t.count(cmdGet)
+	if !r.touch {
+		t.count(cmdGet)
+	}
 	tx := t.srv.store.BeginAhead(a)
 	if !tx.Find() {
 		why := tx.Missed()

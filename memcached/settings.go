@@ -89,7 +89,7 @@ func (s *Server) settingsStats() []Stat {
 	l.bool("ssl_session_cache", r.TLSSessionCache)
 	l.bool("ssl_kernel_tls", r.TLSKernel)
 	l.str("ssl_min_version", r.TLSMinVersion)
-	l.str("num_napi_ids", "(null)")
+	l.int("num_napi_ids", int64(o.Report.NAPIIDs))
 	l.str("memory_file", or(o.MemoryFile, "(null)"))
 	num("client_flags_size", 4)
 	return l

@@ -196,7 +196,9 @@ func (s *Server) generalStats() []Stat {
 	l.int("max_connections", int64(o.MaxConns))
 	l.int("curr_connections", loops.Open+listening)
 	l.uint("total_connections", loops.Accepted+uint64(listening))
-	l.uint("rejected_connections", loops.Rejected)
+	if !o.Report.NoMaxConnsFast {
+		l.uint("rejected_connections", loops.Rejected)
+	}
 	l.int("connection_structures", peak+listening)
 	count("response_obj_oom", respOOM)
 	zero("response_obj_count", "response_obj_bytes")
@@ -245,8 +247,10 @@ func (s *Server) generalStats() []Stat {
 	zero("hash_is_expanding")
 	if !o.Report.NoSlabReassign {
 		zero("slab_reassign_rescues", "slab_reassign_chunk_rescues", "slab_reassign_inline_reclaim",
-			"slab_reassign_busy_items", "slab_reassign_busy_deletes", "slab_reassign_busy_nomem",
-			"slab_reassign_last_busy_status", "slab_reassign_running", "slabs_moved")
+			"slab_reassign_busy_items",
+			"slab_reassign_busy_deletes", "slab_reassign_busy_nomem")
+		l.str("slab_reassign_last_busy_status", "none")
+		zero("slab_reassign_running", "slabs_moved")
 	}
 	if crawler {
 		l.int("lru_crawler_running", boolInt(crawling > 0))

@@ -215,6 +215,7 @@ func (t *turn) storage(line, data []byte) {
 // finish runs r, whose data block with its line end is data.
 func (t *turn) finish(r *request, data []byte) {
 	if data[r.n] != '\r' || data[r.n+1] != '\n' {
+		t.countClass(classSets, store.ItemSize(len(r.key), r.n, r.flags, !t.srv.opts.DisableCAS))
 		t.answer(r.quiet && !r.meta, replyBadChunk)
 		return
 	}

@@ -106,7 +106,7 @@ var serverFlags = []serverFlag{
 		"keep the items in a file, for the next start (stop with SIGUSR1)", false,
 	},
 	{'Z', "enable-ssl", "", on(func(s *serverSettings) *bool { return &s.tls }), "TLS; see the options ssl_*", false},
-	{'N', "napi_ids", "num", anyNumber("-N", 0), "threads by network queue", true},
+	{'N', "napi_ids", "num", (*serverSettings).setNAPI, "threads by network queue", true},
 	{'o', "extended", "options", (*serverSettings).setExtended, "options separated by commas, as below; may be repeated", false},
 	{
 		0, "instances", "num", (*serverSettings).setInstances,
@@ -135,13 +135,6 @@ func number(flag, v string, low int) (int, error) {
 		return 0, usagef("%s %s: want a whole number of at least %d", flag, v, low)
 	}
 	return n, nil
-}
-
-func anyNumber(flag string, low int) func(*serverSettings, string) error {
-	return func(_ *serverSettings, v string) error {
-		_, err := number(flag, v, low)
-		return err
-	}
 }
 
 func portNumber(flag, v string) (int, error) {
@@ -269,6 +262,11 @@ func (s *serverSettings) setItemSize(v string) error {
 	s.options.MaxItemSize = int(n << shift)
 	s.itemGiven = true
 	return nil
+}
+
+func (s *serverSettings) setNAPI(v string) (err error) {
+	s.options.Report.NAPIIDs, err = number("-N", v, 1)
+	return err
 }
 
 func (s *serverSettings) setInstances(v string) (err error) {

@@ -55,7 +55,8 @@ func TestServerFlags(t *testing.T) {
 			return []any{s.options.IdleTimeout, s.options.Report.NoMaxConnsFast, s.options.TrackSizes}, []any{3 * time.Second, true, true}
 		}},
 		{"-o no_modern,relaxed_privileges,slab_automove=2,slab_sizes=100-200-300", func(s *serverSettings) (any, any) {
-			return []any{s.options.Report.NoCrawler, s.options.Report.SlabAutomove}, []any{true, 2}
+			r := s.options.Report
+			return []any{r.NoCrawler, r.SlabAutomove, r.NoSlabReassign, r.NoMaxConnsFast, r.HashAlgorithm}, []any{true, 2, true, true, "jenkins"}
 		}},
 		{"-Z -o ssl_chain_cert=c,ssl_key=k,ssl_verify_mode=2,ssl_min_version=3,ssl_session_cache", func(s *serverSettings) (any, any) {
 			return s.certs, memcached.TLSOptions{Chain: "c", Key: "k", Verify: memcached.VerifyRequired, MinVersion: tls.VersionTLS13, SessionCache: true}

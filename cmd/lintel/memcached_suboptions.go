@@ -176,6 +176,7 @@ func init() {
 		{"modern", "", false, subDo(func(*serverSettings) {}), "defaults of the future", true},
 		{"no_modern", "", false, report(func(r *memcached.Report) {
 			r.NoMaintainer, r.FlatLRU, r.NoCrawler, r.SlabAutomove, r.SlabChunkMax = true, true, true, -1, 1<<20
+			r.NoSlabReassign, r.NoMaxConnsFast, r.HashAlgorithm = true, true, "jenkins"
 		}), "defaults of the past", true},
 		{"relaxed_privileges", "", false, subDo(func(*serverSettings) {}), "system calls a thread may make", true},
 		{"sock_cookie_id", "n", false, subInt("sock_cookie_id", 0, most, func(*serverSettings, int) {}), "mark of sockets for a firewall", true},
