@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"strings"
@@ -128,7 +129,7 @@ func (f *cacheFlags) options() (*memcache.Options, error) {
 	opts := &memcache.Options{
 		Selector:    sel,
 		DialTimeout: f.timeout, QueueTimeout: f.timeout, WriteTimeout: f.timeout, ReadTimeout: f.timeout,
-		Username: f.user,
+		Username: f.user, EncodeKeys: true,
 	}
 	switch f.protocol {
 	case "auto":
@@ -192,10 +193,8 @@ func (f *cacheFlags) withCache(run func(cmd *cobra.Command, c *memcache.Client, 
 
 // refusals marks errors that the caller's input caused as such.
 func refusals(err error) error {
-	for _, bad := range []error{memcache.ErrMalformedKey, memcache.ErrTTL} {
-		if errors.Is(err, bad) {
-			return usageError{err}
-		}
+	if errors.Is(err, memcache.ErrMalformedKey) {
+		err = usageError{fmt.Errorf("%w: expected 1 to %d bytes, or to 186 if there are spaces or control characters in it", err, memcache.MaxKeyLen)}
 	}
 	return err
 }

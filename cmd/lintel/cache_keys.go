@@ -198,6 +198,9 @@ func newCacheIncr(f *cacheFlags) *cobra.Command {
 					n, err = step(ctx, key, delta)
 				}
 			}
+			if errors.Is(err, memcache.ErrCacheMiss) {
+				err = fmt.Errorf("%s is not there, --init would make it", key)
+			}
 			if err != nil {
 				return err
 			}

@@ -218,7 +218,7 @@ func (b *balanceJSON) print(cmd *cobra.Command) error {
 	out := cmd.OutOrStdout()
 	fmt.Fprintf(out, "%s, %d keys, shares %.1f %% off on average\n\n", b.Placement, b.Keys, 100*b.Deviation)
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "server\tweight\tkeys\tshare\twanted\t")
+	fmt.Fprintln(w, "server\tweight\tkeys\tshare\twanted")
 	most := 0.0
 	for _, s := range b.Servers {
 		most = max(most, s.Share)
@@ -227,10 +227,13 @@ func (b *balanceJSON) print(cmd *cobra.Command) error {
 		bar := strings.Repeat("#", int(math.Round(30*s.Share/most)))
 		fmt.Fprintf(w, "%s\t%d\t%d\t%.1f %%\t%.1f %%\t%s\n", s.Server, s.Weight, s.Keys, 100*s.Share, 100*s.Want, bar)
 	}
-	fmt.Fprintln(w, "\t\t\t\t\t")
-	fmt.Fprintln(w, "change\t\t\tmoves\tat least\t")
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	fmt.Fprintln(out)
+	fmt.Fprintln(w, "change\tmoves\tat least")
 	for _, m := range b.Moves {
-		fmt.Fprintf(w, "%s %ss\t\t\t%.1f %%\t%.1f %%\t\n", m.Server, m.Change, 100*m.Moved, 100*m.Least)
+		fmt.Fprintf(w, "%s %ss\t%.1f %%\t%.1f %%\n", m.Server, m.Change, 100*m.Moved, 100*m.Least)
 	}
 	return w.Flush()
 }
