@@ -21,7 +21,13 @@ type pyzmq struct {
 
 func newPyzmq(t *testing.T) *pyzmq {
 	t.Helper()
-	p := peers.Start(t, exec.Command(peers.Python(t, "zmq"), "testdata/zmqpeer.py"))
+	return newPyzmqBy(t, func(program ...string) *exec.Cmd { return exec.Command(program[0], program[1:]...) })
+}
+
+// newPyzmqBy starts the process in a way of the caller's.
+func newPyzmqBy(t *testing.T, command func(program ...string) *exec.Cmd) *pyzmq {
+	t.Helper()
+	p := peers.Start(t, command(peers.Python(t, "zmq"), "testdata/zmqpeer.py"))
 	p.Expect("^ready ")
 	return &pyzmq{t, p}
 }

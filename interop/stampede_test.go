@@ -21,6 +21,8 @@ import (
 // the processes of TestStampede; it holds the server's address.
 const stampedeServer = "LINTEL_STAMPEDE_SERVER"
 
+func init() { children[stampedeServer] = stampede }
+
 const (
 	stampedeKey       = "stampede"
 	stampedeProcesses = 4

@@ -323,6 +323,8 @@ func TestJoinInMidStream(t *testing.T) {
 	for i := range 10 {
 		n.src.Send(fmt.Appendf(nil, "old %d", i), n.now)
 	}
+	// A repair meant for another does not take it back there.
+	n.multicast(pgm.Append(nil, &pgm.Packet{Type: pgm.RDATA, TSI: tsi, DestPort: port, Sqn: 3, Data: []byte("old 3")}))
 	n.run(50 * time.Millisecond) // source path messages tell the lead
 	n.multicast(n.src.Send([]byte("new"), n.now))
 	n.run(time.Second)
