@@ -29,6 +29,8 @@ type loadSettings struct {
 	multi    int
 	zipf     float64 // 0: uniform
 	oneHit   float64
+	scan     int
+	every    int
 	ttl      time.Duration
 	fill     bool
 	preload  bool
@@ -106,6 +108,8 @@ the server keeps up.`,
 	f.IntVar(&s.multi, "multi", 1, "keys of a get")
 	f.StringVar(&dist, "dist", "uniform", "how keys are chosen: uniform, or zipf:EXPONENT such as zipf:0.99")
 	f.Float64Var(&s.oneHit, "one-hit", 0, "share of requests for keys that never come again, 0 to 1")
+	f.IntVar(&s.scan, "scan", 0, "requests for keys that nobody asked for, one after the other, after every so many others")
+	f.IntVar(&s.every, "scan-every", 500_000, "requests between two scans")
 	f.DurationVar(&s.ttl, "ttl", 0, "time to live of what is set; 0 is for ever")
 	f.BoolVar(&s.fill, "fill", false, "after a miss set the key, as a cache's users do")
 	f.BoolVar(&s.preload, "preload", true, "set every key before the measurement (default: unless --fill)")
@@ -136,13 +140,15 @@ func (s *loadSettings) validate() error {
 		{s.keySize < minKey || s.keySize > 250, "key-size", s.keySize, "8 to 250"},
 		{s.multi < 1 || s.multi > 1000, "multi", s.multi, "1 to 1000"},
 		{s.oneHit < 0 || s.oneHit > 1, "one-hit", s.oneHit, "0 to 1"},
+		{s.scan < 0, "scan", s.scan, "at least 0"},
+		{s.every < 1, "scan-every", s.every, "at least 1"},
 		{s.ttl < 0 || s.ttl > 0 && s.ttl < time.Second, "ttl", s.ttl, "0, or a second at least"},
 		{s.passes < 1, "passes", s.passes, "at least 1"},
 		{s.requests < 0, "requests", s.requests, "at least 0"},
 		{s.requests == 0 && s.trace == "" && s.duration <= 0, "duration", s.duration, "more than 0"},
 		{s.rate < 0 || math.IsNaN(s.rate), "rate", s.rate, "at least 0"},
 		{s.multi > 1 && s.fill, "multi", s.multi, "1 with --fill or --trace"},
-		{s.multi > 1 && s.oneHit > 0, "multi", s.multi, "1 with --one-hit"},
+		{s.multi > 1 && (s.oneHit > 0 || s.scan > 0), "multi", s.multi, "1 with --one-hit or --scan"},
 	} {
 		if c.bad {
 			return usagef("--%s %v: want %s", c.flag, c.got, c.want)
@@ -188,6 +194,7 @@ type loadResult struct {
 	Gets       int64   `json:"gets"`
 	Hits       int64   `json:"hits"`
 	Misses     int64   `json:"misses"`
+	Fresh      int64   `json:"fresh"` // of the keys asked for, those that never come again
 	HitRatio   float64 `json:"hit_ratio"`
 	Sets       int64   `json:"sets"`
 	NotStored  int64   `json:"not_stored"` // sets refused for want of memory

@@ -23,14 +23,16 @@ const preloadDepth = 32
 
 // load is a run against one server.
 type load struct {
-	set    *loadSettings
-	values *values
-	trace  []uint64
-	start  time.Time
-	conns  []*loadConn
-	tally  []loadTally // one a thread
-	fresh  atomic.Uint64
-	failed chan error // the first failure
+	set       *loadSettings
+	values    *values
+	trace     []uint64
+	start     time.Time
+	conns     []*loadConn
+	tally     []loadTally // one a thread
+	fresh     atomic.Uint64
+	freshFrom uint64
+	asked     atomic.Int64 // requests so far, where there are scans
+	failed    chan error   // the first failure
 
 	// Of the phase that is running.
 	phase  string
@@ -70,7 +72,9 @@ func (s *loadSettings) measure(ctx context.Context, show func(phase string, done
 		tally:  make([]loadTally, s.threads),
 		failed: make(chan error, 1),
 	}
-	l.fresh.Store(1 << 41) // beyond the keys of any set or trace
+	// Beyond the keys of any set or trace, and of runs with other seeds.
+	l.freshFrom = 1<<41 + s.seed%128<<32
+	l.fresh.Store(l.freshFrom)
 	if s.trace != "" {
 		var err error
 		if l.trace, err = readTrace(s.trace); err != nil {
@@ -122,6 +126,7 @@ func (s *loadSettings) measure(ctx context.Context, show func(phase string, done
 		return nil, err
 	}
 	began := time.Now()
+	l.freshFrom = l.fresh.Load()
 	l.record = true
 	if err := l.runPhase(ctx, "measure", limit, lasts, show); err != nil {
 		return nil, err
@@ -331,11 +336,25 @@ func (l *load) traceSource(*loadConn) (request, bool) {
 	return request{key: l.trace[n%int64(len(l.trace))]}, ok
 }
 
+// scanning reports whether the next request is one of a scan.
+func (l *load) scanning() bool {
+	if l.set.scan == 0 {
+		return false
+	}
+	n := l.asked.Add(1) - 1
+	return n%int64(l.set.every+l.set.scan) >= int64(l.set.every)
+}
+
 func (l *load) mixedSource(c *loadConn) (request, bool) {
 	if _, ok := l.take(); !ok {
 		return request{}, false
 	}
-	r := request{key: c.choose.next()}
+	r := request{}
+	if l.scanning() {
+		r.key = l.fresh.Add(1)
+		return r, true
+	}
+	r.key = c.choose.next()
 	m := l.set.ratio
 	if m.gets == 0 || m.sets > 0 && c.choose.rng.IntN(m.gets+m.sets) >= m.gets {
 		r.set = true
@@ -365,6 +384,7 @@ func (l *load) result(took time.Duration) *loadResult {
 		r.Sets += t.sets
 		r.NotStored += t.notIn
 	}
+	r.Fresh = int64(l.fresh.Load() - l.freshFrom)
 	r.Rate = float64(r.Requests) / took.Seconds()
 	if r.Keys > 0 {
 		r.HitRatio = float64(r.Hits) / float64(r.Keys)

@@ -8,11 +8,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net"
 	"os"
 	"os/exec"
-	"path/filepath"
-	"regexp"
 	"runtime"
 	"slices"
 	"strconv"
@@ -22,6 +21,7 @@ import (
 
 	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
+	"golang.org/x/term"
 )
 
 func init() { perfCommands = append(perfCommands, newPerfCacheBench) }
@@ -38,6 +38,10 @@ type benchSettings struct {
 	serverCPU int
 	clientCPU int
 	json      bool
+
+	self        string // our program
+	show        func(text string)
+	traceRatios []float64
 }
 
 func newPerfCacheBench() *cobra.Command {
@@ -75,230 +79,124 @@ system time of the server's process over the keys served.`,
 	return cmd
 }
 
-// measure is a row of the table.
-type measure struct {
-	name   string
-	unit   string
-	target string
-	// take measures once; which of its results is given is the row's affair.
-	take func(ctx context.Context, b *benchSettings, server *benchServer) (float64, error)
-	once bool // needs no rounds: nothing in it is a time
-}
-
-// benchServer is a server under test.
-type benchServer struct {
-	name string
-	args []string
-	addr string
-	cmd  *exec.Cmd
-	peak float64 // requests a second of the reference, for loads relative to it
-}
-
-func cpuOf(load ...string) func(context.Context, *benchSettings, *benchServer) (float64, error) {
-	return func(ctx context.Context, b *benchSettings, s *benchServer) (float64, error) {
-		r, err := b.load(ctx, s, append(load, "--duration", b.duration.String())...)
-		if err != nil {
-			return 0, err
-		}
-		return r.CPUPerKey, nil
-	}
-}
-
-func itemsPerByte(valueSize int) func(context.Context, *benchSettings, *benchServer) (float64, error) {
-	return func(ctx context.Context, b *benchSettings, s *benchServer) (float64, error) {
-		n := b.memory << 20 / (valueSize + 20) * 3 / 2 // more than fit
-		_, err := b.load(ctx, s, "--ratio", "0:1", "--preload", "--keys", strconv.Itoa(n), "--value-size", strconv.Itoa(valueSize),
-			"--pipeline", "32", "--conns", "4", "--requests", "1")
-		if err != nil {
-			return 0, err
-		}
-		items, err := s.stat("curr_items")
-		if err != nil {
-			return 0, err
-		}
-		rss, err := s.resident()
-		return items / rss * 1e6, err
-	}
-}
-
-func missRatio(load ...string) func(context.Context, *benchSettings, *benchServer) (float64, error) {
-	return func(ctx context.Context, b *benchSettings, s *benchServer) (float64, error) {
-		r, err := b.load(ctx, s, append(load, "--fill", "--conns", "4", "--pipeline", "8")...)
-		if err != nil {
-			return 0, err
-		}
-		return 1 - r.HitRatio, nil
-	}
-}
-
-func halfPeakP99(ctx context.Context, b *benchSettings, s *benchServer) (float64, error) {
-	r, err := b.load(ctx, s, "--rate", strconv.FormatFloat(s.peak/2, 'f', 0, 64), "--duration", b.duration.String())
-	if err != nil {
-		return 0, err
-	}
-	return r.Latency.P99, nil
-}
-
-// idleBytes is what each of many connections that do nothing costs.
-func idleBytes(_ context.Context, _ *benchSettings, s *benchServer) (float64, error) {
-	const n = 9000
-	before, err := s.resident()
-	if err != nil {
-		return 0, err
-	}
-	conns := make([]net.Conn, 0, n)
-	defer func() {
-		for _, c := range conns {
-			c.Close()
-		}
-	}()
-	for range n {
-		c, err := net.Dial("tcp", s.addr)
-		if err != nil {
-			return 0, err
-		}
-		conns = append(conns, c)
-		if _, err := io.WriteString(c, "mn\r\n"); err != nil {
-			return 0, err
-		}
-		if _, err := io.ReadFull(c, make([]byte, 4)); err != nil {
-			return 0, err
-		}
-	}
-	after, err := s.resident()
-	return (after - before) / n, err
-}
-
-func (b *benchSettings) measures() ([]measure, error) {
-	many := strconv.Itoa(b.memory << 20 / 190 * 10) // ten times what memcached holds of them
-	all := []measure{
-		{"cpu per get, one in flight", "us", "<= 0.80", cpuOf(), false},
-		{"cpu per get, 16 in flight", "us", "<= 0.38", cpuOf("--pipeline", "16"), false},
-		{"cpu per key, 50-key gets", "us", "<= 0.25", cpuOf("--multi", "50"), false},
-		{"cpu per set, one in flight", "us", "<= 0.80", cpuOf("--ratio", "0:1"), false},
-		{"cpu per set, 16 in flight", "us", "<= 0.50", cpuOf("--ratio", "0:1", "--pipeline", "16"), false},
-		{"p99 at half of the peer's peak", "us", "<= 1.00", halfPeakP99, false},
-		{"memory per idle connection", "bytes", "", idleBytes, true},
-		{"items per resident MB, 32 B values", "", ">= 1.60", itemsPerByte(32), true},
-		{"items per resident MB, 100 B values", "", ">= 1.35", itemsPerByte(100), true},
-		{"items per resident MB, 500 B values", "", ">= 1.10", itemsPerByte(500), true},
-		{"miss ratio, zipf 0.99", "", "<= 0.85", missRatio("--dist", "zipf:0.99", "--keys", many, "--requests", many), true},
-		{"miss ratio, zipf, 30 % one-hit", "", "<= 0.80", missRatio("--dist", "zipf:0.99", "--keys", many, "--requests", many, "--one-hit", "0.3"), true},
-	}
-	if b.traces != "" {
-		files, err := filepath.Glob(filepath.Join(b.traces, "*.gz"))
-		if err != nil || len(files) == 0 {
-			return nil, usagef("--traces %s: no *.gz there", b.traces)
-		}
-		for _, name := range files {
-			keys, err := readTrace(name)
-			if err != nil {
-				return nil, err
-			}
-			slices.Sort(keys)
-			distinct := len(slices.Compact(keys))
-			for _, part := range []int{4, 10} {
-				// So many bytes a key that this part of them fits.
-				size := min(max(64<<20/(distinct/part)-80, 1), 900_000)
-				all = append(all, measure{
-					fmt.Sprintf("miss ratio, %s, 1/%d fits", strings.TrimSuffix(filepath.Base(name), ".gz"), part), "", "<= 1.00",
-					func(ctx context.Context, b *benchSettings, s *benchServer) (float64, error) {
-						r, err := b.load(ctx, s, "--trace", name, "--value-size", strconv.Itoa(size))
-						if err != nil {
-							return 0, err
-						}
-						return 1 - r.HitRatio, nil
-					}, true,
-				})
-			}
-		}
-	}
-	if b.only == "" {
-		return all, nil
-	}
-	re, err := regexp.Compile(b.only)
-	if err != nil {
-		return nil, usagef("--only %s: %v", b.only, err)
-	}
-	all = slices.DeleteFunc(all, func(m measure) bool { return !re.MatchString(m.name) })
-	if len(all) == 0 {
-		return nil, usagef("--only %s: no measure is called that", b.only)
-	}
-	return all, nil
-}
-
 func (b *benchSettings) run(ctx context.Context, stdout, stderr io.Writer) error {
 	measures, err := b.measures()
 	if err != nil {
 		return err
 	}
-	peer, err := exec.LookPath(b.peer)
-	if err != nil {
+	if b.peer, err = exec.LookPath(b.peer); err != nil {
 		return usagef("--peer %s: not found; install memcached or name another", b.peer)
 	}
-	self, err := os.Executable()
-	if err != nil {
+	if b.self, err = os.Executable(); err != nil {
 		return err
 	}
+	if f, ok := stderr.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
+		b.show = func(text string) { fmt.Fprintf(f, "\r\x1b[K%s", text) }
+	} else {
+		b.show = func(string) {}
+	}
 	if !b.json {
-		fmt.Fprintf(stdout, "-m %d -t %d, %d rounds of %v, medians\n\n%-38s %12s %12s %8s %8s\n", b.memory, b.threads, b.rounds, b.duration,
-			"measure", "lintel", "peer", "ratio", "target")
+		fmt.Fprintf(stdout, "-m %d -t %d, %d rounds of %v, medians; miss ratios with -m %d, of traces with -m %d\n\n%-40s %12s %12s %8s %10s\n",
+			b.memory, b.threads, b.rounds, b.duration, b.missMemory(), traceMemory, "measure", "lintel", "peer", "ratio", "target")
 	}
 	for _, m := range measures {
-		memory := b.memory
-		if strings.HasPrefix(m.name, "miss ratio, ") && !strings.HasPrefix(m.name, "miss ratio, zipf") {
-			memory = 64
-		}
-		flags := []string{"-u", "root", "-l", "127.0.0.1", "-c", "10000", "-m", strconv.Itoa(memory), "-t", strconv.Itoa(b.threads)}
-		ours, theirs, err := b.compare(ctx, m,
-			&benchServer{name: "lintel", args: append([]string{self, "memcached"}, flags...)},
-			&benchServer{name: "peer", args: append([]string{peer}, flags...)})
+		ours, theirs, err := b.compare(ctx, &m)
+		b.show("")
 		if err != nil {
-			return fmt.Errorf("%s: %w", m.name, err)
+			return fmt.Errorf("%s: %w", m.rows[0].name, err)
 		}
-		if b.json {
-			err := json.NewEncoder(stdout).Encode(map[string]any{"measure": m.name, "unit": m.unit, "lintel": ours, "peer": theirs, "ratio": ours / theirs, "target": m.target})
-			if err != nil {
+		for i, r := range m.rows {
+			if err := b.print(stdout, r, ours[i], theirs[i]); err != nil {
 				return err
 			}
-			continue
 		}
-		fmt.Fprintf(stdout, "%-38s %12.4g %12.4g %8.3f %8s\n", m.name, ours, theirs, ours/theirs, m.target)
+	}
+	if n := len(b.traceRatios); n > 1 {
+		sum := 0.0
+		for _, r := range b.traceRatios {
+			sum += r
+		}
+		return b.print(stdout, row{"mean of the ratios of the traces", "", "<= 0.92"}, sum/float64(n), 1)
 	}
 	return nil
 }
 
-// compare takes a measure of both servers, in turns.
-func (b *benchSettings) compare(ctx context.Context, m measure, ours, theirs *benchServer) (float64, float64, error) {
-	rounds := b.rounds
+// print writes a row. What could not be measured is not a number.
+func (b *benchSettings) print(stdout io.Writer, r row, ours, theirs float64) error {
+	if strings.HasPrefix(r.name, "miss ratio, trace ") && ours >= 0 && theirs > 0 {
+		b.traceRatios = append(b.traceRatios, ours/theirs)
+	}
+	number := func(v float64) any {
+		if math.IsNaN(v) {
+			return nil
+		}
+		return v
+	}
+	if b.json {
+		return json.NewEncoder(stdout).Encode(map[string]any{
+			"measure": r.name, "unit": r.unit, "lintel": number(ours), "peer": number(theirs), "ratio": number(ours / theirs), "target": r.target,
+		})
+	}
+	text := func(format string, v float64) string {
+		if math.IsNaN(v) {
+			return "-"
+		}
+		return fmt.Sprintf(format, v)
+	}
+	_, err := fmt.Fprintf(stdout, "%-40s %12s %12s %8s %10s\n", r.name, text("%.4g", ours), text("%.4g", theirs), text("%.3f", ours/theirs), r.target)
+	return err
+}
+
+// servers are ours and the peer's with so many threads and megabytes.
+func (b *benchSettings) servers(threads, memory int) [2]*benchServer {
+	flags := []string{"-u", "root", "-l", "127.0.0.1", "-c", "10000", "-m", strconv.Itoa(memory), "-t", strconv.Itoa(threads)}
+	return [2]*benchServer{
+		{name: "lintel", args: append([]string{b.self, "memcached"}, flags...)},
+		{name: "peer", args: append([]string{b.peer}, flags...)},
+	}
+}
+
+// compare takes a measure of both servers, in turns, and returns the medians of each of its rows.
+func (b *benchSettings) compare(ctx context.Context, m *measure) (ours, theirs []float64, err error) {
+	rounds, memory := b.rounds, b.memory
 	if m.once {
 		rounds = 1
 	}
-	var got [2][]float64
-	for _, s := range []*benchServer{theirs, ours} {
-		if err := s.start(b.serverCPU); err != nil {
-			return 0, 0, err
-		}
-		defer s.stop()
+	if m.memory > 0 {
+		memory = m.memory
 	}
-	if strings.HasPrefix(m.name, "p99") {
-		r, err := b.load(ctx, theirs, "--duration", b.duration.String())
-		if err != nil {
-			return 0, 0, err
+	servers := b.servers(b.threads, memory)
+	got := [2][][]float64{make([][]float64, len(m.rows)), make([][]float64, len(m.rows))}
+	if !m.alone {
+		for _, s := range servers {
+			if err := s.start(b.serverCPU); err != nil {
+				return nil, nil, err
+			}
+			defer s.stop()
 		}
-		ours.peak, theirs.peak = r.Rate, r.Rate
+	}
+	if m.prepare != nil {
+		if err := m.prepare(ctx, b, servers); err != nil {
+			return nil, nil, err
+		}
 	}
 	for round := range rounds {
 		for i := range 2 {
 			which := (i + round) % 2 // who begins changes
-			v, err := m.take(ctx, b, []*benchServer{ours, theirs}[which])
+			b.show(fmt.Sprintf("%s: %s, round %d of %d", m.rows[0].name, servers[which].name, round+1, rounds))
+			v, err := m.take(ctx, b, servers[which])
 			if err != nil {
-				return 0, 0, err
+				return nil, nil, err
 			}
-			got[which] = append(got[which], v)
+			for j := range v {
+				got[which][j] = append(got[which][j], v[j])
+			}
 		}
 	}
-	return median(got[0]), median(got[1]), nil
+	for j := range m.rows {
+		ours, theirs = append(ours, median(got[0][j])), append(theirs, median(got[1][j]))
+	}
+	return ours, theirs, nil
 }
 
 func median(v []float64) float64 {
@@ -307,7 +205,7 @@ func median(v []float64) float64 {
 }
 
 // start runs the server on a port of its own.
-func (s *benchServer) start(cpu int) error {
+func (s *benchServer) start(cpus ...int) error {
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return err
@@ -318,7 +216,7 @@ func (s *benchServer) start(cpu int) error {
 	s.cmd = exec.Command(s.args[0], append(s.args[1:], "-p", port)...)
 	var said bytes.Buffer
 	s.cmd.Stderr = &said
-	if err := startOn(cpu, s.cmd); err != nil {
+	if err := startOn(s.cmd, cpus...); err != nil {
 		return err
 	}
 	for range 200 {
@@ -337,18 +235,20 @@ func (s *benchServer) stop() {
 	_ = s.cmd.Wait()
 }
 
-// startOn starts cmd on one core. A child runs where the thread that made it
+// startOn starts cmd on some cores. A child runs where the thread that made it
 // may run.
-func startOn(cpu int, cmd *exec.Cmd) error {
+func startOn(cmd *exec.Cmd, cpus ...int) error {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	var before, one unix.CPUSet
+	var before, some unix.CPUSet
 	if err := unix.SchedGetaffinity(0, &before); err != nil {
 		return err
 	}
-	one.Set(cpu)
-	if err := unix.SchedSetaffinity(0, &one); err != nil {
-		return usagef("core %d: %v, see --server-cpu and --client-cpu", cpu, err)
+	for _, c := range cpus {
+		some.Set(c)
+	}
+	if err := unix.SchedSetaffinity(0, &some); err != nil {
+		return usagef("cores %v: %v, see --server-cpu and --client-cpu", cpus, err)
 	}
 	defer unix.SchedSetaffinity(0, &before)
 	return cmd.Start()
@@ -356,14 +256,14 @@ func startOn(cpu int, cmd *exec.Cmd) error {
 
 // load runs perf cache against s, in a process on the client's core.
 func (b *benchSettings) load(ctx context.Context, s *benchServer, args ...string) (*loadResult, error) {
-	self, err := os.Executable()
-	if err != nil {
-		return nil, err
-	}
-	cmd := exec.CommandContext(ctx, self, append([]string{"perf", "cache", "--json", "--quiet", "--server", s.addr, "--pid", strconv.Itoa(s.cmd.Process.Pid)}, args...)...)
+	return b.loadOn(ctx, s, []int{b.clientCPU}, args...)
+}
+
+func (b *benchSettings) loadOn(ctx context.Context, s *benchServer, cpus []int, args ...string) (*loadResult, error) {
+	cmd := exec.CommandContext(ctx, b.self, append([]string{"perf", "cache", "--json", "--quiet", "--server", s.addr, "--pid", strconv.Itoa(s.cmd.Process.Pid)}, args...)...)
 	var out, said bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &said
-	if err := startOn(b.clientCPU, cmd); err != nil {
+	if err := startOn(cmd, cpus...); err != nil {
 		return nil, err
 	}
 	if err := cmd.Wait(); err != nil {
