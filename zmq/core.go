@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"lintel.dev/internal/flow"
@@ -20,6 +21,11 @@ type core struct {
 	typ Type
 	ctx *Context
 	pat pattern
+
+	// What sendBytes, recvBytes and the like may rely on.
+	robin bool                 // the pattern sends with roundRobin
+	fair  bool                 // the pattern receives with fairMsg
+	solo  atomic.Pointer[pipe] // to send to, if there is just one; written with the send lock held
 
 	logger *slog.Logger
 
@@ -60,6 +66,11 @@ type core struct {
 	alone      alone
 
 	watchers []*watcher // protected by both: either suffices to read
+	local    bool       // has or had a peer in this process; likewise
+
+	// What a call that lingers looks at: something became readable, or
+	// writable, since it found that nothing was.
+	stirred, eased atomic.Bool
 }
 
 // pattern is what makes a socket type itself.
@@ -115,12 +126,12 @@ func newCore(t Type, shared bool, opts []Option) (*core, error) {
 		pipes:  make(map[*pipe]struct{}),
 		closed: make(chan struct{}),
 		ending: make(map[*Endpoint]struct{}),
-		send:   new(sync.Mutex),
+		send:   newLock(),
 	}
 	s.closeNow, s.stopNow = context.WithCancel(context.Background())
 	s.recv = s.send
 	if !shared {
-		s.recv = new(sync.Mutex)
+		s.recv = newLock()
 	}
 	s.o = defaultOptions(t)
 	for _, opt := range opts {
@@ -134,6 +145,15 @@ func newCore(t Type, shared bool, opts []Option) (*core, error) {
 		s.ctx = defaultContext
 	}
 	return s, nil
+}
+
+// newLock makes a lock that shares a cache line with nothing: every message
+// takes it, and in the next line may be that of the socket at the other end.
+func newLock() *sync.Mutex {
+	return &new(struct {
+		sync.Mutex
+		_ [128 - 8]byte
+	}).Mutex
 }
 
 // start makes the socket known once its pattern is in place.
@@ -198,6 +218,7 @@ func (s *core) attach(p *pipe) error {
 	}
 	s.pipes[p] = struct{}{}
 	s.pat.attach(p)
+	s.findSolo()
 	s.stopAlone()
 	s.wakeSenders()
 	s.wakeReceivers()
@@ -242,6 +263,7 @@ func (s *core) detach(p *pipe, drop bool) {
 		delete(s.pipes, p)
 		p.gone = true
 		s.pat.detach(p)
+		s.findSolo()
 		s.counter.retire(p)
 	}
 	if drop {
@@ -282,6 +304,7 @@ func (s *core) readable(p *pipe) {
 		s.fq.Activate(&p.inSeat)
 		s.wakeReceivers()
 	}
+	s.stirred.Store(true)
 	s.recv.Unlock()
 }
 
@@ -299,6 +322,7 @@ func (s *core) writable(p *pipe) {
 		s.lb.Activate(&p.outSeat)
 	}
 	s.wakeSenders()
+	s.eased.Store(true)
 	s.send.Unlock()
 }
 
@@ -312,6 +336,7 @@ func (s *core) interrupt(err error) {
 	s.lockBoth()
 	if s.failed == nil || errors.Is(s.failed, ErrTerminated) {
 		s.failed, s.recvFailed = err, err
+		s.findSolo()
 	}
 	s.stopAlone()
 	s.canSend.WakeAll()
@@ -328,6 +353,7 @@ var try context.Context = noWait{context.Background()}
 // sendMsg sends m, waiting for room if it has to.
 func (s *core) sendMsg(ctx context.Context, m flow.Message) error {
 	s.send.Lock()
+	var lingered bool
 	for {
 		if s.failed != nil {
 			err := s.failed
@@ -350,6 +376,12 @@ func (s *core) sendMsg(ctx context.Context, m flow.Message) error {
 			s.send.Unlock()
 			return ErrWouldBlock
 		}
+		if s.local && !lingered && !s.canSend.Any() {
+			lingered = true
+			s.lingerSend()
+			continue
+		}
+		lingered = false
 		if err := s.canSend.Wait(ctx, s.send, s.sndTimeo); err != nil {
 			s.send.Unlock()
 			return waitError(ctx, err)
@@ -369,6 +401,7 @@ func waitError(ctx context.Context, err error) error {
 // frame comes in parts too. With peer, it stores who sent the message there.
 func (s *core) recvMsg(ctx context.Context, whole bool, peer **PeerInfo) (one []byte, parts Msg, err error) {
 	s.recv.Lock()
+	var lingered bool
 	for {
 		if s.recvFailed != nil {
 			err := s.recvFailed
@@ -379,23 +412,9 @@ func (s *core) recvMsg(ctx context.Context, whole bool, peer **PeerInfo) (one []
 		if err != errAgain {
 			break
 		}
-		if len(s.reopened) > 0 {
-			s.tell()
-			continue // meanwhile the lock was released
-		}
-		if s.alone.r != nil && s.readAlone(ctx) {
-			continue
-		}
-		if ctx == try || s.rcvTimeo == 0 {
+		if err := s.awaitMsg(ctx, &lingered); err != nil {
 			s.recv.Unlock()
-			return nil, nil, ErrWouldBlock
-		}
-		s.seek(ctx)
-		err := s.canRecv.Wait(ctx, s.recv, s.rcvTimeo)
-		s.alone.sought = false
-		if err != nil {
-			s.recv.Unlock()
-			return nil, nil, waitError(ctx, err)
+			return nil, nil, err
 		}
 	}
 	if err == nil {
@@ -406,14 +425,20 @@ func (s *core) recvMsg(ctx context.Context, whole bool, peer **PeerInfo) (one []
 			*peer = s.from.info.Load()
 		}
 	}
+	s.received()
+	s.recv.Unlock()
+	return one, parts, err
+}
+
+// received does what is due after a message was received: another receiver
+// may go on, and producers that have room again.
+func (s *core) received() {
 	if s.canRecv.Any() && s.pat.canRecvNow() {
 		s.canRecv.Wake()
 	}
 	if len(s.reopened) > 0 {
 		s.tell()
 	}
-	s.recv.Unlock()
-	return one, parts, err
 }
 
 // tell informs the producers that have room again. It releases the receive
@@ -490,6 +515,7 @@ func (s *core) finish(p *pipe) {
 		s.from = p
 	}
 	s.fq.Next()
+	p.lent = true
 	p.read()
 }
 

@@ -22,6 +22,7 @@ func NewDealer(opts ...Option) (*Dealer, error) {
 	if err != nil {
 		return nil, err
 	}
+	c.robin, c.fair = true, true
 	x := &dealer{calls: newCalls(c), id: rand.Uint32()}
 	return &Dealer{common{c}, sending{c}, receiving{c}, x}, c.start(x)
 }

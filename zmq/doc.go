@@ -17,7 +17,9 @@
 // arrived together share memory, at most about 16 KiB of it, which stays
 // alive as long as one of them does; a program that keeps a few small
 // messages for long may want to clone them. Msg.Release gives large frames
-// back for reuse; forgetting it is safe.
+// back for reuse; forgetting it is safe. RecvInto and Frames leave nothing
+// with the caller, so that the socket uses all of its memory again: within a
+// process they are several times as fast.
 //
 // # Concurrency
 //

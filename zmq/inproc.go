@@ -100,6 +100,8 @@ func join(a *pipe, e *Endpoint) {
 	b.info.Store(&PeerInfo{SocketType: a.s.typ.String(), RoutingID: from.Identity})
 	b.peer.Store(a)
 	a.peer.Store(b)
+	a.s.goLocal()
+	e.s.goLocal()
 	e.add(b)
 	if err := e.s.attach(b); err != nil || a.over.Load() {
 		b.end(true)

@@ -20,6 +20,7 @@ func NewPair(opts ...Option) (*Pair, error) {
 	if err != nil {
 		return nil, err
 	}
+	c.robin, c.fair = true, true
 	return &Pair{common{c}, sending{c}, receiving{c}}, c.start(&pair{s: c})
 }
 

@@ -24,7 +24,11 @@ type pipe struct {
 
 	// Where the receiver is in the batch it took; protected by the receive lock.
 	cur      flow.Cursor
-	consumed int // messages read and not yet acknowledged
+	batch    uint64
+	lent     bool // somebody may keep views of the batch
+	views    int  // of the batch that will be given back
+	burst    int  // messages in the batch
+	consumed int  // messages read and not yet acknowledged
 	step     int
 	ended    bool // in is closed and empty
 
@@ -73,13 +77,18 @@ func (p *pipe) fill() bool {
 		return true
 	}
 	p.ack()
-	b, ok, done := p.in.Take()
+	recycle := !p.lent && p.views == 0
+	if recycle {
+		p.cur.Recycle()
+	}
+	p.cur, p.lent, p.views = flow.Cursor{}, false, 0
+	p.batch++
+	b, ok, done := p.in.Take(recycle)
 	if !ok {
 		p.ended = done
-		p.cur = flow.Cursor{}
 		return false
 	}
-	p.cur = flow.NewCursor(b)
+	p.cur, p.burst = flow.NewCursor(b), b.Msgs
 	return true
 }
 
@@ -202,7 +211,7 @@ func (p *pipe) drain(x publisherSide) {
 	p.draining.Lock()
 	defer p.draining.Unlock()
 	for {
-		b, ok, _ := p.in.Take()
+		b, ok, _ := p.in.Take(false)
 		if !ok {
 			return
 		}

@@ -14,6 +14,7 @@ func NewPull(opts ...Option) (*Pull, error) {
 	if err != nil {
 		return nil, err
 	}
+	c.fair = true
 	return &Pull{common{c}, receiving{c}}, c.start(&pull{c})
 }
 

@@ -15,6 +15,7 @@ func NewPush(opts ...Option) (*Push, error) {
 	if err != nil {
 		return nil, err
 	}
+	c.robin = true
 	return &Push{common{c}, sending{c}}, c.start(&push{c})
 }
 

@@ -72,6 +72,7 @@ type receiver interface {
 	Recv(ctx context.Context) (Msg, error)
 	RecvBytes(ctx context.Context) ([]byte, error)
 	RecvInto(ctx context.Context, buf []byte) ([]byte, error)
+	Frames(ctx context.Context) iter.Seq2[[]byte, error]
 	RecvBatch(ctx context.Context, dst []Msg) (int, error)
 	RecvMessage(ctx context.Context) (Message, error)
 	TryRecv() (Msg, error)
@@ -101,7 +102,7 @@ func (s sending) SendOwned(ctx context.Context, m Msg) error {
 
 // SendBytes sends a message of one frame.
 func (s sending) SendBytes(ctx context.Context, b []byte) error {
-	return s.out.sendMsg(ctx, flow.Message{One: b})
+	return s.out.sendBytes(ctx, b)
 }
 
 // SendBatch sends messages in order and returns how many it sent; the rest
@@ -132,14 +133,7 @@ func (s receiving) Recv(ctx context.Context) (Msg, error) {
 // RecvBytes receives a message of one frame. For one of several it returns a
 // *MultipartError with the message in it.
 func (s receiving) RecvBytes(ctx context.Context) ([]byte, error) {
-	b, m, err := s.in.recvMsg(ctx, false, nil)
-	if err != nil || m == nil {
-		return b, err
-	}
-	if len(m) == 1 {
-		return m[0], nil
-	}
-	return nil, &MultipartError{Msg: m}
+	return s.in.recvBytes(ctx)
 }
 
 // RecvMessage is Recv that also tells who sent the message.
@@ -152,15 +146,18 @@ func (s receiving) RecvMessage(ctx context.Context) (Message, error) {
 
 // RecvInto receives a message of one frame and appends it to buf. Unlike what
 // RecvBytes returns, nothing of it stays with the socket: with a buf of
-// enough capacity, receiving large frames needs no new memory.
+// enough capacity receiving needs no new memory, for the socket uses its own
+// again.
 func (s receiving) RecvInto(ctx context.Context, buf []byte) ([]byte, error) {
-	b, err := s.RecvBytes(ctx)
-	if err != nil {
-		return buf, err
-	}
-	buf = append(buf, b...)
-	Release(b)
-	return buf, nil
+	return s.in.recvInto(ctx, buf)
+}
+
+// Frames receives messages of one frame until ctx is done or the socket is
+// closed, which is the last pair's error, as is the *MultipartError of a message
+// of several frames. A frame belongs to the socket and is valid only until the
+// loop goes on: so receiving needs neither new memory nor a copy.
+func (s receiving) Frames(ctx context.Context) iter.Seq2[[]byte, error] {
+	return func(yield func([]byte, error) bool) { s.in.frames(ctx, yield) }
 }
 
 // RecvBatch waits for a message and fills dst with it and those that are

@@ -124,10 +124,17 @@ func (p *perfRun) open(t zmq.Type, server bool, opts ...zmq.Option) (zmq.Socket,
 // frame receives a message and checks its size.
 func (p *perfRun) frame(ctx context.Context, s zmq.Receiver) ([]byte, error) {
 	b, err := s.RecvBytes(ctx)
-	if err == nil && len(b) != p.size {
-		err = fmt.Errorf("message of incorrect size received: %d bytes, expected %d", len(b), p.size)
+	if err == nil {
+		err = p.check(b)
 	}
 	return b, err
+}
+
+func (p *perfRun) check(b []byte) error {
+	if len(b) != p.size {
+		return fmt.Errorf("message of incorrect size received: %d bytes, expected %d", len(b), p.size)
+	}
+	return nil
 }
 
 // reportSize prints what is measured, as libzmq's tools do.

@@ -45,18 +45,21 @@ func localThr(ctx context.Context, p *perfRun) error {
 
 // pull times the messages after the first.
 func (p *perfRun) pull(ctx context.Context, s zmq.Receiver) (time.Duration, error) {
-	b, err := p.frame(ctx, s)
-	if err != nil {
-		return 0, err
-	}
-	zmq.Release(b)
-	start := time.Now()
-	for range p.count - 1 {
-		b, err := p.frame(ctx, s)
+	var start time.Time
+	n := 0
+	for b, err := range s.Frames(ctx) {
+		if err == nil {
+			err = p.check(b)
+		}
 		if err != nil {
 			return 0, err
 		}
-		zmq.Release(b)
+		if n++; n == 1 {
+			start = time.Now()
+		}
+		if n == p.count {
+			break
+		}
 	}
 	return time.Since(start), nil
 }
@@ -184,12 +187,8 @@ func proxyThr(ctx context.Context, p *perfRun) (err error) {
 	for i, s := range pubs {
 		go func() { done <- p.publish(ctx, s.(*zmq.XPub), fmt.Sprintf("inproc://perf_pub%d", i+1)) }()
 	}
-	for range p.count {
-		b, err := p.frame(ctx, sub.(zmq.Receiver))
-		if err != nil {
-			return err
-		}
-		zmq.Release(b)
+	if _, err := p.pull(ctx, sub.(zmq.Receiver)); err != nil {
+		return err
 	}
 	elapsed := time.Since(start)
 	// What the publishers still have would wait for room for ever.

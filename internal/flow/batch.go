@@ -34,6 +34,8 @@ type Batch struct {
 	Refs []Ref
 	Msgs int // messages in it; commands count for none
 	Held int // bytes of Refs
+
+	pooled bool // Enc is a buffer of this package, nobody else's
 }
 
 // Empty reports whether nothing was appended.
@@ -81,7 +83,7 @@ func (b *Batch) Encoded(enc []byte, refs []Ref, msgs int) {
 	at := len(b.Enc)
 	b.Enc = append(b.Enc, enc...)
 	for _, r := range refs {
-		b.Refs = append(b.Refs, Ref{At: at + r.At, B: r.B})
+		b.Refs = append(b.Refs, Ref{At: at + r.At, B: unpooled(r.B)})
 		b.Held += len(r.B)
 	}
 	b.Msgs += msgs
@@ -89,13 +91,32 @@ func (b *Batch) Encoded(enc []byte, refs []Ref, msgs int) {
 
 // Cursor reads a batch frame by frame. The frames are views of the batch.
 type Cursor struct {
-	enc  []byte
-	refs []Ref
-	pos  int
+	enc    []byte
+	refs   []Ref
+	pos    int
+	pooled bool
 }
 
 // NewCursor starts at the first frame of b.
-func NewCursor(b Batch) Cursor { return Cursor{enc: b.Enc, refs: b.Refs} }
+func NewCursor(b Batch) Cursor { return Cursor{enc: b.Enc, refs: b.Refs, pooled: b.pooled} }
+
+// Recycle gives the memory of the batch back, if it can be used again. Nobody
+// may look at small frames of the batch any more.
+func (c *Cursor) Recycle() {
+	if c.pooled {
+		PutBuffer(c.enc)
+	}
+	*c = Cursor{}
+}
+
+// One returns the next message if there is one, of a single frame.
+func (c *Cursor) One() (p []byte, ok bool) {
+	if c.pos >= len(c.enc) || c.enc[c.pos]&More != 0 {
+		return nil, false
+	}
+	_, p = c.Next()
+	return p, true
+}
 
 // Done reports whether every frame was read.
 func (c *Cursor) Done() bool { return c.pos >= len(c.enc) }
@@ -158,7 +179,7 @@ func (b *Batch) Message(m *Message) {
 	}
 	b.Msgs++
 	if m.Parts == nil {
-		b.Frame(0, m.One, m.Owned)
+		b.payload(0, m.One, m.Owned)
 		return
 	}
 	last := len(m.Parts) - 1
@@ -167,6 +188,15 @@ func (b *Batch) Message(m *Message) {
 		if i == last {
 			flags = 0
 		}
-		b.Frame(flags, p, m.Owned)
+		b.payload(flags, p, m.Owned)
 	}
+}
+
+// payload appends a frame of a user, who may have more than one use for what
+// is not copied: its receiver must not give it back.
+func (b *Batch) payload(flags byte, p []byte, owned bool) {
+	if owned && len(p) >= LargeFrame {
+		p = unpooled(p)
+	}
+	b.Frame(flags, p, owned)
 }

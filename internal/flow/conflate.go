@@ -16,6 +16,7 @@ func (q *Queue) ConflateTopics() {
 	defer q.mu.Unlock()
 	if q.topics == nil {
 		q.topics = make(map[string]*Batch)
+		q.relimit()
 	}
 }
 

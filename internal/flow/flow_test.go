@@ -20,7 +20,7 @@ func one(s string) *Message { return &Message{One: []byte(s)} }
 // drain takes everything and returns the messages, frames joined by |.
 func drain(q *Queue) (all []string) {
 	for {
-		b, ok, _ := q.Take()
+		b, ok, _ := q.Take(false)
 		if !ok {
 			return all
 		}
@@ -59,7 +59,7 @@ func TestMarkIsExact(t *testing.T) {
 				}
 			},
 			"take": func(t *rapid.T) {
-				b, ok, _ := q.Take()
+				b, ok, _ := q.Take(false)
 				if ok != (len(inside) > 0) {
 					t.Fatalf("take with %d inside: %v", len(inside), ok)
 				}
@@ -93,7 +93,7 @@ func TestRefusedProducerIsTold(t *testing.T) {
 	if q.Append(one("c")) != Full {
 		t.Fatal("third message accepted, the mark is 2")
 	}
-	q.Take()
+	q.Take(false)
 	if !q.Ack(1) {
 		t.Error("no word that there is room")
 	}

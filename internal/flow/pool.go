@@ -10,7 +10,26 @@ import (
 const (
 	minPooled = 13 // 8 KiB
 	maxPooled = 22 // 4 MiB
+	// pooledMark is what the capacity of a pooled buffer has beyond a power of
+	// two. By that we know ours: a receiver may give back a frame that its
+	// sender has other plans for.
+	pooledMark = 48
 )
+
+// class tells which pool a buffer of a capacity belongs to.
+func class(capacity int) (c int, ok bool) {
+	c = bits.Len(uint(capacity)) - 1
+	return c, c >= minPooled && c <= maxPooled && capacity == 1<<c+pooledMark
+}
+
+// unpooled is b with a capacity by which PutBuffer leaves it alone.
+func unpooled(b []byte) []byte {
+	b = b[:len(b):len(b)]
+	if _, ok := class(len(b)); ok {
+		return append(b, 0)[:len(b)]
+	}
+	return b
+}
 
 var pools [maxPooled + 1]sync.Pool
 
@@ -27,7 +46,7 @@ func GetBuffer(n int) []byte {
 		headers.Put(v)
 		return b[:n]
 	}
-	return make([]byte, n, 1<<c)
+	return make([]byte, n, 1<<c+pooledMark)
 }
 
 // headers spares PutBuffer the allocation of a slice header.
@@ -36,8 +55,8 @@ var headers = sync.Pool{New: func() any { return new([]byte) }}
 // PutBuffer gives back a buffer nobody looks at any more. Buffers that did
 // not come from GetBuffer are left to the collector.
 func PutBuffer(b []byte) {
-	c := bits.Len(uint(cap(b))) - 1
-	if c < minPooled || c > maxPooled || cap(b) != 1<<c {
+	c, ok := class(cap(b))
+	if !ok {
 		return
 	}
 	v := headers.Get().(*[]byte)

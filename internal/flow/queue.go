@@ -1,6 +1,11 @@
 package flow
 
-import "sync"
+import (
+	"encoding/binary"
+	"math"
+	"slices"
+	"sync"
+)
 
 // chunkSize bounds the encoded bytes of one batch, and heldSize its
 // references. A receiver that keeps one small message keeps at most one
@@ -20,15 +25,19 @@ const (
 type Queue struct {
 	mu sync.Mutex
 	// The fields below are protected by mu.
-	ready    []Batch // older than tail, oldest first
+	ready    []Batch // ready[head:] is older than tail, oldest first
+	head     int
 	tail     Batch
 	blocks   bool // batches are encoded into pooled blocks, which the consumer gives back
+	recycles bool // the consumer gave the memory of the last batch back
 	hint     int  // size of the last tail, for the next one's allocation
 	chunk    int
 	count    int
 	hwm      int // 0: no limit
+	limit    int // of count, below which nothing stands in the way of an append
 	refused  bool
 	idle     bool // the consumer found nothing and waits to be told
+	wakeAt   int  // when idle: the count at which it is told
 	closed   bool
 	latest   bool   // conflate: only the last message counts
 	control  []byte // commands, taken before everything else
@@ -48,7 +57,21 @@ type Counters struct {
 // NewQueue makes a queue with a high-water mark of hwm messages; 0 is no
 // limit. With latest it holds one message and a new one replaces it.
 func NewQueue(hwm int, latest bool) *Queue {
-	return &Queue{hwm: hwm, latest: latest, chunk: chunkSize}
+	q := &Queue{hwm: hwm, latest: latest, chunk: chunkSize}
+	q.relimit()
+	return q
+}
+
+// relimit follows a change of what limit depends on.
+func (q *Queue) relimit() {
+	switch {
+	case q.closed || q.latest || q.topics != nil:
+		q.limit = 0
+	case q.hwm == 0:
+		q.limit = math.MaxInt
+	default:
+		q.limit = q.hwm
+	}
 }
 
 // UseBlocks lets batches grow to the size of a pooled block and use one: the
@@ -64,6 +87,7 @@ func (q *Queue) SetHWM(hwm int) (reopened bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.hwm = hwm
+	q.relimit()
 	return q.reopen()
 }
 
@@ -76,6 +100,25 @@ type Message struct {
 	Owned  bool // large payloads may be kept by reference
 }
 
+// small is about how many bytes of a batch the message takes.
+func (m *Message) small() int {
+	n := len(m.Prefix)
+	if m.Parts == nil {
+		return n + smallFrame(m.One)
+	}
+	for _, p := range m.Parts {
+		n += smallFrame(p)
+	}
+	return n
+}
+
+func smallFrame(p []byte) int {
+	if len(p) >= LargeFrame {
+		return 9
+	}
+	return 9 + len(p)
+}
+
 // Result tells a producer what became of its message.
 type Result int
 
@@ -86,9 +129,44 @@ const (
 	Wake                 // accepted, and the consumer must be told
 )
 
+// AppendOne is Append of a message of one frame, which is copied.
+func (q *Queue) AppendOne(p []byte) Result {
+	q.mu.Lock()
+	t := q.tail.Enc
+	at, end := len(t), len(t)+len(p)+2
+	if len(p) > maxShort {
+		end += 7
+	}
+	if q.count >= q.limit || end > cap(t) || at >= q.chunk || len(p) >= LargeFrame {
+		return q.append(&Message{One: p})
+	}
+	t = t[:end]
+	if len(p) <= maxShort {
+		t[at], t[at+1] = 0, byte(len(p))
+	} else {
+		t[at] = Long
+		binary.BigEndian.PutUint64(t[at+1:], uint64(len(p)))
+	}
+	copy(t[end-len(p):], p)
+	q.tail.Enc = t
+	q.tail.Msgs++
+	q.count++
+	q.in.Msgs++
+	q.in.Bytes += uint64(end - at)
+	return q.wake()
+}
+
+// maxShort is the largest payload whose size takes one octet.
+const maxShort = 255
+
 // Append adds one message, whole, or refuses it.
 func (q *Queue) Append(m *Message) Result {
 	q.mu.Lock()
+	return q.append(m)
+}
+
+// append ends like wake.
+func (q *Queue) append(m *Message) Result {
 	if q.topics != nil {
 		var b Batch
 		b.Message(m)
@@ -99,7 +177,7 @@ func (q *Queue) Append(m *Message) Result {
 		q.mu.Unlock()
 		return Full
 	}
-	q.room()
+	q.room(m.small())
 	t := &q.tail
 	before := t.Size()
 	t.Message(m)
@@ -123,7 +201,7 @@ func (q *Queue) AppendEncoded(enc []byte, refs []Ref) Result {
 		q.mu.Unlock()
 		return Full
 	}
-	q.room()
+	q.room(len(enc))
 	before := q.tail.Size()
 	q.tail.Encoded(enc, refs, 1)
 	q.in.Msgs++
@@ -149,11 +227,11 @@ func (q *Queue) Push(batches ...Batch) (r Result, full bool) {
 		}
 		if q.latest {
 			b = lastMessage(b)
-			q.ready, q.tail, q.count = q.ready[:0], Batch{}, 0
+			q.forget()
 		} else if !q.tail.Empty() {
 			q.seal()
 		}
-		q.ready = append(q.ready, b)
+		q.enqueue(b)
 		q.count += b.Msgs
 	}
 	full = q.full()
@@ -172,6 +250,7 @@ func (q *Queue) AppendControl(enc []byte) Result {
 		return Full
 	}
 	q.control = append(q.control, enc...)
+	q.wakeAt = 0
 	return q.wake()
 }
 
@@ -189,7 +268,7 @@ func (q *Queue) Attach() (pending bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.attached = true
-	pending = len(q.ready) > 0 || !q.tail.Empty()
+	pending = q.head < len(q.ready) || !q.tail.Empty()
 	q.idle = !pending
 	return pending
 }
@@ -222,9 +301,12 @@ func (q *Queue) Unread(b Batch) {
 		q.mu.Unlock()
 		return
 	}
-	q.ready = append(q.ready, Batch{})
-	copy(q.ready[1:], q.ready)
-	q.ready[0] = b
+	if q.head == 0 {
+		q.ready = slices.Insert(q.ready, 0, b)
+	} else {
+		q.head--
+		q.ready[q.head] = b
+	}
 	q.count += b.Msgs
 	q.out.Msgs -= uint64(b.Msgs)
 	q.out.Bytes -= uint64(b.Size())
@@ -235,32 +317,53 @@ func (q *Queue) full() bool {
 	return q.closed || !q.latest && q.hwm > 0 && q.count >= q.hwm
 }
 
-// room makes the tail ready to take one more message.
-func (q *Queue) room() {
+// forget drops what is inside.
+func (q *Queue) forget() {
+	clear(q.ready)
+	q.ready, q.head, q.tail, q.count = q.ready[:0], 0, Batch{}, 0
+}
+
+// room makes the tail ready to take one more message, of n bytes.
+func (q *Queue) room(n int) {
+	at := len(q.tail.Enc)
 	if q.latest {
-		q.ready, q.tail, q.count = nil, Batch{}, 0
-	} else if len(q.tail.Enc) >= q.chunk || q.tail.Held >= heldSize {
+		q.forget()
+	} else if at >= q.chunk || q.tail.Held >= heldSize || q.tail.pooled && at+n > cap(q.tail.Enc) {
 		q.seal()
 	}
-	if q.tail.Enc == nil {
-		if q.blocks {
-			q.tail.Enc = GetBlock()[:0]
-		} else if q.hint > 0 {
-			q.tail.Enc = make([]byte, 0, q.hint)
-		}
+	if q.tail.Enc != nil {
+		return
+	}
+	switch {
+	case q.blocks:
+		q.tail.Enc = GetBlock()[:0]
+	case q.recycles && n <= chunkSize:
+		q.tail.Enc, q.tail.pooled = GetBuffer(chunkSize)[:0], true
+	case q.hint > 0:
+		q.tail.Enc = make([]byte, 0, q.hint)
 	}
 }
 
 func (q *Queue) seal() {
 	q.hint = min(len(q.tail.Enc), q.chunk)
-	q.ready = append(q.ready, q.tail)
+	q.enqueue(q.tail)
 	q.tail = Batch{}
+}
+
+// enqueue adds a batch to ready.
+func (q *Queue) enqueue(b Batch) {
+	if len(q.ready) == cap(q.ready) && q.head > len(q.ready)/2 {
+		n := copy(q.ready, q.ready[q.head:])
+		clear(q.ready[n:])
+		q.ready, q.head = q.ready[:n], 0
+	}
+	q.ready = append(q.ready, b)
 }
 
 // wake ends an append: it releases the lock.
 func (q *Queue) wake() Result {
 	r := Queued
-	if q.idle {
+	if q.idle && q.count >= q.wakeAt {
 		q.idle = false
 		r = Wake
 	}
@@ -271,8 +374,12 @@ func (q *Queue) wake() Result {
 // Take removes the oldest batch. When there is none it marks the consumer
 // idle, so that the next append says Wake, and reports ok=false; done then
 // reports that the queue is closed and nothing will come any more.
-func (q *Queue) Take() (b Batch, ok, done bool) {
+//
+// recycles tells that the consumer gave the memory of the batch before back,
+// and so will probably that of the next.
+func (q *Queue) Take(recycles bool) (b Batch, ok, done bool) {
 	q.mu.Lock()
+	q.recycles = recycles
 	b, ok = q.take()
 	if !ok {
 		q.idle = true
@@ -285,11 +392,13 @@ func (q *Queue) Take() (b Batch, ok, done bool) {
 func (q *Queue) take() (Batch, bool) {
 	var b Batch
 	switch {
-	case len(q.ready) > 0:
-		b = q.ready[0]
-		n := copy(q.ready, q.ready[1:])
-		q.ready[n] = Batch{}
-		q.ready = q.ready[:n]
+	case q.head < len(q.ready):
+		b = q.ready[q.head]
+		q.ready[q.head] = Batch{}
+		q.head++
+		if q.head == len(q.ready) {
+			q.ready, q.head = q.ready[:0], 0
+		}
 	case !q.tail.Empty():
 		b = q.tail
 		q.hint = min(len(b.Enc), q.chunk)
@@ -325,6 +434,35 @@ func (q *Queue) TakeAll() (b Batch, ok, reopened bool) {
 	}
 	q.mu.Unlock()
 	return b, ok, reopened
+}
+
+// Gather puts the word that an idle consumer waits for off until n messages
+// are inside, or half of what may be. It reports false, and does nothing, if
+// the word is on its way. Look must follow soon.
+func (q *Queue) Gather(n int) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if !q.idle {
+		return false
+	}
+	if q.hwm > 0 {
+		n = min(n, (q.hwm+1)/2)
+	}
+	q.wakeAt = n
+	return true
+}
+
+// Look ends what Gather began. It reports whether there are messages to take
+// of which no word was given.
+func (q *Queue) Look() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.wakeAt = 0
+	if !q.idle || q.head == len(q.ready) && q.tail.Empty() {
+		return false
+	}
+	q.idle = false
+	return true
 }
 
 // Ack tells that n messages were consumed; reopened reports that a producer
@@ -385,7 +523,7 @@ func (q *Queue) Len() int {
 func (q *Queue) Pending() bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	return len(q.ready) > 0 || !q.tail.Empty() || len(q.order) > 0
+	return q.head < len(q.ready) || !q.tail.Empty() || len(q.order) > 0
 }
 
 // Counters returns what was appended and what was taken so far.
@@ -400,6 +538,8 @@ func (q *Queue) Counters() (in, out Counters) {
 func (q *Queue) Close() Result {
 	q.mu.Lock()
 	q.closed = true
+	q.wakeAt = 0
+	q.relimit()
 	return q.wake()
 }
 
@@ -407,12 +547,12 @@ func (q *Queue) Close() Result {
 func (q *Queue) Clear() (dropped int) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	for _, b := range q.ready {
+	for _, b := range q.ready[q.head:] {
 		dropped += b.Msgs
 	}
 	dropped += q.tail.Msgs + len(q.order)
 	q.order = nil
 	clear(q.topics)
-	q.ready, q.tail, q.count = nil, Batch{}, 0
+	q.ready, q.head, q.tail, q.count = nil, 0, Batch{}, 0
 	return dropped
 }
