@@ -10,9 +10,11 @@ PLATFORMS ?= linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64 win
 # How long each fuzz target runs: the two wire parsers, and every other one.
 FUZZTIME      ?= 20s
 FUZZTIME_REST ?= 3s
+# How long the sockets' soak test runs.
+SOAK          ?= 60s
 
 .DEFAULT_GOAL := help
-.PHONY: help build test peers lint fmt unit race interop fuzz cross nested bench-cache bench-zmq bench-client
+.PHONY: help build test peers lint fmt unit race soak interop fuzz cross nested bench-cache bench-zmq bench-client
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -20,7 +22,7 @@ help: ## list the targets
 build: ## build the binary (BIN=lintel)
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o $(BIN) ./cmd/lintel
 
-test: peers lint cross unit race nested fuzz ## everything .ci/run asks for: peers, lint, cross builds, tests, -race, fuzz
+test: peers lint cross unit race soak nested fuzz ## everything .ci/run asks for: peers, lint, cross builds, tests, -race, soak, fuzz
 	@echo "make test: everything passed"
 
 peers: ## install the real peers that interop/ talks to (Debian, as root; elsewhere only says what is missing)
@@ -40,6 +42,9 @@ unit: ## the tests that need nothing but Go
 
 race: ## every test with the race detector, the interop ones included
 	$(GO) test -race -timeout 15m ./...
+
+soak: ## 50 publishers and 200 subscribers that come and go, for SOAK (60s) under -race
+	LINTEL_SOAK=$(SOAK) $(GO) test -race -count=1 -run '^TestSoak$$' ./zmq
 
 interop: ## tests against real peers: memcached, its clients, libzmq
 	$(GO) test -count=1 -timeout 15m ./interop/...
