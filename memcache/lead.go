@@ -47,7 +47,9 @@ func (c *conn) release() {
 // read reads until the connection breaks, which is false, or callers are alone
 // with it. The reader calls it, when it has the right.
 func (c *conn) read() bool {
-	for {
+	// A caller may have met a reply that was none to its request: what is in
+	// the buffer behind it is for nobody.
+	for !c.failed.Load() {
 		if _, err := c.w.br.Peek(1); err != nil {
 			c.fail(fmt.Errorf("%w: %w", ErrConnLost, err))
 			return false
@@ -64,6 +66,7 @@ func (c *conn) read() bool {
 			return true
 		}
 	}
+	return false
 }
 
 // live looks whether the server hung up while nobody was reading. It does so
