@@ -162,8 +162,8 @@ func (e *Endpoint) secures() error {
 		return nil
 	case e.at.Group():
 		return fmt.Errorf("zmq: %s has no handshake, %s cannot secure it: %w", e.at.Scheme, m, ErrNotSupported)
-	case e.s.typ == TypeStream:
-		return fmt.Errorf("zmq: a STREAM speaks no ZMTP, %s cannot secure it: %w", m, ErrNotSupported)
+	case e.s.typ == TypeStream, e.s.typ == TypeRouter && e.o.RouterRaw:
+		return fmt.Errorf("zmq: a STREAM or raw ROUTER speaks no ZMTP, %s cannot secure it: %w", m, ErrNotSupported)
 	}
 	return nil
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"os"
 	"time"
 
 	"lintel.dev/internal/transport"
@@ -25,12 +26,33 @@ func (s *core) bindNet(e *Endpoint) (*Endpoint, error) {
 	if e.at.Group() {
 		return s.joinGroup(e)
 	}
+	if e.o.UseFD >= 0 && (e.at.Scheme == "tcp" || e.at.Scheme == "ipc") {
+		return s.adopt(e)
+	}
 	ln, at, err := transport.Listen(e.live, e.at, e.transportOptions())
 	if err != nil {
 		s.emit(Event{Type: EventBindFailed, Endpoint: e.addr, Err: err})
 		return nil, fmt.Errorf("zmq: bind: %w", err)
 	}
 	e.at, e.addr = at, at.String()
+	return s.listen(e, ln)
+}
+
+// adopt makes the descriptor of the option UseFD the listener of e. It belongs
+// to the socket from then on.
+func (s *core) adopt(e *Endpoint) (*Endpoint, error) {
+	f := os.NewFile(uintptr(e.o.UseFD), "use_fd")
+	if f == nil {
+		return nil, fmt.Errorf("zmq: bind: descriptor %d is none", e.o.UseFD)
+	}
+	ln, err := net.FileListener(f) // a copy
+	f.Close()
+	if err != nil {
+		s.emit(Event{Type: EventBindFailed, Endpoint: e.addr, Err: err})
+		return nil, fmt.Errorf("zmq: bind: descriptor %d: %w", e.o.UseFD, err)
+	}
+	e.at.Address = ln.Addr().String()
+	e.addr = e.at.String()
 	return s.listen(e, ln)
 }
 

@@ -46,6 +46,7 @@ type Options struct {
 	RouterHandover   bool         // at any time
 	RouterNotify     RouterNotify // deliver connections and disconnections as messages
 	ProbeRouter      bool         // send an empty message to each new peer
+	RouterRaw        bool         // the peers of a ROUTER are those of a STREAM: they know no ZMTP
 	ConnectRoutingID []byte       // what ROUTER and STREAM call the peer of the next Connect
 
 	ReqRelaxed   bool // at any time
@@ -84,6 +85,10 @@ type Options struct {
 
 	SocksProxy, SocksUsername, SocksPassword string
 
+	// UseFD, if not negative, is a listening descriptor that Bind adopts for tcp
+	// and ipc instead of making one.
+	UseFD int
+
 	// Dial, if set, makes the connections of tcp and ipc.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 
@@ -93,6 +98,7 @@ type Options struct {
 	MulticastLoop bool          // deliver multicast on this host too, true
 	MulticastTPDU int           // octets of the largest multicast datagram, 1500
 
+	wssKey, wssCert  string      // of the options wss_key_pem and wss_cert_pem, until both are there
 	TLS              *tls.Config // of wss; a bound socket needs a certificate
 	WebSocketOrigins []string    // hosts whose pages may connect by ws and wss, "*" for all; none: our own
 
@@ -131,6 +137,7 @@ func defaultOptions(t Type) Options {
 		HandshakeTimeout: 30 * time.Second,
 		HeartbeatTimeout: -1,
 		StreamNotify:     true,
+		UseFD:            -1,
 		SendBuffer:       -1, RecvBuffer: -1,
 		KeepAlive: -1, KeepIdle: -1, KeepInterval: -1, KeepCount: -1,
 		Rate: 100, Recovery: 10 * time.Second, MulticastHops: 1, MulticastLoop: true, MulticastTPDU: 1500,

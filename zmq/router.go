@@ -16,6 +16,9 @@ import (
 // A message for nobody is dropped, unless the option RouterMandatory is set:
 // then Send returns ErrHostUnreachable, and waits for a peer that has no
 // room.
+//
+// With the option RouterRaw its peers are those of a Stream, and so are its
+// messages.
 type Router struct {
 	common
 	sending
@@ -120,7 +123,11 @@ func (x *router) sendMsg(m flow.Message) (*pipe, error) {
 		return nil, nil
 	}
 	m.Parts = m.Parts[1:]
-	switch p.out.Append(&m) {
+	r := p.out.Append(&m)
+	if p.ep.o.RouterRaw && r != flow.Full {
+		hangUp(x, p, m.Parts)
+	}
+	switch r {
 	case flow.Wake:
 		return p, nil
 	case flow.Full:

@@ -258,7 +258,8 @@ func TestOptionNames(t *testing.T) {
 		"sndhwm": {"5", "-1"}, "linger": {"-1", "-2"}, "routing_id": {"me", ""}, "ZMQ_RCVHWM": {"0", "x"},
 		"heartbeat_ttl": {"6553599", "6553600"}, "conflate": {"1", "2"}, "curve_publickey": {public.String(), "x"},
 		"curve_secretkey": {secret.String(), ""}, "metadata": {"X-a:b", "a:b"}, "maxmsgsize": {"-1", "-2"},
-		"tcp_keepalive_idle": {"10", "-2"}, "router_notify": {"3", "4"}, "identity": {"x", "\x00x"},
+		"tcp_keepalive_idle": {"10", "-2"}, "router_notify": {"3", "4"}, "router_raw": {"1", "x"}, "fail_unroutable": {"1", "2"}, "use_fd": {"-1", "-2"},
+		"delay_attach_on_connect": {"0", ""}, "wss_trust_pem": {testCertificate, "x"}, "wss_trust_system": {"1", "2"}, "identity": {"x", "\x00x"},
 	} {
 		r := rig{T: t, ctx: t.Context(), zctx: zmq.NewContext()}
 		s := made(r, zmq.NewRouter)

@@ -14,7 +14,7 @@ import (
 
 // establish runs the handshake of a link and reports how it went.
 func (l *link) establish() ([]byte, error) {
-	if l.s.typ == TypeStream {
+	if l.s.typ == TypeStream || l.s.typ == TypeRouter && l.ep.o.RouterRaw {
 		l.stream = true
 		return nil, nil
 	}
@@ -63,7 +63,7 @@ func (l *link) ended(err error) {
 	}
 }
 
-// hungUp tells whether the user of a STREAM closed the connection: whoever does
+// hungUp tells whether the user of a STREAM or raw ROUTER closed the connection: whoever does
 // that is not told of it.
 func (l *link) hungUp(err error) bool { return l.stream && errors.Is(err, errPipeEnded) }
 
@@ -272,7 +272,7 @@ func (e *Endpoint) sleep(d time.Duration) bool {
 func (s *core) notifies(o *Options, what RouterNotify) bool {
 	switch s.typ {
 	case TypeRouter:
-		return o.RouterNotify&what != 0
+		return o.RouterRaw || o.RouterNotify&what != 0
 	case TypeStream:
 		return o.StreamNotify
 	}

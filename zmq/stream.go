@@ -74,6 +74,18 @@ func (x *stream) unroute(p *pipe) {
 	x.s.wakeSenders()
 }
 
+// hangUp ends the connection to p behind body if that is what an empty frame of
+// it asks for; both locks of the socket may be held.
+func hangUp(x unrouter, p *pipe, body Msg) {
+	if !slices.ContainsFunc(body, func(f []byte) bool { return len(f) == 0 }) {
+		return
+	}
+	x.unroute(p)
+	if p.link.Load() == nil {
+		p.s.wg.Go(func() { abandon(p) })
+	}
+}
+
 // abandon gives up a connection that is not there now.
 func abandon(p *pipe) {
 	p.end(false)
@@ -95,12 +107,7 @@ func (x *stream) sendMsg(m flow.Message) (*pipe, error) {
 	if r == flow.Full {
 		return nil, errAgain
 	}
-	if slices.ContainsFunc(m.Parts, func(f []byte) bool { return len(f) == 0 }) {
-		x.unroute(p)
-		if p.link.Load() == nil {
-			x.s.wg.Go(func() { abandon(p) })
-		}
-	}
+	hangUp(x, p, m.Parts)
 	if r == flow.Wake {
 		return p, nil
 	}

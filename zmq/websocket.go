@@ -3,6 +3,7 @@ package zmq
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"net"
 	"net/http"
@@ -20,6 +21,63 @@ func WithTLS(cfg *tls.Config) Option { return set(func(o *Options) { o.TLS = cfg
 // that are no browsers always may.
 func WithWebSocketOrigins(hosts ...string) Option {
 	return set(func(o *Options) { o.WebSocketOrigins = hosts })
+}
+
+// ownTLS is a TLS configuration that no other socket has.
+func (o *Options) ownTLS() *tls.Config {
+	if o.TLS == nil {
+		o.TLS = new(tls.Config)
+	}
+	o.TLS = o.TLS.Clone()
+	return o.TLS
+}
+
+func setWSSKey(o *Options, v string) error {
+	o.wssKey = v
+	return o.wssPair()
+}
+
+func setWSSCert(o *Options, v string) error {
+	o.wssCert = v
+	return o.wssPair()
+}
+
+// wssPair takes over a certificate and its key once both are there.
+func (o *Options) wssPair() error {
+	if o.wssKey == "" || o.wssCert == "" {
+		return nil
+	}
+	pair, err := tls.X509KeyPair([]byte(o.wssCert), []byte(o.wssKey))
+	if err == nil {
+		o.ownTLS().Certificates = []tls.Certificate{pair}
+	}
+	return err
+}
+
+// setWSSTrust adds certificates in PEM to those that sign a server's.
+func setWSSTrust(o *Options, v string) error {
+	cfg := o.ownTLS()
+	if cfg.RootCAs == nil {
+		cfg.RootCAs = x509.NewCertPool()
+	}
+	cfg.RootCAs = cfg.RootCAs.Clone()
+	if !cfg.RootCAs.AppendCertsFromPEM([]byte(v)) {
+		return errors.New("no certificate in it, expected PEM")
+	}
+	return nil
+}
+
+// setWSSTrustSystem lets the certificates that the system trusts sign a
+// server's; without wss_trust_pem they do anyway.
+func setWSSTrustSystem(o *Options, v string) error {
+	return flag(func(o *Options, b bool) {
+		if !b {
+			return
+		}
+		if pool, err := x509.SystemCertPool(); err == nil {
+			o.ownTLS().RootCAs = pool
+		}
+	})(o, v)
 }
 
 // webSocket is what the ws transport must know of the socket.

@@ -3,12 +3,18 @@ package zmq_test
 import (
 	"bytes"
 	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/pem"
+	"math/big"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/coder/websocket"
 
@@ -234,4 +240,40 @@ func TestWebSocketStranger(t *testing.T) {
 		t.Fatalf("%q %v", b, err)
 	}
 	http.DefaultClient.CloseIdleConnections()
+}
+
+// testCertificate is the one that httptest has, in PEM.
+var testCertificate = func() string {
+	srv := httptest.NewUnstartedServer(nil)
+	srv.StartTLS()
+	defer srv.Close()
+	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: srv.Certificate().Raw}))
+}()
+
+// wss by libzmq's options, as the command line has them.
+func TestWebSocketOptions(t *testing.T) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), DNSNames: []string{"lintel.test"}, NotAfter: time.Now().Add(time.Hour)}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	raw, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cert := string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}))
+	secret := string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: raw}))
+	r := over(t, network{"wss", func(*testing.T) string { return "wss://127.0.0.1:*/" }, plain})
+	pull := made(r, zmq.NewPull, zmq.WithOption("wss_key_pem", secret), zmq.WithOption("wss_cert_pem", cert))
+	push := made(r, zmq.NewPush, zmq.WithOption("wss_trust_pem", cert), zmq.WithOption("wss_hostname", "lintel.test"))
+	r.connect(push, r.bind(pull))
+	r.send(push, "hello")
+	r.want(pull, "hello")
+	if err := pull.SetOption("wss_cert_pem", testCertificate); err == nil {
+		t.Error("a certificate and the key of another were taken")
+	}
 }
