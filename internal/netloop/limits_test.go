@@ -19,6 +19,36 @@ func TestWriteTimeout(t *testing.T) {
 	})
 }
 
+// A one-way connection may be as slow as it likes: what waits for it is bounded.
+func TestSlowStream(t *testing.T) {
+	each(t, func(t *testing.T, v variant) {
+		b := v.start(t, netloop.Config{WriteTimeout: 20 * time.Millisecond, SendBudget: 64 << 10})
+		p := b.dial()
+		p.send("stream\n")
+		p.want("streaming\n")
+		c := <-b.opened
+		n := 0
+		for c.Send(pattern[:8<<10]) { // until its peer's buffers are full, too
+			n++
+		}
+		for range 3 { // meanwhile others are closed for being slow
+			q := b.dial()
+			<-b.opened
+			q.send("lend 8000000\nlend 8000000\nlend 8000000\n")
+			b.wantClosed(netloop.Failed)
+		}
+		b.await(func(s netloop.Stats) bool { return s.Open == 1 })
+		if n := b.loop.Stats().SlowKicks; n != 3 {
+			t.Errorf("%d closed for being slow, want 3", n)
+		}
+		for range n {
+			p.want(string(pattern[:8<<10]))
+		}
+		p.Close()
+		b.wantClosed(netloop.Normal)
+	})
+}
+
 func TestIdleTimeout(t *testing.T) {
 	each(t, func(t *testing.T, v variant) {
 		b := v.start(t, netloop.Config{IdleTimeout: 20 * time.Millisecond})

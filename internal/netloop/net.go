@@ -211,6 +211,7 @@ type netConn struct {
 	ready  atomic.Bool // past the handshake
 	active atomic.Int64
 	why    atomic.Int32 // 1 + Reason given to Close first
+	oneWay atomic.Bool  // its session returned Stream
 
 	// wmu is held over writes to nc, so that replies and Send take turns.
 	wmu sync.Mutex
@@ -302,7 +303,11 @@ func (c *netConn) fail(err error) {
 // write sends what w holds. c.wmu must be held.
 func (c *netConn) write(w *Writer) error {
 	if d := c.loop.cfg.WriteTimeout; d > 0 {
-		c.nc.SetWriteDeadline(time.Now().Add(d))
+		until := time.Time{}
+		if !c.oneWay.Load() {
+			until = time.Now().Add(d)
+		}
+		c.nc.SetWriteDeadline(until)
 	}
 	if len(w.refs) == 0 {
 		n, err := c.nc.Write(w.B)
@@ -421,6 +426,7 @@ func (c *netConn) converse(s Session) Reason {
 			}
 			stream = next == Stream
 			if stream {
+				c.oneWay.Store(true)
 				c.nc.SetReadDeadline(time.Time{})
 				buf, from = buf[:0], 0
 			}

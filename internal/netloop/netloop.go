@@ -162,8 +162,9 @@ type Config struct {
 
 	// IdleTimeout closes a connection from which nothing arrived for so long.
 	// WriteTimeout closes one that did not take any of its waiting replies for
-	// so long. Both have a granularity of a second, or of half the value if
-	// that is shorter; 0 is never.
+	// so long, unless it is one-way: SendBudget bounds what waits for that. Both
+	// have a granularity of a second, or of half the value if that is shorter;
+	// 0 is never.
 	IdleTimeout  time.Duration
 	WriteTimeout time.Duration
 	// HandshakeTimeout bounds a TLS handshake; 0 is 10 s.

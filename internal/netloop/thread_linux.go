@@ -199,7 +199,7 @@ func (t *thread) deadlines() {
 		switch {
 		case c == nil:
 		case c.out != nil:
-			if slow > 0 && now-c.out.since >= slow {
+			if slow > 0 && now-c.out.since >= slow && c.flags&streams == 0 {
 				t.slowKicks.Add(1)
 				t.hangUp(c, Failed)
 			}
