@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net"
 	"runtime"
 	"strings"
@@ -120,7 +121,16 @@ func TestLoneCaller(t *testing.T) {
 			}
 		}
 	})
-	c := tcpClient(t, &Options{WriteTimeout: 40 * time.Millisecond, ReadTimeout: time.Minute}, addr)
+	c := tcpClient(t, nil, addr)
+	if _, err := c.Get(t.Context(), "key"); err != nil {
+		t.Fatal(err)
+	}
+	// Look often whether the connection is idle, and never give it up for that.
+	only := c.only()
+	only.mu.Lock()
+	only.beat, only.readBeats, only.writeBeats = 5*time.Millisecond, math.MaxUint32, math.MaxUint32
+	only.timer.Reset(only.beat)
+	only.mu.Unlock()
 	for _, ctx := range []context.Context{context.Background(), t.Context()} {
 		var buf []byte
 		get := func() {
