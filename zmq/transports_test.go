@@ -68,8 +68,11 @@ func TestTransports(t *testing.T) {
 			t.Run(typ.String()+"/"+transport, func(t *testing.T) {
 				t.Parallel()
 				cell := cells[i]
-				if transport == "vsock" && runtime.GOOS != "linux" {
+				switch {
+				case transport == "vsock" && runtime.GOOS != "linux":
 					cell = "no"
+				case transport == "pgm" && cell != "no":
+					epgmtest.NeedRaw(t)
 				}
 				for _, m := range all {
 					c := carriage{rig: over(t, network{name: transport, opts: plain}), typ: typ, transport: transport, m: m}
@@ -107,8 +110,8 @@ func (c carriage) at(bind bool) string {
 			return "vsock://*:*"
 		}
 		return "vsock://2:5555"
-	case "epgm":
-		return "epgm://" + epgmtest.Group(c.T)
+	case "epgm", "pgm":
+		return c.transport + "://" + epgmtest.Group(c.T)
 	case "ws", "wss":
 		if bind {
 			return c.transport + "://127.0.0.1:*/zmq"
@@ -171,10 +174,11 @@ func (c carriage) works() {
 	case "wss":
 		bound, connected := overTLS()
 		server, client = append(server, bound...), append(client, connected...)
-	case "epgm":
+	case "epgm", "pgm":
 		fast := zmq.WithOption("rate", "100000")
 		server, client = append(server, fast), append(client, fast)
 	}
+	multicast := c.transport == "epgm" || c.transport == "pgm"
 	boundType, connectedType := c.typ, partners[c.typ]
 	if c.transport == "udp" && c.typ == zmq.TypeRadio {
 		boundType, connectedType = connectedType, boundType
@@ -203,14 +207,14 @@ func (c carriage) works() {
 	ep, err := bound.Bind(c.at(true))
 	c.must(err)
 	to := ep.Addr()
-	if c.transport == "epgm" {
+	if multicast {
 		ready()
 	}
 	connected := c.open(connectedType, client...)
 	ready = c.listen(connected)
 	prefix := c.join(connected, to)
 	switch {
-	case c.transport == "epgm":
+	case multicast:
 		ready()
 	case c.typ == zmq.TypeDgram:
 		prefix = zmq.NewMsg(strings.TrimPrefix(to, "udp://"))
