@@ -1,0 +1,164 @@
+package pgm_test
+
+import (
+	"bytes"
+	"fmt"
+	"math/rand/v2"
+	"net/netip"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"lintel.dev/internal/pgm"
+)
+
+// Of ten receivers that miss the same packet few ask: the confirmation of the
+// first one's NAK is for all (section 6.3).
+func TestNAKSuppression(t *testing.T) {
+	n := newNetwork(t, 10, 64, 0, 1)
+	n.run(10 * time.Millisecond) // all know the source
+	n.multicast(n.src.Send([]byte("first"), n.now))
+	n.run(10 * time.Millisecond)
+	n.src.Send([]byte("missed by all"), n.now)
+	n.multicast(n.src.Send([]byte("last"), n.now))
+	n.run(5 * time.Second)
+	for i, got := range n.got {
+		if d := cmp.Diff([]string{"first", "missed by all", "last"}, got); d != "" {
+			t.Errorf("receiver %d: %s", i, d)
+		}
+	}
+	if s := n.src.Stats(); s.NAKs == 0 || s.NAKs > 5 || s.Repairs != 1 {
+		t.Errorf("%d NAKs and %d repairs for one packet", s.NAKs, s.Repairs)
+	}
+}
+
+// With nobody to confirm, a receiver asks again, each time after a new wait,
+// and gives up after so many tries (section 6.3).
+func TestNAKsEnd(t *testing.T) {
+	r := pgm.NewReceiver(pgm.ReceiverConfig{
+		Group: group, DestPort: port, Retries: 3, Backoff: 50 * time.Millisecond, Repeat: 200 * time.Millisecond,
+		Rand: rand.New(rand.NewPCG(1, 2)).Float64,
+	})
+	var naks []time.Duration
+	var got []string
+	yield := func(e pgm.Event) {
+		if e.Lost > 0 {
+			got = append(got, fmt.Sprint("lost ", e.Lost))
+			return
+		}
+		got = append(got, string(e.Unit))
+	}
+	for _, sqn := range []uint32{1, 3} {
+		r.Input(pgm.Append(nil, &pgm.Packet{Type: pgm.ODATA, TSI: tsi, DestPort: port, Sqn: sqn, Data: fmt.Append(nil, sqn)}), local, epoch, yield)
+	}
+	for d := time.Duration(0); d < 5*time.Second; d += time.Millisecond {
+		r.Output(epoch.Add(d), func(b []byte, to netip.Addr) {
+			var p pgm.Packet
+			if err := pgm.Parse(b, &p); err != nil || p.Type != pgm.NAK || p.Sqn != 2 || to != local {
+				t.Errorf("%+v to %v, %v", p, to, err)
+			}
+			naks = append(naks, d)
+		}, yield)
+	}
+	if len(naks) != 4 || naks[0] >= 51*time.Millisecond {
+		t.Errorf("asked at %v, want once and three times more", naks)
+	}
+	for i := 1; i < len(naks); i++ {
+		if wait := naks[i] - naks[i-1]; wait < 200*time.Millisecond || wait > 252*time.Millisecond {
+			t.Errorf("asked again after %v, want 200 to 250 ms", wait)
+		}
+	}
+	if d := cmp.Diff([]string{"1", "lost 1", "3"}, got); d != "" {
+		t.Error(d)
+	}
+}
+
+// Repairs count against the rate: a flood of NAKs for the whole window does not
+// make the source send more than it may.
+func TestRepairsKeepTheRate(t *testing.T) {
+	const rate, window = 1 << 20, 4096
+	src := pgm.NewSource(pgm.SourceConfig{
+		TSI: tsi, DestPort: port, Source: local, Group: group, Rate: rate, Window: window,
+		Heartbeats: pgm.DefaultHeartbeats, Ambient: pgm.DefaultAmbient,
+	}, epoch)
+	unit := make([]byte, 1400)
+	for range window {
+		src.Send(unit, epoch)
+	}
+	sent := 0
+	for d := time.Duration(0); d < 10*time.Second; d += 10 * time.Millisecond {
+		for first := uint32(0); first < window; first += 63 {
+			list := make([]uint32, 62)
+			for i := range list {
+				list[i] = first + uint32(i) + 1
+			}
+			src.Input(pgm.Append(nil, &pgm.Packet{
+				Type: pgm.NAK, TSI: tsi, DestPort: port, Sqn: first, More: list, Source: local, Group: group,
+			}), epoch.Add(d))
+		}
+		src.Output(epoch.Add(d), func(b []byte) {
+			if pgm.Type(b[4]) == pgm.RDATA {
+				sent += len(b)
+			}
+		})
+	}
+	if sent > 11*rate {
+		t.Errorf("%d bytes of repairs in ten seconds at %d a second", sent, rate)
+	}
+}
+
+// The pauses between source path messages grow while nothing is sent, and a
+// packet starts them anew (section 5.1.5).
+func TestHeartbeats(t *testing.T) {
+	src := pgm.NewSource(pgm.SourceConfig{
+		TSI: tsi, DestPort: port, Source: local, Group: group, Rate: 1 << 20, Window: 16,
+		Heartbeats: pgm.DefaultHeartbeats, Ambient: pgm.DefaultAmbient,
+	}, epoch)
+	src.Send([]byte("x"), epoch)
+	var at []time.Duration
+	for d := time.Duration(0); d < 60*time.Second; d += time.Millisecond {
+		src.Output(epoch.Add(d), func(b []byte) {
+			var p pgm.Packet
+			if err := pgm.Parse(b, &p); err != nil || p.Type != pgm.SPM || p.Lead != 0 || p.Sqn != uint32(len(at)) {
+				t.Errorf("%+v %v", p, err)
+			}
+			at = append(at, d)
+		})
+	}
+	if len(at) < len(pgm.DefaultHeartbeats) || len(at) > len(pgm.DefaultHeartbeats)+3 {
+		t.Errorf("%d source path messages in a minute: %v", len(at), at)
+	}
+	for i := 3; i < len(at); i++ {
+		if at[i]-at[i-1] < at[i-1]-at[i-2] {
+			t.Errorf("the pauses shrink: %v", at)
+			break
+		}
+	}
+}
+
+// FuzzUnpacker gives the reader of data units any bytes: it never panics, keeps
+// to its bound, and after an error takes the next good unit.
+func FuzzUnpacker(f *testing.F) {
+	f.Add([]byte{0, 0, 2, 0, 'x'}, []byte{0xff, 0xff, 'y'})
+	f.Add([]byte{0, 1, 9, 3, 1, 'a', 'b'}, []byte{0, 0, 0xff, 0, 0, 0, 0, 0, 0, 1, 0, 0})
+	f.Fuzz(func(t *testing.T, first, second []byte) {
+		const bound = 1 << 10
+		u := pgm.Unpacker{MaxMessage: bound}
+		var err error
+		for _, unit := range [][]byte{first, second} {
+			err = u.Add(unit, func(frames [][]byte) {
+				if n := len(bytes.Join(frames, nil)); n > bound || len(frames) == 0 {
+					t.Fatalf("a message of %d frames and %d bytes", len(frames), n)
+				}
+			})
+		}
+		if err == nil {
+			u.Reset()
+		}
+		got := 0
+		if err := u.Add([]byte{0, 0, 2, 0, 'z'}, func([][]byte) { got++ }); err != nil || got != 1 {
+			t.Fatalf("%d messages, %v", got, err)
+		}
+	})
+}
