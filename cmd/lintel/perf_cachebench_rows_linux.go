@@ -39,13 +39,13 @@ type benchServer struct {
 
 func cpuOf(name, target string, load ...string) measure {
 	return measure{
-		rows: []row{{"cpu per " + name, "us", target}},
+		rows: []row{{"cpu per " + name, "us", target}, {"  requests a second", "", ">= 1.00"}},
 		take: func(ctx context.Context, b *benchSettings, s *benchServer) ([]float64, error) {
 			r, err := b.load(ctx, s, append(load, "--duration", b.duration.String())...)
 			if err != nil {
 				return nil, err
 			}
-			return []float64{r.CPUPerKey}, nil
+			return []float64{r.CPUPerKey, r.Rate}, nil
 		},
 	}
 }

@@ -25,9 +25,6 @@ type turn struct {
 
 // readable reads what there is and lets the session have it.
 func (t *thread) readable(c *conn) {
-	if cap(t.batch)-len(t.batch) < cap(t.batch)/2 {
-		t.sendLate()
-	}
 	for range rereads {
 		kept := copy(t.in, c.in)
 		room := t.in[kept : kept+readSize]
@@ -50,11 +47,10 @@ func (t *thread) readable(c *conn) {
 		if t.cfg.IdleTimeout > 0 {
 			c.seen = t.millis()
 		}
-		all := n < len(room)
-		if c.flags&streams == 0 && !t.feed(c, t.in[:kept+n], nil, all) {
+		if c.flags&streams == 0 && !t.feed(c, t.in[:kept+n], nil) {
 			return
 		}
-		if all {
+		if n < len(room) {
 			return
 		}
 	}
@@ -72,14 +68,13 @@ func (t *thread) takeTurn(next turn) {
 	if next.buf == nil {
 		in = t.in[:copy(t.in, c.in)]
 	}
-	t.feed(c, in, next.buf, false)
+	t.feed(c, in, next.buf)
 }
 
-// feed calls the session until it wants more input, and writes its replies, or
-// with late leaves that to sendLate. in is a part of t.in, or of buf, which
-// feed gives back. It reports whether the connection may be read again at
-// once.
-func (t *thread) feed(c *conn, in, buf []byte, late bool) bool {
+// feed calls the session until it wants more input, and writes its replies.
+// in is a part of t.in, or of buf, which feed gives back. It reports whether
+// the connection may be read again at once.
+func (t *thread) feed(c *conn, in, buf []byte) bool {
 	for turns := 0; ; turns++ {
 		used, next, ok := t.data(c.session, in, &t.w)
 		in = in[used:]
@@ -108,21 +103,18 @@ func (t *thread) feed(c *conn, in, buf []byte, late bool) bool {
 			t.putOff(c, in, buf)
 			return false
 		}
-		return t.settle(c, in, buf, next, late)
+		return t.settle(c, in, buf, next)
 	}
 }
 
 // settle ends a feed with anything but Yield.
-func (t *thread) settle(c *conn, in, buf []byte, next Next, late bool) bool {
+func (t *thread) settle(c *conn, in, buf []byte, next Next) bool {
 	if next == More {
 		c.keep(in)
 	} else {
 		c.in = nil
 	}
 	t.giveBack(buf)
-	if late && next == More && t.postpone(c) {
-		return true
-	}
 	if !t.flush(c) {
 		return false
 	}
@@ -201,7 +193,9 @@ func (t *thread) flush(c *conn) bool {
 	n, e := t.write(c, &t.w, 0)
 	if n == total {
 		t.w.reset()
-		t.reuse()
+		if cap(t.w.B) > keepWriter {
+			t.w.B = nil
+		}
 		return true
 	}
 	if e != 0 && e != unix.EAGAIN {
@@ -209,18 +203,8 @@ func (t *thread) flush(c *conn) bool {
 		t.hangUp(c, Failed)
 		return false
 	}
-	w := t.w
-	if t.inBatch() {
-		w.B = slices.Clone(w.B)
-	}
-	t.w = Writer{B: t.batch[len(t.batch):], soft: t.cfg.SoftQueued}
-	return t.blocked(c, w, n)
-}
-
-// blocked keeps replies that the kernel did not take beyond the first n bytes.
-// False when the connection ended.
-func (t *thread) blocked(c *conn, w Writer, n int) bool {
-	c.out = &outbox{w: w, written: n, since: t.millis()}
+	c.out = &outbox{w: t.w, written: n, since: t.millis()}
+	t.w = Writer{soft: t.cfg.SoftQueued}
 	if t.interest(c, unix.EPOLL_CTL_MOD, unix.EPOLLOUT) != nil {
 		t.hangUp(c, Failed)
 		return false

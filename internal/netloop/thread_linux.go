@@ -26,8 +26,6 @@ type thread struct {
 	in        []byte   // MaxInput+readSize, lent to nobody between calls
 	spare     [][]byte // buffers of that size
 	w         Writer   // empty between connections
-	batch     []byte   // the replies in late; t.w grows behind them
-	late      []late
 	iov       []unix.Iovec
 	pieces    [][]byte
 	turns     []turn // connections that yielded
@@ -83,8 +81,6 @@ func newThread(l *epollLoop, index int) (*thread, error) {
 	}
 	t := &thread{core: l.core, loop: l, index: index, epfd: epfd, wakefd: wakefd, nextLoop: index}
 	t.w.soft = t.cfg.SoftQueued
-	t.batch = make([]byte, 0, batchSize)
-	t.w.B = t.batch
 	t.in = t.buffer()
 	if err := unix.EpollCtl(epfd, unix.EPOLL_CTL_ADD, wakefd, &unix.EpollEvent{Events: unix.EPOLLIN, Fd: wakeEvent}); err != nil {
 		t.release()
@@ -135,7 +131,6 @@ func (t *thread) run() {
 			t.more = n - i - 1
 			t.handle(&t.events[i])
 		}
-		t.sendLate()
 		// Those that yield now get their next turn after everyone else's events.
 		for n := len(t.turns); n > 0 && len(t.turns) > 0; n-- {
 			next := t.turns[0]
@@ -228,7 +223,6 @@ func (t *thread) publish() {
 func (t *thread) handle(ev *unix.EpollEvent) {
 	switch {
 	case ev.Fd == wakeEvent:
-		t.sendLate() // before what Send has queued since
 		t.openMail()
 	case ev.Fd < wakeEvent:
 		if i := int(wakeEvent - 1 - ev.Fd); t.acceptors[i] != nil {
