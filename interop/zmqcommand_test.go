@@ -160,6 +160,52 @@ func TestSocketCommands(t *testing.T) {
 	}
 }
 
+// TestStreamCommand talks to libzmq's STREAM, which knows no security.
+func TestStreamCommand(t *testing.T) {
+	for _, l := range links[:2] {
+		t.Run(l.name, func(t *testing.T) {
+			t.Parallel()
+			s := newPyzmq(t).socket("STREAM")
+			var c *peers.Proc
+			if l.weBind {
+				c = command(t, "stream", "--bind", "tcp://127.0.0.1:*")
+				s.connect(c.ExpectLog(`^bound (tcp://127\.0\.0\.1:\d+)$`)[1])
+			} else {
+				c = command(t, "stream", "--connect", s.bind("tcp://127.0.0.1:*"))
+			}
+			there := s.recv()[0]
+			here, empty, _ := strings.Cut(c.Line(), "\t")
+			if empty != "" {
+				t.Errorf("told of the connection with %q", empty)
+			}
+			s.send(there, "raw\\\n")
+			sameLine(t, c, here+"\t"+`raw\x5c\x0a`)
+			c.Send(here + "\t" + `GET /\x0d\x0a`)
+			sameFrames(t, s.recv(), []string{there, "GET /\r\n"})
+			c.Send("nobody\tx") // a line on stderr, and on it goes
+			c.ExpectLog("^lintel: send: .*routing id")
+			c.Send(here + "\t")
+			sameFrames(t, s.recv(), []string{there, ""})
+		})
+	}
+}
+
+// TestMonitorCommand prints what happens to a connection with libzmq.
+func TestMonitorCommand(t *testing.T) {
+	pull := newPyzmq(t).socket("PULL")
+	c := command(t, "monitor", "push", "--json", "--connect", pull.bind("tcp://127.0.0.1:*"))
+	for _, want := range []string{"connect delayed", "connected", "handshake succeeded"} {
+		var e struct{ Event string }
+		c.Reply(&e)
+		if e.Event != want {
+			t.Errorf("event %q, want %q", e.Event, want)
+		}
+	}
+	pull.close()
+	c.Expect(`"event":"disconnected"`)
+	c.Expect(`"event":"connect retried"`)
+}
+
 func sameLine(t *testing.T, c *peers.Proc, want string) {
 	t.Helper()
 	if got := c.Line(); got != want {
