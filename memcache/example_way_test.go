@@ -1,0 +1,244 @@
+package memcache_test
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log"
+	"net"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"time"
+
+	"lintel.dev/memcache"
+	"lintel.dev/memcache/memcachetest"
+)
+
+// serve runs a server of the examples on ln.
+func serve(ln net.Listener, opts *memcachetest.Options) (stop func()) {
+	s := memcachetest.New(opts)
+	done := make(chan struct{})
+	go func() { defer close(done); s.Serve(ln) }()
+	return func() { s.Close(); <-done }
+}
+
+func listen(network, addr string) net.Listener {
+	ln, err := net.Listen(network, addr)
+	if err != nil {
+		log.Fatal(err)
+	}
+	return ln
+}
+
+// try stores a value and reads it back.
+func try(c *memcache.Client) {
+	ctx := context.Background()
+	if err := c.Set(ctx, &memcache.Item{Key: "k", Value: []byte("value")}); err != nil {
+		fmt.Println(err)
+		return
+	}
+	it, err := c.Get(ctx, "k")
+	fmt.Printf("%s, %v\n", it.Value, err)
+}
+
+// Mutual TLS: both sides show a certificate and know the other's authority.
+func ExampleOptions_tls() {
+	server, serverCA, err := selfSigned("cache.example")
+	if err != nil {
+		log.Fatal(err)
+	}
+	client, clientCA, err := selfSigned("app.example")
+	if err != nil {
+		log.Fatal(err)
+	}
+	ln := listen("tcp", "127.0.0.1:0")
+	defer serve(tls.NewListener(ln, &tls.Config{
+		Certificates: []tls.Certificate{server},
+		ClientAuth:   tls.RequireAndVerifyClientCert, ClientCAs: clientCA,
+	}), nil)()
+
+	c, err := memcache.New(&memcache.Options{TLS: &tls.Config{
+		RootCAs:      serverCA,
+		ServerName:   "cache.example",           // by default the server's host
+		Certificates: []tls.Certificate{client}, // left out where TLS is not mutual
+	}}, ln.Addr().String())
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer c.Close()
+	try(c)
+	// Output:
+	// value, <nil>
+}
+
+// A server started with memcached -Y asks for a name and a password.
+func ExampleOptions_password() {
+	ln := listen("tcp", "127.0.0.1:0")
+	defer serve(ln, &memcachetest.Options{Username: "app", Password: "secret"})()
+	for _, password := range []string{"guess", "secret"} {
+		c, err := memcache.New(&memcache.Options{Username: "app", Password: password}, ln.Addr().String())
+		if err != nil {
+			log.Fatal(err)
+		}
+		_, err = c.Get(context.Background(), "k")
+		fmt.Println(errors.Is(err, memcache.ErrAuth), errors.Is(err, memcache.ErrCacheMiss))
+		c.Close()
+	}
+	// Output:
+	// true false
+	// false true
+}
+
+// A unix socket is a server like any other, by its path.
+func ExampleNew_unixSocket() {
+	dir, err := os.MkdirTemp("", "mc")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer os.RemoveAll(dir)
+	path := filepath.Join(dir, "memcached.sock")
+	defer serve(listen("unix", path), nil)()
+	c, err := memcache.New(nil, path)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer c.Close()
+	try(c)
+	// Output:
+	// value, <nil>
+}
+
+// Weights stand behind the port; a name keeps a server's keys when its address
+// changes.
+func ExampleNew_weights() {
+	before, err := memcache.New(nil, "10.0.0.1:11211:3=big", "10.0.0.2:11211:1=small")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer before.Close()
+	after, err := memcache.New(nil, "10.0.7.7:11211:3=big", "10.0.0.2:11211:1=small")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer after.Close()
+	big, moved := 0, 0
+	for i := range 1000 {
+		key := fmt.Sprint("key", i)
+		onBig := before.ServerFor(key) == "10.0.0.1:11211"
+		if onBig {
+			big++
+		}
+		if onBig != (after.ServerFor(key) == "10.0.7.7:11211") {
+			moved++
+		}
+	}
+	fmt.Println("three quarters:", big > 700 && big < 800, "moved:", moved)
+	// Output:
+	// three quarters: true moved: 0
+}
+
+// Any server of a cluster names the others.
+func ExampleDiscover() {
+	ln := listen("tcp", "127.0.0.1:0")
+	defer serve(ln, &memcachetest.Options{Cluster: "cache-a|10.0.0.1|11211 |10.0.0.2|11311"})()
+	c, err := memcache.Discover(context.Background(), ln.Addr().String(), nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer c.Close()
+	fmt.Println(strings.Join(c.Servers(), " "))
+	// Output:
+	// cache-a:11211 10.0.0.2:11311
+}
+
+// The fleet in a file that is read again every so often.
+func ExampleFollow_file() {
+	dir, err := os.MkdirTemp("", "mc")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer os.RemoveAll(dir)
+	path := filepath.Join(dir, "fleet")
+	write := func(list string) {
+		// Renamed into place, so that nobody reads half of it.
+		if err := errors.Join(os.WriteFile(path+".new", []byte(list), 0o600), os.Rename(path+".new", path)); err != nil {
+			log.Fatal(err)
+		}
+	}
+	write("10.0.0.1\n")
+	c, err := memcache.Follow(context.Background(), memcache.FileSource(path), 10*time.Millisecond, nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer c.Close()
+	fmt.Println(c.Servers())
+	write("10.0.0.1\n10.0.0.2 # new\n")
+	for len(c.Servers()) < 2 {
+		runtime.Gosched()
+	}
+	fmt.Println(c.Servers())
+	// Output:
+	// [10.0.0.1:11211]
+	// [10.0.0.1:11211 10.0.0.2:11211]
+}
+
+// zone is a resolver of the example's own; nil takes the system's.
+type zone map[string][]string
+
+func (z zone) LookupHost(_ context.Context, host string) ([]string, error) { return z[host], nil }
+
+func (z zone) LookupSRV(_ context.Context, service, proto, name string) (string, []*net.SRV, error) {
+	var records []*net.SRV
+	for _, target := range z["_"+service+"._"+proto+"."+name] {
+		records = append(records, &net.SRV{Target: target, Port: 11211})
+	}
+	return name, records, nil
+}
+
+// Every address of a name is a server: a headless service in Kubernetes.
+func ExampleDNSSource() {
+	r := zone{"cache.prod.svc.cluster.local": {"10.1.0.7", "2001:db8::7", "10.1.0.5"}}
+	c, err := memcache.Follow(context.Background(), memcache.DNSSource("cache.prod.svc.cluster.local", 11211, r), time.Minute, nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer c.Close()
+	fmt.Println(strings.Join(c.Servers(), " "))
+	// Output:
+	// 10.1.0.5:11211 10.1.0.7:11211 [2001:db8::7]:11211
+}
+
+// SRV records name the servers and their ports: pods keep their keys when
+// their addresses change.
+func ExampleSRVSource() {
+	r := zone{"_memcache._tcp.cache.prod": {"cache-0.cache.prod.", "cache-1.cache.prod."}}
+	c, err := memcache.Follow(context.Background(), memcache.SRVSource("memcache", "cache.prod", r), time.Minute, nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer c.Close()
+	fmt.Println(strings.Join(c.Servers(), " "))
+	// Output:
+	// cache-0.cache.prod:11211 cache-1.cache.prod:11211
+}
+
+// Keys of any bytes, where the server has meta commands.
+func ExampleOptions_encodeKeys() {
+	addr, stop := server()
+	defer stop()
+	c, err := memcache.New(&memcache.Options{EncodeKeys: true}, addr)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer c.Close()
+	ctx := context.Background()
+	fmt.Println(c.Set(ctx, &memcache.Item{Key: "title: War and Peace", Value: []byte("1869")}))
+	it, err := c.Get(ctx, "title: War and Peace")
+	fmt.Printf("%q %s %v\n", it.Key, it.Value, err)
+	// Output:
+	// <nil>
+	// "title: War and Peace" 1869 <nil>
+}
