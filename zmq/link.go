@@ -36,7 +36,6 @@ type link struct {
 
 	room   chan struct{} // the receiver has taken enough to go on reading
 	back   chan struct{} // a receiver reads the connection no longer: see lone
-	stir   chan struct{} // a receiver that waited for long is back: see lone
 	dead   chan struct{} // closed when the link is over
 	once   sync.Once
 	reason atomic.Pointer[error]
@@ -56,7 +55,7 @@ type peerInfo struct {
 func newLink(s *core, ep *Endpoint, conn net.Conn) *link {
 	l := &link{
 		s: s, ep: ep, conn: conn,
-		room: make(chan struct{}, 1), back: make(chan struct{}, 1), stir: make(chan struct{}, 1), dead: make(chan struct{}),
+		room: make(chan struct{}, 1), back: make(chan struct{}, 1), dead: make(chan struct{}),
 	}
 	if a := conn.LocalAddr(); a != nil {
 		l.local = a.String()

@@ -22,8 +22,9 @@ const (
 	// maxTrust is what a frame of unknown worth may allocate at once; beyond,
 	// a peer gets as much as it has sent already.
 	maxTrust = 256 << 10
-	// chunk is about how much memory small messages share.
-	chunk = 16 << 10
+	// chunk is how many bytes small messages share, or a bit more: with one more
+	// message that is no large frame they fit into a buffer of flow.BatchSize.
+	chunk = flow.BatchSize - flow.LargeFrame
 	// maxCommand bounds a command, which is a topic at its longest.
 	maxCommand = 16 << 20
 	// maxPongs bounds the answers that wait for a peer that does not read.
@@ -194,7 +195,7 @@ func (r *reader) decode() error {
 				r.asm.Msgs += n
 				r.whole, r.held = len(r.asm.Enc)+pos-run, len(r.asm.Refs)
 				if pos-run >= chunk {
-					r.asm.Enc = append(r.asm.Enc, buf[run:pos]...)
+					r.keep(buf[run:pos])
 					run = pos
 					r.cut()
 				}
@@ -227,15 +228,15 @@ func (r *reader) decode() error {
 				break
 			}
 			if !command {
-				r.asm.Enc = append(r.asm.Enc, buf[run:body]...)
+				r.keep(buf[run:body])
 			} else {
-				r.asm.Enc = append(r.asm.Enc, buf[run:pos]...)
+				r.keep(buf[run:pos])
 			}
 			r.beginBig(zmtp.Header{Flags: flags, Size: n}, body)
 			return nil
 		}
 		if command {
-			r.asm.Enc = append(r.asm.Enc, buf[run:pos]...)
+			r.keep(buf[run:pos])
 			if err := r.l.command(buf[body : body+n]); err != nil {
 				return err
 			}
@@ -246,17 +247,26 @@ func (r *reader) decode() error {
 		pos = body + n
 		r.count(flags, n, len(r.asm.Enc)+pos-run)
 		if pos-run >= chunk && flags&flow.More == 0 {
-			r.asm.Enc = append(r.asm.Enc, buf[run:pos]...)
+			r.keep(buf[run:pos])
 			run = pos
 			r.cut()
 		}
 	}
-	r.asm.Enc = append(r.asm.Enc, buf[run:pos]...)
+	r.keep(buf[run:pos])
 	r.start = pos
 	if pos == r.filled {
 		r.start, r.filled = 0, 0
 	}
 	return nil
+}
+
+// keep adds encoded frames to those that are not handed over. A few do not get
+// a buffer that has room for many: it might be long until they are received.
+func (r *reader) keep(enc []byte) {
+	if r.asm.Enc == nil && len(enc) >= chunk/4 {
+		r.l.p.in.Prepare(&r.asm)
+	}
+	r.asm.Enc = append(r.asm.Enc, enc...)
 }
 
 // shortMessages skips whole messages of one frame of up to longest bytes, from
@@ -455,7 +465,8 @@ func (r *reader) endBig() error {
 
 // cut moves the whole messages of asm to ready.
 func (r *reader) cut() {
-	b := flow.Batch{Enc: r.asm.Enc[:r.whole:r.whole], Refs: r.asm.Refs[:r.held:r.held], Msgs: r.asm.Msgs}
+	b := r.asm
+	b.Enc, b.Refs, b.Held = b.Enc[:r.whole], b.Refs[:r.held:r.held], 0
 	for _, ref := range b.Refs {
 		b.Held += len(ref.B)
 	}

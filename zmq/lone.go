@@ -3,7 +3,9 @@ package zmq
 import (
 	"context"
 	"errors"
+	"maps"
 	"os"
+	"sync"
 	"time"
 )
 
@@ -26,7 +28,7 @@ type alone struct {
 	done   <-chan struct{} // of the context that the link's goroutine watches for it
 	turn   uint64          // counts the waits of receivers
 	err    error           // what ended the connection while they read
-	asleep bool            // the link's goroutine looks for an absent receiver only when told
+	asleep bool            // the watch looks for an absent receiver only when told
 
 	parks  int             // waits of receivers since they read last
 	sought bool            // the one receiver that waits asked for the reader
@@ -36,8 +38,8 @@ type alone struct {
 const (
 	// lonePatience is how often a receiver waits before it asks to read itself.
 	lonePatience = 8
-	// loneAbsence is how long receivers may stay away: as long, at most, a
-	// disconnection or a heartbeat goes unnoticed.
+	// loneAbsence is how long receivers may stay away: as long, at most twice,
+	// a disconnection or a heartbeat goes unnoticed.
 	loneAbsence = 10 * time.Millisecond
 	// crowded is how many more waits it takes when there was more than one
 	// receiver.
@@ -92,8 +94,8 @@ func (r *reader) lend() error {
 	s.canRecv.Wake()
 	s.recv.Unlock()
 
-	tick := time.NewTimer(loneAbsence)
-	defer tick.Stop()
+	absent.watch(r, turn)
+	defer absent.forget(r)
 	dead := l.dead
 	for {
 		select {
@@ -102,34 +104,15 @@ func (r *reader) lend() error {
 		case <-dead:
 			// A receiver at work will find that the connection is closed.
 			dead = nil
-			s.recv.Lock()
-			s.stopAlone()
-			s.recv.Unlock()
 		case <-done:
 			done = nil
-			s.recv.Lock()
-			a.done = nil
-			s.stopAlone()
-			s.recv.Unlock()
-		case <-tick.C:
-			s.recv.Lock()
-			switch {
-			case a.r != r:
-			case a.busy:
-				a.asleep = true
-			case a.turn == turn:
-				s.stopAlone()
-			default:
-				turn = a.turn
-				tick.Reset(loneAbsence)
-			}
-			s.recv.Unlock()
-		case <-l.stir:
-			s.recv.Lock()
-			turn = a.turn
-			s.recv.Unlock()
-			tick.Reset(loneAbsence)
 		}
+		s.recv.Lock()
+		if done == nil {
+			a.done = nil
+		}
+		s.stopAlone()
+		s.recv.Unlock()
 	}
 }
 
@@ -218,10 +201,7 @@ func (s *core) readAlone(ctx context.Context) bool {
 		s.giveBack()
 	case a.asleep:
 		a.asleep = false
-		select {
-		case r.l.stir <- struct{}{}:
-		default:
-		}
+		absent.watch(r, a.turn)
 	}
 	return err != errAgain
 }
@@ -238,5 +218,77 @@ func (r *reader) lone() error {
 		if some, _, err := r.handOver(); some || err != nil {
 			return err
 		}
+	}
+}
+
+// absent looks for lent readers that nobody uses. It is one goroutine for all
+// of them, so that many busy sockets do not wake as many goroutines to find that
+// nothing is wrong.
+var absent absentees
+
+type absentees struct {
+	mu sync.Mutex // taken with receive locks held, never the reverse
+	// The fields below are protected by mu.
+	turns   map[*reader]uint64 // when looked at last
+	running bool
+}
+
+func (w *absentees) watch(r *reader, turn uint64) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.turns == nil {
+		w.turns = make(map[*reader]uint64)
+	}
+	w.turns[r] = turn
+	if !w.running {
+		w.running = true
+		go w.run()
+	}
+}
+
+func (w *absentees) forget(r *reader) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	delete(w.turns, r)
+}
+
+func (w *absentees) run() {
+	for {
+		time.Sleep(loneAbsence)
+		w.mu.Lock()
+		turns := maps.Clone(w.turns)
+		w.running = len(turns) > 0
+		w.mu.Unlock()
+		if len(turns) == 0 {
+			return
+		}
+		for r, turn := range turns {
+			w.look(r, turn)
+		}
+	}
+}
+
+// look takes r back if no receiver came since turn. One that waits for long is
+// left alone until it returns.
+func (w *absentees) look(r *reader, turn uint64) {
+	s := r.l.s
+	s.recv.Lock()
+	defer s.recv.Unlock()
+	a := &s.alone
+	if a.r != r {
+		return
+	}
+	switch {
+	case a.turn != turn:
+		w.mu.Lock()
+		if _, ok := w.turns[r]; ok {
+			w.turns[r] = a.turn
+		}
+		w.mu.Unlock()
+	case a.busy:
+		a.asleep = true
+		w.forget(r)
+	default:
+		s.stopAlone()
 	}
 }

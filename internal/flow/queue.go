@@ -241,6 +241,20 @@ func (q *Queue) Push(batches ...Batch) (r Result, full bool) {
 	return q.wake(), full
 }
 
+// Prepare gives b, which has no memory yet and will be pushed, a buffer of
+// BatchSize bytes if the consumer gives such back.
+func (q *Queue) Prepare(b *Batch) {
+	q.mu.Lock()
+	recycles := q.recycles
+	q.mu.Unlock()
+	if recycles {
+		b.Enc, b.pooled = GetBuffer(BatchSize)[:0], true
+	}
+}
+
+// BatchSize is the size of the buffers of small messages that are used again.
+const BatchSize = chunkSize
+
 // AppendControl adds encoded commands, which count for nothing and are taken
 // before all messages. It refuses them when nobody is attached.
 func (q *Queue) AppendControl(enc []byte) Result {
