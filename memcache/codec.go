@@ -116,8 +116,8 @@ func Proto[T any, M Message[T]]() Codec[M] {
 	}
 }
 
-// Compressor makes values smaller. Compression packages that this module does
-// not link (zstd, snappy) are a few lines away.
+// Compressor makes values smaller: [Zlib], the module memcache/zstd, or what
+// else has these two methods. It must be safe for concurrent use.
 type Compressor interface {
 	Compress(src []byte) []byte
 	// Decompress fails when the result would be over limit bytes.

@@ -1,0 +1,65 @@
+// Package zstd compresses the values of a memcache.Client with Zstandard (RFC
+// 8878). It is a module of its own, so that who does not use it does not link
+// it:
+//
+//	codec := memcache.Compressed(memcache.JSON[User](), 1024, zstd.New())
+package zstd
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"sync"
+
+	"github.com/klauspost/compress/zstd"
+
+	"lintel.dev/memcache"
+)
+
+// window is the largest window of a frame that is read, in bytes.
+const window = 8 << 20
+
+type compressor struct {
+	enc      *zstd.Encoder
+	decoders sync.Pool // of *zstd.Decoder
+}
+
+// New returns a Compressor for memcache.Compressed. One serves the whole
+// program. It reads what other programs compressed, too, in frames whose window
+// is no larger than 8 MiB.
+func New() memcache.Compressor {
+	enc, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1))
+	if err != nil {
+		panic(err) // of an option, which there is one of
+	}
+	return &compressor{enc: enc}
+}
+
+func (c *compressor) Compress(src []byte) []byte { return c.enc.EncodeAll(src, nil) }
+
+// Decompress never makes more than limit bytes, whatever src announces.
+func (c *compressor) Decompress(src []byte, limit int) ([]byte, error) {
+	in := bytes.NewReader(src)
+	dec, _ := c.decoders.Get().(*zstd.Decoder)
+	var err error
+	if dec == nil {
+		dec, err = zstd.NewReader(in, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(window))
+	} else {
+		err = dec.Reset(in)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("zstd: compressed value: %w", err)
+	}
+	defer func() {
+		_ = dec.Reset(nil) // lets go of src
+		c.decoders.Put(dec)
+	}()
+	out, err := io.ReadAll(io.LimitReader(dec, int64(limit)+1))
+	if err == nil && len(out) > limit {
+		err = fmt.Errorf("over %d bytes", limit)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("zstd: compressed value: %w", err)
+	}
+	return out, nil
+}
