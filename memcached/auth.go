@@ -7,6 +7,7 @@ import (
 	"crypto/subtle"
 	"fmt"
 	"os"
+	"time"
 
 	"lintel.dev/internal/mcproto"
 	"lintel.dev/internal/netloop"
@@ -22,7 +23,11 @@ const (
 
 // accounts are the users who may log in, as digests of "user:password", so
 // that comparing takes the same time whatever the guess.
-type accounts struct{ digests [][sha256.Size]byte }
+type accounts struct {
+	digests [][sha256.Size]byte
+	size    int64 // of the file they are from, and when that was changed
+	changed time.Time
+}
 
 // readAccounts reads a file of user:password lines. Empty lines are skipped.
 func readAccounts(path string) (*accounts, error) {
@@ -31,7 +36,11 @@ func readAccounts(path string) (*accounts, error) {
 		return nil, fmt.Errorf("memcached: authentication file: %w", err)
 	}
 	defer f.Close()
-	a := &accounts{}
+	st, err := f.Stat()
+	if err != nil {
+		return nil, fmt.Errorf("memcached: authentication file: %w", err)
+	}
+	a := &accounts{size: st.Size(), changed: st.ModTime()}
 	in := bufio.NewScanner(f)
 	in.Buffer(make([]byte, 0, maxAuthLine+2), maxAuthLine+2)
 	for line := 1; in.Scan(); line++ {
@@ -94,6 +103,22 @@ func (s *Server) ReloadAuth() error {
 		s.saslUsers.Store(a)
 	}
 	return nil
+}
+
+// saslAccounts are the users of SASL. memcached opens their file for every
+// login, and so a changed one counts from the next login on; one that cannot
+// be read, or says nothing sensible, changes nothing.
+func (s *Server) saslAccounts() *accounts {
+	now := s.saslUsers.Load()
+	st, err := os.Stat(s.opts.SASLFile)
+	if err != nil || st.Size() == now.size && st.ModTime().Equal(now.changed) {
+		return now
+	}
+	if a, err := readAccounts(s.opts.SASLFile); err == nil {
+		s.saslUsers.Store(a)
+		return a
+	}
+	return now
 }
 
 // logIn handles what a client sends before it is logged in by text: the line

@@ -134,3 +134,34 @@ func TestSASL(t *testing.T) {
 		t.Errorf("auth_errors = %d, want 12", got)
 	}
 }
+
+// TestSASLFileChanges lets a changed file count from the next login on, and a
+// broken one not at all.
+func TestSASLFileChanges(t *testing.T) {
+	file := passwords(t, "joe:secret\n")
+	s := newServer(t, Options{SASL: true, SASLFile: file})
+	c := dial(t, s)
+	login := func(user string, want mcproto.Status) {
+		t.Helper()
+		res := binRes{op: mcproto.OpSASLAuth, status: want, value: "Authenticated"}
+		if want != 0 {
+			res.value = "Auth failure."
+		}
+		c.wantBin(binReq(mcproto.OpSASLAuth, 0, "", "PLAIN", "\x00"+user+"\x00secret"), res)
+	}
+	login("joe", 0)
+	for _, tc := range []struct {
+		text     string
+		joe, eve mcproto.Status
+	}{
+		{"joe:secret\neve:secret\n", 0, 0},
+		{"nonsense\n", 0, 0},
+		{"eve:secret\n", mcproto.StatusAuthError, 0},
+	} {
+		if err := os.WriteFile(file, []byte(tc.text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		login("joe", tc.joe)
+		login("eve", tc.eve)
+	}
+}

@@ -32,7 +32,7 @@ const (
 
 // ParseEndpoint reads HOST, HOST:PORT, [IPV6]:PORT or an IPv6 address, after
 // any of the prefixes notls: btls: mtls: proto[ascii|binary|negotiating]: and
-// tag[NAME]:. port is the one where none is given.
+// tag[NAME]: or tag_NAME_:. port is the one where none is given.
 func ParseEndpoint(text string, port int) (Endpoint, error) {
 	e := Endpoint{Port: port}
 	rest := text
@@ -64,6 +64,12 @@ prefixes:
 				continue
 			}
 			if name, is := strings.CutPrefix(word, "tag["); is {
+				e.Tag, rest = name, after
+				continue
+			}
+		}
+		if after, is := strings.CutPrefix(rest, "tag_"); is {
+			if name, after, ok := strings.Cut(after, "_:"); ok {
 				e.Tag, rest = name, after
 				continue
 			}
@@ -106,7 +112,7 @@ prefixes:
 // accepted; 0 leaves it to the system. t may be nil: then nothing is behind
 // TLS.
 func (e Endpoint) Listen(ctx context.Context, backlog int, t *TLS) ([]net.Listener, error) {
-	if t == nil && (e.TLS == TLSBasic || e.TLS == TLSMutual) {
+	if t == nil && e.TLS != TLSConfigured {
 		return nil, errNoTLS
 	}
 	hosts, err := e.addresses(ctx)

@@ -31,6 +31,7 @@ func TestParseEndpoint(t *testing.T) {
 		"btls:[::]:1":                   {Host: "::", Port: 1, TLS: memcached.TLSBasic},
 		"proto[ascii]:a:1":              {Host: "a", Port: 1, Protocol: memcached.ASCII},
 		"proto[binary]:tag[x]:a:1":      {Host: "a", Port: 1, Protocol: memcached.Binary, Tag: "x"},
+		"tag_x_:a:1":                    {Host: "a", Port: 1, Tag: "x"},
 		"tag[x]:proto[negotiating]:a:1": {Host: "a", Port: 1, Protocol: memcached.Auto, Tag: "x"},
 		"notls:tag[y]:[::1]:1":          {Host: "::1", Port: 1, TLS: memcached.TLSNone, Tag: "y"},
 	} {

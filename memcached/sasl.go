@@ -22,7 +22,7 @@ func (t *turn) binSASL(h *mcproto.Header, body, message []byte) netloop.Next {
 	t.count(authCmds)
 	user, password, ok := plain(body[:h.KeyLen], message)
 	// PLAIN is done in one message: there is nothing a step could follow on.
-	if h.Op != mcproto.OpSASLAuth || !ok || !t.srv.saslUsers.Load().check(user, password) {
+	if h.Op != mcproto.OpSASLAuth || !ok || !t.srv.saslAccounts().check(user, password) {
 		t.count(authErrors)
 		t.binError(h, mcproto.StatusAuthError)
 		return netloop.More

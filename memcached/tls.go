@@ -196,4 +196,4 @@ func opensslName(name string) string {
 	return strings.ReplaceAll(name, "_", "-")
 }
 
-var errNoTLS = errors.New("memcached: btls: and mtls: need TLS")
+var errNoTLS = errors.New("memcached: notls:, btls: and mtls: need TLS")

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -31,9 +32,8 @@ type serverSettings struct {
 	coreDumps bool
 	lockAll   bool
 
-	itemGiven bool // -I is in the line
-	tls       bool
-	certs     memcached.TLSOptions
+	tls   bool
+	certs memcached.TLSOptions
 
 	instances int
 	cluster   string
@@ -223,7 +223,10 @@ func (s *serverSettings) setRequests(v string) (err error) {
 }
 
 func (s *serverSettings) setBacklog(v string) (err error) {
-	s.backlog, err = number("-b", v, 1)
+	s.backlog, err = number("-b", v, 0)
+	if s.backlog == 0 { // memcached takes it, and so does listen(2)
+		s.backlog = 1024
+	}
 	s.options.Backlog = s.backlog
 	return err
 }
@@ -260,7 +263,6 @@ func (s *serverSettings) setItemSize(v string) error {
 		return usagef("-I %s: want a size of 1k to 1024m", v)
 	}
 	s.options.MaxItemSize = int(n << shift)
-	s.itemGiven = true
 	return nil
 }
 
@@ -378,15 +380,15 @@ func (s *serverSettings) settle(getenv func(string) string) error {
 	if memory == 0 {
 		memory = 64 << 20
 	}
-	if s.itemGiven && int64(o.MaxItemSize) > memory/2 {
-		return usagef("-I: an item of %d bytes is more than half of the memory (-m %d)", o.MaxItemSize, memory>>20)
+	if item := cmp.Or(int64(o.MaxItemSize), 1<<20); item > memory/2 {
+		return usagef("-I: an item of %d bytes is more than half of the memory (-m %d)", item, memory>>20)
 	}
 	if s.udpGiven && s.udpPort != 0 && !s.portGiven {
 		s.port = s.udpPort
 	}
 	if o.SASL {
-		if o.Protocol == memcached.ASCII {
-			return usagef("-S needs the binary protocol, not -B ascii")
+		if o.Protocol == memcached.ASCII || o.Protocol == memcached.Auto { // as given with -B
+			return usagef("-S needs the binary protocol, leave out -B or make it -B binary")
 		}
 		if o.SASLFile = getenv("MEMCACHED_SASL_PWDB"); o.SASLFile == "" {
 			return usagef("-S: the environment variable MEMCACHED_SASL_PWDB must name a file of user:password lines")

@@ -70,7 +70,7 @@ func (s *serverSettings) serve(ctx context.Context, stderr io.Writer, tell bool)
 	}
 	if s.pidFile != "" {
 		if err := os.WriteFile(s.pidFile, []byte(strconv.Itoa(os.Getpid())+"\n"), 0o644); err != nil {
-			return fmt.Errorf("-P: %w", err)
+			fmt.Fprintf(stderr, "lintel: warning: -P: %v\n", err) // memcached runs without one
 		}
 		defer os.Remove(s.pidFile)
 	}
