@@ -62,7 +62,11 @@ func (e *Endpoint) openGroup(ctx context.Context) (net.Conn, error) {
 	cfg.Raw = e.at.Scheme == "pgm"
 	cfg.Rate, cfg.Recovery, cfg.Hops = o.Rate, o.Recovery, o.MulticastHops
 	cfg.NoLoop, cfg.MaxTPDU, cfg.MaxMessage = !o.MulticastLoop, o.MulticastTPDU, o.MaxMessage
-	cfg.Lost = func(packets int) { e.s.emit(Event{Type: EventMulticastLoss, Endpoint: e.addr, Packets: packets}) }
+	cfg.Dropped = &e.s.counter.malformed
+	cfg.Lost = func(packets int) {
+		e.s.counter.multicastLost.Add(uint64(packets))
+		e.s.emit(Event{Type: EventMulticastLoss, Endpoint: e.addr, Packets: packets})
+	}
 	if e.s.typ == TypePub || e.s.typ == TypeXPub {
 		return epgm.NewSource(cfg)
 	}

@@ -15,9 +15,11 @@ type Stats struct {
 	DroppedFull      uint64 // not queued: the peer's queue was at its high-water mark
 	DroppedNoPeer    uint64 // nobody had the routing id, or the asker of a reply was gone
 	DroppedLost      uint64 // queued for a peer that went away
-	DroppedMalformed uint64 // received without the envelope the socket type needs
+	DroppedMalformed uint64 // received without the envelope the socket type needs, or datagrams of strangers
 	DroppedConflated uint64 // replaced by a newer one of their topic (ConflateTopics)
 	DroppedNotices   uint64 // subscriptions an XPUB's application did not fetch
+
+	MulticastLost uint64 // packets of publishers that no repair can bring any more (EventMulticastLoss)
 
 	HandshakesFailed uint64
 	Accepted         uint64
@@ -44,6 +46,7 @@ type PeerStats struct {
 // socketCounters are what is counted for the whole socket.
 type socketCounters struct {
 	noPeer, lost, malformed, noteDropped atomic.Uint64
+	multicastLost                        atomic.Uint64
 	handshakesFailed, accepted           atomic.Uint64
 	// Sums over the pipes that are gone.
 	sent, received, sentBytes, receivedBytes, dropped, conflated, reconnects atomic.Uint64
@@ -92,7 +95,7 @@ func (s *core) stats() Stats {
 		MessagesSent: c.sent.Load(), MessagesReceived: c.received.Load(),
 		BytesSent: c.sentBytes.Load(), BytesReceived: c.receivedBytes.Load(),
 		DroppedFull: c.dropped.Load(), DroppedConflated: c.conflated.Load(), DroppedNoPeer: c.noPeer.Load(), DroppedLost: c.lost.Load(),
-		DroppedMalformed: c.malformed.Load(), DroppedNotices: c.noteDropped.Load(),
+		DroppedMalformed: c.malformed.Load(), DroppedNotices: c.noteDropped.Load(), MulticastLost: c.multicastLost.Load(),
 		HandshakesFailed: c.handshakesFailed.Load(), Accepted: c.accepted.Load(), Reconnects: c.reconnects.Load(),
 	}
 	s.lockBoth()

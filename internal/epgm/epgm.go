@@ -12,6 +12,7 @@ import (
 	"net/netip"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"lintel.dev/internal/pgm"
@@ -34,6 +35,8 @@ type Config struct {
 	MaxMessage int64 // bytes of a message taken from the group, all frames; negative: unlimited
 	// Lost, if not nil, is told of packets that will never come.
 	Lost func(packets int)
+	// Dropped, if not nil, counts datagrams that are no packets of the group's.
+	Dropped *atomic.Uint64
 
 	Wrap func(net.PacketConn) net.PacketConn // if set, gets each socket: tests lose packets here
 }
@@ -151,6 +154,13 @@ func FindInterface(where string) (*net.Interface, netip.Addr, error) {
 		return nil, netip.Addr{}, errors.New("no interface with multicast and an IPv4 address is up, name one: interface;group:port")
 	}
 	return nil, netip.Addr{}, fmt.Errorf("interface %q, expected the name or an IPv4 address of an interface of this host", where)
+}
+
+// count adds to Dropped what was refused since the total was before.
+func (c Config) count(total, before uint64) {
+	if c.Dropped != nil && total > before {
+		c.Dropped.Add(total - before)
+	}
 }
 
 // alarm runs tick at the times that it names, and when kicked.

@@ -70,7 +70,9 @@ func (l *listener) subscribe(p *standin.Peer, done <-chan struct{}) {
 			continue
 		}
 		l.mu.Lock()
+		refused := l.recv.Stats().Refused
 		l.recv.Input(buf[:n], addrOf(from), time.Now(), l.event(p))
+		l.cfg.count(l.recv.Stats().Refused, refused)
 		err = l.err
 		l.mu.Unlock()
 		if err != nil {

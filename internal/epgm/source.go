@@ -126,7 +126,9 @@ func (s *sender) listen(_ *standin.Peer, _ <-chan struct{}) {
 			continue
 		}
 		s.mu.Lock()
+		refused := s.src.Stats().Refused
 		s.src.Input(buf[:n], time.Now())
+		s.cfg.count(s.src.Stats().Refused, refused)
 		s.mu.Unlock()
 		nudge(s.kick)
 	}

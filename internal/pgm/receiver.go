@@ -63,7 +63,7 @@ type ReceiverStats struct {
 	Data, Repairs, Duplicates uint64 // packets taken; Duplicates also counts those of no use any more
 	NAKs                      uint64 // sent
 	Lost                      uint64 // packets given up
-	Refused                   uint64 // malformed, for another port, or of a source over the bound or not known yet
+	Refused                   uint64 // malformed, for another port, or of a source over the bound
 }
 
 // Event is what Receiver.Input and Receiver.Output hand to the caller: the next unit
@@ -143,7 +143,11 @@ func (r *Receiver) Input(b []byte, from netip.Addr, now time.Time, yield func(Ev
 	if w == nil {
 		// Only new data or its edges can begin a window: a repair is of the
 		// past, and for somebody else.
-		if p.Type == NCF || p.Type == RDATA || len(r.sources) >= r.cfg.MaxSources {
+		if p.Type == NCF || p.Type == RDATA {
+			r.stats.Duplicates++
+			return
+		}
+		if len(r.sources) >= r.cfg.MaxSources {
 			r.stats.Refused++
 			return
 		}

@@ -166,13 +166,19 @@ func TestRawFrames(t *testing.T) {
 		status int // of the close frame; 0: none
 	}{
 		{name: "one", send: wsFrame(fin|opBinary, "\x00body"), frames: []string{"body"}},
-		{name: "lengths of two and of eight octets", send: join(
-			wsFrame(fin|opBinary, "\x00"+string(make([]byte, 126))), wsFrame(fin|opBinary, "\x00"+string(make([]byte, 1<<16)))),
-			frames: []string{string(make([]byte, 126)), string(make([]byte, 1<<16))}},
-		{name: "fragments", send: join(wsFrame(opBinary, ""), wsFrame(opContinue, "\x00a"), wsFrame(opContinue, ""), wsFrame(fin|opContinue, "b")),
-			frames: []string{"ab"}},
-		{name: "a ping between fragments", send: join(wsFrame(opBinary, "\x00a"), wsFrame(fin|opPing, "here?"), wsFrame(fin|opContinue, "b")),
-			frames: []string{"ab"}, pongs: []string{"here?"}},
+		{
+			name: "lengths of two and of eight octets", send: join(
+				wsFrame(fin|opBinary, "\x00"+string(make([]byte, 126))), wsFrame(fin|opBinary, "\x00"+string(make([]byte, 1<<16)))),
+			frames: []string{string(make([]byte, 126)), string(make([]byte, 1<<16))},
+		},
+		{
+			name: "fragments", send: join(wsFrame(opBinary, ""), wsFrame(opContinue, "\x00a"), wsFrame(opContinue, ""), wsFrame(fin|opContinue, "b")),
+			frames: []string{"ab"},
+		},
+		{
+			name: "a ping between fragments", send: join(wsFrame(opBinary, "\x00a"), wsFrame(fin|opPing, "here?"), wsFrame(fin|opContinue, "b")),
+			frames: []string{"ab"}, pongs: []string{"here?"},
+		},
 		{name: "a pong nobody asked for", send: join(wsFrame(fin|opPong, "yes"), wsFrame(fin|opBinary, "\x00a")), frames: []string{"a"}},
 		{name: "close", send: wsFrame(fin|opClose, "\x03\xe8"), status: closeNormal},
 		{name: "close between fragments", send: join(wsFrame(opBinary, "\x00a"), wsFrame(fin|opClose, "\x03\xe8bye")), status: closeNormal},
