@@ -72,6 +72,19 @@ func TestSocketCommands(t *testing.T) {
 				sameLine(t, c, "re\t"+request)
 			}
 		}},
+		{ours: "req", theirs: "ROUTER", flags: []string{"--option", "req_relaxed=1", "--option", "req_correlate=1"}, talk: func(t *testing.T, c *peers.Proc, s *pysock) {
+			c.Send("first")
+			first := s.recv()
+			c.Send("second")
+			second := s.recv()
+			first[3], second[3] = "too late", "in time"
+			s.send(first...)
+			s.send(second...)
+			sameLine(t, c, "in time")
+			if err := c.Close(); err != nil {
+				t.Errorf("after the end of standard input: %v", err)
+			}
+		}},
 		{ours: "rep", theirs: "REQ", talk: func(t *testing.T, c *peers.Proc, s *pysock) {
 			s.send("ask", "")
 			sameLine(t, c, "ask\t")

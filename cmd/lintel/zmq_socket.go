@@ -68,9 +68,10 @@ func (r *socketRun) run(ctx context.Context, reply zmq.Msg) error {
 	case *zmq.Rep:
 		return r.answer(ctx, reply)
 	case *zmq.Req:
-		if !r.socket.Options().ReqRelaxed {
-			return r.untilDone(ctx, r.ask)
+		if r.socket.Options().ReqRelaxed {
+			return r.askOn(ctx)
 		}
+		return r.untilDone(ctx, r.ask)
 	}
 	// What is still to be sent when printing ends is not waited for: the end of
 	// standard input may never come.
@@ -234,6 +235,61 @@ func (r *socketRun) answer(ctx context.Context, reply zmq.Msg) error {
 		}
 		if _, err := r.sendOne(ctx, m); err != nil {
 			return err
+		}
+	}
+	return nil
+}
+
+// askOn sends requests as they come, for a REQ that may give one up, and prints
+// the replies. It ends with the last of both.
+func (r *socketRun) askOn(ctx context.Context) error {
+	asked, ended := make(chan struct{}, 1), make(chan error, 1)
+	go func() {
+		for {
+			m, ok, err := r.next()
+			sent := false
+			if err == nil && ok {
+				sent, err = r.sendOne(ctx, m)
+			}
+			if err != nil || !ok {
+				ended <- err
+				return
+			}
+			if sent {
+				select {
+				case asked <- struct{}{}:
+				default:
+				}
+			}
+		}
+	}()
+	over := false
+	for n := 0; r.count == 0 || n < r.count; {
+		m, err := r.receive(ctx)
+		switch {
+		case err == nil:
+			if err := r.write(m); err != nil {
+				return err
+			}
+			n++
+		case !errors.Is(err, zmq.ErrState):
+			return r.ended(err, n)
+		case over:
+			return nil
+		default: // nothing is asked
+			if err := r.out.Flush(); err != nil {
+				return err
+			}
+			select {
+			case <-asked:
+			case err := <-ended:
+				if err != nil {
+					return err
+				}
+				over = true // and perhaps one more was asked just before
+			case <-ctx.Done():
+				return nil
+			}
 		}
 	}
 	return nil
