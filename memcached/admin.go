@@ -126,7 +126,7 @@ func (t *turn) slabs(words []string) string {
 			return "SAME src and dst class are identical"
 		case src < -1 || src == 0 && dst == 0 || src > int64(store.Classes) || dst < 0 || dst > int64(store.Classes):
 			return "BADCLASS invalid src or dst class id"
-		case src > 0 && t.srv.pagesOf(int(src)) < 2:
+		case src == 0 || src > 0 && t.srv.pagesOf(int(src)) < 2:
 			return "NOSPARE source class has no spare pages"
 		}
 		return replyOK
@@ -279,18 +279,17 @@ func (t *turn) crawler(words []string, quiet, more bool) {
 	}
 }
 
+const replyNoCrawler = "CLIENT_ERROR lru crawler disabled"
+
 // crawl takes back the memory of dead items, in the background.
 func (t *turn) crawl(list string) string {
+	s := t.srv
+	if !s.tuning.crawls() {
+		return replyNoCrawler
+	}
 	want, ok := parseClasses(list)
 	if !ok {
 		return replyBadClass
-	}
-	s := t.srv
-	s.tuning.mu.Lock()
-	on := s.tuning.crawler
-	s.tuning.mu.Unlock()
-	if !on {
-		return "NOTSTARTED no items to crawl"
 	}
 	if !s.tuning.beginCrawl() {
 		return "BUSY currently processing crawler request"

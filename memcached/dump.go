@@ -61,6 +61,9 @@ func (s *scan) stop() {
 func (t *turn) dump(words []string, more bool) {
 	meta := words[0] == "metadump"
 	switch {
+	case len(words) == 2 && !t.srv.tuning.crawls():
+		t.reply(replyNoCrawler)
+		return
 	case t.srv.opts.DisableDump && meta:
 		t.reply("ERROR metadump not allowed")
 		return

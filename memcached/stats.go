@@ -167,7 +167,7 @@ func (s *Server) generalStats() []Stat {
 	user, system := cpuTime()
 	u := &s.tuning
 	u.mu.Lock()
-	crawler, crawling, crawls := u.crawler, u.crawling, u.crawls
+	crawler, crawling, crawls := u.crawler, u.crawling, u.crawled
 	u.mu.Unlock()
 	s.mu.Lock()
 	listening, peak := int64(len(s.listeners)), s.peak

@@ -343,3 +343,26 @@ func TestTLSStatsConns(t *testing.T) {
 		t.Errorf("stats conns:\n%s", s)
 	}
 }
+
+// TestTLSHalfHandshakes leaves handshakes unfinished and sends what is none:
+// others get in.
+func TestTLSHalfHandshakes(t *testing.T) {
+	a := newAuthority(t)
+	chain, key, _, _ := a.issue("server")
+	certs, err := memcached.LoadTLS(memcached.TLSOptions{Chain: chain, Key: key})
+	if err != nil {
+		t.Fatal(err)
+	}
+	addr := serveTLS(t, "127.0.0.1", certs)
+	for i := range 200 {
+		c, err := net.Dial("tcp", addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		c.Write([]byte([]string{"", "\x16", "\x16\x03\x01\x40\x00\x01", "\x16\x03\x01\x00\x05\x01\xff\xff\xff\xff", "get a\r\n", strings.Repeat("\xff", 5000)}[i%6]))
+	}
+	if _, err := try(t, addr, &tls.Config{RootCAs: a.pool}); err != nil {
+		t.Errorf("among unfinished handshakes: %v", err)
+	}
+}

@@ -21,7 +21,7 @@ type tuning struct {
 	hotFactor      float64
 	warmFactor     float64
 	tempTTL        int64 // negative is off
-	crawls         uint64
+	crawled        uint64
 	crawling       int // crawls and dumps under way
 }
 
@@ -44,6 +44,13 @@ func (u *tuning) init(o Options) {
 	}
 }
 
+// crawls reports whether the crawler is enabled.
+func (u *tuning) crawls() bool {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return u.crawler
+}
+
 // beginCrawl reserves a crawl or dump; endCrawl gives it back.
 func (u *tuning) beginCrawl() bool {
 	u.mu.Lock()
@@ -52,7 +59,7 @@ func (u *tuning) beginCrawl() bool {
 		return false
 	}
 	u.crawling++
-	u.crawls++
+	u.crawled++
 	return true
 }
 

@@ -1,0 +1,150 @@
+package memcached
+
+import (
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"lintel.dev/internal/mcproto"
+	"lintel.dev/internal/netloop"
+)
+
+// docs/memcached.md says which known attack is tested where.
+
+// TestHalfCommands leaves a thousand connections in the middle of a command, of
+// each kind; others are served as before, and what was held is given back.
+func TestHalfCommands(t *testing.T) {
+	s := newServer(t, Options{MaxConns: 2000})
+	l := listen(t, s, "unix", filepath.Join(t.TempDir(), "s"))
+	halves := []string{"", "g", "get a", "set a 0 0 100000\r\nabc", "ms a 5 T9\r\n", "\x80\x01\x00\x01", "\x80\x01\x00\x01\x08\x00\x00\x00\x00\x01\x00\x00" + strings.Repeat("\x00", 20)}
+	conns := make([]net.Conn, 1000)
+	for i := range conns {
+		c, err := net.Dial("unix", l.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		if _, err := io.WriteString(c, halves[i%len(halves)]); err != nil {
+			t.Fatal(err)
+		}
+		conns[i] = c
+	}
+	good := connect(t, "unix", l.Addr().String())
+	good.want("set b 0 0 1\r\nx\r\nget b\r\n", "STORED\r\nVALUE b 0 1\r\nx\r\nEND\r\n")
+	for _, c := range conns {
+		c.Close()
+	}
+	for s.reading.Load() != 0 || s.loopStats().Open != 1 {
+		good.want("mn\r\n", "MN\r\n")
+	}
+}
+
+// TestDumpNotRead gives up a dump whose reader stops reading, or leaves.
+func TestDumpNotRead(t *testing.T) {
+	s := newServer(t, Options{})
+	c := dial(t, s)
+	for i := range 5000 {
+		c.send(fmt.Sprintf("set key%d 0 0 1 noreply\r\nx\r\n", i))
+	}
+	for _, what := range []string{"metadump", "mgdump"} {
+		var dumps []*client
+		for range maxCrawls {
+			d := dial(t, s)
+			w := netloop.NewWriter(1 << 10)
+			if _, next := d.s.Data([]byte("lru_crawler "+what+" all\r\n"), w); next != netloop.Yield {
+				t.Fatalf("%s: %d, want it to wait for its reader", what, next)
+			}
+			if w.Len() > 1<<10+1<<16 {
+				t.Errorf("%s: %d bytes wait for a reader that has room for 1 KiB", what, w.Len())
+			}
+			dumps = append(dumps, d)
+		}
+		c.want("lru_crawler "+what+" all\r\n", "BUSY currently processing crawler request\r\n")
+		c.want("get key1\r\n", "VALUE key1 0 1\r\nx\r\nEND\r\n")
+		for _, d := range dumps {
+			d.hangUp()
+		}
+		if got := s.tuning.crawling; got != 0 {
+			t.Errorf("%s: %d dumps go on without a reader", what, got)
+		}
+	}
+}
+
+// TestWatchFailingSets watches what cannot be stored, by each protocol
+// (memcached 32ea7d8b5).
+func TestWatchFailingSets(t *testing.T) {
+	s := newServer(t, Options{})
+	w := watchOn(t, s, " mutations fetchers")
+	big := strings.Repeat("x", 1<<20)
+	dial(t, s).send("set a 0 0 1048576\r\n" + big + "\r\nms a 1048576\r\n" + big + "\r\nset a 0 0 1\r\nxyz\r\nadd a 0 0 -1\r\n")
+	b := dial(t, s)
+	for _, op := range []mcproto.Opcode{mcproto.OpSet, mcproto.OpSetQ, mcproto.OpAdd, mcproto.OpReplace} {
+		b.send(binReq(op, 0, be32(0, 0), "a", big))
+		b.send(binReq(op, 77, be32(0, 0), "a", "x"))
+	}
+	if got := w.lines(); len(got) == 0 || !strings.Contains(got[0], "status=too_large") {
+		t.Errorf("%q", got)
+	}
+	dial(t, s).want("mn\r\n", "MN\r\n")
+}
+
+// TestWatchForever sends commands behind a watch: they are not read, and what
+// they would have been is not kept.
+func TestWatchForever(t *testing.T) {
+	s := newServer(t, Options{WatcherBuffer: 4 << 10})
+	l := listen(t, s, "unix", filepath.Join(t.TempDir(), "s"))
+	w := connect(t, "unix", l.Addr().String())
+	w.want("watch\r\n"+strings.Repeat("set a 0 0 1\r\nx\r\n", 20000), "OK\r\n")
+	good := connect(t, "unix", l.Addr().String())
+	good.want("get a\r\n", "END\r\n")
+	if n := s.reading.Load(); n != 0 {
+		t.Errorf("%d bytes kept of what a watcher sent", n)
+	}
+}
+
+// TestMemoryFileCorrupt starts with no file that is none, and says so in one
+// line.
+func TestMemoryFileCorrupt(t *testing.T) {
+	dir := t.TempDir()
+	for name, content := range map[string]string{
+		"text":  strings.Repeat("not a restart file\n", 10000),
+		"zeros": strings.Repeat("\x00", 1<<20),
+		"short": "x",
+	} {
+		file := filepath.Join(dir, name)
+		if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		s, err := New(Options{MemoryFile: file})
+		if err == nil {
+			dial(t, s).want("get a\r\n", "END\r\n")
+			_ = s.Shutdown(t.Context())
+			if name != "zeros" && name != "short" {
+				t.Errorf("%s: taken for a restart file", name)
+			}
+			continue
+		}
+		if strings.Contains(err.Error(), "\n") || !strings.Contains(err.Error(), file) {
+			t.Errorf("%s: %q", name, err)
+		}
+	}
+	// memcached's own companion file, of whatever content, is not ours.
+	file := filepath.Join(dir, "fresh")
+	if err := os.WriteFile(file+".meta", []byte("junk\x00\xff\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	dial(t, newServer(t, Options{MemoryFile: file})).want("set a 0 0 1\r\nx\r\n", "STORED\r\n")
+}
+
+// TestSizesToggle has no command that turns the size histogram on or off at run
+// time (memcached aa20d785a).
+func TestSizesToggle(t *testing.T) {
+	talk(t, Options{TrackSizes: true}, []exchange{
+		{"stats sizes_enable\r\nstats sizes_disable\r\n", "ERROR\r\nERROR\r\n"},
+		{"set a 0 0 1\r\nx\r\nstats sizes\r\n", "STORED\r\nSTAT 64 1\r\nEND\r\n"},
+	})
+}
