@@ -73,7 +73,7 @@ func itemsPerByte(valueSize int, target string) measure {
 
 // missMemory is the megabytes of the servers whose misses are counted: enough
 // for the ratio to be that of larger ones, and filled in less time.
-func (b *benchSettings) missMemory() int { return max(8, b.memory/4) }
+func (b *benchSettings) missMemory() int { return max(8, b.memory/16) }
 
 // zipfMisses counts misses of Zipf-distributed requests for ten times the keys
 // that memcached holds, with something else in between, in the second half of
@@ -84,8 +84,8 @@ func (b *benchSettings) zipfMisses(name, target string, load ...string) measure 
 		m.rows = append(m.rows, row{"  of keys that come more than once", "", ""})
 	}
 	m.take = func(ctx context.Context, b *benchSettings, s *benchServer) ([]float64, error) {
-		many := strconv.Itoa(m.memory << 20 / 190 * 10)
-		load := append(load, "--dist", "zipf:0.99", "--keys", many, "--requests", many, "--fill", "--conns", "4", "--pipeline", "8")
+		many := m.memory << 20 / 190 * 10
+		load := append(load, "--dist", "zipf:0.99", "--keys", strconv.Itoa(many), "--requests", strconv.Itoa(2*many), "--fill", "--conns", "4", "--pipeline", "8")
 		if _, err := b.load(ctx, s, append(load, "--seed", "1")...); err != nil {
 			return nil, err
 		}

@@ -165,8 +165,10 @@ func TestTiny(t *testing.T) {
 	if !errors.Is(err, ErrNoMemory) {
 		t.Errorf("an item as large as the memory: %v", err)
 	}
-	put(t, s, "half", strings.Repeat("h", 500_000), 0)
-	want(t, s, "half", strings.Repeat("h", 500_000))
+	for _, c := range []string{"h", "i", "j"} { // two at a time would not fit
+		put(t, s, "half", strings.Repeat(c, 600_000), 0)
+		want(t, s, "half", strings.Repeat(c, 600_000))
+	}
 	check(t, s)
 }
 

@@ -1,6 +1,9 @@
 package store
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+	"unsafe"
+)
 
 // Miss tells why Txn.Find found nothing.
 type Miss uint8
@@ -218,8 +221,25 @@ func (t *Txn) replace(change func(h *header), value []byte) {
 	}
 }
 
+// crowds tells whether the item found takes so much of the memory that a new value beside it would drive out what it need not,
+// and is no part of that value.
+func (t *Txn) crowds(value [2][]byte) bool {
+	limit := t.sh.pool.limit.Load()
+	n := int64(len(value[0]) + len(value[1]))
+	if t.leaf == nil || int64(len(t.r.b)) < limit/4 || t.sh.pool.fits(n) || n > limit-limit/4 {
+		return false
+	}
+	from := uintptr(unsafe.Pointer(unsafe.SliceData(t.r.b)))
+	for _, v := range value {
+		if p := uintptr(unsafe.Pointer(unsafe.SliceData(v))); len(v) > 0 && p-from < uintptr(len(t.r.b)) {
+			return false
+		}
+	}
+	return true
+}
+
 // Put stores an item under the key, in place of the one there is, and returns its CAS value. When it fails, with ErrTooLarge
-// or ErrNoMemory, the old item is untouched.
+// or ErrNoMemory, the old item is untouched, unless it takes more than a quarter of the memory.
 func (t *Txn) Put(rec Record) (cas uint64, err error) {
 	sh := t.sh
 	n := len(rec.Parts[0]) + len(rec.Parts[1])
@@ -259,6 +279,9 @@ func (t *Txn) Put(rec Record) (cas uint64, err error) {
 			h.shape |= casFull
 			h.cas = max(sh.nextCAS(), old+1)
 		}
+	}
+	if t.crowds(rec.Parts) {
+		t.Delete()
 	}
 	if err := t.write(&h, queue, rec.Parts, false); err != nil {
 		c.OutOfMemory++
