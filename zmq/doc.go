@@ -43,8 +43,13 @@
 // WithReconnectStop says not to. Where security is on, peers older than
 // ZMTP 3.0 are refused.
 //
-// Subscriptions are never lost to a high-water mark. Over a network a receiver
-// may hold one read beyond its mark, 64 KiB or, with a mark of 100 or less,
-// 8 KiB; a sender may have one batch of about 256 KiB, or one larger frame, on
-// its way beyond its own.
+// A socket set to PLAIN or CURVE is refused by multicast, by udp and as a STREAM,
+// which would talk in the clear. Request of a REQ returns ErrPeerGone when the
+// peer that was asked goes away.
+//
+// The subscriptions of one peer may take 64 MiB, or its connection ends. They
+// are never lost to a high-water mark. Over a network a receiver may hold one
+// read beyond its mark, 64 KiB or, with a mark of 100 or less, 8 KiB; a sender
+// may have one batch of about 256 KiB, or one larger frame, on its way beyond
+// its own.
 package zmq

@@ -43,6 +43,8 @@ type pipe struct {
 	mark  uint64 // last publication that matched; protected by the send lock
 	stats pipeStats
 
+	wishes int // what the peer's subscriptions take; protected by the send lock
+
 	info      atomic.Pointer[PeerInfo]
 	draining  sync.Mutex  // one drain at a time
 	over      atomic.Bool // end was called

@@ -1,6 +1,7 @@
 package zmq_test
 
 import (
+	"context"
 	"encoding/binary"
 	"fmt"
 	"io"
@@ -329,4 +330,78 @@ func TestHalfMessage(t *testing.T) {
 	w.shake(1, "PUSH")
 	w.put(frame(0, "next"))
 	r.want(pull, "next")
+}
+
+// A subscriber may ask for what it likes, up to a point: 200,000 topics, long
+// ones, the empty one, cancellations of what it never asked for. Beyond, its
+// connection ends, and others are served as before.
+func TestSubscriptionFlood(t *testing.T) {
+	r := overTCP(t)
+	ctx, end := context.WithTimeout(t.Context(), 2*time.Minute) // under -race on a busy machine
+	defer end()
+	r.ctx = ctx
+	pub := made(r, zmq.NewPub)
+	events, stop := iter.Pull(pub.Events(r.ctx))
+	defer stop()
+	ep := r.bind(pub)
+	w := r.dialRaw(ep)
+	r.must(w.c.SetDeadline(time.Now().Add(2 * time.Minute)))
+	w.shake(1, "SUB")
+	next(t, events, zmq.EventHandshakeSucceeded)
+	n := 200_000
+	if raceEnabled {
+		n = 20_000
+	}
+	var b strings.Builder
+	for i := range n {
+		b.WriteString(command("SUBSCRIBE", fmt.Sprintf("%08d", i)))
+		if b.Len() > 1<<20 || i == n-1 {
+			w.put(b.String())
+			b.Reset()
+		}
+	}
+	long := strings.Repeat("x", 10<<20)
+	body := "\x09SUBSCRIBE" + long
+	w.put("\x06" + string(binary.BigEndian.AppendUint64(nil, uint64(len(body)))) + body)
+	w.put(command("CANCEL", "never asked for") + command("CANCEL", "") + command("SUBSCRIBE", ""))
+	heard := make(chan string)
+	go func() { heard <- w.get(2 + 8) }()
+	r.until(func() bool {
+		r.send(pub, fmt.Sprintf("%08d", n-1))
+		select {
+		case got := <-heard:
+			if got != frame(0, fmt.Sprintf("%08d", n-1)) {
+				t.Errorf("received %q", got)
+			}
+			return true
+		default:
+			return false
+		}
+	})
+
+	good := made(r, zmq.NewSub)
+	r.must(good.Subscribe("good"))
+	r.connect(good, ep)
+	next(t, events, zmq.EventHandshakeSucceeded)
+	go func() {
+		for i := range 8 { // the connection ends in the middle of them
+			body := fmt.Sprintf("\x09SUBSCRIBE%d", i) + long
+			if _, err := io.WriteString(w.c, "\x06"+string(binary.BigEndian.AppendUint64(nil, uint64(len(body))))+body); err != nil {
+				return
+			}
+		}
+	}()
+	if e := next(t, events, zmq.EventDisconnected); e.Err == nil || !strings.Contains(e.Err.Error(), "subscriptions") {
+		t.Errorf("disconnected because of %v", e.Err)
+	}
+	received := make(chan error, 1)
+	go func() {
+		_, err := good.Recv(r.ctx)
+		received <- err
+	}()
+	r.until(func() bool {
+		r.send(pub, "good")
+		return len(received) == 1
+	})
+	r.must(<-received)
 }

@@ -1,11 +1,13 @@
 package zmq
 
 import (
+	"fmt"
 	"slices"
 	"sync"
 	"sync/atomic"
 
 	"lintel.dev/internal/flow"
+	"lintel.dev/internal/zmtp"
 )
 
 // XPub is a Pub that also receives: subscriptions, as a message of one frame
@@ -37,6 +39,15 @@ func (s *XPub) Unsubscribe(topic string) error { return s.x.manually(false, topi
 
 // Topics is the number of distinct topics peers are subscribed to.
 func (s *XPub) Topics() int { return s.x.count() }
+
+const (
+	// maxWishes bounds what the subscriptions of one peer may take, each
+	// counting its octets and topicCost: a million short ones are no problem.
+	maxWishes = 64 << 20
+	topicCost = 32
+)
+
+var errWishes = &zmtp.Error{Code: zmtp.CodeMalformedMessage, Text: fmt.Sprintf("subscriptions of more than %d bytes", maxWishes)}
 
 // maxNotes bounds the notifications an application has not received yet.
 const maxNotes = 1 << 20
@@ -128,6 +139,7 @@ func (x *xpub) forget(p *pipe) {
 		x.dropAll(p)
 	}
 	clear(x.subs[p])
+	p.wishes = 0
 	x.s.wakeReceivers()
 }
 
@@ -193,6 +205,15 @@ func (x *xpub) subscribed(p *pipe, add bool, topic []byte) (noted bool) {
 		return false
 	}
 	known := mine[string(topic)] > 0
+	switch cost := len(topic) + topicCost; {
+	case add && !known && p.wishes+cost > maxWishes && p.link.Load() != nil:
+		p.link.Load().close(errWishes)
+		return false
+	case add && !known:
+		p.wishes += cost
+	case !add && known:
+		p.wishes -= cost
+	}
 	if add {
 		mine[string(topic)]++
 	} else {
