@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -244,7 +245,8 @@ func (f *zmqFlags) joinGroups(s zmq.Socket) error {
 	return nil
 }
 
-// attach binds and connects, telling each bound endpoint on stderr.
+// attach binds and connects, telling on stderr each bound endpoint, and what a
+// PEER is to call those it connects to.
 func (f *zmqFlags) attach(s zmq.Socket, stderr io.Writer) error {
 	for _, ep := range f.endpoints {
 		if err := attach(s, ep, stderr); err != nil {
@@ -255,6 +257,15 @@ func (f *zmqFlags) attach(s zmq.Socket, stderr io.Writer) error {
 }
 
 func attach(s zmq.Socket, ep zmqEndpoint, stderr io.Writer) error {
+	if p, ok := s.(*zmq.Peer); ok && !ep.bind {
+		_, id, err := p.ConnectPeer(ep.at)
+		if err != nil {
+			return endpointError(err)
+		}
+		name := textLines.append(nil, zmq.Msg{binary.BigEndian.AppendUint32(nil, id)})
+		fmt.Fprintf(stderr, "peer %s at %s\n", name, ep.at)
+		return nil
+	}
 	if !ep.bind {
 		_, err := s.Connect(ep.at)
 		return endpointError(err)
