@@ -3,7 +3,9 @@ package memcached
 import (
 	"fmt"
 	"math/rand/v2"
+	"runtime"
 	"strings"
+	"sync"
 	"testing"
 
 	"lintel.dev/internal/netloop"
@@ -110,6 +112,52 @@ func BenchmarkSpread(b *testing.B) {
 				i++
 			}
 			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(per), "ns/key")
+		})
+	}
+}
+
+// BenchmarkThreads is what a second loop brings where the clients need no core
+// of their own: with -cpu 1,2, so many goroutines, a connection and a loop's
+// counters each, ask for keys all over the cache or replace them.
+func BenchmarkThreads(b *testing.B) {
+	const keys, depth, batches = 300_000, 16, 2048
+	value := strings.Repeat("x", 100)
+	threads := runtime.GOMAXPROCS(0)
+	s := newServer(b, Options{MemoryLimit: 64 * mib, Threads: threads})
+	clients := make([]*client, threads)
+	for i := range clients {
+		clients[i] = dial(b, s)
+		clients[i].conn.loop = i
+	}
+	w := netloop.NewWriter(1 << 18)
+	var out []byte
+	for n := range keys {
+		out = drive(b, clients[0].s, w, fmt.Appendf(nil, "set key:%012d 0 0 100\r\n%s\r\n", n, value), out)
+	}
+	for _, load := range []string{"get", "set"} {
+		in := make([][]byte, batches)
+		r := rand.New(rand.NewPCG(1, 2))
+		for i := range in {
+			for range depth {
+				if load == "get" {
+					in[i] = fmt.Appendf(in[i], "get key:%012d\r\n", r.Uint64N(keys))
+				} else {
+					in[i] = fmt.Appendf(in[i], "set key:%012d 0 0 100\r\n%s\r\n", r.Uint64N(keys), value)
+				}
+			}
+		}
+		b.Run(load, func(b *testing.B) {
+			var wg sync.WaitGroup
+			for i, c := range clients {
+				wg.Go(func() {
+					w := netloop.NewWriter(1 << 18)
+					var out []byte
+					for n := 0; n < b.N/threads; n += depth {
+						out = drive(b, c.s, w, in[(n/depth+i*batches/threads)%batches], out)
+					}
+				})
+			}
+			wg.Wait()
 		})
 	}
 }

@@ -12,12 +12,13 @@ import (
 // fakeConn is a connection without a socket.
 type fakeConn struct {
 	id   int
+	loop int
 	sent strings.Builder
 	full bool // Send refuses
 }
 
 func (c *fakeConn) ID() int   { return c.id }
-func (c *fakeConn) Loop() int { return 0 }
+func (c *fakeConn) Loop() int { return c.loop }
 func (c *fakeConn) LocalAddr() net.Addr {
 	return &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 11211}
 }
