@@ -145,7 +145,7 @@ func (c *curveSealer) Seal(dst []byte, flags byte, payload []byte) []byte {
 		body[front] = inner ^ block[32]
 		subtle.XORBytes(body[front+1:64], payload[:31], block[33:])
 		counter[8] = 1
-		salsa.XORKeyStream(body[64:], payload[31:], &counter, (*[32]byte)(&s.key))
+		xorKeyStream(body[64:], payload[31:], &counter, (*[32]byte)(&s.key))
 	}
 	var tag [16]byte
 	poly1305.Sum(&tag, body[front:], &tagKey)
@@ -166,7 +166,7 @@ func (c *curveSealer) Open(body []byte) (h Header, payload []byte, err error) {
 	box := body[curveMessageSize-1:]
 	n := min(len(box), 32)
 	subtle.XORBytes(box[:n], box[:n], block[32:])
-	salsa.XORKeyStream(box[n:], box[n:], &counter, (*[32]byte)(&c.in.key))
+	xorKeyStream(box[n:], box[n:], &counter, (*[32]byte)(&c.in.key))
 	return curveHeader(box[0], len(box)-1), box[1:], nil
 }
 
@@ -180,7 +180,7 @@ func (c *curveSealer) OpenInto(dst, body []byte) (h Header, out []byte, err erro
 	payload := dst[len(dst) : len(dst)+len(box)]
 	n := min(len(box), 31)
 	subtle.XORBytes(payload[:n], box[:n], block[33:])
-	salsa.XORKeyStream(payload[n:], box[n:], &counter, (*[32]byte)(&c.in.key))
+	xorKeyStream(payload[n:], box[n:], &counter, (*[32]byte)(&c.in.key))
 	return curveHeader(body[curveMessageSize-1]^block[32], len(box)), dst[:len(dst)+len(box)], nil
 }
 
