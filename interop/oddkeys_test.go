@@ -10,7 +10,9 @@ import (
 // TestOddKeys: keys that go in base64 are the same keys for a server that gets
 // them in another way, memcached's and ours.
 func TestOddKeys(t *testing.T) {
-	for name, addr := range map[string]string{"memcached": peers.Memcached(t), "lintel": embedded(t)} {
+	// memcached's list of keys misses items that move between its LRUs meanwhile.
+	still := peers.Memcached(t, "-o", "no_lru_maintainer")
+	for name, addr := range map[string]string{"memcached": still, "lintel": embedded(t)} {
 		t.Run(name, func(t *testing.T) {
 			ctx := guard(t)
 			c, err := memcache.New(&memcache.Options{EncodeKeys: true}, addr)
