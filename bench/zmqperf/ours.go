@@ -53,6 +53,10 @@ func ours(ctx context.Context, args []string) error {
 		return proxySub(ctx, at, n[0], n[1])
 	case "proxy_pub":
 		return proxyPub(ctx, at, n[0], n[1])
+	case "multi_sub":
+		return multiSub(ctx, at, n[0], n[1], n[2])
+	case "multi_pub":
+		return multiPub(ctx, at, n[0], n[1], n[2])
 	case "topics":
 		return topics(ctx, at, n[0], n[1])
 	case "idle_router":

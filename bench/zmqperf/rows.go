@@ -114,7 +114,7 @@ func lingers(cmd *exec.Cmd) bool {
 		args = args[1:]
 	}
 	switch args[0] {
-	case "stay_thr", "proxy", "proxy_pub":
+	case "stay_thr", "proxy", "proxy_pub", "multi_pub":
 		return true
 	}
 	return filepath.Base(cmd.Path) == "peer" && args[0] == "remote_thr" && strings.HasPrefix(args[1], "ipc:")
@@ -194,6 +194,22 @@ func proxied(transport string, args ...string) func(context.Context, programs, s
 			p.command(ctx, s, "proxy_sub", append([]string{back}, args...)...),
 			p.command(ctx, s, "proxy", front, back),
 			p.command(ctx, s, "proxy_pub", append([]string{front}, args...)...),
+		)
+	}
+}
+
+// byMulticast is a measurement of a publisher and a subscriber of a group.
+func byMulticast(args ...string) func(context.Context, programs, side, side) (map[string]float64, error) {
+	return func(ctx context.Context, p programs, receiver, sender side) (map[string]float64, error) {
+		port, err := p.endpoint("tcp")
+		if err != nil {
+			return nil, err
+		}
+		at := "epgm://127.0.0.1;239.192.7.7" + port[strings.LastIndexByte(port, ':'):]
+		return together(
+			ctx,
+			p.command(ctx, receiver, "multi_sub", append([]string{at}, args...)...),
+			p.command(ctx, sender, "multi_pub", append([]string{at}, args...)...),
 		)
 	}
 }
@@ -284,6 +300,14 @@ func rows(scale float64) []row {
 		row{
 			name: "allocations, 64 B, send and receive", alone: true, run: one("allocs", "tcp://127.0.0.1:*", "64", n(3e6)),
 			columns: []column{{value: "allocs", unit: "/msg", limit: 0.1}},
+		},
+		row{
+			name: "multicast 100 B", run: byMulticast("100", n(1e6), "2000000"), cross: true,
+			columns: []column{{value: "rate", unit: "/s", target: 1}, {value: "arrived", suffix: ", share that arrived", target: 1}},
+		},
+		row{
+			name: "multicast 1 KB, 200 Mbit/s", run: byMulticast("1024", n(3e5), "200000"), cross: true,
+			columns: []column{{value: "rate", unit: "/s", target: 1}, {value: "arrived", suffix: ", share that arrived", target: 1}},
 		},
 		row{name: "proxy tcp 64 B", columns: rate(1.5), run: proxied("tcp", "64", n(1e6))},
 		row{name: "proxy inproc 64 B", columns: rate(1.5), run: one("proxy_thr", "64", n(1e6))},

@@ -347,6 +347,49 @@ static int proxy_pub(const char *at, size_t size, long count)
     return pause();
 }
 
+/* multi_sub at size count rate and multi_pub at size count rate: PUB to SUB by
+   multicast, which may lose; two seconds of silence end it. rate: kbit a second. */
+
+static void *open_multicast(int type, long rate)
+{
+    void *s = open_socket(type);
+    set_int(s, ZMQ_RATE, (int)rate);
+    set_int(s, ZMQ_RECOVERY_IVL, 1000);
+    return s;
+}
+
+static int multi_sub(const char *at, size_t size, long count, long rate)
+{
+    void *s = open_multicast(ZMQ_SUB, rate);
+    set_text(s, ZMQ_SUBSCRIBE, "");
+    set_int(s, ZMQ_RCVTIMEO, 2000);
+    connect_to(s, at);
+    zmq_msg_t m;
+    zmq_msg_init(&m);
+    while (zmq_msg_recv(&m, s, 0) < 0)
+        ;
+    double first = now_us(), last = first;
+    long got = 0;
+    while (got < count - 1 && zmq_msg_recv(&m, s, 0) >= 0) {
+        check(zmq_msg_size(&m) == size, "size");
+        got++;
+        last = now_us();
+    }
+    printf("rate %.0f\narrived %.6f\n", got / (last - first) * 1e6, (got + 1) / (double)count);
+    return zmq_close(s);
+}
+
+static int multi_pub(const char *at, size_t size, long count, long rate)
+{
+    void *s = open_multicast(ZMQ_PUB, rate);
+    set_int(s, ZMQ_XPUB_NODROP, 1);
+    connect_to(s, at);
+    usleep(500000);
+    for (long i = 0; i < count; i++)
+        send_bytes(s, size);
+    return pause();
+}
+
 /* fan_sub at subscribers count: that many SUB, each subscribed to one of ten
    topics, each in its turn; prints the messages a second that all of them
    together received, count in all. fan_pub publishes count messages for each
@@ -549,6 +592,10 @@ static int run(int argc, char **argv)
         return inproc_lat(atol(at), a);
     if (argc == 4 && !strcmp(name, "proxy_thr"))
         return proxy_thr(atol(at), a);
+    if (argc == 6 && !strcmp(name, "multi_sub"))
+        return multi_sub(argv[2], (size_t)atol(argv[3]), atol(argv[4]), atol(argv[5]));
+    if (argc == 6 && !strcmp(name, "multi_pub"))
+        return multi_pub(argv[2], (size_t)atol(argv[3]), atol(argv[4]), atol(argv[5]));
     if (argc == 5 && !strcmp(name, "fan_sub"))
         return fan_sub(at, a, b);
     if (argc == 6 && !strcmp(name, "fan_pub"))
