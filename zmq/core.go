@@ -24,7 +24,8 @@ type core struct {
 
 	// What sendBytes, recvBytes and the like may rely on.
 	robin bool                 // the pattern sends with roundRobin
-	fair  bool                 // the pattern receives with fairMsg
+	fair  bool                 // the pattern receives with fairMsg, but for what sub refuses
+	sub   *xsub                // of SUB: it may refuse messages
 	solo  atomic.Pointer[pipe] // to send to, if there is just one; written with the send lock held
 
 	logger *slog.Logger

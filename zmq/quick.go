@@ -36,21 +36,31 @@ func (s *core) findSolo() {
 // next returns the pipe whose turn it is and the next message if there is one
 // and it is of one frame. took must follow then. The receive lock is held.
 func (s *core) next() (p *pipe, frame []byte, ok bool) {
-	seat, ok := s.fq.Current()
-	if !ok || s.recvFailed != nil {
-		return nil, nil, false
-	}
-	p = seat.V
-	if p.cur.Done() {
-		if !s.fairReady() {
+	for {
+		seat, ok := s.fq.Current()
+		if !ok || s.recvFailed != nil {
 			return nil, nil, false
 		}
-		seat, _ = s.fq.Current()
 		p = seat.V
+		if p.cur.Done() {
+			if !s.fairReady() {
+				return nil, nil, false
+			}
+			seat, _ = s.fq.Current()
+			p = seat.V
+		}
+		frame, ok = p.cur.One()
+		if !ok || s.wants(frame) {
+			return p, frame, ok
+		}
+		s.fq.Next()
+		p.read()
 	}
-	frame, ok = p.cur.One()
-	return p, frame, ok
 }
+
+// wants tells whether the socket lets a message that arrived pass. The receive
+// lock is held.
+func (s *core) wants(topic []byte) bool { return s.sub == nil || s.sub.wanted(topic) }
 
 // took passes the turn on after next. It releases the receive lock.
 func (s *core) took(p *pipe) {
@@ -106,7 +116,10 @@ func (s *core) frames(ctx context.Context, yield func([]byte, error) bool) {
 		s.recv.Lock()
 		if p := v.from; p != nil && s.calm() && s.from == p && p.batch == v.batch {
 			var ok bool
-			if frame, ok = p.cur.One(); ok {
+			for frame, ok = p.cur.One(); ok && !s.wants(frame); frame, ok = p.cur.One() {
+				p.read()
+			}
+			if ok {
 				p.read()
 				s.recv.Unlock()
 				if !yield(frame, nil) {

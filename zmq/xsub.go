@@ -95,6 +95,10 @@ func newXSub(t Type, opts []Option) (*xsub, error) {
 		return nil, err
 	}
 	x := &xsub{s: c, peers: make(map[*pipe]struct{})}
+	c.fair = true
+	if t == TypeSub {
+		c.sub = x
+	}
 	return x, c.start(x)
 }
 
@@ -195,7 +199,7 @@ func (x *xsub) recvMsg() (one []byte, parts Msg, err error) {
 
 // wanted is the filter of SUB: a publisher may send more than was asked for.
 func (x *xsub) wanted(topic []byte) bool {
-	return x.s.typ == TypeXSub || x.filter.Any(topic) != x.invert
+	return x.s.sub == nil || x.filter.Any(topic) != x.invert
 }
 
 func (x *xsub) canSendNow() bool { return true }

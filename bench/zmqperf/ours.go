@@ -94,12 +94,13 @@ func fanSub(ctx context.Context, at string, subscribers, count int) error {
 		subs[i] = s
 		go func() {
 			var p part
-			for range count / subscribers {
-				if _, p.err = s.RecvBytes(ctx); p.err != nil {
-					break
-				}
+			left := count / subscribers
+			for _, p.err = range s.Frames(ctx) {
 				if p.first.IsZero() {
 					p.first = time.Now()
+				}
+				if left--; left == 0 || p.err != nil {
+					break
 				}
 			}
 			parts <- p

@@ -14,8 +14,28 @@ type Prefixes[V any] struct {
 }
 
 type level[V any] struct {
-	n int
-	m map[string]V
+	n    int
+	m    map[string]V
+	lone string // the topic, if there is just one: it needs no hash
+}
+
+// relook follows a change of the topics.
+func (l *level[V]) relook() {
+	l.lone = ""
+	if len(l.m) == 1 {
+		for l.lone = range l.m {
+			break
+		}
+	}
+}
+
+// has reports whether topic is one of those of its length.
+func (l *level[V]) has(topic []byte) bool {
+	if len(l.m) == 1 {
+		return string(topic) == l.lone
+	}
+	_, ok := l.m[string(topic)]
+	return ok
 }
 
 // Len is the number of topics.
@@ -40,10 +60,15 @@ func (t *Prefixes[V]) Put(topic []byte, v V) {
 	if !ok {
 		t.levels = slices.Insert(t.levels, i, level[V]{n: len(topic), m: make(map[string]V)})
 	}
-	m := t.levels[i].m
-	before := len(m)
-	m[string(topic)] = v
-	t.count += len(m) - before
+	l := &t.levels[i]
+	before := len(l.m)
+	l.m[string(topic)] = v
+	if now := len(l.m); now != before {
+		t.count += now - before
+		if now <= 2 {
+			l.relook()
+		}
+	}
 }
 
 // Delete forgets a topic.
@@ -52,12 +77,15 @@ func (t *Prefixes[V]) Delete(topic []byte) {
 	if !ok {
 		return
 	}
-	m := t.levels[i].m
-	before := len(m)
-	delete(m, string(topic))
-	t.count -= before - len(m)
-	if len(m) == 0 {
+	l := &t.levels[i]
+	before := len(l.m)
+	delete(l.m, string(topic))
+	t.count -= before - len(l.m)
+	switch len(l.m) {
+	case 0:
 		t.levels = slices.Delete(t.levels, i, i+1)
+	case 1:
+		l.relook()
 	}
 }
 
@@ -82,7 +110,7 @@ func (t *Prefixes[V]) Any(key []byte) bool {
 		if l.n > len(key) {
 			return false
 		}
-		if _, ok := l.m[string(key[:l.n])]; ok {
+		if l.has(key[:l.n]) {
 			return true
 		}
 	}
