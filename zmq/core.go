@@ -34,6 +34,7 @@ type core struct {
 	o       Options
 	events  eventLog
 	counter socketCounters
+	wrote   atomic.Int64 // when a sender wrote itself last, in nanoseconds since epoch
 
 	endpoints sync.Mutex
 	// The fields below are protected by endpoints.

@@ -28,7 +28,8 @@ type writer struct {
 
 const (
 	// quiet is how long the queue must have been left alone for a sender to
-	// write itself, unless the peer sent something since: sooner, more messages
+	// write itself, and for how long no sender may have done so for another peer
+	// of the socket, unless the peer sent something since: sooner, more messages
 	// are likely to follow, and one write should carry them all.
 	quiet = 50 * time.Microsecond
 	// maxInline bounds what a sender writes itself.
@@ -37,7 +38,7 @@ const (
 
 // kick is called by a sender that found the writer idle: it has the role.
 func (l *link) kick() {
-	if l.raw == nil || !l.heard.Swap(false) && time.Since(l.w.last) < quiet {
+	if l.raw == nil || !l.heard.Swap(false) && !l.quiet() {
 		l.spawn()
 		return
 	}
@@ -48,6 +49,13 @@ func (l *link) kick() {
 		l.leave()
 	}
 }
+
+func (l *link) quiet() bool {
+	return time.Since(l.w.last) >= quiet && time.Since(epoch)-time.Duration(l.s.wrote.Load()) >= quiet
+}
+
+// epoch is what core.wrote counts from.
+var epoch = time.Now().Add(-time.Hour)
 
 // inline writes a batch without waiting. It reports whether it passed the
 // role, and its place among the writers, on to a goroutine.
@@ -62,6 +70,7 @@ func (w *writer) inline() (passed bool) {
 		var err error
 		n, err = w.tryWrite(out)
 		w.last = time.Now()
+		w.l.s.wrote.Store(int64(w.last.Sub(epoch)))
 		if err != nil {
 			w.failed(b, n, err)
 			return false
