@@ -50,8 +50,8 @@ func getMulti(c client, i int) error {
 	return err
 }
 
-// row is one line of the table. rate rows compare calls a second, paced ones
-// how long the slowest hundredth of the calls takes at the same rate.
+// row is one line of the table. Rate rows compare calls a second, paced ones
+// what 99 of 100 calls take at the most at the same rate.
 type row struct {
 	name    string
 	job     job
@@ -131,11 +131,11 @@ func (r row) measure(ctx context.Context, fleet []string, rounds int, turn time.
 			i = (i + round) % 2
 			runtime.GC()
 			if r.paced {
-				took, err := pace(both[i], r.job, r.callers, rate, 5*turn)
+				took, err := pace(both[i], r.job, r.callers, rate, 10*turn)
 				if err != nil {
 					return err
 				}
-				got[i] = append(got[i], took...)
+				got[i] = append(got[i], quantile(took, 0.99))
 				continue
 			}
 			n, err := full(both[i], r.job, r.callers, turn)
@@ -150,23 +150,19 @@ func (r row) measure(ctx context.Context, fleet []string, rounds int, turn time.
 }
 
 // print writes the row: medians over the rounds, and the median of their
-// ratios; of the paced rows the 99th percentiles over all rounds.
+// ratios.
 func (r row) print(got [2][]float64) {
-	var us, them, ratio float64
 	form := func(x float64) string { return fmt.Sprintf("%.1f k/s", x/1000) }
 	sign := ">="
 	if r.paced {
-		us, them = quantile(got[0], 0.99), quantile(got[1], 0.99)
-		ratio = us / them
 		form = func(x float64) string { return fmt.Sprintf("%.0f us", x) }
 		sign = "<="
-	} else {
-		var ratios []float64
-		for i := range got[0] {
-			ratios = append(ratios, got[0][i]/got[1][i])
-		}
-		us, them, ratio = quantile(got[0], 0.5), quantile(got[1], 0.5), quantile(ratios, 0.5)
 	}
+	var ratios []float64
+	for i := range got[0] {
+		ratios = append(ratios, got[0][i]/got[1][i])
+	}
+	us, them, ratio := quantile(got[0], 0.5), quantile(got[1], 0.5), quantile(ratios, 0.5)
 	target, verdict := "", ""
 	if r.target > 0 {
 		target = fmt.Sprintf("%s %.1f", sign, r.target)
@@ -210,9 +206,10 @@ func full(c client, do job, callers int, d time.Duration) (float64, error) {
 }
 
 // pace makes calls at a fixed rate and returns what each took, in
-// microseconds. Each goroutine has a timetable: a call that is late
-// because the one before took long counts from when it was due, one that is
-// late because the goroutine overslept from when it began.
+// microseconds. Each goroutine has a timetable: a call that is late because
+// the one before took long counts from when it was due. One that is late
+// because the goroutine overslept counts from when it began, and so does the
+// timetable: a sleep takes a millisecond at least, whatever the client.
 func pace(c client, do job, callers int, rate float64, d time.Duration) ([]float64, error) {
 	every := time.Duration(float64(callers) / rate * float64(time.Second))
 	took := make([][]float64, callers)
@@ -227,6 +224,7 @@ func pace(c client, do job, callers int, rate float64, d time.Duration) ([]float
 				if wait := time.Until(due); wait > 0 {
 					time.Sleep(wait)
 					began = time.Now()
+					due = began
 				}
 				if err := do(c, g*keys/callers+n); err != nil {
 					failed.Store(&err)
