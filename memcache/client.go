@@ -2,8 +2,8 @@
 //
 // A [Client] keeps one connection to each server, which carries the requests
 // of every goroutine: concurrent calls share writes and reads without anybody
-// asking for it, and a lone one does its own. It speaks the meta protocol, in which every reply names its
-// request, and falls back to the classic one.
+// asking for it, and a lone one does its own. It speaks the meta protocol, in
+// which every reply names its request, and falls back to the classic one.
 //
 // # Two stages
 //
@@ -58,9 +58,8 @@ type fleet struct {
 	dead    func(int) bool
 }
 
-// New returns a client for the servers, each "host[:port[:weight]][=name]",
-// "/path" or "unix:/path". Nil opts are all defaults. Nothing is connected
-// before the first call.
+// New returns a client for the servers, each as [ParseServer] takes it. Nil opts
+// are all defaults. Nothing is connected before the first call.
 func New(opts *Options, servers ...string) (*Client, error) {
 	o, err := opts.withDefaults()
 	if err != nil {

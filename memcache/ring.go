@@ -64,9 +64,12 @@ func md5Points(points []point, name string, server int) []point {
 }
 
 // shortName is libmemcached's name of a server on a ring: the default port is
-// left out.
+// left out. Of a unix socket it depends on who made it known to libmemcached: PHP
+// means the path, pylibmc the path and ":0", which then is given as its name.
 func shortName(s Server) string {
 	switch {
+	case s.Path != "" && s.Name != "":
+		return s.Name
 	case s.Path != "":
 		return s.Path
 	case s.Port == DefaultPort:
@@ -138,10 +141,14 @@ func placeConsistent(h keyHash) Selector {
 	})
 }
 
-// twemproxyName is the alias if there is one.
+// twemproxyName is the alias if there is one. It leaves the default port out, but
+// of a unix socket, which has none, it keeps the colon.
 func twemproxyName(s Server) string {
-	if s.Name != "" {
+	switch {
+	case s.Name != "":
 		return s.Name
+	case s.Path != "":
+		return s.Path + ":"
 	}
 	return shortName(s)
 }

@@ -65,6 +65,7 @@ func TestPlacementVectors(t *testing.T) {
 	vectors := readVectors(t, "testdata/placement.json")
 	vectors = append(vectors, readVectors(t, "testdata/observed.json")...)
 	vectors = append(vectors, readVectors(t, "testdata/random.json")...)
+	vectors = append(vectors, readVectors(t, "testdata/sockets.json")...)
 	for _, v := range vectors {
 		t.Run(v.Client, func(t *testing.T) {
 			p := mustPlace(t, v.Placement, v.Servers...)
@@ -191,13 +192,18 @@ func TestParseServer(t *testing.T) {
 		"[::1]:5:2=x":          {Host: "::1", Port: 5, Weight: 2, Name: "x"},
 		"/run/m.sock":          {Path: "/run/m.sock", Port: 0, Weight: 1},
 		"unix:/run/m.sock=one": {Path: "/run/m.sock", Weight: 1, Name: "one"},
+		"/run/m.sock:3":        {Path: "/run/m.sock", Weight: 3},
+		"unix:/m:1000=/m:0":    {Path: "/m", Weight: 1000, Name: "/m:0"},
 	} {
 		got, err := ParseServer(spec)
 		if err != nil || got != want {
 			t.Errorf("%q: %+v, %v; want %+v", spec, got, err, want)
 		}
+		if again, err := ParseServer(got.String()); err != nil || again != got {
+			t.Errorf("%q is printed as %q, which is read as %+v, %v", spec, got, again, err)
+		}
 	}
-	for _, bad := range []string{"", ":1", "h:", "h:x", "h:0", "h:65536", "h:1:", "h:1:0", "h:1:-1", "h:1:2:3", "[::1", "[::1]5", "h=", "unix:"} {
+	for _, bad := range []string{"", ":1", "h:", "h:x", "h:0", "h:65536", "h:1:", "h:1:0", "h:1:-1", "h:1:2:3", "[::1", "[::1]5", "h=", "unix:", "/m:", "/m:0", "/m:1001", "/m:1:2"} {
 		if s, err := ParseServer(bad); err == nil {
 			t.Errorf("%q is read as %+v", bad, s)
 		}

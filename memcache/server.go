@@ -61,11 +61,12 @@ func (s Server) stable() string {
 }
 
 // ParseServer reads "host[:port[:weight]][=name]", where an IPv6 host stands in
-// brackets, or a unix socket as "/path[=name]" or "unix:/path[=name]".
+// brackets, or a unix socket as "/path[:weight][=name]", with or without "unix:"
+// before it. A weight is 1 to 1000.
 func ParseServer(spec string) (Server, error) {
 	s := Server{Port: DefaultPort, Weight: 1}
 	bad := func(why string) (Server, error) {
-		return Server{}, fmt.Errorf("memcache: server %q: %s, expected host:port[:weight][=name] or a path", spec, why)
+		return Server{}, fmt.Errorf("memcache: server %q: %s, expected host:port[:weight][=name] or /path[:weight][=name]", spec, why)
 	}
 	addr := spec
 	if i := strings.IndexByte(addr, '='); i >= 0 {
@@ -78,10 +79,15 @@ func ParseServer(spec string) (Server, error) {
 		if ok {
 			addr = p
 		}
-		if addr == "" {
+		path, weight, weighted := strings.Cut(addr, ":")
+		if path == "" {
 			return bad("empty path")
 		}
-		return Server{Path: addr, Weight: 1, Name: s.Name}, nil
+		if weighted && !s.weigh(weight) {
+			return bad("weight " + strconv.Quote(weight) + " is not 1 to 1000")
+		}
+		s.Path, s.Port = path, 0
+		return s, nil
 	}
 	var rest string
 	if strings.HasPrefix(addr, "[") {
@@ -112,14 +118,17 @@ func ParseServer(spec string) (Server, error) {
 		return bad("port " + strconv.Quote(port) + " is not 1 to 65535")
 	}
 	s.Port = int(n)
-	if weighted {
-		n, err := strconv.ParseUint(weight, 10, 31)
-		if err != nil || n == 0 || n > maxWeight {
-			return bad("weight " + strconv.Quote(weight) + " is not 1 to 1000")
-		}
-		s.Weight = int(n)
+	if weighted && !s.weigh(weight) {
+		return bad("weight " + strconv.Quote(weight) + " is not 1 to 1000")
 	}
 	return s, nil
+}
+
+// weigh is false for a text that is no weight.
+func (s *Server) weigh(text string) bool {
+	n, err := strconv.ParseUint(text, 10, 31)
+	s.Weight = int(n)
+	return err == nil && n > 0 && n <= maxWeight
 }
 
 // server is the client's side of one server: its connections and its breaker.
