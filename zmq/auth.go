@@ -158,12 +158,24 @@ const zapEndpoint = "inproc://zeromq.zap.01"
 func (e *Endpoint) secures() error {
 	m := e.o.Security.Mechanism
 	switch {
-	case m == "" || m == MechanismNull:
+	case m == "" || m == MechanismNull || e.at.Scheme == "inproc":
 		return nil
 	case e.at.Group():
 		return fmt.Errorf("zmq: %s has no handshake, %s cannot secure it: %w", e.at.Scheme, m, ErrNotSupported)
 	case e.s.typ == TypeStream, e.s.typ == TypeRouter && e.o.RouterRaw:
 		return fmt.Errorf("zmq: a STREAM or raw ROUTER speaks no ZMTP, %s cannot secure it: %w", m, ErrNotSupported)
+	}
+	return e.o.Security.complete()
+}
+
+// complete says which key is missing: without it every handshake would fail.
+func (sec *Security) complete() error {
+	switch {
+	case sec.Mechanism != MechanismCurve:
+	case sec.SecretKey == (CurveKey{}):
+		return errors.New("zmq: CURVE without curve_secretkey, expected the socket's own key")
+	case !sec.Server && sec.ServerKey == (CurveKey{}):
+		return errors.New("zmq: CURVE client without curve_serverkey, expected the server's public key")
 	}
 	return nil
 }

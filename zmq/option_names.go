@@ -3,6 +3,7 @@ package zmq
 import (
 	"fmt"
 	"maps"
+	"net"
 	"slices"
 	"strconv"
 	"strings"
@@ -67,11 +68,11 @@ var optionNames = map[string]setter{
 	"xsub_verbose_unsubscribe": flag(func(o *Options, b bool) { o.XSubVerboseUnsubscribe = b }),
 	"invert_matching":          flag(func(o *Options, b bool) { o.InvertMatching = b }),
 	"plain_server":             setServer(MechanismPlain),
-	"plain_username": octets(func(o *Options, b []byte) {
-		o.Security.Mechanism, o.Security.Server, o.Security.Username = MechanismPlain, false, string(b)
+	"plain_username": bounded(1, func(o *Options, v string) {
+		o.Security.Mechanism, o.Security.Server, o.Security.Username = MechanismPlain, false, v
 	}),
-	"plain_password": octets(func(o *Options, b []byte) {
-		o.Security.Mechanism, o.Security.Server, o.Security.Password = MechanismPlain, false, string(b)
+	"plain_password": bounded(1, func(o *Options, v string) {
+		o.Security.Mechanism, o.Security.Server, o.Security.Password = MechanismPlain, false, v
 	}),
 	"curve_server":    setServer(MechanismCurve),
 	"curve_publickey": curveKey(func(s *Security, k CurveKey) { s.PublicKey, s.Mechanism = k, MechanismCurve }),
@@ -83,14 +84,14 @@ var optionNames = map[string]setter{
 	"req_relaxed":        flag(func(o *Options, b bool) { o.ReqRelaxed = b }),
 	"conflate":           flag(func(o *Options, b bool) { o.Conflate = b }),
 	"conflate_topics":    flag(func(o *Options, b bool) { o.ConflateTopics = b }), // ours, not libzmq's
-	"zap_domain":         octets(func(o *Options, b []byte) { o.Security.ZAPDomain = string(b) }),
+	"zap_domain":         bounded(0, func(o *Options, v string) { o.Security.ZAPDomain = v }),
 	"zap_enforce_domain": flag(func(o *Options, b bool) { o.Security.ZAPEnforceDomain = b }),
 	"tos":                number(0, 255, func(o *Options, n int) { o.TOS = n }),
 	"priority":           number(0, 1<<31-1, func(o *Options, n int) { o.Priority = n }),
 	"handshake_ivl":      millis(0, func(o *Options, d time.Duration) { o.HandshakeTimeout = d }),
-	"socks_proxy":        octets(func(o *Options, b []byte) { o.SocksProxy = string(b) }),
-	"socks_username":     octets(func(o *Options, b []byte) { o.SocksUsername = string(b) }),
-	"socks_password":     octets(func(o *Options, b []byte) { o.SocksPassword = string(b) }),
+	"socks_proxy":        setSocksProxy,
+	"socks_username":     bounded(0, func(o *Options, v string) { o.SocksUsername = v }),
+	"socks_password":     bounded(0, func(o *Options, v string) { o.SocksPassword = v }),
 	"stream_notify":      flag(func(o *Options, b bool) { o.StreamNotify = b }),
 	"heartbeat_ivl":      millis(0, func(o *Options, d time.Duration) { o.HeartbeatInterval = d }),
 	"heartbeat_ttl":      setHeartbeatTTL,
@@ -116,15 +117,53 @@ var optionNames = map[string]setter{
 // subscribe and the XPUB know subscribe and unsubscribe as well.
 func OptionNames() []string { return slices.Sorted(maps.Keys(optionNames)) }
 
+// optionOwners are the options that libzmq's sockets of other types refuse. A
+// REP takes a ROUTER's, and a PUB an XPUB's, as there.
+var optionOwners = map[string][]Type{
+	"router_mandatory":         {TypeRouter, TypeRep},
+	"fail_unroutable":          {TypeRouter, TypeRep},
+	"router_behavior":          {TypeRouter, TypeRep},
+	"router_raw":               {TypeRouter, TypeRep},
+	"router_handover":          {TypeRouter, TypeRep},
+	"router_notify":            {TypeRouter, TypeRep},
+	"connect_routing_id":       {TypeRouter, TypeRep, TypeStream},
+	"connect_rid":              {TypeRouter, TypeRep, TypeStream},
+	"probe_router":             {TypeRouter, TypeRep, TypeDealer, TypeReq},
+	"req_relaxed":              {TypeReq},
+	"req_correlate":            {TypeReq},
+	"xpub_verbose":             {TypeXPub, TypePub},
+	"xpub_verboser":            {TypeXPub, TypePub},
+	"xpub_nodrop":              {TypeXPub, TypePub},
+	"xpub_manual":              {TypeXPub, TypePub},
+	"xpub_manual_last_value":   {TypeXPub, TypePub},
+	"xpub_welcome_msg":         {TypeXPub, TypePub},
+	"only_first_subscribe":     {TypeXPub, TypePub, TypeXSub},
+	"xsub_verbose_unsubscribe": {TypeXSub},
+	"conflate_topics":          {TypeSub},
+	"stream_notify":            {TypeStream},
+}
+
 func (o *Options) set(name, value string) error {
-	f, ok := optionNames[strings.TrimPrefix(strings.ToLower(name), "zmq_")]
+	plain := strings.TrimPrefix(strings.ToLower(name), "zmq_")
+	f, ok := optionNames[plain]
 	if !ok {
 		return fmt.Errorf("zmq: no option %q: %w", name, ErrNotSupported)
+	}
+	if owners := optionOwners[plain]; owners != nil && !slices.Contains(owners, o.of) {
+		return fmt.Errorf("zmq: option %s on a %v socket, expected %v: %w", name, o.of, oneOf(owners), ErrNotSupported)
 	}
 	if err := f(o, value); err != nil {
 		return fmt.Errorf("zmq: option %s: %w", name, err)
 	}
 	return nil
+}
+
+func oneOf(types []Type) string {
+	var names []string
+	for _, t := range types {
+		names = append(names, t.String())
+	}
+	return strings.Join(names, " or ")
 }
 
 // subscribing are the sockets that the options subscribe and unsubscribe
@@ -222,6 +261,29 @@ func octets(f func(*Options, []byte)) setter {
 		f(o, []byte(v))
 		return nil
 	}
+}
+
+// bounded reads a text whose length goes on the wire as one octet.
+func bounded(low int, f func(*Options, string)) setter {
+	return func(o *Options, v string) error {
+		if len(v) < low || len(v) > 255 {
+			return fmt.Errorf("%d octets, expected %d to 255", len(v), low)
+		}
+		f(o, v)
+		return nil
+	}
+}
+
+func setSocksProxy(o *Options, v string) error {
+	if v != "" {
+		host, port, err := net.SplitHostPort(v)
+		n, bad := strconv.ParseUint(port, 10, 16)
+		if err != nil || bad != nil || host == "" || n == 0 {
+			return fmt.Errorf("%q, expected host:port", v)
+		}
+	}
+	o.SocksProxy = v
+	return nil
 }
 
 func curveKey(f func(*Security, CurveKey)) setter {

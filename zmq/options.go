@@ -14,6 +14,7 @@ import (
 // SetOption by libzmq's names. All but those that say otherwise concern later
 // Binds and Connects only.
 type Options struct {
+	of      Type     // whose options these are
 	Context *Context // the inproc names it knows; nil: the default one
 	Logger  *slog.Logger
 
@@ -128,6 +129,7 @@ const (
 
 func defaultOptions(t Type) Options {
 	o := Options{
+		of:      t,
 		SendHWM: 1000, RecvHWM: 1000,
 		SendTimeout: -1, RecvTimeout: -1,
 		Linger:     5 * time.Second,

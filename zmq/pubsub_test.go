@@ -1,8 +1,10 @@
 package zmq_test
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -150,6 +152,25 @@ func TestDepartureUnsubscribes(t *testing.T) {
 		if n := pub.Topics(); n != 1 {
 			t.Errorf("%d topics, want 1", n)
 		}
+	})
+}
+
+// With xpub_verboser, a departure takes back each subscription of the peer
+// once, however often it was made and whoever else has it.
+func TestDepartureVerboser(t *testing.T) {
+	everywhere(t, func(t *testing.T, r rig) {
+		pub := made(r, zmq.NewXPub, zmq.WithOption("xpub_verboser", "1"))
+		ep := r.bind(pub)
+		stays, goes := made(r, zmq.NewXSub), made(r, zmq.NewXSub)
+		r.connect(stays, ep)
+		r.connect(goes, ep)
+		for _, sub := range []*zmq.XSub{stays, goes, goes} {
+			r.must(sub.Subscribe("A"))
+			r.want(pub, "\x01A")
+		}
+		r.must(goes.Close())
+		r.want(pub, "\x00A")
+		r.nothing(pub)
 	})
 }
 
@@ -321,6 +342,40 @@ func TestXSub(t *testing.T) {
 		r.send(sub, "\x00A")
 		r.want(pub, "\x00A")
 	})
+}
+
+// Every frame may be a subscription; with only_first_subscribe, none is in a
+// message that does not begin with one.
+func TestOnlyFirstSubscribe(t *testing.T) {
+	for _, c := range []struct {
+		option string
+		want   []string // what the XPUB receives, sorted
+	}{
+		{"0", []string{"\x01B", "\x01C", "\x01D", "end", "up|down"}},
+		{"1", []string{"\x01C", "\x01D", "end", "up|\x01B|down"}},
+	} {
+		t.Run(c.option, func(t *testing.T) {
+			everywhere(t, func(t *testing.T, r rig) {
+				first := zmq.WithOption("only_first_subscribe", c.option)
+				pub, sub := made(r, zmq.NewXPub, first), made(r, zmq.NewXSub, first)
+				r.connect(sub, r.bind(pub))
+				r.send(sub, "\x01A")
+				r.want(pub, "\x01A")
+				r.send(sub, "up", "\x01B", "down")
+				r.send(sub, "\x01C", "\x01D", "end")
+				var got []string // subscriptions may overtake messages
+				for range c.want {
+					m, err := pub.Recv(r.ctx)
+					r.must(err)
+					got = append(got, string(bytes.Join(m, []byte("|"))))
+				}
+				slices.Sort(got)
+				if !slices.Equal(got, c.want) {
+					t.Errorf("received %q, want %q", got, c.want)
+				}
+			})
+		})
+	}
 }
 
 // A chain of XSUB and XPUB forwards subscriptions up and messages down.

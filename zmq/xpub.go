@@ -59,7 +59,7 @@ type xpub struct {
 	// The fields below are protected by the send lock.
 	topics flow.Prefixes[followers]
 	pipes  []*pipe
-	subs   map[*pipe]map[string]int // what each peer asked for, how often
+	subs   map[*pipe]map[string]struct{} // what each peer asked for
 	epoch  uint64
 	hits   []*pipe
 	enc    flow.Batch
@@ -94,7 +94,7 @@ func newXPub(t Type, opts []Option) (*xpub, error) {
 	if err != nil {
 		return nil, err
 	}
-	x := &xpub{s: c, subs: make(map[*pipe]map[string]int)}
+	x := &xpub{s: c, subs: make(map[*pipe]map[string]struct{})}
 	return x, c.start(x)
 }
 
@@ -109,7 +109,7 @@ func (x *xpub) optionsChanged(o *Options) {
 
 func (x *xpub) attach(p *pipe) {
 	x.pipes = append(x.pipes, p)
-	x.subs[p] = make(map[string]int)
+	x.subs[p] = make(map[string]struct{})
 	if x.o.welcome != nil {
 		p.out.Append(&flow.Message{One: x.o.welcome})
 	}
@@ -126,12 +126,8 @@ func (x *xpub) detach(p *pipe) {
 // forget ends all subscriptions of p and tells the application as if the
 // peer had cancelled them. Both locks are held.
 func (x *xpub) forget(p *pipe) {
-	for topic, n := range x.subs[p] {
-		last := x.o.manual || x.drop(p, []byte(topic))
-		if !x.o.verboser {
-			n = 1
-		}
-		for ; n > 0 && (last || x.o.verboser); n-- {
+	for topic := range x.subs[p] {
+		if last := x.o.manual || x.drop(p, []byte(topic)); last || x.o.verboser {
 			x.notify(nil, false, []byte(topic))
 		}
 	}
@@ -204,7 +200,7 @@ func (x *xpub) subscribed(p *pipe, add bool, topic []byte) (noted bool) {
 	if !ok {
 		return false
 	}
-	known := mine[string(topic)] > 0
+	_, known := mine[string(topic)]
 	switch cost := len(topic) + topicCost; {
 	case add && !known && p.wishes+cost > maxWishes && p.link.Load() != nil:
 		p.link.Load().close(errWishes)
@@ -215,7 +211,7 @@ func (x *xpub) subscribed(p *pipe, add bool, topic []byte) (noted bool) {
 		p.wishes -= cost
 	}
 	if add {
-		mine[string(topic)]++
+		mine[string(topic)] = struct{}{}
 	} else {
 		delete(mine, string(topic))
 	}
@@ -265,21 +261,22 @@ func (x *xpub) wakeReceivers() {
 }
 
 // upstream is a message from p: the old form of a subscription, or one that
-// an XSUB sent. Every frame may be a subscription, unless onlyFirst.
+// an XSUB sent. Every frame may be a subscription; with onlyFirst, none is in a
+// message that does not begin with one.
 func (x *xpub) upstream(p *pipe, m Msg) {
 	x.s.send.Lock()
-	onlyFirst := x.o.onlyFirst
 	noted := false
 	var rest Msg
 	for i, f := range m {
-		if len(f) > 0 && f[0] <= 1 && (i == 0 || !onlyFirst) {
+		if wish(f) {
 			noted = x.subscribed(p, f[0] == 1, f[1:]) || noted
-			if i == 0 && onlyFirst {
-				break
-			}
-		} else {
-			rest = append(rest, f)
+			continue
 		}
+		if i == 0 && x.o.onlyFirst {
+			rest = m
+			break
+		}
+		rest = append(rest, f)
 	}
 	x.s.send.Unlock()
 	if len(rest) > 0 {

@@ -2,6 +2,7 @@ package zmq
 
 import (
 	"context"
+	"slices"
 	"sync"
 
 	"lintel.dev/internal/flow"
@@ -34,20 +35,40 @@ func (s *XSub) Subscribe(prefix string) error { return s.x.subscribe([]byte(pref
 // Unsubscribe takes one Subscribe back; without one it does nothing.
 func (s *XSub) Unsubscribe(prefix string) error { return s.x.unsubscribe([]byte(prefix)) }
 
-// Send handles a subscription message, or sends m upstream to the publishers
-// that have room.
+// Send subscribes with each frame that begins with 1 and unsubscribes with each
+// that begins with 0, and sends the others upstream, as one message, to the
+// publishers that have room. With OnlyFirstSubscribe, a message whose first
+// frame is none of these goes upstream whole.
 func (s *XSub) Send(ctx context.Context, m Msg) error {
 	if len(m) == 0 {
 		return errNoFrames
 	}
-	if f := m[0]; len(f) > 0 && f[0] <= 1 {
-		if f[0] == 1 {
-			return s.x.subscribe(f[1:])
+	up := m
+	if wish(m[0]) || slices.ContainsFunc(m[1:], wish) && !s.x.s.options().OnlyFirstSubscribe {
+		up = nil
+		for _, f := range m {
+			var err error
+			switch {
+			case !wish(f):
+				up = append(up, f)
+			case f[0] == 1:
+				err = s.x.subscribe(f[1:])
+			default:
+				err = s.x.unsubscribe(f[1:])
+			}
+			if err != nil {
+				return err
+			}
 		}
-		return s.x.unsubscribe(f[1:])
+		if len(up) == 0 {
+			return nil
+		}
 	}
-	return s.x.s.sendMsg(ctx, flow.Message{Parts: m})
+	return s.x.s.sendMsg(ctx, flow.Message{Parts: up})
 }
+
+// wish tells whether a frame is a subscription or takes one back.
+func wish(frame []byte) bool { return len(frame) > 0 && frame[0] <= 1 }
 
 // SendOwned is Send without copying large frames: nobody may change them
 // afterwards.

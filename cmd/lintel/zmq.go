@@ -171,12 +171,9 @@ func (f *zmqFlags) open(name string) (zmq.Socket, error) {
 	var opts []zmq.Option
 	var later [][2]string
 	for _, o := range f.options {
-		name, value, ok := strings.Cut(o, "=")
-		if !ok || name == "" {
-			return nil, usagef("--option %q, expected NAME=VALUE", o)
-		}
-		if raw, err := unescape([]byte(value)); err == nil {
-			value = string(raw)
+		name, value, err := parseOption(o)
+		if err != nil {
+			return nil, err
 		}
 		if name == "subscribe" || name == "unsubscribe" {
 			later = append(later, [2]string{name, value})
@@ -204,6 +201,19 @@ func (f *zmqFlags) open(name string) (zmq.Socket, error) {
 		return nil, errors.Join(err, s.Close())
 	}
 	return s, nil
+}
+
+// parseOption reads NAME=VALUE. A value that has a backslash other than that of
+// \xNN is taken as it is.
+func parseOption(o string) (name, value string, err error) {
+	name, value, ok := strings.Cut(o, "=")
+	if !ok || name == "" {
+		return "", "", usagef("--option %q, expected NAME=VALUE", o)
+	}
+	if raw, err := unescape([]byte(value)); err == nil {
+		value = string(raw)
+	}
+	return name, value, nil
 }
 
 func (f *zmqFlags) subscribeTo(s zmq.Socket) error {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -106,6 +107,10 @@ func appendJSON(dst []byte, m zmq.Msg) []byte {
 func parseJSON(line []byte) (zmq.Msg, error) {
 	var frames []*string
 	if err := json.Unmarshal(line, &frames); err != nil {
+		var kind *json.UnmarshalTypeError
+		if errors.As(err, &kind) {
+			return nil, fmt.Errorf("line has a JSON %s, expected an array of base64 strings", kind.Value)
+		}
 		return nil, fmt.Errorf("line is no JSON array of base64 strings: %w", err)
 	}
 	if len(frames) == 0 {

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"io"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -27,39 +28,14 @@ again, with the same type, adds an endpoint to its socket. The control socket
 obeys PAUSE, RESUME, TERMINATE and STATISTICS.`,
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			sides := []struct {
-				name  string
-				specs []string
-				need  bool
-			}{{"front", front, true}, {"back", back, true}, {"capture", capture, false}, {"control", control, false}}
-			var sockets [4]zmq.Socket
-			defer func() {
-				for _, s := range sockets {
-					if s != nil {
-						s.Close()
-					}
-				}
-			}()
-			for i, side := range sides {
-				if len(side.specs) == 0 {
-					if side.need {
-						return usagef("no --%s, expected TYPE:ENDPOINT such as router:tcp://*:5559", side.name)
-					}
-					continue
-				}
-				f, name, err := proxySide(side.name, side.specs)
-				if err != nil {
-					return err
-				}
-				f.options = options
-				if sockets[i], err = f.open(name); err != nil {
-					return err
-				}
-				if err := f.attach(sockets[i], cmd.ErrOrStderr()); err != nil {
-					return err
-				}
+			p, err := openProxy([4][]string{front, back, capture, control}, options)
+			if err == nil {
+				err = p.attach(cmd.ErrOrStderr())
 			}
-			return runProxy(cmd.Context(), sockets)
+			if err == nil {
+				err = p.run(cmd.Context())
+			}
+			return errors.Join(err, p.close())
 		},
 	}
 	flags := cmd.Flags()
@@ -67,8 +43,99 @@ obeys PAUSE, RESUME, TERMINATE and STATISTICS.`,
 	flags.StringArrayVar(&back, "back", nil, "TYPE:ENDPOINT that faces workers or subscribers (repeatable)")
 	flags.StringArrayVar(&capture, "capture", nil, "TYPE:ENDPOINT that gets a copy of every message (repeatable)")
 	flags.StringArrayVar(&control, "control", nil, "TYPE:ENDPOINT that takes commands (repeatable)")
-	flags.StringArrayVar(&options, "option", nil, "option NAME=VALUE of all these sockets (repeatable)")
+	flags.StringArrayVar(&options, "option", nil, "option NAME=VALUE of all those of the sockets that have it (repeatable)")
 	return cmd
+}
+
+// proxySides are the names of the flags, in the order of the sockets.
+var proxySides = [4]string{"front", "back", "capture", "control"}
+
+// proxyRun are the sockets of a proxy; capture and control may be nil.
+type proxyRun struct {
+	flags   [4]zmqFlags
+	sockets [4]zmq.Socket
+}
+
+// openProxy makes the sockets; nothing is bound or connected unless all flags
+// are in order.
+func openProxy(specs [4][]string, options []string) (p proxyRun, err error) {
+	for i, side := range proxySides {
+		if len(specs[i]) == 0 {
+			if i < 2 {
+				return p, usagef("no --%s, expected TYPE:ENDPOINT such as router:tcp://*:5559", side)
+			}
+			continue
+		}
+		var name string
+		if p.flags[i], name, err = proxySide(side, specs[i]); err != nil {
+			return p, err
+		}
+		if p.sockets[i], err = p.flags[i].open(name); err != nil {
+			return p, err
+		}
+	}
+	if s := p.sockets[2]; s != nil {
+		if _, ok := s.(zmq.Sender); !ok {
+			return p, usagef("--capture %s does not send, expected pub, push, dealer or pair", strings.ToLower(s.Type().String()))
+		}
+	}
+	if s := p.sockets[3]; s != nil {
+		if _, ok := s.(zmq.Receiver); !ok {
+			return p, usagef("--control %s does not receive, expected rep, pair, pull or sub", strings.ToLower(s.Type().String()))
+		}
+	}
+	return p, p.setOptions(options)
+}
+
+// setOptions sets each option on those of the sockets that have it.
+func (p *proxyRun) setOptions(options []string) error {
+	for _, o := range options {
+		name, value, err := parseOption(o)
+		if err != nil {
+			return err
+		}
+		var foreign error
+		taken := false
+		for _, s := range p.sockets {
+			if s == nil {
+				continue
+			}
+			switch err := s.SetOption(name, value); {
+			case err == nil:
+				taken = true
+			case errors.Is(err, zmq.ErrNotSupported):
+				foreign = err
+			default:
+				return usageError{err}
+			}
+		}
+		if !taken {
+			return usageError{foreign}
+		}
+	}
+	return nil
+}
+
+func (p *proxyRun) attach(stderr io.Writer) error {
+	for i, s := range p.sockets {
+		if s == nil {
+			continue
+		}
+		if err := p.flags[i].attach(s, stderr); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (p *proxyRun) close() error {
+	var errs []error
+	for _, s := range p.sockets {
+		if s != nil {
+			errs = append(errs, s.Close())
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // proxySide reads the endpoints of one socket.
@@ -88,23 +155,16 @@ func proxySide(flag string, specs []string) (f zmqFlags, name string, err error)
 	return f, name, nil
 }
 
-func runProxy(ctx context.Context, sockets [4]zmq.Socket) error {
+func (p *proxyRun) run(ctx context.Context) error {
 	var capture zmq.Sender
-	if s := sockets[2]; s != nil {
-		var ok bool
-		if capture, ok = s.(zmq.Sender); !ok {
-			return usagef("--capture %s does not send, expected pub, push, dealer or pair", strings.ToLower(s.Type().String()))
-		}
+	if p.sockets[2] != nil {
+		capture = p.sockets[2].(zmq.Sender)
 	}
 	var err error
-	if s := sockets[3]; s != nil {
-		control, ok := s.(zmq.Receiver)
-		if !ok {
-			return usagef("--control %s does not receive, expected rep, pair, pull or sub", strings.ToLower(s.Type().String()))
-		}
-		err = zmq.ProxySteerable(ctx, sockets[0], sockets[1], capture, control)
+	if p.sockets[3] != nil {
+		err = zmq.ProxySteerable(ctx, p.sockets[0], p.sockets[1], capture, p.sockets[3].(zmq.Receiver))
 	} else {
-		err = zmq.Proxy(ctx, sockets[0], sockets[1], capture)
+		err = zmq.Proxy(ctx, p.sockets[0], p.sockets[1], capture)
 	}
 	switch {
 	case errors.Is(err, zmq.ErrNotSupported):

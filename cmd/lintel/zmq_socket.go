@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -24,10 +25,12 @@ type socketRun struct {
 	wait   time.Duration
 	lines  lineCodec
 	in     *bufio.Reader
-	out    *bufio.Writer
 	stderr io.Writer
+	sent   atomic.Int64
 
-	sent atomic.Int64
+	printing sync.Mutex // an interrupted run may still be at it
+	// The fields below are protected by printing.
+	out  *bufio.Writer
 	line []byte // the last one written
 }
 
@@ -56,7 +59,7 @@ func runSocket(cmd *cobra.Command, s zmq.Socket, f *zmqFlags) error {
 	if cmd.Context().Err() != nil {
 		err = nil // interrupted: that is how most of these end
 	}
-	return errors.Join(err, r.out.Flush(), s.Close())
+	return errors.Join(err, r.flush(), s.Close())
 }
 
 func (r *socketRun) run(ctx context.Context, reply zmq.Msg) error {
@@ -162,7 +165,7 @@ func (r *socketRun) receive(ctx context.Context) (zmq.Msg, error) {
 	if !errors.Is(err, zmq.ErrWouldBlock) {
 		return m, err
 	}
-	if err := r.out.Flush(); err != nil {
+	if err := r.flush(); err != nil {
 		return nil, err
 	}
 	for {
@@ -187,7 +190,15 @@ func (r *socketRun) receiveOnce(ctx context.Context) (zmq.Msg, error) {
 	return r.recv.Recv(ctx)
 }
 
+func (r *socketRun) flush() error {
+	r.printing.Lock()
+	defer r.printing.Unlock()
+	return r.out.Flush()
+}
+
 func (r *socketRun) write(m zmq.Msg) error {
+	r.printing.Lock()
+	defer r.printing.Unlock()
 	r.line = append(r.lines.append(r.line[:0], m), '\n')
 	_, err := r.out.Write(r.line)
 	return err
@@ -277,7 +288,7 @@ func (r *socketRun) askOn(ctx context.Context) error {
 		case over:
 			return nil
 		default: // nothing is asked
-			if err := r.out.Flush(); err != nil {
+			if err := r.flush(); err != nil {
 				return err
 			}
 			select {
@@ -295,8 +306,11 @@ func (r *socketRun) askOn(ctx context.Context) error {
 	return nil
 }
 
-// ask sends requests one after the other, each when the last was answered.
+// ask sends requests one after the other, each when the last was answered or
+// --timeout has passed. In the latter case the socket refuses the next one, but
+// may still get the answer.
 func (r *socketRun) ask(ctx context.Context) error {
+	waiting := false // for a reply
 	for n := 0; r.count == 0 || n < r.count; {
 		m, ok, err := r.next()
 		if err != nil || !ok {
@@ -306,20 +320,23 @@ func (r *socketRun) ask(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if !sent {
+		if waiting = waiting || sent; !waiting {
 			continue
 		}
 		reply, err := r.receive(ctx)
 		if errors.Is(err, errSilence) {
-			r.complain("receive", errors.New("no reply"))
+			if sent {
+				r.complain("receive", errors.New("no reply"))
+			}
 			continue
 		}
 		if err != nil {
 			return err
 		}
-		if err := errors.Join(r.write(reply), r.out.Flush()); err != nil {
+		if err := errors.Join(r.write(reply), r.flush()); err != nil {
 			return err
 		}
+		waiting = false
 		n++
 	}
 	return nil

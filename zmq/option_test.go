@@ -1,0 +1,106 @@
+package zmq_test
+
+import (
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+
+	"lintel.dev/zmq"
+)
+
+// Options that belong to some sockets are refused by the others, as by libzmq
+// 4.3.4, whose answers these are.
+func TestOptionOwners(t *testing.T) {
+	all := []zmq.Type{
+		zmq.TypePair, zmq.TypePub, zmq.TypeSub, zmq.TypeReq, zmq.TypeRep, zmq.TypeDealer, zmq.TypeRouter,
+		zmq.TypePull, zmq.TypePush, zmq.TypeXPub, zmq.TypeXSub, zmq.TypeStream,
+	}
+	for _, c := range []struct {
+		options string
+		takes   []zmq.Type
+	}{
+		{"router_mandatory router_raw router_handover", []zmq.Type{zmq.TypeRouter, zmq.TypeRep}},
+		{"probe_router", []zmq.Type{zmq.TypeRouter, zmq.TypeRep, zmq.TypeReq, zmq.TypeDealer}},
+		{"req_relaxed req_correlate", []zmq.Type{zmq.TypeReq}},
+		{"xpub_verbose xpub_verboser xpub_nodrop xpub_manual", []zmq.Type{zmq.TypePub, zmq.TypeXPub}},
+		{"stream_notify", []zmq.Type{zmq.TypeStream}},
+		{"immediate ipv6 invert_matching conflate", all},
+	} {
+		for _, name := range strings.Fields(c.options) {
+			for _, typ := range all {
+				s, err := zmq.New(typ, zmq.WithOption(name, "1"))
+				if err == nil {
+					s.Close()
+				}
+				if slices.Contains(c.takes, typ) != (err == nil) || err != nil && !errors.Is(err, zmq.ErrNotSupported) {
+					t.Errorf("%s on %v: %v", name, typ, err)
+				}
+			}
+		}
+	}
+}
+
+// Values out of range are refused when they are set, not when they are used.
+func TestOptionValues(t *testing.T) {
+	long := strings.Repeat("x", 256)
+	for _, c := range []struct{ name, good, bad string }{
+		{"plain_username", long[1:], long},
+		{"plain_username", "u", ""},
+		{"plain_password", "p", ""},
+		{"plain_password", long[1:], long},
+		{"zap_domain", "", long},
+		{"routing_id", long[1:], ""},
+		{"socks_proxy", "", "proxy"},
+		{"socks_proxy", "proxy:1080", "proxy:"},
+		{"socks_proxy", "[::1]:1080", ":1080"},
+		{"socks_username", long[1:], long},
+		{"socks_password", "", long},
+		{"sndhwm", "0", "-1"},
+		{"linger", "-1", "-2"},
+		{"heartbeat_ttl", "6553599", "6553600"},
+		{"tcp_keepalive", "-1", "2"},
+		{"recovery_ivl", "1", "-1"},
+		{"immediate", "1", "2"},
+		{"curve_serverkey", long[:32], long[:33]},
+		{"metadata", "X-name:value", "name:value"},
+	} {
+		s, err := zmq.NewDealer()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := s.SetOption(c.name, c.good); err != nil {
+			t.Errorf("%s=%.20q: %v", c.name, c.good, err)
+		}
+		if err := s.SetOption(c.name, c.bad); err == nil || !strings.Contains(err.Error(), "expected") && !strings.Contains(err.Error(), "routing id") {
+			t.Errorf("%s=%.20q: %v", c.name, c.bad, err)
+		}
+		s.Close()
+	}
+}
+
+// A key that is missing is told at once: no handshake could succeed.
+func TestCurveKeysMissing(t *testing.T) {
+	_, secret := zmq.NewCurveKeys()
+	server, _ := zmq.NewCurveKeys()
+	for _, c := range []struct {
+		missing string
+		options []zmq.Option
+	}{
+		{"curve_secretkey", []zmq.Option{zmq.WithOption("curve_server", "1")}},
+		{"curve_secretkey", []zmq.Option{zmq.WithOption("curve_serverkey", server.String())}},
+		{"curve_serverkey", []zmq.Option{zmq.WithOption("curve_secretkey", secret.String())}},
+	} {
+		s, err := zmq.NewDealer(c.options...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err = s.Connect("tcp://127.0.0.1:9"); err == nil || !strings.Contains(err.Error(), c.missing) {
+			t.Errorf("without %s: %v", c.missing, err)
+		}
+		if _, err = s.Bind("inproc://open"); err != nil {
+			t.Errorf("in process: %v", err)
+		}
+		s.Close()
+	}
+}
