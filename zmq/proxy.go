@@ -118,7 +118,12 @@ func (p *proxy) run(ctx context.Context, control Receiver) error {
 }
 
 func (w *proxyWay) run(ctx context.Context) error {
-	for {
+	if w.p.capture == nil {
+		if r := newRelay(w.from.base(), w.to.base()); r != nil {
+			return w.relay(ctx, r)
+		}
+	}
+	for ctx.Err() == nil {
 		if err := w.from.base().awaitRecv(ctx); err != nil {
 			return err
 		}
@@ -145,6 +150,7 @@ func (w *proxyWay) run(ctx context.Context) error {
 			return err
 		}
 	}
+	return ctx.Err()
 }
 
 // begin takes busy when the proxy is not paused.
@@ -299,11 +305,18 @@ func (s ProxyStats) frames() Msg {
 func (s *core) awaitRecv(ctx context.Context) error {
 	s.recv.Lock()
 	defer s.recv.Unlock()
+	var lingered bool
 	for s.recvFailed == nil {
 		s.tell()
 		if s.pat.canRecvNow() {
 			return nil
 		}
+		if s.local && !lingered && !s.canRecv.Any() {
+			lingered = true
+			s.lingerRecv()
+			continue
+		}
+		lingered = false
 		s.stopAlone()
 		if err := s.canRecv.Wait(ctx, s.recv, -1); err != nil {
 			return err

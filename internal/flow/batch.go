@@ -124,6 +124,19 @@ func (c *Cursor) Done() bool { return c.pos >= len(c.enc) }
 // Pos is the offset of the next frame in Batch.Enc.
 func (c *Cursor) Pos() int { return c.pos }
 
+// Peek returns the payload of the next frame, which stays the next; it must not
+// be called when Done.
+func (c *Cursor) Peek() []byte {
+	if c.enc[c.pos]&Long == 0 {
+		at := c.pos + 2
+		end := at + int(c.enc[c.pos+1])
+		return c.enc[at:end:end]
+	}
+	d := *c
+	_, p := d.Next()
+	return p
+}
+
 // Next returns the next frame; it must not be called when Done. A payload
 // has no spare capacity, so appending to it never touches its neighbour.
 func (c *Cursor) Next() (flags byte, p []byte) {

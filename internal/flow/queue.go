@@ -342,10 +342,13 @@ func (q *Queue) room(n int) {
 	at := len(q.tail.Enc)
 	if q.latest {
 		q.forget()
-	} else if at >= q.chunk || q.tail.Held >= heldSize || q.tail.pooled && at+n > cap(q.tail.Enc) {
+	} else if at >= q.chunk || q.tail.Held >= heldSize || at > 0 && at+n > cap(q.tail.Enc) && cap(q.tail.Enc) >= q.chunk {
 		q.seal()
 	}
-	if q.tail.Enc != nil {
+	if e := q.tail.Enc; e != nil {
+		if at+n > cap(e) {
+			q.tail.Enc = append(make([]byte, 0, max(min(2*cap(e), q.chunk), at+n)), e...)
+		}
 		return
 	}
 	switch {
@@ -359,7 +362,9 @@ func (q *Queue) room(n int) {
 }
 
 func (q *Queue) seal() {
-	q.hint = min(len(q.tail.Enc), q.chunk)
+	if q.hint = len(q.tail.Enc); q.hint > q.chunk/2 {
+		q.hint = q.chunk
+	}
 	q.enqueue(q.tail)
 	q.tail = Batch{}
 }
