@@ -124,8 +124,9 @@ func (t *turn) badKey() {
 }
 
 // lookahead is how many keys of a line are looked for at a time, so that the
-// waits for memory of one are also those of the others.
-const lookahead = 16
+// waits for memory of one are also those of the others. More at a time take
+// longer: they are more than a processor waits for at once.
+const lookahead = 8
 
 // wanted is a key of a retrieval.
 type wanted struct {
@@ -173,7 +174,8 @@ func (t *turn) fetchOne(a *store.Ahead, r *retrieve) {
 	if !r.touch {
 		t.count(cmdGet)
 	}
-	tx := t.srv.store.BeginAhead(a)
+	var tx store.Txn
+	t.srv.store.BeginIn(&tx, a)
 	if !tx.Find() {
 		why := tx.Missed()
 		tx.End()
@@ -207,7 +209,9 @@ func (t *turn) fetchOne(a *store.Ahead, r *retrieve) {
 	} else {
 		t.countClass(classGetHits, size)
 	}
-	t.found(key, size, len(value))
+	if t.srv.noting.Load() != 0 {
+		t.found(key, size, len(value))
+	}
 }
 
 // appendValue sends the value of tx, a large one without copying it.

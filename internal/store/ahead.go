@@ -48,10 +48,16 @@ func (s *Store) ExpectChange(a *Ahead) {
 }
 
 // BeginAhead is Begin for a key that was looked at ahead.
-func (s *Store) BeginAhead(a *Ahead) Txn {
+func (s *Store) BeginAhead(a *Ahead) (t Txn) {
+	s.BeginIn(&t, a)
+	return t
+}
+
+// BeginIn is BeginAhead with t, a zero Txn, where the caller wants it: copying a Txn takes longer than making one.
+func (s *Store) BeginIn(t *Txn, a *Ahead) {
 	sh := s.shardOf(a.hash)
 	sh.lock()
-	return Txn{sh: sh, key: a.Key, hash: a.hash, at: a.at}
+	t.sh, t.key, t.hash, t.at = sh, a.Key, a.hash, a.at
 }
 
 // peek guesses the location of a key's record, 0 for none, without the hold on the shard: the words may be changing. The
