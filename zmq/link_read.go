@@ -184,7 +184,7 @@ func (r *reader) decode() error {
 	pos, run := r.start, r.start
 	r.need = 0
 	longest := 255
-	if limit := r.l.ep.o.MaxMessage; limit >= 0 {
+	if limit := r.l.ep.o.maxFrame(); limit >= 0 {
 		longest = int(min(limit, 255))
 	}
 	for len(buf)-pos >= 2 {
@@ -210,7 +210,7 @@ func (r *reader) decode() error {
 			}
 			size := binary.BigEndian.Uint64(buf[pos+1:])
 			if size > 1<<62 {
-				return tooLarge(size, r.l.ep.o.MaxMessage)
+				return tooLarge(size, r.l.ep.o.maxFrame())
 			}
 			n, body = int(size), pos+9
 		}
@@ -288,7 +288,7 @@ func shortMessages(buf []byte, pos, stop, longest int) (end, n int) {
 // encrypted ones, and those of ZMTP 1.0.
 func (r *reader) decodeFrames() error {
 	r.need = 0
-	limit := r.l.ep.o.MaxMessage
+	limit := r.l.ep.o.maxFrame()
 	if limit >= 0 && r.l.sealer != nil {
 		limit += int64(r.l.sealer.SealedSize(0))
 	}
@@ -382,6 +382,9 @@ func (r *reader) sealed(body []byte, own bool) (zmtp.Header, error) {
 // check refuses a frame that makes its message too large.
 func (r *reader) check(flags byte, n int) error {
 	o := &r.l.ep.o
+	if o.MaxFrame >= 0 && int64(n) > o.MaxFrame {
+		return tooLarge(uint64(n), o.MaxFrame)
+	}
 	if o.MaxMessage >= 0 && (int64(n) > o.MaxMessage || r.size+int64(n) > o.MaxMessage) {
 		return tooLarge(uint64(r.size)+uint64(n), o.MaxMessage)
 	}

@@ -27,7 +27,7 @@ var optionNames = map[string]setter{
 	"reconnect_ivl_max":        millis(0, func(o *Options, d time.Duration) { o.ReconnectMax = d }),
 	"reconnect_stop":           number(0, 7, func(o *Options, n int) { o.Stop = ReconnectStop(n) }),
 	"backlog":                  number(0, 1<<31-1, func(o *Options, n int) { o.Backlog = n }),
-	"maxmsgsize":               number(-1, 1<<62, func(o *Options, n int) { o.MaxMessage = int64(n) }),
+	"maxmsgsize":               setMaxMsgSize,
 	"sndhwm":                   number(0, 1<<31-1, func(o *Options, n int) { o.SendHWM = n }),
 	"rcvhwm":                   number(0, 1<<31-1, func(o *Options, n int) { o.RecvHWM = n }),
 	"multicast_hops":           number(1, 255, func(o *Options, n int) { o.MulticastHops = n }),
@@ -314,6 +314,17 @@ func setConnectRoutingID(o *Options, v string) error {
 	}
 	o.ConnectRoutingID = []byte(v)
 	return nil
+}
+
+// setMaxMsgSize bounds frames, as libzmq does; the limit of a whole message
+// only gives way to it.
+func setMaxMsgSize(o *Options, v string) error {
+	return number(-1, 1<<62, func(o *Options, n int) {
+		o.MaxFrame = int64(n)
+		if n < 0 || o.MaxMessage >= 0 && o.MaxFrame > o.MaxMessage {
+			o.MaxMessage = o.MaxFrame
+		}
+	})(o, v)
 }
 
 func setAcceptFilter(o *Options, v string) error {

@@ -30,6 +30,7 @@ type Options struct {
 	Immediate    bool          // queue messages only for peers that are connected
 	Identity     []byte        // our routing id, 1 to 255 octets, the first not 0
 	MaxMessage   int64         // octets of a message that arrives; -1: no limit
+	MaxFrame     int64         // octets of one of its frames, libzmq's maxmsgsize; -1: as many as of a message
 	MaxFrames    int           // frames of a message that arrives
 	Backlog      int           // of a listener, 100
 	Reconnect    time.Duration // first wait before connecting again, 100 ms; -1: never
@@ -133,7 +134,7 @@ func defaultOptions(t Type) Options {
 		SendHWM: 1000, RecvHWM: 1000,
 		SendTimeout: -1, RecvTimeout: -1,
 		Linger:     5 * time.Second,
-		MaxMessage: 1 << 30, MaxFrames: 1 << 16,
+		MaxMessage: 1 << 30, MaxFrame: -1, MaxFrames: 1 << 16,
 		Backlog:          100,
 		Reconnect:        100 * time.Millisecond,
 		HandshakeTimeout: 30 * time.Second,
@@ -148,6 +149,14 @@ func defaultOptions(t Type) Options {
 		o.Linger = 0
 	}
 	return o
+}
+
+// maxFrame bounds a single frame; -1: no limit.
+func (o *Options) maxFrame() int64 {
+	if o.MaxFrame < 0 || o.MaxMessage >= 0 && o.MaxMessage < o.MaxFrame {
+		return o.MaxMessage
+	}
+	return o.MaxFrame
 }
 
 // Option sets one of the Options of a new socket.

@@ -275,6 +275,41 @@ func TestBadPeers(t *testing.T) {
 	}
 }
 
+// maxmsgsize bounds each frame, as in libzmq, not the message that they make.
+func TestMaxMsgSize(t *testing.T) {
+	for _, c := range []struct{ name, at string }{{"tcp", "tcp://127.0.0.1:*"}, {"ws", "ws://127.0.0.1:*/"}} {
+		for _, secured := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s %v", c.name, secured), func(t *testing.T) {
+				r := overTCP(t)
+				serverOptions := []zmq.Option{zmq.WithOption("maxmsgsize", "500"), zmq.WithOption("maxmsgsize", "300")}
+				var clientOptions []zmq.Option
+				if secured {
+					public, secret := zmq.NewCurveKeys()
+					serverOptions = append(serverOptions, zmq.WithCurveServer(secret))
+					mine, own := zmq.NewCurveKeys()
+					clientOptions = append(clientOptions, zmq.WithCurve(mine, own, public))
+				}
+				pull := made(r, zmq.NewPull, serverOptions...)
+				push := made(r, zmq.NewPush, clientOptions...)
+				bound, err := pull.Bind(c.at)
+				r.must(err)
+				_, err = push.Connect(bound.Addr())
+				r.must(err)
+				most := strings.Repeat("x", 300)
+				r.send(push, most, most, most)
+				r.want(pull, most, most, most)
+				events, stop := iter.Pull(pull.Events(r.ctx))
+				defer stop()
+				r.send(push, "one", most+"x")
+				if e := next(t, events, zmq.EventDisconnected); e.Err == nil {
+					t.Error("the event does not say why")
+				}
+				r.nothing(pull)
+			})
+		}
+	}
+}
+
 // Odd things that are allowed.
 func TestLenience(t *testing.T) {
 	r := overTCP(t)

@@ -87,7 +87,7 @@ func (e *Endpoint) webSocket() transport.WebSocket {
 		mechanism = MechanismNull
 	}
 	ws := transport.WebSocket{
-		Mechanism: string(mechanism), SocketType: zmtp.SocketType(e.s.typ), MaxFrame: e.o.MaxMessage,
+		Mechanism: string(mechanism), SocketType: zmtp.SocketType(e.s.typ), MaxFrame: e.o.maxFrame(),
 		TLS: e.o.TLS, Origins: e.o.WebSocketOrigins,
 	}
 	if e.o.SocksProxy != "" {
