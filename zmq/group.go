@@ -62,6 +62,7 @@ func (e *Endpoint) openGroup(ctx context.Context) (net.Conn, error) {
 	cfg.Raw = e.at.Scheme == "pgm"
 	cfg.Rate, cfg.Recovery, cfg.Hops = o.Rate, o.Recovery, o.MulticastHops
 	cfg.NoLoop, cfg.MaxTPDU, cfg.MaxMessage = !o.MulticastLoop, o.MulticastTPDU, o.MaxMessage
+	cfg.SendBuffer, cfg.RecvBuffer = o.SendBuffer, o.RecvBuffer
 	cfg.Dropped = &e.s.counter.malformed
 	cfg.Lost = func(packets int) {
 		e.s.counter.multicastLost.Add(uint64(packets))

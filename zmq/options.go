@@ -69,8 +69,8 @@ type Options struct {
 	HelloMsg, DisconnectMsg, HiccupMsg []byte
 
 	IPv6         bool   // tcp names and wildcards mean IPv6 too
-	SendBuffer   int    // SO_SNDBUF; -1: the system's
-	RecvBuffer   int    // SO_RCVBUF; -1: the system's
+	SendBuffer   int    // SO_SNDBUF of tcp and multicast; -1: the system's
+	RecvBuffer   int    // SO_RCVBUF of tcp and multicast; -1: the system's, for multicast 8 MiB if it allows that
 	TOS          int    // IP_TOS
 	Priority     int    // SO_PRIORITY
 	BindToDevice string // SO_BINDTODEVICE

@@ -32,6 +32,9 @@ type Config struct {
 	NoLoop   bool          // do not deliver on this host
 	MaxTPDU  int           // bytes of the largest datagram; 1500
 
+	SendBuffer int // bytes of SO_SNDBUF; 0 or less: the system's choice
+	RecvBuffer int // bytes of SO_RCVBUF; 0 or less: 8 MiB, or as much as the system allows
+
 	MaxMessage int64 // bytes of a message taken from the group, all frames; negative: unlimited
 	// Lost, if not nil, is told of packets that will never come.
 	Lost func(packets int)
@@ -96,6 +99,13 @@ func (c Config) overhead() int {
 func (c Config) window() int {
 	perSecond := float64(c.Rate) * 1000 / 8 / float64(c.MaxTPDU)
 	return int(min(max(perSecond*c.Recovery.Seconds(), 16), maxWindow))
+}
+
+// maxBuffered is how many bytes a receiver holds behind gaps: what the rate
+// brings in the recovery interval, within bounds.
+func (c Config) maxBuffered() int {
+	const least, most = 8 << 20, 64 << 20
+	return int(min(max(float64(c.Rate)*1000/8*c.Recovery.Seconds(), least), most))
 }
 
 // Parse reads what follows the scheme of an endpoint: interface;group:port,

@@ -3,6 +3,7 @@ package epgm
 import (
 	"net"
 	"os"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 )
@@ -29,4 +30,16 @@ func (c Config) listenGroup() (packetConn, error) {
 		return nil, os.NewSyscallError("bind", err)
 	}
 	return net.FilePacketConn(f)
+}
+
+// forceReadBuffer sets the buffer of a socket, as large as it may be (root, or
+// CAP_NET_ADMIN).
+func forceReadBuffer(c syscall.RawConn, bytes int) error {
+	var err error
+	if cerr := c.Control(func(fd uintptr) {
+		err = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, bytes)
+	}); cerr != nil {
+		return cerr
+	}
+	return err
 }

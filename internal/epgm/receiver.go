@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
-	"sync"
 	"time"
 
 	"lintel.dev/internal/pgm"
@@ -12,18 +11,16 @@ import (
 	"lintel.dev/internal/zmtp"
 )
 
-// listener is a receiver with its sockets.
+// listener is a receiver with its sockets. One goroutine has it: what the
+// group sends, and what its timers ask for, reach the engine in one order.
 type listener struct {
 	cfg  Config
 	data packetConn // from the group
 	naks packetConn // to sources
 
-	mu   sync.Mutex // protects what follows
 	recv *pgm.Receiver
-	kick chan struct{}
 	from map[pgm.TSI]*pgm.Unpacker
-	err  error // the engine takes no more
-	out  []byte
+	out  []byte // frames for the engine
 }
 
 // NewReceiver returns the connection of a subscriber to the group.
@@ -44,13 +41,12 @@ func NewReceiver(cfg Config) (net.Conn, error) {
 	l := &listener{
 		cfg: cfg, data: cfg.Wrap(data), naks: cfg.Wrap(naks),
 		recv: pgm.NewReceiver(pgm.ReceiverConfig{
-			Group: cfg.Group.Addr(), DestPort: cfg.Group.Port(), Window: cfg.window(),
+			Group: cfg.Group.Addr(), DestPort: cfg.Group.Port(), Window: cfg.window(), MaxBuffered: cfg.maxBuffered(),
 		}),
-		kick: make(chan struct{}, 1),
 		from: map[pgm.TSI]*pgm.Unpacker{},
 	}
 	release := func() { data.Close(); naks.Close() }
-	return standin.Start(data.LocalAddr(), net.UDPAddrFromAddrPort(cfg.Group), release, l.subscribe, l.tick), nil
+	return standin.Start(data.LocalAddr(), net.UDPAddrFromAddrPort(cfg.Group), release, l.subscribe), nil
 }
 
 // subscribe hands the engine what the group sends. What the engine asks for is
@@ -60,90 +56,86 @@ func (l *listener) subscribe(p *standin.Peer, done <-chan struct{}) {
 		return
 	}
 	p.Discard(func() { l.data.Close() })
-	buf := make([]byte, 64<<10)
+	in := newIntake(l.data)
+	var due time.Time
 	for {
-		n, from, err := l.data.ReadFrom(buf)
-		if err != nil {
-			if isClosed(err) {
+		n, err := in.read()
+		if isClosed(err) {
+			return
+		}
+		now := time.Now()
+		refused := l.recv.Stats().Refused
+		for i := range n {
+			b, from := in.at(i)
+			l.recv.Input(b, from, now, l.event)
+		}
+		l.cfg.count(l.recv.Stats().Refused, refused)
+		if l.recv.Sooner() || !due.IsZero() && !now.Before(due) {
+			due = l.recv.Output(now, func(b []byte, to netip.Addr) {
+				l.naks.WriteTo(b, l.cfg.destination(to))
+			}, l.event)
+			l.data.SetReadDeadline(notBefore(due, now.Add(tick)))
+		}
+		if len(l.out) > 0 {
+			if p.Write(l.out) != nil {
 				return
 			}
-			continue
-		}
-		l.mu.Lock()
-		refused := l.recv.Stats().Refused
-		l.recv.Input(buf[:n], addrOf(from), time.Now(), l.event(p))
-		l.cfg.count(l.recv.Stats().Refused, refused)
-		err = l.err
-		l.mu.Unlock()
-		if err != nil {
-			return
-		}
-		nudge(l.kick)
-	}
-}
-
-func addrOf(a net.Addr) netip.Addr {
-	switch a := a.(type) {
-	case *net.UDPAddr:
-		return a.AddrPort().Addr().Unmap()
-	case *net.IPAddr:
-		ip, _ := netip.AddrFromSlice(a.IP)
-		return ip.Unmap()
-	}
-	return netip.Addr{}
-}
-
-// event takes what the receiver hands over. l.mu is held.
-func (l *listener) event(p *standin.Peer) func(pgm.Event) {
-	return func(e pgm.Event) {
-		if e.Gone {
-			delete(l.from, e.TSI)
-			return
-		}
-		u := l.from[e.TSI]
-		if u == nil {
-			u = &pgm.Unpacker{MaxMessage: l.cfg.MaxMessage}
-			l.from[e.TSI] = u
-		}
-		if e.Lost > 0 {
-			u.Reset()
-			if l.cfg.Lost != nil {
-				l.cfg.Lost(int(e.Lost))
+			if l.out = l.out[:0]; cap(l.out) > keepOut {
+				l.out = nil
 			}
-			return
-		}
-		l.out = l.out[:0]
-		// A unit that is not what a publisher sends costs its source the
-		// message in progress.
-		if u.Add(e.Unit, func(frames [][]byte) {
-			for i, f := range frames {
-				var flags byte
-				if i < len(frames)-1 {
-					flags = zmtp.FlagMore
-				}
-				l.out = zmtp.Framing2.Append(l.out, flags, f)
-			}
-		}) != nil && l.cfg.Lost != nil {
-			l.cfg.Lost(1)
-		}
-		if len(l.out) > 0 && l.err == nil {
-			l.err = p.Write(l.out)
-		}
-		if cap(l.out) > keepOut {
-			l.out = nil
 		}
 	}
 }
 
-// keepOut is the largest buffer kept for the next unit.
+// tick is how fine the timers of a receiver are.
+const tick = 2 * time.Millisecond
+
+// notBefore is t, or least if t is earlier. The zero time stays what it is.
+func notBefore(t, least time.Time) time.Time {
+	if !t.IsZero() && t.Before(least) {
+		return least
+	}
+	return t
+}
+
+// event takes what the receiver hands over.
+func (l *listener) event(e pgm.Event) {
+	if e.Gone {
+		delete(l.from, e.TSI)
+		return
+	}
+	u := l.from[e.TSI]
+	if u == nil {
+		u = &pgm.Unpacker{MaxMessage: l.cfg.MaxMessage}
+		l.from[e.TSI] = u
+	}
+	if e.Lost > 0 {
+		u.Reset()
+		l.lost(int(e.Lost))
+		return
+	}
+	// A unit that is not what a publisher sends costs its source the message in
+	// progress.
+	if u.Add(e.Unit, l.message) != nil {
+		l.lost(1)
+	}
+}
+
+func (l *listener) lost(packets int) {
+	if l.cfg.Lost != nil {
+		l.cfg.Lost(packets)
+	}
+}
+
+func (l *listener) message(frames [][]byte) {
+	for i, f := range frames {
+		var flags byte
+		if i < len(frames)-1 {
+			flags = zmtp.FlagMore
+		}
+		l.out = zmtp.Framing2.Append(l.out, flags, f)
+	}
+}
+
+// keepOut is the largest buffer kept for the next frames.
 const keepOut = 256 << 10
-
-func (l *listener) tick(p *standin.Peer, done <-chan struct{}) {
-	alarm(func(now time.Time) time.Time {
-		l.mu.Lock()
-		defer l.mu.Unlock()
-		return l.recv.Output(now, func(b []byte, to netip.Addr) {
-			l.naks.WriteTo(b, l.cfg.destination(to))
-		}, l.event(p))
-	}, l.kick, done)
-}

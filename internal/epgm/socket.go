@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/netip"
 	"strconv"
+	"syscall"
 
 	"golang.org/x/net/ipv4"
 )
@@ -51,6 +52,9 @@ func openSend(c Config) (packetConn, error) {
 	if err == nil {
 		err = p.SetMulticastLoopback(!c.NoLoop)
 	}
+	if b, ok := pc.(interface{ SetWriteBuffer(bytes int) error }); err == nil && ok && c.SendBuffer > 0 {
+		err = b.SetWriteBuffer(c.SendBuffer)
+	}
 	if err != nil {
 		pc.Close()
 		return nil, err
@@ -71,8 +75,9 @@ func openReceive(c Config) (packetConn, error) {
 	if err != nil {
 		return nil, err
 	}
-	if u, ok := pc.(*net.UDPConn); ok {
-		u.SetReadBuffer(receiveBuffer)
+	if err := c.buffer(pc); err != nil {
+		pc.Close()
+		return nil, err
 	}
 	if err := ipv4.NewPacketConn(pc).JoinGroup(c.Interface, &net.UDPAddr{IP: c.Group.Addr().AsSlice()}); err != nil {
 		pc.Close()
@@ -82,4 +87,23 @@ func openReceive(c Config) (packetConn, error) {
 }
 
 // receiveBuffer holds a burst while the engine takes the one before.
-const receiveBuffer = 1 << 20
+const receiveBuffer = 8 << 20
+
+// buffer gives the socket of a receiver its buffer.
+func (c Config) buffer(pc packetConn) error {
+	b, ok := pc.(interface {
+		SetReadBuffer(bytes int) error
+		SyscallConn() (syscall.RawConn, error)
+	})
+	if !ok {
+		return nil
+	}
+	if c.RecvBuffer > 0 {
+		return b.SetReadBuffer(c.RecvBuffer)
+	}
+	// Beyond the system's bound if this process may; as much as that allows if not.
+	if raw, err := b.SyscallConn(); err == nil && forceReadBuffer(raw, receiveBuffer) == nil {
+		return nil
+	}
+	return b.SetReadBuffer(receiveBuffer)
+}

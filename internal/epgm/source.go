@@ -60,7 +60,6 @@ func (s *sender) publish(p *standin.Peer, done <-chan struct{}) {
 		return
 	}
 	emit := func(unit []byte) error { return s.send(unit, done) }
-	var frames [][]byte
 	for {
 		if p.In.Buffered() == 0 && s.packer.Flush(emit) != nil {
 			return
@@ -70,15 +69,9 @@ func (s *sender) publish(p *standin.Peer, done <-chan struct{}) {
 			s.packer.Flush(emit)
 			return
 		}
-		frames = append(frames, body)
-		if flags&zmtp.FlagMore != 0 {
-			continue
-		}
-		if s.packer.Add(frames, emit) != nil {
+		if s.packer.Add(body, flags&zmtp.FlagMore != 0, emit) != nil {
 			return
 		}
-		clear(frames)
-		frames = frames[:0]
 	}
 }
 
@@ -90,8 +83,11 @@ func (s *sender) send(unit []byte, done <-chan struct{}) error {
 		wait := s.src.Wait(now)
 		if wait == 0 {
 			err := s.toGroup(s.src.Send(unit, now))
+			sooner := s.src.Sooner()
 			s.mu.Unlock()
-			nudge(s.kick)
+			if sooner {
+				nudge(s.kick)
+			}
 			return err
 		}
 		s.mu.Unlock()

@@ -1,6 +1,7 @@
 package pgm
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -19,7 +20,8 @@ const offsetLen = 2
 type Packer struct {
 	max   int
 	unit  []byte
-	first int // offset of the first message that starts in the unit
+	first int  // offset of the first message that starts in the unit
+	amid  bool // the message under way has frames to come
 }
 
 // NewPacker returns a Packer for units of at most max bytes, the offset field
@@ -35,42 +37,41 @@ func (p *Packer) reset() {
 	p.first = noMessage
 }
 
-// Add lays one message behind what waits in the unit and calls emit with each
-// unit that became full. The unit belongs to the Packer and is only valid
-// during the call.
-func (p *Packer) Add(frames [][]byte, emit func(unit []byte) error) error {
-	starts := true
-	for i, f := range frames {
-		var head [10]byte
-		h := head[:0]
-		if n := uint64(len(f)) + 1; n < 0xff {
-			h = append(h, byte(n))
-		} else {
-			h = append(h, 0xff)
-			h = binary.BigEndian.AppendUint64(h, n)
-		}
-		var flags byte
-		if i < len(frames)-1 {
-			flags = 1
-		}
-		h = append(h, flags)
-		for _, part := range [2][]byte{h, f} {
-			for len(part) > 0 {
-				if len(p.unit) == p.max {
-					if err := p.Flush(emit); err != nil {
-						return err
-					}
+// Add lays the next frame of a message, with more to come or the last, behind
+// what waits in the unit and calls emit with each unit that became full. The
+// unit belongs to the Packer and is only valid during the call.
+func (p *Packer) Add(frame []byte, more bool, emit func(unit []byte) error) error {
+	var head [10]byte
+	h := head[:0]
+	if n := uint64(len(frame)) + 1; n < 0xff {
+		h = append(h, byte(n))
+	} else {
+		h = append(h, 0xff)
+		h = binary.BigEndian.AppendUint64(h, n)
+	}
+	var flags byte
+	if more {
+		flags = 1
+	}
+	h = append(h, flags)
+	starts := !p.amid
+	p.amid = more
+	for _, part := range [2][]byte{h, frame} {
+		for len(part) > 0 {
+			if len(p.unit) == p.max {
+				if err := p.Flush(emit); err != nil {
+					return err
 				}
-				if starts {
-					starts = false
-					if p.first == noMessage {
-						p.first = len(p.unit) - offsetLen
-					}
-				}
-				n := min(len(part), p.max-len(p.unit))
-				p.unit = append(p.unit, part[:n]...)
-				part = part[n:]
 			}
+			if starts {
+				starts = false
+				if p.first == noMessage {
+					p.first = len(p.unit) - offsetLen
+				}
+			}
+			n := min(len(part), p.max-len(p.unit))
+			p.unit = append(p.unit, part[:n]...)
+			part = part[n:]
 		}
 	}
 	return nil
@@ -109,8 +110,9 @@ type Unpacker struct {
 	left   uint64 // body bytes still to come
 	inBody bool
 	more   bool
-	frame  []byte
-	frames [][]byte
+	frame  []byte   // the part of a frame that earlier units held
+	frames [][]byte // those before own are not in the unit at hand
+	own    int
 	size   int64
 }
 
@@ -119,14 +121,18 @@ func (u *Unpacker) Reset() {
 	*u = Unpacker{MaxMessage: u.MaxMessage}
 }
 
-// Add takes one unit and calls yield with each message that became whole. The
-// frames belong to the callee. An error leaves u reset.
+// Add takes one unit and calls yield with each message that became whole,
+// whose frames are valid during the call. An error leaves u reset.
 func (u *Unpacker) Add(unit []byte, yield func(frames [][]byte)) error {
 	err := u.add(unit, yield)
 	if err != nil {
 		u.Reset()
+		return err
 	}
-	return err
+	for ; u.own < len(u.frames); u.own++ {
+		u.frames[u.own] = bytes.Clone(u.frames[u.own])
+	}
+	return nil
 }
 
 func (u *Unpacker) add(unit []byte, yield func(frames [][]byte)) error {
@@ -147,22 +153,33 @@ func (u *Unpacker) add(unit []byte, yield func(frames [][]byte)) error {
 	}
 	for len(b) > 0 {
 		if !u.inBody {
-			u.head = append(u.head, b[0])
-			b = b[1:]
-			if err := u.header(); err != nil {
-				return err
+			if len(u.head) == 0 && len(b) >= 2 && b[0] != 0xff {
+				if err := u.begin(uint64(b[0]), b[1]); err != nil {
+					return err
+				}
+				b = b[2:]
+			} else {
+				u.head = append(u.head, b[0])
+				b = b[1:]
+				if err := u.header(); err != nil {
+					return err
+				}
 			}
-			if !u.inBody || u.left > 0 {
+			if !u.inBody || u.left > 0 && len(b) == 0 {
 				continue
 			}
 		}
 		n := min(uint64(len(b)), u.left)
-		u.frame = append(u.frame, b[:n]...)
-		b = b[n:]
 		u.left -= n
-		if u.left == 0 {
-			u.endFrame(yield)
+		switch {
+		case u.left > 0:
+			u.frame = append(u.frame, b[:n]...)
+		case len(u.frame) > 0:
+			u.endFrame(append(u.frame, b[:n]...), true, yield)
+		default:
+			u.endFrame(b[:n:n], false, yield)
 		}
+		b = b[n:]
 	}
 	return nil
 }
@@ -170,18 +187,19 @@ func (u *Unpacker) add(unit []byte, yield func(frames [][]byte)) error {
 // header looks at the bytes of u.head and, once they are a whole frame
 // header, starts the body.
 func (u *Unpacker) header() error {
-	var size uint64
-	var flags byte
 	switch {
 	case u.head[0] != 0xff && len(u.head) == 2:
-		size, flags = uint64(u.head[0]), u.head[1]
+		return u.begin(uint64(u.head[0]), u.head[1])
 	case u.head[0] == 0xff && len(u.head) == 10:
-		size, flags = binary.BigEndian.Uint64(u.head[1:]), u.head[9]
+		return u.begin(binary.BigEndian.Uint64(u.head[1:]), u.head[9])
 	case u.head[0] == 0:
 		return fmt.Errorf("%w: frame of length 0", errUnit)
-	default:
-		return nil
 	}
+	return nil
+}
+
+// begin starts the body of a frame; size counts the octet of the flags too.
+func (u *Unpacker) begin(size uint64, flags byte) error {
 	if size == 0 {
 		return fmt.Errorf("%w: frame of length 0", errUnit)
 	}
@@ -196,17 +214,36 @@ func (u *Unpacker) header() error {
 	u.more = flags&1 != 0
 	u.head = u.head[:0]
 	u.inBody = true
-	u.frame = []byte{}
 	return nil
 }
 
-func (u *Unpacker) endFrame(yield func([][]byte)) {
-	u.frames = append(u.frames, u.frame)
-	u.frame, u.inBody = nil, false
+// keepFrame is the largest buffer kept for the next frame of several units, and
+// keepFrames the longest list of frames kept for the next message.
+const (
+	keepFrame  = 64 << 10
+	keepFrames = 64
+)
+
+// endFrame takes a whole frame, joined of parts in u.frame or lying in the unit
+// at hand.
+func (u *Unpacker) endFrame(frame []byte, parts bool, yield func([][]byte)) {
+	u.frames = append(u.frames, frame)
+	u.inBody = false
 	if u.more {
+		if parts {
+			u.frame = nil
+		}
 		return
 	}
-	frames := u.frames
-	u.frames, u.size = nil, 0
-	yield(frames)
+	if parts {
+		u.frame = frame[:0]
+	}
+	yield(u.frames)
+	if cap(u.frame) > keepFrame {
+		u.frame = nil
+	}
+	if clear(u.frames); cap(u.frames) > keepFrames {
+		u.frames = nil
+	}
+	u.frames, u.own, u.size = u.frames[:0], 0, 0
 }

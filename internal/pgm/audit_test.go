@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
+	"runtime"
 	"testing"
 	"time"
 
@@ -83,11 +84,13 @@ func TestRepairsKeepTheRate(t *testing.T) {
 		Heartbeats: pgm.DefaultHeartbeats, Ambient: pgm.DefaultAmbient,
 	}, epoch)
 	unit := make([]byte, 1400)
+	start := epoch
 	for range window {
-		src.Send(unit, epoch)
+		start = start.Add(src.Wait(start))
+		src.Send(unit, start)
 	}
 	sent := 0
-	for d := time.Duration(0); d < 10*time.Second; d += 10 * time.Millisecond {
+	for d := time.Duration(0); d < 3*time.Second; d += 10 * time.Millisecond {
 		for first := uint32(0); first < window; first += 63 {
 			list := make([]uint32, 62)
 			for i := range list {
@@ -95,17 +98,135 @@ func TestRepairsKeepTheRate(t *testing.T) {
 			}
 			src.Input(pgm.Append(nil, &pgm.Packet{
 				Type: pgm.NAK, TSI: tsi, DestPort: port, Sqn: first, More: list, Source: local, Group: group,
-			}), epoch.Add(d))
+			}), start.Add(d))
 		}
-		src.Output(epoch.Add(d), func(b []byte) {
+		src.Output(start.Add(d), func(b []byte) {
 			if pgm.Type(b[4]) == pgm.RDATA {
 				sent += len(b)
 			}
 		})
 	}
-	if sent > 11*rate {
-		t.Errorf("%d bytes of repairs in ten seconds at %d a second", sent, rate)
+	if sent < 2*rate || sent > 7*rate/2 {
+		t.Errorf("%d bytes of repairs in three seconds at %d a second", sent, rate)
 	}
+}
+
+// While NAKs ask for the whole window over and over, data still gets half of the
+// rate.
+func TestNAKStormLeavesRoomForData(t *testing.T) {
+	const rate, window = 1 << 20, 4096
+	src := pgm.NewSource(pgm.SourceConfig{
+		TSI: tsi, DestPort: port, Source: local, Group: group, Rate: rate, Window: window,
+		Heartbeats: pgm.DefaultHeartbeats, Ambient: pgm.DefaultAmbient,
+	}, epoch)
+	unit := make([]byte, 1400)
+	now := epoch
+	for range window {
+		now = now.Add(src.Wait(now))
+		src.Send(unit, now)
+	}
+	data, repairs := 0, 0
+	for end := now.Add(3 * time.Second); now.Before(end); now = now.Add(5 * time.Millisecond) {
+		last := uint32(src.Stats().Data) - 1
+		for first := last - window + 1; first+63 <= last; first += 63 {
+			list := make([]uint32, 62)
+			for i := range list {
+				list[i] = first + uint32(i) + 1
+			}
+			src.Input(pgm.Append(nil, &pgm.Packet{
+				Type: pgm.NAK, TSI: tsi, DestPort: port, Sqn: first, More: list, Source: local, Group: group,
+			}), now)
+		}
+		src.Output(now, func(b []byte) {
+			if pgm.Type(b[4]) == pgm.RDATA {
+				repairs += len(b)
+			}
+		})
+		for src.Wait(now) == 0 {
+			data += len(src.Send(unit, now))
+		}
+	}
+	if data < rate || repairs < rate || data+repairs > 7*rate/2 {
+		t.Errorf("%d bytes of data and %d of repairs in three seconds at %d a second", data, repairs, rate)
+	}
+}
+
+// A receiver that misses a lot asks for as much as its socket can take, the
+// oldest first, and for more when that has come.
+func TestNAKsAskForTheOldestFirst(t *testing.T) {
+	const missing = 1000
+	r := pgm.NewReceiver(pgm.ReceiverConfig{Group: group, DestPort: port, Window: 2048})
+	units := 0
+	yield := func(pgm.Event) { units++ }
+	now := epoch
+	data := func(typ pgm.Type, sqn uint32) {
+		r.Input(pgm.Append(nil, &pgm.Packet{Type: typ, TSI: tsi, DestPort: port, Sqn: sqn, Data: []byte("x")}), local, now, yield)
+	}
+	data(pgm.ODATA, 0)
+	data(pgm.ODATA, missing+1)
+	rounds := 0
+	for next := uint32(1); units < missing+2; rounds++ {
+		if rounds > missing {
+			t.Fatalf("%d units after %d rounds", units, rounds)
+		}
+		now = now.Add(100 * time.Millisecond)
+		var asked []uint32
+		r.Output(now, func(b []byte, _ netip.Addr) {
+			var p pgm.Packet
+			if err := pgm.Parse(b, &p); err != nil {
+				t.Fatal(err)
+			}
+			asked = append(append(asked, p.Sqn), p.More...)
+		}, yield)
+		if len(asked) == 0 || len(asked) > 128 {
+			t.Fatalf("asked for %d packets at once", len(asked))
+		}
+		for _, sqn := range asked {
+			if sqn != next {
+				t.Fatalf("asked for %d, missing is %d", sqn, next)
+			}
+			next++
+			data(pgm.RDATA, sqn)
+		}
+		if units < missing+2 && !r.Sooner() {
+			t.Fatal("room for more, and nobody is told")
+		}
+	}
+	if s := r.Stats(); s.Lost != 0 || s.Duplicates != 0 {
+		t.Errorf("%+v", s)
+	}
+}
+
+// Made-up sources that each pretend to have sent a window full share room for
+// two, and a true one still gets its own messages.
+func TestForgedGapsCostLittle(t *testing.T) {
+	const window = 1 << 15
+	r := pgm.NewReceiver(pgm.ReceiverConfig{Group: group, DestPort: port, Window: window})
+	drop := func(pgm.Event) {}
+	var before, after runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&before)
+	for i := range 250 {
+		forged := pgm.TSI{Port: uint16(i)}
+		for _, sqn := range []uint32{1, window} {
+			r.Input(pgm.Append(nil, &pgm.Packet{Type: pgm.ODATA, TSI: forged, DestPort: port, Sqn: sqn}), local, epoch, drop)
+		}
+	}
+	runtime.GC()
+	runtime.ReadMemStats(&after)
+	// Each would have 2 MiB.
+	if grown := int64(after.HeapAlloc) - int64(before.HeapAlloc); grown > 16<<20 {
+		t.Errorf("%d bytes for 250 made-up gaps", grown)
+	}
+	var got []string
+	for _, sqn := range []uint32{7, 8, 10, 9} {
+		r.Input(pgm.Append(nil, &pgm.Packet{Type: pgm.ODATA, TSI: tsi, DestPort: port, Sqn: sqn, Data: fmt.Append(nil, sqn)}), local, epoch,
+			func(e pgm.Event) { got = append(got, string(e.Unit)) })
+	}
+	if d := cmp.Diff([]string{"7", "8", "9", "10"}, got); d != "" {
+		t.Error(d)
+	}
+	runtime.KeepAlive(r)
 }
 
 // The pauses between source path messages grow while nothing is sent, and a

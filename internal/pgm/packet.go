@@ -9,6 +9,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math/bits"
 	"net/netip"
 )
 
@@ -289,15 +290,18 @@ func nakList(b []byte, into []uint32) ([]uint32, error) {
 
 // checksum is the ones' complement of the ones' complement sum; over a packet
 // that holds its own it is zero. A computed zero is written as 0xffff, for
-// zero means none.
+// zero means none. Eight octets are added at a time: the sum of larger words
+// folds into that of smaller ones.
 func checksum(b []byte) uint16 {
-	var sum uint32
-	for ; len(b) >= 2; b = b[2:] {
-		sum += uint32(b[0])<<8 | uint32(b[1])
+	var sum, carry uint64
+	for ; len(b) >= 8; b = b[8:] {
+		sum, carry = bits.Add64(sum, binary.BigEndian.Uint64(b), carry)
 	}
-	if len(b) == 1 {
-		sum += uint32(b[0]) << 8
-	}
+	var rest [8]byte
+	copy(rest[:], b)
+	sum, carry = bits.Add64(sum, binary.BigEndian.Uint64(rest[:]), carry)
+	sum, carry = bits.Add64(sum, 0, carry)
+	sum += carry
 	for sum > 0xffff {
 		sum = sum>>16 + sum&0xffff
 	}

@@ -1,6 +1,7 @@
 package pgm
 
 import (
+	"bytes"
 	"math/rand/v2"
 	"net/netip"
 	"time"
@@ -82,7 +83,10 @@ type Receiver struct {
 	cfg     ReceiverConfig
 	stats   ReceiverStats
 	sources map[TSI]*window
-	held    int // bytes of all cells
+	held    int       // bytes of all cells
+	cells   int       // of all rings
+	next    time.Time // what Output returned
+	sooner  bool
 	parsed  Packet
 	out     []byte
 	list    []uint32
@@ -99,7 +103,9 @@ type window struct {
 	hasSPM bool
 	heard  time.Time
 	gaps   int
-	ring   []cell    // only while there are gaps
+	asked  int       // of those, in waitNCF or waitData
+	queued bool      // gaps wait until fewer are asked for
+	ring   []cell    // a power of two long, grown as gaps need it
 	wake   time.Time // the earliest timer of its gaps
 }
 
@@ -128,6 +134,9 @@ func NewReceiver(cfg ReceiverConfig) *Receiver {
 
 // Stats returns the counters.
 func (r *Receiver) Stats() ReceiverStats { return r.stats }
+
+// Sooner says that Output is due before the time that it returned last.
+func (r *Receiver) Sooner() bool { return r.sooner }
 
 // Sources returns how many sources are listened to.
 func (r *Receiver) Sources() int { return len(r.sources) }
@@ -159,6 +168,7 @@ func (r *Receiver) Input(b []byte, from netip.Addr, now time.Time, yield func(Ev
 			w.lead, w.next = p.Sqn-1, p.Sqn
 		}
 		r.sources[p.TSI] = w
+		r.sooner = r.sooner || r.next.IsZero() // it is to be forgotten some day
 	}
 	w.heard = now
 	switch p.Type {
@@ -200,60 +210,111 @@ func (r *Receiver) Input(b []byte, from netip.Addr, now time.Time, yield func(Ev
 				r.stats.Duplicates++
 				return
 			}
-			c.data = append([]byte(nil), p.Data...)
+			r.settle(w, c, have)
+			c.data = bytes.Clone(p.Data)
 			r.held += len(p.Data)
-			c.state = have
-			w.gaps--
 			return
 		}
 		// In order: handed over from the datagram itself.
-		if c.state != givenUp {
-			w.gaps--
-		}
-		c.state = empty
+		r.settle(w, c, empty)
 		w.next++
 		yield(Event{TSI: w.tsi, Unit: p.Data})
 	case NCF:
-		w.confirm(p.Sqn, now, r.cfg.Data)
+		r.confirm(w, p.Sqn, now)
 		for _, sqn := range p.More {
-			w.confirm(sqn, now, r.cfg.Data)
+			r.confirm(w, sqn, now)
 		}
 	}
 	r.deliver(w, yield)
 }
 
-func (w *window) cell(sqn uint32) *cell { return &w.ring[int(sqn%uint32(len(w.ring)))] }
+func (w *window) cell(sqn uint32) *cell { return &w.ring[int(sqn)&(len(w.ring)-1)] }
+
+// missing says that the packet of the cell may still come.
+func (c *cell) missing() bool { return c.state == backoff || c.asked() }
+func (c *cell) asked() bool   { return c.state == waitNCF || c.state == waitData }
+
+// settle gives a cell the state that it keeps, and makes way for questions.
+func (r *Receiver) settle(w *window, c *cell, to state) {
+	if c.missing() {
+		w.gaps--
+	}
+	if c.asked() {
+		w.asked--
+		if w.queued && w.asked <= maxAsked/2 {
+			w.queued = false
+			r.arm(w, w.heard)
+		}
+	}
+	c.state = to
+}
 
 // advance makes the window reach lead, noting what is missing, and gives up
 // what the source no longer keeps.
 func (r *Receiver) advance(w *window, trail, lead uint32, now time.Time, yield func(Event)) {
 	r.giveUp(w, trail, yield)
-	size := uint32(r.cfg.Window)
+	size := uint32(min(r.cfg.Window, r.room(w)))
 	if before(w.lead, lead) && lead-w.lead > size {
 		// Nothing between would fit: a long silence, a restart under the
 		// same identity or a forged number. Begin again where the window can
 		// still reach.
 		r.lose(w, lead-size+1, yield)
 	}
+	if !before(w.lead, lead) {
+		return
+	}
+	// One wait for the whole gap, so that one NAK asks for it.
+	at := now.Add(r.backoff())
+	r.arm(w, at)
 	for before(w.lead, lead) {
-		if w.lead+1-w.next >= size {
+		span := w.lead + 1 - w.next
+		if span >= size {
 			r.dropOldest(w, yield)
 			continue
 		}
-		w.lead++
-		if w.ring == nil {
-			w.ring = make([]cell, size)
+		if int(span) == len(w.ring) {
+			r.grow(w)
 		}
-		c := w.cell(w.lead)
-		*c = cell{state: backoff, at: now.Add(r.backoff())}
+		w.lead++
+		*w.cell(w.lead) = cell{state: backoff, at: at}
 		w.gaps++
-		w.arm(c.at)
 	}
 }
 
-func (w *window) arm(t time.Time) {
+// Lengths of a ring: of the first, and of the longest that is kept while there
+// are no gaps.
+const (
+	minRing  = 64
+	keepRing = 1024
+)
+
+// room is how long the ring of w may become. The windows of all sources
+// together get two of the largest size, whatever made-up sources pretend to
+// have sent.
+func (r *Receiver) room(w *window) int {
+	n := max(len(w.ring), minRing)
+	for 2*n <= powerOfTwo(r.cfg.Window) && r.cells-len(w.ring)+2*n <= 2*powerOfTwo(r.cfg.Window) {
+		n *= 2
+	}
+	return n
+}
+
+// grow makes room behind the lead.
+func (r *Receiver) grow(w *window) {
+	old := *w
+	w.ring = make([]cell, max(2*len(old.ring), minRing))
+	r.cells += len(w.ring) - len(old.ring)
+	for sqn := w.next; !before(w.lead, sqn); sqn++ {
+		*w.cell(sqn) = *old.cell(sqn)
+	}
+}
+
+func (r *Receiver) arm(w *window, t time.Time) {
 	if w.wake.IsZero() || t.Before(w.wake) {
 		w.wake = t
+	}
+	if r.next.IsZero() || t.Before(r.next) {
+		r.sooner = true
 	}
 }
 
@@ -272,19 +333,27 @@ func (r *Receiver) lose(w *window, sqn uint32, yield func(Event)) {
 
 // free lets go of all that w holds.
 func (r *Receiver) free(w *window) {
-	for i := range w.ring {
-		r.held -= len(w.ring[i].data)
+	for sqn := w.next; !before(w.lead, sqn); sqn++ {
+		c := w.cell(sqn)
+		r.held -= len(c.data)
+		*c = cell{}
 	}
-	w.ring, w.gaps, w.wake = nil, 0, time.Time{}
+	if len(w.ring) > keepRing {
+		r.dropRing(w)
+	}
+	w.gaps, w.asked, w.queued, w.wake = 0, 0, false, time.Time{}
+}
+
+func (r *Receiver) dropRing(w *window) {
+	r.cells -= len(w.ring)
+	w.ring = nil
 }
 
 // dropOldest gives up the gap that holds the window, and hands over what it
 // held back.
 func (r *Receiver) dropOldest(w *window, yield func(Event)) {
-	c := w.cell(w.next)
-	if c.state != have {
-		w.gaps--
-		c.state = givenUp
+	if c := w.cell(w.next); c.state != have {
+		r.settle(w, c, givenUp)
 	}
 	r.deliver(w, yield)
 }
@@ -295,23 +364,25 @@ func (r *Receiver) giveUp(w *window, trail uint32, yield func(Event)) {
 		return
 	}
 	for sqn := w.next; before(sqn, trail) && !before(w.lead, sqn); sqn++ {
-		c := w.cell(sqn)
-		if c.state != have && c.state != givenUp {
-			c.state = givenUp
-			w.gaps--
+		if c := w.cell(sqn); c.missing() {
+			r.settle(w, c, givenUp)
 		}
 	}
 	r.deliver(w, yield)
 }
 
-func (w *window) confirm(sqn uint32, now time.Time, wait time.Duration) {
+func (r *Receiver) confirm(w *window, sqn uint32, now time.Time) {
 	if before(sqn, w.next) || before(w.lead, sqn) {
 		return
 	}
 	c := w.cell(sqn)
-	if c.state == backoff || c.state == waitNCF {
-		c.state, c.tries, c.at = waitData, 0, now.Add(wait)
-		w.arm(c.at)
+	if c.state == backoff {
+		w.asked++
+		c.state = waitNCF
+	}
+	if c.state == waitNCF {
+		c.state, c.tries, c.at = waitData, 0, now.Add(r.cfg.Data)
+		r.arm(w, c.at)
 	}
 }
 
@@ -337,7 +408,7 @@ func (r *Receiver) deliver(w *window, yield func(Event)) {
 			yield(Event{TSI: w.tsi, Unit: unit})
 		case givenUp:
 			lost++
-			c.state = empty
+			*c = cell{}
 			w.next++
 		default:
 			tell()
@@ -361,6 +432,7 @@ func (r *Receiver) Output(now time.Time, emit func(packet []byte, to netip.Addr)
 	for tsi, w := range r.sources {
 		if !now.Before(w.heard.Add(r.cfg.Expiry)) {
 			r.free(w)
+			r.dropRing(w)
 			delete(r.sources, tsi)
 			yield(Event{TSI: tsi, Gone: true})
 			continue
@@ -378,40 +450,43 @@ func (r *Receiver) Output(now time.Time, emit func(packet []byte, to netip.Addr)
 		r.deliver(w, yield)
 		earliest(w.wake)
 	}
+	r.next, r.sooner = next, false
 	return next
 }
+
+// maxAsked is how many packets of a source are asked for at once, the oldest
+// first: more repairs than a socket holds would be lost in their turn.
+const maxAsked = 128
 
 // timers walks the gaps of w: what is due asks, asks again, or is given up.
 func (r *Receiver) timers(w *window, now time.Time, emit func([]byte, netip.Addr)) {
 	w.wake = time.Time{}
 	r.list = r.list[:0]
+	again := now.Add(r.backoff())
 	for sqn := w.next; !before(w.lead, sqn); sqn++ {
 		c := w.cell(sqn)
-		if c.state != backoff && c.state != waitNCF && c.state != waitData {
-			continue
-		}
-		if now.Before(c.at) {
-			w.arm(c.at)
-			continue
-		}
-		if c.state != backoff {
-			c.tries++
-			if c.tries > r.cfg.Retries {
-				c.state = givenUp
-				w.gaps--
-				continue
-			}
+		switch {
+		case !c.missing():
+		case now.Before(c.at):
+			r.arm(w, c.at)
+		case c.asked() && c.tries >= r.cfg.Retries:
+			r.settle(w, c, givenUp)
+		case c.asked():
 			// Ask again after a new random wait (section 6.3).
-			c.state = backoff
-			c.at = now.Add(r.backoff())
-			w.arm(c.at)
-			continue
-		}
-		c.state, c.at = waitNCF, now.Add(r.cfg.Repeat)
-		w.arm(c.at)
-		r.list = append(r.list, sqn)
-		if len(r.list) == 1+maxNAKList {
-			r.nak(w, emit)
+			c.tries++
+			c.state, c.at = backoff, again
+			w.asked--
+			r.arm(w, c.at)
+		case w.asked >= maxAsked:
+			w.queued = true
+		default:
+			c.state, c.at = waitNCF, now.Add(r.cfg.Repeat)
+			w.asked++
+			r.arm(w, c.at)
+			r.list = append(r.list, sqn)
+			if len(r.list) == 1+maxNAKList {
+				r.nak(w, emit)
+			}
 		}
 	}
 	r.nak(w, emit)

@@ -1,6 +1,7 @@
 package pgm
 
 import (
+	"math/bits"
 	"net/netip"
 	"time"
 )
@@ -16,6 +17,8 @@ type SourceConfig struct {
 	Rate int64
 	// Window is how many packets are kept for repair.
 	Window int
+	// First is the number of the first packet.
+	First uint32
 	// Heartbeats are the pauses, from the start and after data, at which the
 	// leading edge is told again; Ambient is the pause when there is no data at all.
 	Heartbeats []time.Duration
@@ -51,7 +54,8 @@ type Source struct {
 	cfg   SourceConfig
 	stats SourceStats
 
-	window []slot // ring of the last sent data, indexed by sqn
+	window []slot // ring of the last sent data, a power of two long, indexed by sqn
+	size   uint32 // how many of them
 	lead   uint32
 	trail  uint32
 
@@ -63,9 +67,12 @@ type Source struct {
 	spmLast  time.Time
 	beat     int
 	spmAsked bool
+	planned  time.Time // what Output returned
 
 	budget int64 // bytes that may leave now; refilled from the rate
 	filled time.Time
+	waits  bool  // data waits for budget
+	share  int64 // bytes of repairs that may leave before it
 
 	out    []byte
 	parsed Packet
@@ -84,22 +91,36 @@ const repairPause = 25 * time.Millisecond
 
 // NewSource returns a source that has sent nothing yet.
 func NewSource(cfg SourceConfig, now time.Time) *Source {
+	size := max(cfg.Window, 1)
 	return &Source{
 		cfg:    cfg,
-		window: make([]slot, max(cfg.Window, 1)),
-		lead:   ^uint32(0), // the first packet is number 0
-		trail:  0,
+		window: make([]slot, powerOfTwo(size)),
+		size:   uint32(size),
+		lead:   cfg.First - 1,
+		trail:  cfg.First,
 		budget: burst(cfg.Rate),
+		share:  burst(cfg.Rate),
 		filled: now,
 	}
 }
 
+// powerOfTwo is the least one that is not below n. Rings of that length stay
+// in step when sequence numbers wrap.
+func powerOfTwo(n int) int { return 1 << bits.Len(uint(n-1)) }
+
+func (s *Source) slot(sqn uint32) *slot { return &s.window[int(sqn)&(len(s.window)-1)] }
+
 // Stats returns the counters.
 func (s *Source) Stats() SourceStats { return s.stats }
 
-// burst is what may leave at once after a silence: ten milliseconds' worth,
-// but never less than a large datagram.
-func burst(rate int64) int64 { return max(rate/100, 64<<10) }
+// burst is what may leave at once after a silence: five milliseconds' worth,
+// for a receiver's socket may hold no more, but never less than a few
+// datagrams.
+func burst(rate int64) int64 { return max(rate/200, 16<<10) }
+
+// quantum is the least wait for the rate, so that what leaves after it is
+// worth waking for.
+const quantum = 500 * time.Microsecond
 
 func (s *Source) refill(now time.Time) {
 	if d := now.Sub(s.filled); d > 0 {
@@ -112,30 +133,47 @@ func (s *Source) refill(now time.Time) {
 
 // Wait returns how long to wait until the rate allows the next data packet.
 func (s *Source) Wait(now time.Time) time.Duration {
+	d := s.untilBudget(now)
+	s.waits = d > 0
+	return d
+}
+
+func (s *Source) untilBudget(now time.Time) time.Duration {
 	s.refill(now)
 	if s.budget > 0 {
 		return 0
 	}
-	return time.Duration(float64(1-s.budget)/float64(max(s.cfg.Rate, 1))*float64(time.Second)) + time.Microsecond
+	return max(time.Duration(float64(1-s.budget)/float64(max(s.cfg.Rate, 1))*float64(time.Second))+time.Microsecond, quantum)
 }
+
+// Sooner says that Output is due before the time that it returned last.
+func (s *Source) Sooner() bool { return s.spmAt.Before(s.planned) }
 
 // Send makes an original data packet of unit and keeps it for repair, in
 // place of the oldest if the window is full. The packet is valid until the
 // next call. The caller asks Wait first.
 func (s *Source) Send(unit []byte, now time.Time) []byte {
 	s.lead++
-	if s.lead-s.trail >= uint32(len(s.window)) {
+	sl := s.slot(s.lead)
+	spare := sl.data
+	if s.lead-s.trail >= s.size {
+		// What leaves the window gives its memory to what comes.
+		old := s.slot(s.trail)
+		spare = old.data
+		*old = slot{}
 		s.trail++
 	}
-	sl := &s.window[int(s.lead%uint32(len(s.window)))]
-	*sl = slot{data: append(sl.data[:0], unit...), inUse: true}
+	*sl = slot{data: append(spare[:0], unit...), inUse: true}
 	s.stats.Data++
 	s.beat = 0
 	s.spmAt = now.Add(s.cfg.Heartbeats[0])
 	if latest := s.spmLast.Add(spmPause); latest.Before(s.spmAt) {
 		s.spmAt = latest
 	}
-	return s.data(ODATA, s.lead, sl.data)
+	packet := s.data(ODATA, s.lead, sl.data)
+	s.waits = false
+	s.share = min(s.share+int64(len(packet)), burst(s.cfg.Rate))
+	return packet
 }
 
 func (s *Source) data(t Type, sqn uint32, unit []byte) []byte {
@@ -152,7 +190,7 @@ func (s *Source) at(sqn uint32) *slot {
 	if before(s.lead, sqn) || before(sqn, s.trail) {
 		return nil
 	}
-	sl := &s.window[int(sqn%uint32(len(s.window)))]
+	sl := s.slot(sqn)
 	if !sl.inUse {
 		return nil
 	}
@@ -198,7 +236,9 @@ func (s *Source) ask(sqn uint32, now time.Time) {
 
 // Output calls emit with each packet that should leave now besides original
 // data: confirmations, repairs as far as the rate allows, source path
-// messages. It returns when to call again if nothing happens before.
+// messages. Repairs go first, but while data waits they take no more than half
+// of the rate, however many are asked for. It returns when to call again if
+// nothing happens before.
 func (s *Source) Output(now time.Time, emit func(packet []byte)) time.Time {
 	s.refill(now)
 	for len(s.ncf) > 0 {
@@ -212,7 +252,7 @@ func (s *Source) Output(now time.Time, emit func(packet []byte)) time.Time {
 		s.ncf = s.ncf[n:]
 	}
 	s.ncf = nil
-	for len(s.repairs) > 0 && s.budget > 0 {
+	for len(s.repairs) > 0 && s.budget > 0 && (!s.waits || s.share > 0) {
 		sqn := s.repairs[0]
 		s.repairs = s.repairs[1:]
 		sl := s.at(sqn)
@@ -220,7 +260,9 @@ func (s *Source) Output(now time.Time, emit func(packet []byte)) time.Time {
 			continue
 		}
 		sl.asked, sl.repaired = false, now
-		emit(s.data(RDATA, sqn, sl.data))
+		packet := s.data(RDATA, sqn, sl.data)
+		s.share = max(s.share-int64(len(packet)), -burst(s.cfg.Rate))
+		emit(packet)
 		s.stats.Repairs++
 	}
 	if len(s.repairs) == 0 {
@@ -238,10 +280,11 @@ func (s *Source) Output(now time.Time, emit func(packet []byte)) time.Time {
 	}
 	next := s.spmAt
 	if len(s.repairs) > 0 {
-		if t := now.Add(s.Wait(now)); t.Before(next) {
+		if t := now.Add(max(s.untilBudget(now), quantum)); t.Before(next) {
 			next = t
 		}
 	}
+	s.planned = next
 	return next
 }
 

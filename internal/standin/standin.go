@@ -74,27 +74,13 @@ func (p *Peer) Handshake(as zmtp.SocketType, then []byte) error {
 }
 
 // Frame reads the next frame of a message of the engine, and answers its
-// heartbeats on the way. Other commands are dropped.
+// heartbeats on the way. Other commands are dropped. The body is valid until
+// the next call.
 func (p *Peer) Frame() (flags byte, body []byte, err error) {
 	for {
-		var head [zmtp.MaxHeader]byte
-		if _, err := io.ReadFull(p.In, head[:2]); err != nil {
-			return 0, nil, err
-		}
-		size := uint64(head[1])
-		if head[0]&zmtp.FlagLong != 0 {
-			if _, err := io.ReadFull(p.In, head[2:9]); err != nil {
-				return 0, nil, err
-			}
-			size = binary.BigEndian.Uint64(head[1:])
-		}
-		// The size is our own engine's word, not a peer's.
-		body = make([]byte, size)
-		if _, err := io.ReadFull(p.In, body); err != nil {
-			return 0, nil, err
-		}
-		if head[0]&zmtp.FlagCommand == 0 {
-			return head[0], body, nil
+		flags, body, err := p.next()
+		if err != nil || flags&zmtp.FlagCommand == 0 {
+			return flags, body, err
 		}
 		kind, data, err := zmtp.ParseCommand(body)
 		if err != nil {
@@ -110,6 +96,35 @@ func (p *Peer) Frame() (flags byte, body []byte, err error) {
 			}
 		}
 	}
+}
+
+// next reads a frame: out of the buffer, unless it is larger than that.
+func (p *Peer) next() (flags byte, body []byte, err error) {
+	head, err := p.In.Peek(2)
+	if err != nil {
+		return 0, nil, err
+	}
+	flags = head[0]
+	n, size := 2, uint64(head[1])
+	if flags&zmtp.FlagLong != 0 {
+		n = 9
+		if head, err = p.In.Peek(n); err != nil {
+			return 0, nil, err
+		}
+		size = binary.BigEndian.Uint64(head[1:])
+	}
+	p.In.Discard(n)
+	if size <= uint64(p.In.Size()) {
+		if body, err = p.In.Peek(int(size)); err != nil {
+			return 0, nil, err
+		}
+		p.In.Discard(int(size))
+		return flags, body, nil
+	}
+	// The size is our own engine's word, not a peer's.
+	body = make([]byte, size)
+	_, err = io.ReadFull(p.In, body)
+	return flags, body, err
 }
 
 // Close ends the pipe: the engine reads its end.

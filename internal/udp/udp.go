@@ -4,6 +4,7 @@
 package udp
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -167,11 +168,16 @@ func NewRadio(c Config) (net.Conn, error) {
 // and what they have too much is left out.
 func pair(p *standin.Peer) (first, second []byte, err error) {
 	flags, first, err := p.Frame()
+	if flags&zmtp.FlagMore != 0 {
+		first = bytes.Clone(first)
+	}
 	for i := 0; err == nil && flags&zmtp.FlagMore != 0; i++ {
 		var b []byte
 		flags, b, err = p.Frame()
 		if i == 0 {
-			second = b
+			if second = b; flags&zmtp.FlagMore != 0 {
+				second = bytes.Clone(b)
+			}
 		}
 	}
 	return first, second, err
