@@ -115,9 +115,13 @@ func (s *core) frames(ctx context.Context, yield func([]byte, error) bool) {
 		var err error
 		s.recv.Lock()
 		if p := v.from; p != nil && s.calm() && s.from == p && p.batch == v.batch {
-			var ok bool
-			for frame, ok = p.cur.One(); ok && !s.wants(frame); frame, ok = p.cur.One() {
+			frame, ok := p.cur.Short()
+			if !ok {
+				frame, ok = p.cur.One()
+			}
+			for ok && s.sub != nil && !s.sub.wanted(frame) {
 				p.read()
+				frame, ok = p.cur.One()
 			}
 			if ok {
 				p.read()

@@ -109,6 +109,17 @@ func (c *Cursor) Recycle() {
 	*c = Cursor{}
 }
 
+// Short is One that gives up on a frame whose size takes more than one octet.
+func (c *Cursor) Short() (p []byte, ok bool) {
+	e := c.enc[c.pos:]
+	if len(e) == 0 || e[0] != 0 {
+		return nil, false
+	}
+	n := 2 + int(e[1])
+	c.pos += n
+	return e[2:n:n], true
+}
+
 // One returns the next message if there is one, of a single frame.
 func (c *Cursor) One() (p []byte, ok bool) {
 	if c.pos >= len(c.enc) || c.enc[c.pos]&More != 0 {

@@ -153,7 +153,11 @@ func (q *Queue) AppendOne(p []byte) Result {
 	q.count++
 	q.in.Msgs++
 	q.in.Bytes += uint64(end - at)
-	return q.wake()
+	if q.idle {
+		return q.wake()
+	}
+	q.mu.Unlock()
+	return Queued
 }
 
 // maxShort is the largest payload whose size takes one octet.
