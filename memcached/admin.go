@@ -16,9 +16,8 @@ const (
 )
 
 // admin handles the commands that are not about one item. args is what
-// follows verb; more is set when further input has arrived behind the line. It
-// returns false for a command there is not.
-func (t *turn) admin(verb string, args, line []byte, more bool) bool {
+// follows verb. It returns false for a command there is not.
+func (t *turn) admin(verb string, args, line []byte) bool {
 	var buf [16][]byte
 	split, _ := mcproto.Split(buf[:0], args, len(buf))
 	words := make([]string, len(split))
@@ -66,7 +65,7 @@ func (t *turn) admin(verb string, args, line []byte, more bool) bool {
 	case "lru":
 		t.answer(quiet, t.lru(words))
 	case "lru_crawler":
-		t.crawler(words, quiet, more)
+		t.crawler(words, quiet)
 	case "refresh_certs":
 		t.answer(quiet, t.refreshCerts())
 	case "debugtime":
@@ -222,7 +221,7 @@ func parseClasses(list string) (want func(class int) bool, ok bool) {
 }
 
 // crawler is lru_crawler and its many words.
-func (t *turn) crawler(words []string, quiet, more bool) {
+func (t *turn) crawler(words []string, quiet bool) {
 	arg := func(i int) string {
 		if i < len(words) {
 			return words[i]
@@ -273,7 +272,7 @@ func (t *turn) crawler(words []string, quiet, more bool) {
 		}
 		t.answer(quiet, t.crawl(words[1]))
 	case "metadump", "mgdump":
-		t.dump(words, more)
+		t.dump(words)
 	default:
 		t.answer(quiet, replyError)
 	}

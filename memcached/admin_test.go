@@ -153,7 +153,11 @@ func TestMetaDump(t *testing.T) {
 		t.Errorf("mgdump: %q", clip(got))
 	}
 	c.want("mn\r\nlru_crawler mgdump all\r\n", "MN\r\nERROR cannot pipeline other commands before mgdump\r\n")
-	c.want("lru_crawler metadump 1,99\r\nlru_crawler mgdump x\r\n", "ERROR cannot pipeline other commands before metadump\r\nERROR cannot pipeline other commands before mgdump\r\n")
+	c.want("lru_crawler metadump 1,99\r\nlru_crawler mgdump x\r\n", replyBadClass+"\r\nERROR cannot pipeline other commands before mgdump\r\n")
+	got = c.send("lru_crawler metadump 12\r\nmn\r\n")
+	if strings.Count(got, "key=") != 1 || !strings.HasSuffix(got, " \nEND\r\nMN\r\n") {
+		t.Errorf("metadump 12 with mn behind it: %q", clip(got))
+	}
 	c.want("lru_crawler metadump 1,99\r\n", replyBadClass+"\r\n")
 
 	// A client that leaves in the middle of a dump.

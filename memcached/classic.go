@@ -78,7 +78,7 @@ func (t *turn) text(line, in []byte, n int) (used int, ok bool, next netloop.Nex
 			return n, true, netloop.Close
 		}
 	default:
-		if !t.admin(string(verb), rest, line, len(in) > n) {
+		if !t.admin(string(verb), rest, line) {
 			if bytes.HasPrefix(mcproto.Last(line), []byte("HTTP/")) {
 				// A browser was talked into speaking to the cache; what it
 				// posts must not be taken for commands.

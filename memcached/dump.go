@@ -55,10 +55,9 @@ func (s *scan) stop() {
 	}
 }
 
-// dump is lru_crawler metadump and mgdump. more is set when the client has
-// sent something behind it, which it may not: the dump needs the connection
-// for itself.
-func (t *turn) dump(words []string, more bool) {
+// dump is lru_crawler metadump and mgdump. Replies that have not left yet are in
+// memcached's way; what the client has sent behind the command waits.
+func (t *turn) dump(words []string) {
 	meta := words[0] == "metadump"
 	switch {
 	case len(words) == 2 && !t.srv.tuning.crawls():
@@ -73,7 +72,7 @@ func (t *turn) dump(words []string, more bool) {
 	case len(words) < 2:
 		t.reply(replyError)
 		return
-	case len(t.w.B) > 0 || more:
+	case len(t.w.B) > 0:
 		t.reply("ERROR cannot pipeline other commands before " + words[0])
 		return
 	}

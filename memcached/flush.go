@@ -80,8 +80,8 @@ func (t *turn) flushPrefix(args []byte) string {
 		return mcproto.ErrFormat
 	}
 	if flag, _ := mcproto.Next(rest); string(flag) == "b" {
-		var ok bool
-		if prefix, ok = mcproto.DecodeKey(t.key[:0], prefix); !ok {
+		var exact, ok bool
+		if prefix, exact, ok = mcproto.DecodeKey(t.key[:0], prefix); !ok || !exact {
 			return mcproto.ErrKey
 		}
 	}

@@ -10,7 +10,7 @@ import (
 const replyFolded = "CLIENT_ERROR invalid or duplicate flag"
 
 // metaKey reads the key and flags of a meta command other than ms into t.meta.
-// sent is the key as the client wrote it, key the bytes it stands for. Where
+// key are the bytes that the client means, sent what it is told of them. Where
 // something is wrong it answers and returns no key; fold, if not empty, is
 // what is answered for any bad flag.
 func (t *turn) metaKey(args []byte, fold string) (sent, key []byte) {
@@ -29,13 +29,16 @@ func (t *turn) metaKey(args []byte, fold string) (sent, key []byte) {
 	}
 	key = sent
 	if t.meta.Has('b') {
-		var ok bool
-		if key, ok = mcproto.DecodeKey(t.key[:0], sent); !ok {
+		var exact, ok bool
+		if key, exact, ok = mcproto.DecodeKey(t.key[:0], sent); !ok {
 			if fold == "" {
 				fold = mcproto.ErrKey
 			}
 			t.reply(fold)
 			return nil, nil
+		}
+		if !exact {
+			sent = mcproto.EncodeKey(nil, key)
 		}
 	}
 	return sent, key

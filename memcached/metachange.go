@@ -29,9 +29,13 @@ func (t *turn) parseMetaSet(r *request, args []byte) {
 	}
 	r.key = sent
 	if m.Has('b') {
-		if r.key, ok = mcproto.DecodeKey(t.key[:0], sent); !ok {
+		var exact bool
+		if r.key, exact, ok = mcproto.DecodeKey(t.key[:0], sent); !ok {
 			r.problem = mcproto.ErrKey
 			return
+		}
+		if !exact {
+			r.sent = mcproto.EncodeKey(nil, r.key)
 		}
 	}
 	switch m.Mode {

@@ -112,13 +112,18 @@ func TestTokens(t *testing.T) {
 func TestKeyCoding(t *testing.T) {
 	for _, key := range []string{"a", "\x00\xff", strings.Repeat("k", 186)} {
 		enc := EncodeKey(nil, []byte(key))
-		if got, ok := DecodeKey(nil, enc); !ok || string(got) != key {
+		if got, exact, ok := DecodeKey(nil, enc); !ok || !exact || string(got) != key {
 			t.Errorf("%q comes back as %q, %v", key, got, ok)
 		}
 	}
-	for _, bad := range []string{"", "a", "!!!!", "YQ=", "YQ==YQ==", strings.Repeat("YWFh", 63)} {
-		if got, ok := DecodeKey(nil, []byte(bad)); ok {
+	for _, bad := range []string{"", "a", "!!!!", "YQ=", "YQ=!=!!!=", "Y===", strings.Repeat("YWFh", 63)} {
+		if got, _, ok := DecodeKey(nil, []byte(bad)); ok {
 			t.Errorf("DecodeKey(%q) = %q", bad, got)
+		}
+	}
+	for loose, want := range map[string]string{"Zm9v!": "foo", "-Z_m9v": "foo", "YQ==YQ==": "a", "YR==": "a", "YWI=YWJj": "ab"} {
+		if got, exact, ok := DecodeKey(nil, []byte(loose)); !ok || exact || string(got) != want {
+			t.Errorf("DecodeKey(%q) = %q, %v, %v, want %q", loose, got, exact, ok, want)
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package mcproto
 
 import (
+	"bytes"
 	"encoding/base64"
 )
 
@@ -123,17 +124,39 @@ func (m *Meta) Parse(rest []byte, used int) (problem string) {
 	return problem
 }
 
-// DecodeKey appends the bytes of a base64 key to dst. An empty, malformed or
-// overlong key is refused.
-func DecodeKey(dst, key []byte) (decoded []byte, ok bool) {
+// strict refuses all but one spelling of each key.
+var strict = base64.StdEncoding.Strict()
+
+// DecodeKey appends the bytes of a base64 key to dst. It reads what memcached
+// does: characters that are not base64's are skipped, what is left has to be a
+// multiple of four, and nothing counts behind the padding. An empty, malformed or
+// overlong key is refused. exact is set for the spelling of [EncodeKey], in which
+// memcached gives the key back.
+func DecodeKey(dst, key []byte) (decoded []byte, exact, ok bool) {
 	if len(key) == 0 || len(key) > MaxKey {
-		return dst, false
+		return dst, false, false
 	}
-	out, err := base64.StdEncoding.AppendDecode(dst, key)
+	if out, err := strict.AppendDecode(dst, key); err == nil && len(out) > len(dst) {
+		return out, true, true
+	}
+	var room [MaxKey]byte
+	clean := room[:0]
+	for _, c := range key {
+		if 'A' <= c && c <= 'Z' || 'a' <= c && c <= 'z' || '0' <= c && c <= '9' || c == '+' || c == '/' || c == '=' {
+			clean = append(clean, c)
+		}
+	}
+	if len(clean)%4 != 0 {
+		return dst, false, false
+	}
+	if i := bytes.IndexByte(clean, '='); i >= 0 {
+		clean = clean[:i/4*4+4]
+	}
+	out, err := base64.StdEncoding.AppendDecode(dst, clean)
 	if err != nil || len(out) == len(dst) {
-		return dst, false
+		return dst, false, false
 	}
-	return out, true
+	return out, false, true
 }
 
 // EncodeKey appends the base64 form of key, which [DecodeKey] reads.
