@@ -77,6 +77,7 @@ type call struct {
 	sent   bool // some of the request may have reached the server
 	opaque uint64
 	start  uint64 // position of the request in the connection's stream
+	after  uint64 // and of what follows it
 
 	conn *conn // that took the request
 	refs atomic.Int32

@@ -14,7 +14,8 @@ import (
 
 const (
 	readBuffer   = 32 << 10
-	inlineLimit  = 16 << 10 // bytes a caller may write itself
+	inlineLimit  = 16 << 10 // bytes under way beside which a caller may write itself
+	fewInflight  = 8        // requests, likewise
 	keepPending  = 256 << 10
 	maxPending   = 1 << 20 // bytes waiting for the socket
 	maxInflight  = 1 << 16 // requests waiting for their reply
@@ -35,7 +36,7 @@ type conn struct {
 	nc                    net.Conn
 	w                     wire
 	meta                  bool
-	inline                bool // a write to the idle socket does not block
+	inline                bool // a write beside little under way does not block
 	ip                    string
 	onDown                func(c *conn, err error) // called once, by the reader
 	beat                  time.Duration
@@ -65,14 +66,15 @@ type conn struct {
 	err     error  // why
 	space   chan struct{}
 
-	wrote    atomic.Uint64 // bytes given to the socket
-	inflight atomic.Int64  // requests without reply
-	draining atomic.Bool
-	failed   atomic.Bool   // err is set
-	answered atomic.Bool   // at least one reply came
-	crowded  atomic.Bool   // the last read brought several replies
-	tick     atomic.Uint32 // beats of the watchdog
-	progress atomic.Uint32 // tick of the last reply
+	wrote      atomic.Uint64 // bytes given to the socket
+	answeredTo atomic.Uint64 // bytes of requests that have their reply
+	inflight   atomic.Int64  // requests without reply
+	draining   atomic.Bool
+	failed     atomic.Bool   // err is set
+	answered   atomic.Bool   // at least one reply came
+	crowded    atomic.Bool   // the last read brought several replies
+	tick       atomic.Uint32 // beats of the watchdog
+	progress   atomic.Uint32 // tick of the last reply
 
 	wake  chan struct{} // the writer has something to do
 	done  chan struct{} // closed when the reader is gone
@@ -131,10 +133,11 @@ func (c *conn) send(cl *call) (space <-chan struct{}, err error) {
 	before := len(c.pending)
 	c.pending = cl.append(c.pending, c.meta)
 	c.taken += uint64(len(c.pending) - before)
+	cl.after = c.taken
 	cl.refs.Add(1)
 	c.queue = append(c.queue, cl)
-	idle := c.inflight.Add(1) == 1
-	if idle {
+	n := c.inflight.Add(1)
+	if n == 1 {
 		c.progress.Store(c.tick.Load())
 	}
 	if !c.armed {
@@ -147,10 +150,10 @@ func (c *conn) send(cl *call) (space <-chan struct{}, err error) {
 	}
 	c.writing = true
 	c.writeAt = c.tick.Load()
-	// An idle connection's peer has read all that was sent, so that the
-	// kernel takes a short request at once: no need to wake the writer. But
-	// where several callers are at it, their requests had better share a write.
-	if c.inline && idle && !c.crowded.Load() && len(c.pending) <= inlineLimit {
+	// What was answered has left the kernel's buffers, so that they take a short
+	// request at once when little else is under way: no need to wake the writer.
+	// But where many callers are at it, their requests had better share a write.
+	if c.inline && n <= fewInflight && !c.crowded.Load() && c.taken-c.answeredTo.Load() <= inlineLimit {
 		buf := c.take()
 		c.mu.Unlock()
 		c.write(buf)
@@ -311,6 +314,7 @@ func (c *conn) deliver() (left int64, ok bool) {
 	if !c.answered.Load() {
 		c.answered.Store(true)
 	}
+	c.answeredTo.Store(cl.after)
 	left = c.inflight.Add(-1)
 	cl.sent = true
 	cl.finish(answer)
