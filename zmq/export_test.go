@@ -15,3 +15,16 @@ func Waits(s Socket) bool {
 	defer c.recv.Unlock()
 	return c.canRecv.Any() || c.alone.busy
 }
+
+// Readers is the number of peers that read a log of the publisher s.
+func Readers(s Socket) (n int) {
+	c := s.base()
+	c.send.Lock()
+	defer c.send.Unlock()
+	for p := range c.pipes {
+		if p.fan.at > 0 {
+			n++
+		}
+	}
+	return n
+}

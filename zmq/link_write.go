@@ -132,7 +132,7 @@ func (w *writer) take() (flow.Batch, bool) {
 // done gives the memory of a written batch back. It reports false when the
 // link is over by our own wish.
 func (w *writer) done(b flow.Batch) bool {
-	flow.PutBlock(b.Enc)
+	b.Written()
 	flow.PutBuffer(w.wire)
 	w.wire = nil
 	for _, r := range b.Refs {

@@ -41,6 +41,7 @@ type pipe struct {
 	gone  bool   // detached
 
 	mark  uint64 // last publication that matched; protected by the send lock
+	fan   fanSeat
 	stats pipeStats
 
 	wishes int // what the peer's subscriptions take; protected by the send lock

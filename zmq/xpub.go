@@ -61,6 +61,7 @@ type xpub struct {
 	pipes  []*pipe
 	subs   map[*pipe]map[string]struct{} // what each peer asked for
 	epoch  uint64
+	found  []followers // by the last match
 	hits   []*pipe
 	enc    flow.Batch
 	o      xpubOptions
@@ -74,12 +75,6 @@ type xpub struct {
 type xpubOptions struct {
 	verbose, verboser, nodrop, manual, lastValue, invert, onlyFirst bool
 	welcome                                                         []byte
-}
-
-// followers are the peers subscribed to one topic.
-type followers struct {
-	first *pipe
-	more  []*pipe
 }
 
 // note is a message for the application of an XPUB.
@@ -110,6 +105,7 @@ func (x *xpub) optionsChanged(o *Options) {
 func (x *xpub) attach(p *pipe) {
 	x.pipes = append(x.pipes, p)
 	x.subs[p] = make(map[string]struct{})
+	p.fan.want = firstRun
 	if x.o.welcome != nil {
 		p.out.Append(&flow.Message{One: x.o.welcome})
 	}
@@ -143,46 +139,13 @@ func (x *xpub) forget(p *pipe) {
 func (x *xpub) dropAll(p *pipe) {
 	var topics []string
 	for topic, f := range x.topics.All {
-		if f.first == p || slices.Contains(f.more, p) {
+		if f.has(p) {
 			topics = append(topics, topic)
 		}
 	}
 	for _, topic := range topics {
 		x.drop(p, []byte(topic))
 	}
-}
-
-// follow subscribes p; it reports whether the topic is new.
-func (x *xpub) follow(p *pipe, topic []byte) (first bool) {
-	f, ok := x.topics.Get(topic)
-	switch {
-	case !ok:
-		f.first = p
-	case f.first == p || slices.Contains(f.more, p):
-		return false
-	default:
-		f.more = append(f.more, p)
-	}
-	x.topics.Put(topic, f)
-	return !ok
-}
-
-// drop unsubscribes p; it reports whether nobody follows the topic now.
-func (x *xpub) drop(p *pipe, topic []byte) (last bool) {
-	f, ok := x.topics.Get(topic)
-	switch {
-	case !ok:
-		return true
-	case f.first != p:
-		f.more = slices.DeleteFunc(f.more, func(q *pipe) bool { return q == p })
-	case len(f.more) == 0:
-		x.topics.Delete(topic)
-		return true
-	default:
-		f.first, f.more = f.more[len(f.more)-1], f.more[:len(f.more)-1]
-	}
-	x.topics.Put(topic, f)
-	return false
 }
 
 // subscription is what p asked for.
@@ -309,17 +272,31 @@ func (x *xpub) count() int {
 	return x.topics.Len()
 }
 
-// match collects in x.hits the pipes that want a message.
-func (x *xpub) match(topic []byte) {
-	x.epoch++
-	x.hits = x.hits[:0]
+// find collects in x.found the topics that a message matches. It reports
+// whether those who want it are just the followers of one, if any.
+func (x *xpub) find(topic []byte) (simple bool) {
+	x.found = x.found[:0]
 	x.topics.Matches(topic, func(f followers) bool {
-		x.hit(f.first)
-		for _, p := range f.more {
-			x.hit(p)
-		}
+		x.found = append(x.found, f)
 		return true
 	})
+	return len(x.found) <= 1 && !x.o.invert && !x.o.lastValue
+}
+
+// match collects in x.hits the pipes that want a message, which they will get
+// by themselves.
+func (x *xpub) match(topic []byte) {
+	x.find(topic)
+	x.collect()
+}
+
+// collect is the rest of match after find.
+func (x *xpub) collect() {
+	x.epoch++
+	x.hits = x.hits[:0]
+	for _, f := range x.found {
+		f.each(x.hit)
+	}
 	if x.o.invert {
 		x.hits = x.hits[:0]
 		for _, p := range x.pipes {
@@ -335,6 +312,9 @@ func (x *xpub) match(topic []byte) {
 			x.hits = append(x.hits, last)
 		}
 	}
+	for _, p := range x.hits {
+		p.fan.other(nil)
+	}
 }
 
 func (x *xpub) hit(p *pipe) {
@@ -349,7 +329,17 @@ func (x *xpub) sendMsg(m flow.Message) (*pipe, error) {
 	if m.Parts != nil {
 		topic = m.Parts[0]
 	}
-	x.match(topic)
+	if x.find(topic) {
+		if len(x.found) == 0 {
+			return nil, nil
+		}
+		f := x.found[0]
+		if f.all == nil {
+			return x.sendOne(f.one, &m)
+		}
+		return nil, x.sendAll(f.all, &m)
+	}
+	x.collect()
 	if x.o.nodrop {
 		for _, p := range x.hits {
 			if !p.out.Ready() {
@@ -381,12 +371,7 @@ func distribute(to []*pipe, m flow.Message, enc *flow.Batch) (kick *pipe) {
 	enc.Reset()
 	enc.Message(&m)
 	for _, p := range to {
-		switch p.out.AppendEncoded(enc.Enc, enc.Refs) {
-		case flow.Full:
-			p.stats.dropped.Add(1)
-		case flow.Wake:
-			p.kickLater()
-		}
+		p.offer(enc)
 	}
 	return nil
 }

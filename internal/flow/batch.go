@@ -35,7 +35,9 @@ type Batch struct {
 	Msgs int // messages in it; commands count for none
 	Held int // bytes of Refs
 
-	pooled bool // Enc is a buffer of this package, nobody else's
+	pooled bool     // Enc is a buffer of this package, nobody else's
+	shared bool     // Enc is a part of a log
+	seg    *segment // which ends with Enc, unless a part of it was taken off
 }
 
 // Empty reports whether nothing was appended.
@@ -95,10 +97,13 @@ type Cursor struct {
 	refs   []Ref
 	pos    int
 	pooled bool
+	shared bool
 }
 
 // NewCursor starts at the first frame of b.
-func NewCursor(b Batch) Cursor { return Cursor{enc: b.Enc, refs: b.Refs, pooled: b.pooled} }
+func NewCursor(b Batch) Cursor {
+	return Cursor{enc: b.Enc, refs: b.Refs, pooled: b.pooled, shared: b.shared}
+}
 
 // Recycle gives the memory of the batch back, if it can be used again. Nobody
 // may look at small frames of the batch any more.
@@ -181,7 +186,7 @@ func (c *Cursor) SkipMessage(flags byte) {
 // Rest is what the cursor has not read, as a batch of its own; msgs tells
 // how many messages that is.
 func (c *Cursor) Rest(msgs int) Batch {
-	b := Batch{Enc: c.enc[c.pos:], Msgs: msgs}
+	b := Batch{Enc: c.enc[c.pos:], Msgs: msgs, shared: c.shared}
 	for _, r := range c.refs {
 		b.Refs = append(b.Refs, Ref{At: r.At - c.pos, B: r.B, Ours: r.Ours})
 		b.Held += len(r.B)

@@ -44,6 +44,13 @@ type Queue struct {
 	attached bool
 	in, out  Counters
 
+	log    *Log     // what it follows, if not nil
+	owner  any      // whoever made it follow
+	seg    *segment // where it is in the log
+	at     int      // in seg.enc
+	seen   uint64   // messages of the log that were taken or are not for q
+	listed bool     // among log.idle; protected by log.mu
+
 	topics   map[string]*Batch // conflate by topic, if not nil
 	order    []topicEntry      // of topics, oldest first
 	replaced uint64
@@ -65,7 +72,7 @@ func NewQueue(hwm int, latest bool) *Queue {
 // relimit follows a change of what limit depends on.
 func (q *Queue) relimit() {
 	switch {
-	case q.closed || q.latest || q.topics != nil:
+	case q.closed || q.latest || q.topics != nil || q.log != nil:
 		q.limit = 0
 	case q.hwm == 0:
 		q.limit = math.MaxInt
@@ -88,35 +95,11 @@ func (q *Queue) SetHWM(hwm int) (reopened bool) {
 	defer q.mu.Unlock()
 	q.hwm = hwm
 	q.relimit()
+	q.spill(0)
+	if q.log != nil {
+		q.log.SetRoom(0)
+	}
 	return q.reopen()
-}
-
-// Message is what Append encodes: Prefix (whole frames, already encoded),
-// then the one frame of One, or those of Parts.
-type Message struct {
-	Prefix []byte
-	One    []byte
-	Parts  [][]byte
-	Owned  bool // large payloads may be kept by reference
-}
-
-// small is about how many bytes of a batch the message takes.
-func (m *Message) small() int {
-	n := len(m.Prefix)
-	if m.Parts == nil {
-		return n + smallFrame(m.One)
-	}
-	for _, p := range m.Parts {
-		n += smallFrame(p)
-	}
-	return n
-}
-
-func smallFrame(p []byte) int {
-	if len(p) >= LargeFrame {
-		return 9
-	}
-	return 9 + len(p)
 }
 
 // Result tells a producer what became of its message.
@@ -176,6 +159,7 @@ func (q *Queue) append(m *Message) Result {
 		b.Message(m)
 		return q.appendTopic(b)
 	}
+	q.spill(1)
 	if q.full() {
 		q.refused = true
 		q.mu.Unlock()
@@ -200,6 +184,7 @@ func (q *Queue) AppendEncoded(enc []byte, refs []Ref) Result {
 		b.Encoded(enc, refs, 1)
 		return q.appendTopic(b)
 	}
+	q.spill(1)
 	if q.full() {
 		q.refused = true
 		q.mu.Unlock()
@@ -286,8 +271,14 @@ func (q *Queue) Attach() (pending bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.attached = true
+	q.spill(0)
 	pending = q.head < len(q.ready) || !q.tail.Empty()
 	q.idle = !pending
+	if l := q.log; l != nil && q.idle {
+		l.mu.Lock()
+		q.list()
+		l.mu.Unlock()
+	}
 	return pending
 }
 
@@ -328,6 +319,9 @@ func (q *Queue) Unread(b Batch) {
 	q.count += b.Msgs
 	q.out.Msgs -= uint64(b.Msgs)
 	q.out.Bytes -= uint64(b.Size())
+	if q.log != nil {
+		q.log.SetRoom(0)
+	}
 	q.mu.Unlock()
 }
 
@@ -446,7 +440,14 @@ func (q *Queue) TakeAll() (b Batch, ok, reopened bool) {
 		q.mu.Unlock()
 		return b, true, false
 	}
-	b, ok = q.take()
+	if b, ok = q.take(); !ok && q.log != nil {
+		if b, ok = q.takeLog(); ok {
+			q.out.Msgs += uint64(b.Msgs)
+			q.out.Bytes += uint64(len(b.Enc))
+			q.mu.Unlock()
+			return b, true, false
+		}
+	}
 	if !ok {
 		q.idle = true
 	} else {
@@ -521,6 +522,7 @@ func (q *Queue) Step() int {
 func (q *Queue) Ready() bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	q.spill(0)
 	if q.full() {
 		q.refused = true
 		return false
@@ -539,6 +541,7 @@ func (q *Queue) Closed() bool {
 func (q *Queue) Len() int {
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	q.spill(0)
 	return q.count
 }
 
@@ -546,6 +549,7 @@ func (q *Queue) Len() int {
 func (q *Queue) Pending() bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	q.spill(0)
 	return q.head < len(q.ready) || !q.tail.Empty() || len(q.order) > 0
 }
 
@@ -553,6 +557,7 @@ func (q *Queue) Pending() bool {
 func (q *Queue) Counters() (in, out Counters) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	q.spill(0)
 	return q.in, q.out
 }
 
@@ -560,9 +565,15 @@ func (q *Queue) Counters() (in, out Counters) {
 // reports whether a waiting consumer must be told.
 func (q *Queue) Close() Result {
 	q.mu.Lock()
+	q.leave()
 	q.closed = true
 	q.wakeAt = 0
 	q.relimit()
+	if q.blocks && q.idle && (q.head < len(q.ready) || !q.tail.Empty()) {
+		// It came by a log, whose publisher is about to rouse the consumer.
+		q.mu.Unlock()
+		return Queued
+	}
 	return q.wake()
 }
 
@@ -570,6 +581,7 @@ func (q *Queue) Close() Result {
 func (q *Queue) Clear() (dropped int) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	q.leave()
 	for _, b := range q.ready[q.head:] {
 		dropped += b.Msgs
 	}

@@ -61,6 +61,7 @@ func (r *Run) segment(i, j int) (enc []byte, refs []Ref) {
 func (q *Queue) Reserve(n int) int {
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	q.spill(n)
 	switch {
 	case q.full():
 		q.refused = true
@@ -83,6 +84,7 @@ func (q *Queue) AppendRun(r *Run, reserved int) (n int, res Result) {
 		q.mu.Unlock()
 		return q.appendEach(r)
 	}
+	q.spill(len(r.ends))
 	q.count -= reserved
 	n = len(r.ends)
 	switch {
