@@ -148,6 +148,7 @@ func BenchmarkThreads(b *testing.B) {
 		}
 		b.Run(load, func(b *testing.B) {
 			var wg sync.WaitGroup
+			user, system := cpuTime()
 			for i, c := range clients {
 				wg.Go(func() {
 					w := netloop.NewWriter(1 << 18)
@@ -158,6 +159,8 @@ func BenchmarkThreads(b *testing.B) {
 				})
 			}
 			wg.Wait()
+			u, sys := cpuTime()
+			b.ReportMetric(float64(u+sys-user-system)/float64(b.N), "cpu-ns/op")
 		})
 	}
 }

@@ -20,9 +20,10 @@ func (s *Store) Ahead(a *Ahead, key []byte) {
 	h := s.hash.sum(key)
 	a.Key, a.hash, a.at = key, h, 0
 	if prefetches {
-		x := &s.shardOf(h).index
+		sh := s.shardOf(h)
+		x := &sh.index
 		i := x.leafOf(h)
-		prefetch(unsafe.Add(x.base, int64(i)*x.stride+int64(x.leaves[i].homeNow(tagOf(h)))*8))
+		prefetchSlot(unsafe.Add(x.base, int64(i)*x.stride+int64(x.leaves[i].homeNow(tagOf(h)))*8), sh)
 	}
 }
 
@@ -41,8 +42,7 @@ func (s *Store) ExpectChange(a *Ahead) {
 	if prefetches {
 		sh := s.shardOf(a.hash)
 		if loc := sh.index.peek(a); loc != 0 {
-			prefetchRecord(sh.pool.at(loc))
-			prefetch(sh.pool.at(sh.pool.baseOf(loc)))
+			prefetchChange(sh.pool.at(loc), sh.pool.at(sh.pool.baseOf(loc)), unsafe.Pointer(&sh.open))
 		}
 	}
 }

@@ -125,9 +125,12 @@ func (sh *shard) leave(own *shard) {
 
 // compactWorst compacts in the shard with most dead bytes, or the next one when that is busy or has them scattered.
 func (s *Store) compactWorst(least int64, own *shard) bool {
+	if own != nil {
+		own.publishGone()
+	}
 	for most := int64(math.MaxInt64); ; {
 		var worst *shard
-		dead := least - 1
+		dead := least - 1 - s.pool.unshown()
 		for i := range s.shards {
 			if d := s.shards[i].dead.Load(); d > dead && d < most {
 				worst, dead = &s.shards[i], d

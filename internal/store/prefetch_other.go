@@ -7,6 +7,10 @@ import "unsafe"
 // On Windows a page that was given back may not even be looked at, which peek might do.
 const prefetches = false
 
-func prefetch(unsafe.Pointer) {}
+func prefetchSlot(unsafe.Pointer, *shard) {}
 
 func prefetchRecord(unsafe.Pointer) {}
+
+func prefetchChange(p, segment, own unsafe.Pointer) {}
+
+func prefetchAppend(unsafe.Pointer) {}

@@ -136,7 +136,7 @@ func (sh *shard) free(base int64) {
 		}
 	}
 	sh.unlink(base)
-	sh.dead.Add(-(int64(g.end) - segmentHeader - g.live))
+	sh.lose(-(int64(g.end) - segmentHeader - g.live))
 	atomic.StoreUint32(&g.state, segmentFree)
 	if g.pins > 0 {
 		g.gone = 1
@@ -218,7 +218,10 @@ func (sh *shard) reap(base int64) {
 	}
 }
 
-// commit makes n bytes written at a place part of their segment.
+// commit makes n bytes written at a place part of their segment. It is not inlined, so that the compiler leaves the end of the
+// segment to be stored after them; what a process that is killed sees of its own stores is in order.
+//
+//go:noinline
 func (sh *shard) commit(p place, n int, expiry int64) {
 	g := sh.pool.segment(p.base)
 	g.live += int64(n)
@@ -227,7 +230,8 @@ func (sh *shard) commit(p place, n int, expiry int64) {
 		g.expiry = expiry
 		sh.noteDue(expiry)
 	}
-	atomic.StoreUint32(&g.end, uint32(p.off)+uint32(n))
+	g.end = uint32(p.off) + uint32(n)
+	prefetchAppend(sh.pool.at(p.base + p.off + int64(n)))
 }
 
 // drop marks a record as gone and frees its segment when it was the last one there. The index is the caller's business.
@@ -237,8 +241,25 @@ func (sh *shard) drop(r *record) {
 	r.kill()
 	g.live -= int64(len(r.b))
 	g.items--
-	sh.dead.Add(int64(len(r.b)))
+	sh.lose(int64(len(r.b)))
 	sh.reap(base)
+}
+
+// unshown is how many bytes more or less may be gone than other shards know: an atomic store waits until all that was stored
+// before has reached its place, and with every record that is too much.
+func (p *pool) unshown() int64 { return p.seg / 64 }
+
+// lose counts n more bytes of records that are gone.
+func (sh *shard) lose(n int64) {
+	sh.gone += n
+	if d := sh.gone - sh.shown; d > sh.pool.unshown() || d < -sh.pool.unshown() {
+		sh.publishGone()
+	}
+}
+
+func (sh *shard) publishGone() {
+	sh.shown = sh.gone
+	sh.dead.Store(sh.gone)
 }
 
 // casOf returns the CAS value of a record.

@@ -3,28 +3,34 @@ package store
 import (
 	"sync"
 	"sync/atomic"
+	"unsafe"
 )
 
 // shard is a part of the store with a lock of its own. Shards share the memory: each has its own segments, and one that needs
 // room takes it where the oldest segment of all is.
 type shard struct {
 	mu       sync.Mutex
+	flushAt  int64 // unix second of a FlushAll to come, 0 for none
 	s        *Store
 	pool     *pool
 	id       int
-	index    index
-	ghost    ghost
-	queues   [queues]queue
-	open     [streams]int64
-	sweeping int64 // segment being compacted
-	held     int64 // segment that must stay while a record is replaced: the new value may be part of it
-	swept    int64 // segment being swept, which stays until that is done
-	seq      uint64
-	cas      uint64
+	prefixes []flush
+	// Up to here, and the index, is what a look-up needs, in two lines of the processor's cache; the second is seldom written.
+	index index
+	_     [64 - unsafe.Sizeof(index{})]byte
+	// What a change needs besides, in one line.
+	open  [streams]int64
+	held  int64 // segment that must stay while a record is replaced: the new value may be part of it
+	gone  int64 // bytes of records that are gone
+	shown int64 // dead
+	cas   uint64
 
-	flushAt   int64 // unix second of a FlushAll to come, 0 for none
 	flushes   uint32
-	prefixes  []flush
+	sweeping  int64 // segment being compacted
+	swept     int64 // segment being swept, which stays until that is done
+	seq       uint64
+	queues    [queues]queue
+	ghost     ghost
 	total     int64 // items
 	moved     uint64
 	promoted  uint64
@@ -33,7 +39,7 @@ type shard struct {
 
 	// What other shards look at without the lock.
 	items  atomic.Int64          // total, as of when a segment was last opened or freed
-	dead   atomic.Int64          // bytes of records that are gone
+	dead   atomic.Int64          // gone, within unshown
 	due    atomic.Int64          // unix second from which a sweep would find something, 0 for never
 	oldest [queues]atomic.Uint64 // stamp of the oldest segment
 	_      [64]byte

@@ -281,7 +281,7 @@ func (sh *shard) adopt(base int64) {
 		}
 		sh.count(&r)
 	}
-	sh.dead.Add(int64(g.end) - segmentHeader - g.live)
+	sh.lose(int64(g.end) - segmentHeader - g.live)
 	g.rules = sh.flushes
 }
 
