@@ -120,7 +120,7 @@ func BenchmarkSpread(b *testing.B) {
 // of their own: with -cpu 1,2, so many goroutines, a connection and a loop's
 // counters each, ask for keys all over the cache or replace them.
 func BenchmarkThreads(b *testing.B) {
-	const keys, depth, batches = 300_000, 16, 2048
+	const keys, depth = 300_000, 16
 	value := strings.Repeat("x", 100)
 	threads := runtime.GOMAXPROCS(0)
 	s := newServer(b, Options{MemoryLimit: 64 * mib, Threads: threads})
@@ -135,16 +135,10 @@ func BenchmarkThreads(b *testing.B) {
 		out = drive(b, clients[0].s, w, fmt.Appendf(nil, "set key:%012d 0 0 100\r\n%s\r\n", n, value), out)
 	}
 	for _, load := range []string{"get", "set"} {
-		in := make([][]byte, batches)
-		r := rand.New(rand.NewPCG(1, 2))
-		for i := range in {
-			for range depth {
-				if load == "get" {
-					in[i] = fmt.Appendf(in[i], "get key:%012d\r\n", r.Uint64N(keys))
-				} else {
-					in[i] = fmt.Appendf(in[i], "set key:%012d 0 0 100\r\n%s\r\n", r.Uint64N(keys), value)
-				}
-			}
+		line, tail := "get key:000000000000\r\n", 2
+		if load == "set" {
+			line = "set key:000000000000 0 0 100\r\n" + value + "\r\n"
+			tail = len(line) - 20
 		}
 		b.Run(load, func(b *testing.B) {
 			var wg sync.WaitGroup
@@ -152,9 +146,17 @@ func BenchmarkThreads(b *testing.B) {
 			for i, c := range clients {
 				wg.Go(func() {
 					w := netloop.NewWriter(1 << 18)
+					in := []byte(strings.Repeat(line, depth))
+					r := rand.New(rand.NewPCG(uint64(i), 2))
 					var out []byte
 					for n := 0; n < b.N/threads; n += depth {
-						out = drive(b, c.s, w, in[(n/depth+i*batches/threads)%batches], out)
+						for end := len(line) - tail; end < len(in); end += len(line) {
+							for at, key := end, r.Uint32N(keys); key > 0; key /= 10 {
+								at--
+								in[at] = '0' + byte(key%10)
+							}
+						}
+						out = drive(b, c.s, w, in, out)
 					}
 				})
 			}

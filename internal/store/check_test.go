@@ -84,7 +84,7 @@ func check(t failer, s *Store) {
 			counted += sh.class[j].Items
 			countedBytes += sh.class[j].Bytes
 		}
-		if items != slots || items != sh.total || items != counted || bytes != countedBytes || dead != sh.gone {
+		if items != slots || items != sh.total || items != counted || bytes != countedBytes || dead != sh.gone+sh.leaving[0].gone+sh.leaving[1].gone {
 			t.Fatalf("shard %d: %d items, %d slots, total %d, counted %d; %d bytes, counted %d; %d dead, counted %d", i, items, slots,
 				sh.total, counted, bytes, countedBytes, dead, sh.gone)
 		}

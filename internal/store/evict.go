@@ -1,6 +1,9 @@
 package store
 
-import "math"
+import (
+	"math"
+	"sync/atomic"
+)
 
 // Eviction is S3-FIFO (Yang et al., SOSP 2023) over segments. New items are on probation. When the oldest segment of probation
 // has to go, its items that were used move to the protected queue and the rest leave, remembered by the ghost; one that comes
@@ -21,7 +24,56 @@ const (
 	// segmentEffort, looking at an item that has its own segment costs 1.
 	patience      = 8 * segmentEffort
 	segmentEffort = 32
+	// stint and stintBytes bound the records that are gone through under a lock at a time: others may be waiting for it.
+	stint      = 32
+	stintBytes = 16 << 10
+	// spareShare is the part of the segments, as a divisor, that is kept free for the next that are opened, mostSpare at most.
+	spareShare = 512
+	mostSpare  = 2
 )
+
+// begun is a segment that is being emptied, a stint at a time: up to off nothing is left in it.
+type begun struct {
+	base int64
+	seq  uint64
+	off  int64
+	gone int64 // bytes of records that eviction took out of it, which the shard does not count as gone: there is nothing to compact
+}
+
+// is tells whether the segment is still the one it was.
+func (b *begun) is(sh *shard) bool {
+	if b.base == 0 {
+		return false
+	}
+	g := sh.pool.segment(b.base)
+	return atomic.LoadUint32(&g.state) == segmentUsed && g.shard == uint32(sh.id) && g.seq == b.seq
+}
+
+// walk returns a cursor for the next records of the segment. What it comes across must leave the segment.
+func (b *begun) walk(sh *shard) cursor {
+	c := sh.walk(b.base)
+	c.off = b.off
+	c.end = b.off + stintBytes
+	return c
+}
+
+// ended notes how far a stint came, and returns what it took of segmentEffort.
+func (b *begun) ended(c *cursor) int {
+	was := b.off
+	if b.off = c.off; c.left == 0 {
+		b.base = 0
+	}
+	return max(1, int((c.off-was)*segmentEffort/c.sh.pool.seg))
+}
+
+// keepRoom frees memory for the segments to be opened next, while no shard is held: who stores something then seldom has to make
+// room with its shard held.
+func (s *Store) keepRoom() {
+	segs := s.pool.limit.Load() / s.pool.seg
+	if n := min(segs/spareShare, mostSpare); n > 0 {
+		s.makeRoom(nil, n*s.pool.seg)
+	}
+}
 
 // makeRoom frees memory until n more bytes fit. It returns false when that cannot be done.
 func (sh *shard) makeRoom(n int64, tries int) bool {
@@ -34,7 +86,7 @@ func (sh *shard) makeRoom(n int64, tries int) bool {
 }
 
 func (s *Store) makeRoom(own *shard, n int64) bool {
-	most := segmentEffort * (int(8*s.pool.limit.Load()/s.pool.seg) + 64)
+	most := segmentEffort * (int(8*max(s.pool.limit.Load(), s.pool.used.Load())/s.pool.seg) + 64)
 	for spent := 0; !s.pool.fits(n); {
 		// When segment after segment is all in use, uses count for less and less, so that nobody waits for long.
 		effort := s.reclaim(own, uint64(min(spent/patience, freqMax)))
@@ -65,8 +117,8 @@ func (s *Store) reclaim(own *shard, spare uint64) int {
 	if s.opts.NoEvict {
 		least = s.pool.seg / deadShareNoEvict
 	}
-	if s.compactWorst(least, own) {
-		return segmentEffort
+	if effort := s.compactWorst(least, own); effort > 0 {
+		return effort
 	}
 	if s.opts.NoEvict {
 		return 0
@@ -105,12 +157,12 @@ func (s *Store) itemsPerShard() int {
 	return int(n) / len(s.shards)
 }
 
-// take gets the hold on a shard for the holder of own, unless another goroutine has it: waiting for it could be for ever.
+// take gets the hold on a shard for the holder of own, unless another goroutine keeps it: waiting for it could be for ever.
 func (sh *shard) take(own *shard) bool {
 	if sh == own {
 		return true
 	}
-	if !sh.mu.TryLock() {
+	if !sh.mu.TryLock() && !sh.watch() {
 		return false
 	}
 	sh.flushLate()
@@ -124,7 +176,7 @@ func (sh *shard) leave(own *shard) {
 }
 
 // compactWorst compacts in the shard with most dead bytes, or the next one when that is busy or has them scattered.
-func (s *Store) compactWorst(least int64, own *shard) bool {
+func (s *Store) compactWorst(least int64, own *shard) int {
 	if own != nil {
 		own.publishGone()
 	}
@@ -137,13 +189,13 @@ func (s *Store) compactWorst(least int64, own *shard) bool {
 			}
 		}
 		if worst == nil {
-			return false
+			return 0
 		}
 		if worst.take(own) {
-			done := worst.compact(least)
+			effort := worst.compact(least)
 			worst.leave(own)
-			if done {
-				return true
+			if effort > 0 {
+				return effort
 			}
 		}
 		most = dead
@@ -185,24 +237,27 @@ func (sh *shard) evict(q int, spare uint64) int {
 	if base == 0 {
 		return 0
 	}
-	for i := range sh.open {
-		if sh.open[i] == base {
-			sh.open[i] = 0
-		}
-	}
 	g := sh.pool.segment(base)
 	if g.items == 0 {
 		sh.free(base)
 		return 1
 	}
-	sh.s.press(q, g.size)
-	if q == probation {
-		if d := sh.ghost.size(sh.s.itemsPerShard()); d != 0 {
-			sh.pool.charge(d)
+	b := &sh.leaving[q]
+	if b.base != base || !b.is(sh) {
+		sh.gone += b.gone // of another, which is no longer the oldest that may go
+		*b = begun{base: base, seq: g.seq, off: segmentHeader}
+		sh.shut(base)
+		sh.s.press(q, g.size)
+		if q == probation {
+			if d := sh.ghost.size(sh.s.itemsPerShard()); d != 0 {
+				sh.pool.charge(d)
+			}
 		}
 	}
 	now := sh.s.now()
-	for c := sh.walk(base); c.next(); {
+	c := b.walk(sh)
+	live, lost := g.live, sh.lost
+	for n := 0; n < stint && c.next(); n++ {
 		r := &c.record
 		h := sh.s.hash.sum(r.keyBytes())
 		l, i := sh.slotOf(h, r.loc, 0)
@@ -228,10 +283,24 @@ func (sh *shard) evict(q int, spare uint64) int {
 		sh.evicted(r, now)
 		sh.remove(l, i, r)
 	}
+	effort := b.ended(&c)
+	if sh.lost = lost; b.base != 0 {
+		b.gone += live - g.live
+		sh.gone -= live - g.live
+	}
 	if base >= sh.pool.extents {
 		return 1
 	}
-	return segmentEffort
+	return effort
+}
+
+// shut lets nothing more be appended to a segment.
+func (sh *shard) shut(base int64) {
+	for i := range sh.open {
+		if sh.open[i] == base {
+			sh.open[i] = 0
+		}
+	}
 }
 
 // reclaimed counts an item that is not evicted but taken back.
@@ -303,40 +372,28 @@ func (sh *shard) move(l *leaf, i int, r *record, stream int, freq uint64) bool {
 // hopeless is how much of a segment, in 1/8, must be dead for compact to look no further.
 const hopeless = 7
 
-// compact empties the segment with most dead bytes, if they are at least so many, or the oldest that is nearly all dead.
-func (sh *shard) compact(least int64) bool {
-	var base int64
-search:
-	for q := range sh.queues {
-		for b := sh.queues[q].oldest; b != 0; {
-			g := sh.pool.segment(b)
-			if d := int64(g.end) - segmentHeader - g.live; d >= least && b != sh.held {
-				base, least = b, d
-				if d > g.size/8*hopeless {
-					break search
-				}
-			}
-			b = g.newer
-		}
+// compact goes on emptying the segment with most dead bytes, if they are at least so many, or the oldest that is nearly all dead.
+// It returns the effort, 0 when there is no such segment.
+func (sh *shard) compact(least int64) int {
+	b := sh.sparsest(least)
+	if b == nil {
+		return 0
 	}
-	if base == 0 {
-		return false
+	g := sh.pool.segment(b.base)
+	if b.off == segmentHeader {
+		sh.shut(b.base)
+		sh.compacted += uint64(int64(g.end) - segmentHeader - g.live)
 	}
-	for i := range sh.open {
-		if sh.open[i] == base {
-			sh.open[i] = 0
-		}
-	}
-	g := sh.pool.segment(base)
 	if g.items == 0 {
-		sh.free(base)
-		return true
+		sh.free(b.base)
+		b.base = 0
+		return 1
 	}
-	sh.compacted += uint64(least)
-	sh.sweeping = base
+	sh.sweeping = b.base
 	now := sh.s.now()
 	stream := int(g.queue) + sweptProbation
-	for c := sh.walk(base); c.next(); {
+	c := b.walk(sh)
+	for n := 0; n < stint && c.next(); n++ {
 		r := &c.record
 		l, i := sh.slotOf(sh.s.hash.sum(r.keyBytes()), r.loc, 0)
 		if m := sh.visible(r, now); m != Absent {
@@ -344,8 +401,66 @@ search:
 			sh.remove(l, i, r)
 			continue
 		}
-		sh.move(l, i, r, stream, freqOf(l.slots[i]))
+		if !sh.move(l, i, r, stream, freqOf(l.slots[i])) {
+			b.base, sh.sweeping = 0, 0
+			return 0 // no addresses are left
+		}
 	}
 	sh.sweeping = 0
-	return true
+	return b.ended(&c)
+}
+
+// sparsest returns the segment to be compacted, nil for none. To look for it takes longer than a stint, so the next few are kept.
+func (sh *shard) sparsest(least int64) *begun {
+	for range 2 {
+		for i := range sh.sparse {
+			if b := &sh.sparse[i]; b.base != sh.held && b.is(sh) {
+				return b
+			}
+		}
+		if !sh.findSparse(least) {
+			break
+		}
+	}
+	return nil
+}
+
+// findSparse fills sparse, with the sparsest first. It reports false when there is nothing to compact.
+func (sh *shard) findSparse(least int64) bool {
+	if sh.lost < sh.search {
+		return false
+	}
+	clear(sh.sparse[:])
+	var gone [len(sh.sparse)]int64
+	most := int64(0)
+	for q := range sh.queues {
+		for b := sh.queues[q].oldest; b != 0; {
+			g := sh.pool.segment(b)
+			d := int64(g.end) - segmentHeader - g.live
+			if b == sh.leaving[g.queue].base {
+				d = 0 // it goes anyway
+			}
+			most = max(most, d)
+			if d >= least && b != sh.held {
+				at := 0
+				for at < len(gone) && gone[at] >= d {
+					at++
+				}
+				if at < len(gone) {
+					copy(gone[at+1:], gone[at:])
+					copy(sh.sparse[at+1:], sh.sparse[at:])
+					gone[at], sh.sparse[at] = d, begun{base: b, seq: g.seq, off: segmentHeader}
+				}
+				if d > g.size/8*hopeless {
+					return true
+				}
+			}
+			b = g.newer
+		}
+	}
+	if most < least {
+		sh.search = sh.lost + least - most
+		sh.publishGone()
+	}
+	return sh.sparse[0].base != 0
 }

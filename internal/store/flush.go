@@ -110,7 +110,9 @@ func (s *Store) FlushPrefix(prefix []byte) {
 
 // lock takes the hold on a shard.
 func (sh *shard) lock() {
-	sh.mu.Lock()
+	if !sh.mu.TryLock() {
+		sh.wait()
+	}
 	if sh.flushAt != 0 {
 		sh.flushLate()
 	}

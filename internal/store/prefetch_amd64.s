@@ -42,3 +42,9 @@ TEXT ·prefetchAppend(SB), NOSPLIT, $0-8
 	PREFETCHW_BX
 	PREFETCHW_CX
 	RET
+
+// func pause()
+TEXT ·pause(SB), NOSPLIT, $0-0
+	PAUSE
+	PAUSE
+	RET

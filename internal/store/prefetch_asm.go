@@ -28,3 +28,6 @@ func prefetchChange(p, segment, own unsafe.Pointer)
 //
 //go:noescape
 func prefetchAppend(p unsafe.Pointer)
+
+// pause lets a few tens of cycles pass.
+func pause()

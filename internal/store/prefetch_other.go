@@ -14,3 +14,5 @@ func prefetchRecord(unsafe.Pointer) {}
 func prefetchChange(p, segment, own unsafe.Pointer) {}
 
 func prefetchAppend(unsafe.Pointer) {}
+
+func pause() {}

@@ -136,6 +136,10 @@ func (sh *shard) free(base int64) {
 		}
 	}
 	sh.unlink(base)
+	if b := &sh.leaving[g.queue]; b.base == base {
+		sh.gone += b.gone
+		*b = begun{}
+	}
 	sh.lose(-(int64(g.end) - segmentHeader - g.live))
 	atomic.StoreUint32(&g.state, segmentFree)
 	if g.pins > 0 {
@@ -184,6 +188,7 @@ func (sh *shard) room(stream int, n int, force bool) (place, bool) {
 			}
 		}
 		if base := sh.pool.takeSegment(force); base != 0 {
+			sh.opened = true
 			sh.start(base, sh.pool.seg)
 			after := int64(0)
 			if stream >= queues {
@@ -252,14 +257,20 @@ func (p *pool) unshown() int64 { return p.seg / 64 }
 // lose counts n more bytes of records that are gone.
 func (sh *shard) lose(n int64) {
 	sh.gone += n
+	sh.lost += max(n, 0)
 	if d := sh.gone - sh.shown; d > sh.pool.unshown() || d < -sh.pool.unshown() {
 		sh.publishGone()
 	}
 }
 
+// publishGone tells other shards how much there is to gain from compacting this one.
 func (sh *shard) publishGone() {
 	sh.shown = sh.gone
-	sh.dead.Store(sh.gone)
+	if sh.lost < sh.search {
+		sh.dead.Store(0)
+	} else {
+		sh.dead.Store(sh.gone)
+	}
 }
 
 // casOf returns the CAS value of a record.

@@ -25,12 +25,17 @@ type shard struct {
 	shown int64 // dead
 	cas   uint64
 
+	lost      int64 // bytes of all records that ever went
+	search    int64 // of lost: until then no segment is worth compacting
 	flushes   uint32
+	opened    bool  // a segment was, since the last End
 	sweeping  int64 // segment being compacted
 	swept     int64 // segment being swept, which stays until that is done
 	seq       uint64
 	queues    [queues]queue
 	ghost     ghost
+	sparse    [4]begun // segments to compact next
+	leaving   [queues]begun
 	total     int64 // items
 	moved     uint64
 	promoted  uint64
@@ -39,7 +44,7 @@ type shard struct {
 
 	// What other shards look at without the lock.
 	items  atomic.Int64          // total, as of when a segment was last opened or freed
-	dead   atomic.Int64          // gone, within unshown
+	dead   atomic.Int64          // gone, within unshown; 0 while no segment is worth compacting
 	due    atomic.Int64          // unix second from which a sweep would find something, 0 for never
 	oldest [queues]atomic.Uint64 // stamp of the oldest segment
 	_      [64]byte
@@ -51,6 +56,29 @@ func (sh *shard) init(s *Store, id int, limit, most int64) error {
 	sh.cas = uint64(id) << 34
 	sh.publish()
 	return sh.index.init(sh.pool, limit, most)
+}
+
+// looks is how often a goroutine looks whether a shard is free before it goes to sleep: for longer than what is done under the
+// lock takes as a rule. To sleep and be woken takes several times as long.
+const looks = 400
+
+// wait takes the lock that another goroutine has.
+func (sh *shard) wait() {
+	if !sh.watch() {
+		sh.mu.Lock()
+	}
+}
+
+// watch takes the lock that another goroutine has if that gives it up soon.
+func (sh *shard) watch() bool {
+	if sh.s.spins {
+		for range looks {
+			if pause(); sh.mu.TryLock() {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // lookup finds the slot of a key's record, near is where it may be, or anything.
@@ -185,6 +213,7 @@ type cursor struct {
 	base int64
 	off  int64
 	left int32
+	end  int64 // next stops before records from here on, 0 for nowhere
 }
 
 func (sh *shard) walk(base int64) cursor {
@@ -192,7 +221,7 @@ func (sh *shard) walk(base int64) cursor {
 }
 
 func (c *cursor) next() bool {
-	for c.left > 0 {
+	for c.left > 0 && (c.end == 0 || c.off < c.end) {
 		loc := c.base + c.off
 		c.decode(c.sh.pool.at(loc), loc)
 		c.off += int64(len(c.b))

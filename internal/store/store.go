@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"math/bits"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -75,6 +76,7 @@ type Item struct {
 type Store struct {
 	opts     Options
 	still    atomic.Bool // does not sweep in the background
+	spins    bool        // another goroutine can run while one waits
 	pool     pool
 	shards   []shard
 	shift    uint // of a hash, to get the number of its shard
@@ -114,7 +116,7 @@ func New(opts Options) (*Store, error) {
 	if opts.MaxItemSize < 1024 || opts.MaxItemSize > 1<<30 {
 		return nil, fmt.Errorf("%w: largest item %d bytes, want 1024 to %d", ErrLimit, opts.MaxItemSize, 1<<30)
 	}
-	s := &Store{opts: opts, now: opts.Now, stop: make(chan struct{})}
+	s := &Store{opts: opts, spins: runtime.GOMAXPROCS(0) > 1, now: opts.Now, stop: make(chan struct{})}
 	if s.now == nil {
 		s.clock.Store(time.Now().Unix())
 		s.now = s.clock.Load
@@ -217,7 +219,14 @@ func (s *Store) SetLimit(bytes int64) error {
 	for i := range s.shards {
 		s.trimIndex(i)
 	}
-	if !s.makeRoom(nil, 0) && !s.opts.NoEvict {
+	done := s.makeRoom(nil, 0)
+	for i := 0; !done && i < 4*len(s.shards); i++ {
+		sh := &s.shards[i%len(s.shards)]
+		sh.lock() // it may have been busy
+		sh.mu.Unlock()
+		done = s.makeRoom(nil, 0)
+	}
+	if !done && !s.opts.NoEvict {
 		return fmt.Errorf("%w: %d bytes are in use that cannot be freed now", ErrLimit, s.pool.used.Load())
 	}
 	s.pool.trimNow()

@@ -46,7 +46,15 @@ func (s *Store) Begin(key []byte) Txn {
 }
 
 // End gives up the hold. The Txn must not be used afterwards.
-func (t *Txn) End() { t.sh.mu.Unlock() }
+func (t *Txn) End() {
+	if t.sh.opened {
+		t.sh.opened = false
+		t.sh.mu.Unlock()
+		t.sh.s.keepRoom()
+		return
+	}
+	t.sh.mu.Unlock()
+}
 
 // Find looks for the live item of the key. Missed tells why it returned false.
 func (t *Txn) Find() bool {
