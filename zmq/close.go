@@ -43,7 +43,7 @@ func lingering(parent context.Context, d time.Duration) (context.Context, contex
 // unbind stops new connections from arriving.
 func (e *Endpoint) unbind() {
 	if e.ln != nil {
-		e.ln.Close()
+		e.closeListener()
 	}
 	if e.at.Scheme == "inproc" {
 		e.leaveInproc()

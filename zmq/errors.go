@@ -27,7 +27,8 @@ var (
 	ErrMessageTooLarge = errors.New("zmq: message too large")
 	// ErrNoEndpoint: the socket has no such endpoint.
 	ErrNoEndpoint = errors.New("zmq: no such endpoint")
-	// ErrAddressInUse: another socket of the Context has this inproc name.
+	// ErrAddressInUse: another socket has this address; of inproc, another of the
+	// same Context.
 	ErrAddressInUse = errors.New("zmq: address in use")
 )
 

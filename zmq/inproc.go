@@ -1,6 +1,7 @@
 package zmq
 
 import (
+	"errors"
 	"fmt"
 )
 
@@ -104,11 +105,15 @@ func join(a *pipe, e *Endpoint) {
 	e.s.goLocal()
 	e.add(b)
 	if err := e.s.attach(b); err != nil || a.over.Load() {
+		if errors.Is(err, errDuplicateID) {
+			e.s.emit(Event{Type: EventDuplicateID, Endpoint: e.addr, Err: err})
+		}
 		b.end(true)
 		a.end(false)
 		return
 	}
 	if err := a.s.identify(a, to.Identity); err != nil {
+		a.s.emit(Event{Type: EventDuplicateID, Endpoint: a.ep.addr, Err: err})
 		a.end(true)
 		return
 	}

@@ -32,6 +32,9 @@ func (s *core) bindNet(e *Endpoint) (*Endpoint, error) {
 	ln, at, err := transport.Listen(e.live, e.at, e.transportOptions())
 	if err != nil {
 		s.emit(Event{Type: EventBindFailed, Endpoint: e.addr, Err: err})
+		if transport.InUse(err) {
+			return nil, fmt.Errorf("%w: %w", ErrAddressInUse, err)
+		}
 		return nil, fmt.Errorf("zmq: bind: %w", err)
 	}
 	e.at, e.addr = at, at.String()
@@ -88,9 +91,16 @@ func (s *core) listen(e *Endpoint, ln net.Listener) (*Endpoint, error) {
 		return nil, err
 	}
 	s.emit(Event{Type: EventListening, Endpoint: e.addr})
-	context.AfterFunc(e.live, func() { ln.Close() })
+	context.AfterFunc(e.live, e.closeListener)
 	s.wg.Go(e.acceptAll)
 	return e, nil
+}
+
+// closeListener may be called more than once.
+func (e *Endpoint) closeListener() {
+	if err := e.ln.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
+		e.s.emit(Event{Type: EventCloseFailed, Endpoint: e.addr, Err: err})
+	}
 }
 
 // acceptAll accepts connections until the listener is closed. A failure that

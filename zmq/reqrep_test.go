@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"strings"
 	"sync"
 	"testing"
@@ -343,6 +344,8 @@ func TestDuplicateIdentity(t *testing.T) {
 					o = append(o, zmq.WithHandover())
 				}
 				router := made(r, zmq.NewRouter, o...)
+				events, stop := iter.Pull(router.Events(r.ctx))
+				defer stop()
 				ep := r.bind(router)
 				one := made(r, zmq.NewDealer, zmq.WithIdentity([]byte("X")), zmq.WithReconnect(-1, 0))
 				r.connect(one, ep)
@@ -351,6 +354,9 @@ func TestDuplicateIdentity(t *testing.T) {
 				two := made(r, zmq.NewDealer, zmq.WithIdentity([]byte("X")), zmq.WithReconnect(-1, 0))
 				r.connect(two, ep)
 				if !handover {
+					if e := next(t, events, zmq.EventDuplicateID); e.Endpoint != ep || e.Err == nil {
+						t.Errorf("%+v does not say where and why", e)
+					}
 					r.until(func() bool { return len(two.Stats().Peers) == 0 })
 					r.send(router, "X", "still one")
 					r.want(one, "still one")

@@ -102,6 +102,79 @@ func TestZAPRequest(t *testing.T) {
 	}
 }
 
+// from is a listener whose connections come from the addresses given, in turn.
+type from struct {
+	net.Listener
+	addresses chan string
+}
+
+type connFrom struct {
+	net.Conn
+	address string
+}
+
+func (l from) Accept() (net.Conn, error) {
+	c, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	return connFrom{c, <-l.addresses}, nil
+}
+
+func (c connFrom) RemoteAddr() net.Addr {
+	return &net.TCPAddr{IP: net.ParseIP(c.address), Port: 1}
+}
+
+// TestZAPByAddress: a handler, and an authenticator in Go, that let in by
+// address alone, whatever the mechanism.
+func TestZAPByAddress(t *testing.T) {
+	const allowed = "192.0.2.1"
+	for _, m := range mechanisms() {
+		for _, callback := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s/%v", m.name, callback), func(t *testing.T) {
+				r := overTCP(t)
+				options := []zmq.Option{m.server, zmq.WithZAP("home", true)}
+				if callback {
+					options = append(options, zmq.WithAuthenticator(func(_ context.Context, q zmq.AuthRequest) (zmq.AuthResult, error) {
+						return zmq.AuthResult{Allow: q.Address == allowed}, nil
+					}))
+				} else {
+					handler := made(r, zmq.NewRep)
+					_, err := handler.Bind("inproc://zeromq.zap.01")
+					r.must(err)
+					serving(r, handler.Serve, func(_ context.Context, q zmq.Msg) (zmq.Msg, error) {
+						status := "400"
+						if string(q[3]) == allowed {
+							status = "200"
+						}
+						return zmq.NewMsg("1.0", string(q[1]), status, "", "", ""), nil
+					})
+				}
+				server := made(r, zmq.NewPull, options...)
+				events, stop := iter.Pull(server.Events(r.ctx))
+				defer stop()
+				ln, err := net.Listen("tcp", "127.0.0.1:0")
+				r.must(err)
+				addresses := make(chan string, 1)
+				ep, err := server.BindListener(from{ln, addresses})
+				r.must(err)
+				for _, address := range []string{"192.0.2.2", allowed, "2001:db8::1", allowed} {
+					addresses <- address
+					client := made(r, zmq.NewPush, m.client, zmq.WithReconnect(-1, 0), zmq.WithLinger(0))
+					r.connect(client, ep.Addr())
+					e := next(t, events, zmq.EventHandshakeSucceeded, zmq.EventHandshakeAuth)
+					if let := e.Type == zmq.EventHandshakeSucceeded; let != (address == allowed) {
+						t.Errorf("%s: %v", address, e.Type)
+					} else if let {
+						r.send(client, address)
+						r.want(server, address)
+					}
+				}
+			})
+		}
+	}
+}
+
 // TestZAPDomains: which mechanisms ask, with and without a domain.
 func TestZAPDomains(t *testing.T) {
 	for _, m := range mechanisms() {

@@ -61,8 +61,9 @@ func monitorSocket(cmd *cobra.Command, s zmq.Socket, f *zmqFlags) error {
 		defer cancel()
 	}
 	events := s.(eventSource).Events(ctx) // from here on, so that binding is told
-	if err := f.attach(s, cmd.ErrOrStderr()); err != nil {
-		return errors.Join(err, s.Close())
+	failed := f.attach(s, cmd.ErrOrStderr())
+	if failed != nil {
+		failed = errors.Join(failed, s.Close()) // what happened until then is told
 	}
 	discarded := make(chan struct{})
 	discard, stop := context.WithCancel(ctx)
@@ -91,7 +92,7 @@ func monitorSocket(cmd *cobra.Command, s zmq.Socket, f *zmqFlags) error {
 		}
 	}
 	stop()
-	err = errors.Join(err, s.Close())
+	err = errors.Join(failed, err, s.Close())
 	<-discarded
 	return err
 }

@@ -2,6 +2,7 @@ package transport
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -229,4 +230,12 @@ func (t *tuned) Accept() (net.Conn, error) {
 		return nil, err
 	}
 	return conn, t.o.tune(conn)
+}
+
+// wsaInUse is what Windows says for EADDRINUSE; no other system has this number.
+const wsaInUse = syscall.Errno(10048)
+
+// InUse tells whether Listen failed because somebody else has the address.
+func InUse(err error) bool {
+	return errors.Is(err, syscall.EADDRINUSE) || errors.Is(err, wsaInUse)
 }
