@@ -2,15 +2,17 @@ package zmq
 
 import (
 	"fmt"
+	"net/netip"
 	"slices"
 
 	"lintel.dev/internal/flow"
 	"lintel.dev/internal/transport"
+	"lintel.dev/internal/udp"
 )
 
 // Dgram sends and receives UDP datagrams. A message has two frames: the
-// address of the other side as text, host:port, and the body of at most 8,192
-// octets. It binds or connects to udp endpoints alone; a bound one has that
+// address of the other side as text, IP:port, and the body of at most 8,192
+// octets; Send refuses others. It binds or connects to udp endpoints alone; a bound one has that
 // address, a connected one any.
 type Dgram struct {
 	common
@@ -44,6 +46,12 @@ func (x *dgram) detach(p *pipe) { x.pipes = remove(x.pipes, p) }
 func (x *dgram) sendMsg(m flow.Message) (*pipe, error) {
 	if len(m.Parts) != 2 {
 		return nil, fmt.Errorf("zmq: message of %d frames, a DGRAM sends an address and a body: %w", max(len(m.Parts), 1), ErrNotSupported)
+	}
+	if _, err := netip.ParseAddrPort(string(m.Parts[0])); err != nil {
+		return nil, fmt.Errorf("zmq: address %.50q, expected that of a host and its port, as in 127.0.0.1:5555", m.Parts[0])
+	}
+	if n := len(m.Parts[1]); n > udp.MaxDatagram {
+		return nil, fmt.Errorf("zmq: body of %d octets, a datagram takes %d: %w", n, udp.MaxDatagram, ErrMessageTooLarge)
 	}
 	if len(x.pipes) == 0 {
 		x.s.counter.noPeer.Add(1)

@@ -317,8 +317,15 @@ func TestDgram(t *testing.T) {
 	if err != nil || string(b[:n]) != "pong" {
 		t.Fatalf("%q %v", b[:n], err)
 	}
-	if err := a.Send(ctx, zmq.NewMsg("alone")); err == nil {
-		t.Error("a DGRAM took one frame")
+	for says, m := range map[string]zmq.Msg{
+		"1 frames":            zmq.NewMsg("alone"),
+		`address "nowhere"`:   zmq.NewMsg("nowhere", "body"),
+		`address "here:x"`:    zmq.NewMsg("here:x", "body"),
+		"body of 8193 octets": {m[0], make([]byte, 8193)},
+	} {
+		if err := a.Send(ctx, m); err == nil || !strings.Contains(err.Error(), says) {
+			t.Errorf("%v, want an error that says %s", err, says)
+		}
 	}
 }
 

@@ -50,7 +50,8 @@ func newZMQ() *cobra.Command {
 Each line of standard input is a message, with TAB between its frames; each
 message received is a line on standard output. In both, \xNN stands for a byte
 outside printable ASCII and for the backslash. With --json a line is an array
-of the frames in base64.`,
+of the frames in base64. A message that cannot be sent is reported and left
+out, and the exit status is 1 in the end.`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) > 0 {
 				return usagef("unknown socket type %q, see lintel zmq --help", args[0])

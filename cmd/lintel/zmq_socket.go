@@ -27,6 +27,7 @@ type socketRun struct {
 	in     *bufio.Reader
 	stderr io.Writer
 	sent   atomic.Int64
+	failed atomic.Int64 // messages reported by complain
 
 	printing sync.Mutex // an interrupted run may still be at it
 	// The fields below are protected by printing.
@@ -56,8 +57,11 @@ func runSocket(cmd *cobra.Command, s zmq.Socket, f *zmqFlags) error {
 	}
 
 	err := r.run(cmd.Context(), reply)
-	if cmd.Context().Err() != nil {
+	switch n := r.failed.Load(); {
+	case cmd.Context().Err() != nil:
 		err = nil // interrupted: that is how most of these end
+	case err == nil && n > 0:
+		err = fmt.Errorf("messages not sent or not answered: %d", n)
 	}
 	return errors.Join(err, r.flush(), s.Close())
 }
@@ -114,8 +118,10 @@ func (r *socketRun) next() (m zmq.Msg, ok bool, err error) {
 	}
 }
 
-// complain reports what went wrong with one message; the socket goes on.
+// complain reports what went wrong with one message; the socket goes on, and
+// the run fails in the end.
 func (r *socketRun) complain(what string, err error) {
+	r.failed.Add(1)
 	fmt.Fprintf(r.stderr, "lintel: %s: %v\n", what, err)
 }
 
