@@ -25,9 +25,20 @@ var peers = []struct {
 	{"classic", memcachetest.Options{ClassicOnly: true}},
 }
 
+// dial returns a client for the servers, closed at the end of the test. Where a
+// bound is left to the default it is out of the way of a busy machine's tests.
 func dial(t testing.TB, opts *memcache.Options, servers ...string) *memcache.Client {
 	t.Helper()
-	c, err := memcache.New(opts, servers...)
+	var o memcache.Options
+	if opts != nil {
+		o = *opts
+	}
+	for _, bound := range []*time.Duration{&o.DialTimeout, &o.ReadTimeout, &o.WriteTimeout, &o.QueueTimeout} {
+		if *bound == 0 {
+			*bound = time.Minute
+		}
+	}
+	c, err := memcache.New(&o, servers...)
 	if err != nil {
 		t.Fatal(err)
 	}
