@@ -37,6 +37,12 @@ type Options struct {
 	Requests    int   // -R: commands of one connection before others get their turn; 0 is 20
 	Backlog     int   // -b: only reported
 
+	// Dedicated says that the process is there for the server: on Linux each
+	// event loop keeps one of GOMAXPROCS to itself for up to 5 ms while it waits
+	// for requests, as long as one is left to everything else. It saves the
+	// scheduler's work, 3 to 6 % of the server's cpu where it waits often.
+	Dedicated bool
+
 	DisableEvictions bool // -M: storing fails where it would evict
 	DisableCAS       bool // -C
 	DisableFlush     bool // -F: flush_all is refused

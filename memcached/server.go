@@ -184,6 +184,7 @@ func (s *Server) storeLimit(limit int64) int64 {
 func (s *Server) loopConfig() netloop.Config {
 	return netloop.Config{
 		Threads:       s.opts.Threads,
+		Dedicated:     s.opts.Dedicated,
 		NewSession:    s.newSession,
 		MaxConns:      s.opts.MaxConns,
 		PauseAtLimit:  s.opts.Report.NoMaxConnsFast,

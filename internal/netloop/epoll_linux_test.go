@@ -14,6 +14,33 @@ import (
 	"lintel.dev/internal/netloop"
 )
 
+func init() {
+	dedicated := func(cfg netloop.Config) (netloop.Loop, error) {
+		if runtime.GOMAXPROCS(0) < 8 {
+			runtime.GOMAXPROCS(8) // or there is no processor to spare
+		}
+		cfg.Dedicated = true
+		return netloop.New(cfg)
+	}
+	variants = append(variants, variant{"dedicated/tcp", dedicated, "tcp"}, variant{"dedicated/unix", dedicated, "unix"})
+}
+
+// TestCollectorWhileWaiting stops the world while loops wait, with a processor
+// each or without.
+func TestCollectorWhileWaiting(t *testing.T) {
+	each(t, func(t *testing.T, v variant) {
+		b := v.start(t, netloop.Config{Threads: 3})
+		peers := []*peer{b.dial(), b.dial(), b.dial()}
+		for range 20 {
+			for _, p := range peers {
+				p.send("echo hello\n")
+				p.want("hello\n")
+			}
+			runtime.GC()
+		}
+	})
+}
+
 // descriptors are the open ones of this process that a driver could leak.
 func descriptors(t *testing.T) []string {
 	t.Helper()

@@ -149,6 +149,11 @@ type Stats struct {
 type Config struct {
 	// Threads is how many event loops there are; 0 is 4.
 	Threads int
+	// Dedicated says that the process is there for the loop. Each of its epoll
+	// threads then keeps its processor of the scheduler's while it waits, for 5
+	// ms at most and as long as GOMAXPROCS leaves one to everything else. A
+	// collection and whatever else stops the world ends the wait.
+	Dedicated bool
 	// NewSession makes the session of an accepted connection, after the TLS
 	// handshake where there is one. Required.
 	NewSession func(Conn) Session

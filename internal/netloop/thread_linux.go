@@ -1,6 +1,7 @@
 package netloop
 
 import (
+	"runtime"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -11,6 +12,7 @@ import (
 const (
 	batch     = 128 // events a wake-up may bring
 	descWait  = 100 // ms until accepting is tried again without descriptors
+	keepFor   = 5   // ms for which a waiting thread keeps its processor; one that runs for 10 is preempted
 	wakeEvent = -1  // datum of the eventfd; those of acceptors are below
 )
 
@@ -35,6 +37,7 @@ type thread struct {
 	retryAt   int64 // when paused acceptors are tried again, by millis; 0: when told
 	sweepAt   int64
 	stopping  bool
+	keeps     bool // the processor, while it waits no longer than keepFor
 
 	// Counted here, published to core at the end of a wake-up.
 	read, written, yielded uint64
@@ -124,7 +127,11 @@ func (t *thread) open() []*conn {
 
 // run is the thread's life.
 func (t *thread) run() {
-	defer t.loop.running.Done()
+	loops.Add(1)
+	defer func() {
+		loops.Add(-1)
+		t.loop.running.Done()
+	}()
 	for !t.stopping {
 		n := t.wait()
 		for i := range n {
@@ -143,20 +150,46 @@ func (t *thread) run() {
 	t.finish()
 }
 
-// wait returns how many events there are. It tells the scheduler that it may
-// block, even where it hardly ever does: that costs 30 ns, while first looking
-// without waiting costs 220 ns whenever there is nothing yet.
+// wait returns how many events there are. With Config.Dedicated it does not
+// tell the scheduler at once that it waits, which then would take the processor
+// away after some 20 us, send another thread on with the loop when there are
+// events, and see to all that from a thread of its own.
 func (t *thread) wait() int {
 	patience := 0
 	if len(t.turns) == 0 {
 		patience = t.patience()
 	}
+	if patience == 0 || t.keeps {
+		ms := patience
+		if uint(ms) > keepFor { // or for ever
+			ms = keepFor
+		}
+		n, e := epollWait(t.epfd, t.events[:], ms)
+		if n > 0 || e != 0 || ms == patience {
+			return waited(n, e)
+		}
+	}
+	// Looking first without waiting would cost 220 ns whenever there is
+	// nothing; telling the scheduler, 30.
 	n, err := unix.EpollWait(t.epfd, t.events[:], patience)
-	if err != nil && err != unix.EINTR {
-		panic("netloop: epoll_wait: " + err.Error())
+	e, _ := err.(unix.Errno)
+	t.keeps = t.cfg.Dedicated && processorToSpare()
+	return waited(n, e)
+}
+
+func waited(n int, e unix.Errno) int {
+	if e != 0 && e != unix.EINTR {
+		panic("netloop: epoll_wait: " + e.Error())
 	}
 	return max(n, 0)
 }
+
+// loops counts the threads of all loops of the process.
+var loops atomic.Int32
+
+// processorToSpare reports whether other goroutines can run while every loop
+// keeps its processor.
+func processorToSpare() bool { return runtime.GOMAXPROCS(0) > int(loops.Load()) }
 
 // patience is how many milliseconds the thread may sleep, -1 for ever.
 func (t *thread) patience() int {
