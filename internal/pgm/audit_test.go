@@ -229,6 +229,70 @@ func TestForgedGapsCostLittle(t *testing.T) {
 	runtime.KeepAlive(r)
 }
 
+// Single packets of made-up sources, however many, leave room for a true one,
+// and cost one that is known nothing.
+func TestForgedSessionsLockNobodyOut(t *testing.T) {
+	r := pgm.NewReceiver(pgm.ReceiverConfig{Group: group, DestPort: port, MaxSources: 8})
+	now := epoch
+	var got []string
+	data := func(tsi pgm.TSI, sqn uint32, text string) {
+		now = now.Add(time.Microsecond)
+		r.Input(pgm.Append(nil, &pgm.Packet{Type: pgm.ODATA, TSI: tsi, DestPort: port, Sqn: sqn, Data: []byte(text)}), local, now, func(e pgm.Event) {
+			if string(e.Unit) != "forged" && !e.Gone {
+				got = append(got, string(e.Unit))
+			}
+		})
+	}
+	forge := func() {
+		for i := range 100 {
+			data(pgm.TSI{Port: uint16(i + 1)}, 1, "forged")
+		}
+	}
+	late := tsi
+	late.Port++
+	data(tsi, 1, "a")
+	data(tsi, 2, "b")
+	forge()
+	data(late, 1, "c")
+	data(late, 2, "d")
+	forge()
+	data(late, 3, "e")
+	data(tsi, 3, "f")
+	if d := cmp.Diff([]string{"a", "b", "c", "d", "e", "f"}, got); d != "" {
+		t.Error(d)
+	}
+	if n := r.Sources(); n != 8 {
+		t.Errorf("%d sources", n)
+	}
+}
+
+// A source that leaps further than a window is heard from there, with no window
+// made for the leap.
+func TestLeaps(t *testing.T) {
+	const window = 1 << 15
+	r := pgm.NewReceiver(pgm.ReceiverConfig{Group: group, DestPort: port, Window: window})
+	units, lost := 0, 0
+	yield := func(e pgm.Event) {
+		if lost += int(e.Lost); e.Unit != nil {
+			units++
+		}
+	}
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	const leaps, leap = 1000, window + 2
+	for i := range uint32(leaps) {
+		r.Input(pgm.Append(nil, &pgm.Packet{Type: pgm.ODATA, TSI: tsi, DestPort: port, Sqn: i * leap, Data: []byte("x")}), local, epoch, yield)
+	}
+	runtime.ReadMemStats(&after)
+	if units != leaps || lost != (leaps-1)*(leap-1) {
+		t.Errorf("%d units, %d lost", units, lost)
+	}
+	// A window is 2 MiB.
+	if n := after.TotalAlloc - before.TotalAlloc; n > 8<<20 {
+		t.Errorf("%d bytes for %d leaps", n, leaps)
+	}
+}
+
 // The pauses between source path messages grow while nothing is sent, and a
 // packet starts them anew (section 5.1.5).
 func TestHeartbeats(t *testing.T) {

@@ -24,8 +24,9 @@ type ReceiverConfig struct {
 	Retries int // 50
 	// Expiry forgets a source that was silent for so long.
 	Expiry time.Duration // 300 s
-	// MaxSources bounds the sources listened to at once; packets of others
-	// are counted and dropped.
+	// MaxSources bounds the sources listened to at once. A new one takes the
+	// place of one that was heard only once; if there is none, its packets are
+	// counted and dropped.
 	MaxSources int // 256
 	// MaxBuffered bounds the bytes that wait behind gaps, of all sources
 	// together; over it a packet is dropped and asked for again later.
@@ -102,6 +103,7 @@ type window struct {
 	spm    uint32
 	hasSPM bool
 	heard  time.Time
+	known  bool // heard more than once
 	gaps   int
 	asked  int       // of those, in waitNCF or waitData
 	queued bool      // gaps wait until fewer are asked for
@@ -156,7 +158,7 @@ func (r *Receiver) Input(b []byte, from netip.Addr, now time.Time, yield func(Ev
 			r.stats.Duplicates++
 			return
 		}
-		if len(r.sources) >= r.cfg.MaxSources {
+		if len(r.sources) >= r.cfg.MaxSources && !r.evict(yield) {
 			r.stats.Refused++
 			return
 		}
@@ -169,6 +171,8 @@ func (r *Receiver) Input(b []byte, from netip.Addr, now time.Time, yield func(Ev
 		}
 		r.sources[p.TSI] = w
 		r.sooner = r.sooner || r.next.IsZero() // it is to be forgotten some day
+	} else {
+		w.known = true
 	}
 	w.heard = now
 	switch p.Type {
@@ -228,6 +232,29 @@ func (r *Receiver) Input(b []byte, from netip.Addr, now time.Time, yield func(Ev
 	r.deliver(w, yield)
 }
 
+// evict forgets the source that was heard only once and longest ago: single
+// packets of made-up sources lock no true one out.
+func (r *Receiver) evict(yield func(Event)) bool {
+	var old *window
+	for _, w := range r.sources {
+		if !w.known && (old == nil || w.heard.Before(old.heard)) {
+			old = w
+		}
+	}
+	if old == nil {
+		return false
+	}
+	r.forget(old, yield)
+	return true
+}
+
+func (r *Receiver) forget(w *window, yield func(Event)) {
+	r.free(w)
+	r.dropRing(w)
+	delete(r.sources, w.tsi)
+	yield(Event{TSI: w.tsi, Gone: true})
+}
+
 func (w *window) cell(sqn uint32) *cell { return &w.ring[int(sqn)&(len(w.ring)-1)] }
 
 // missing says that the packet of the cell may still come.
@@ -255,24 +282,21 @@ func (r *Receiver) advance(w *window, trail, lead uint32, now time.Time, yield f
 	r.giveUp(w, trail, yield)
 	size := uint32(min(r.cfg.Window, r.room(w)))
 	if before(w.lead, lead) && lead-w.lead > size {
-		// Nothing between would fit: a long silence, a restart under the
-		// same identity or a forged number. Begin again where the window can
-		// still reach.
-		r.lose(w, lead-size+1, yield)
+		// A long silence, a restart under the same identity or a forged number:
+		// begin at the present, as if the source were new. What is between is
+		// not worth a window full of questions for every such packet.
+		r.lose(w, lead, yield)
 	}
 	if !before(w.lead, lead) {
 		return
 	}
+	// What does not fit makes room.
+	r.giveUp(w, lead-size+1, yield)
 	// One wait for the whole gap, so that one NAK asks for it.
 	at := now.Add(r.backoff())
 	r.arm(w, at)
 	for before(w.lead, lead) {
-		span := w.lead + 1 - w.next
-		if span >= size {
-			r.dropOldest(w, yield)
-			continue
-		}
-		if int(span) == len(w.ring) {
+		if int(w.lead+1-w.next) == len(w.ring) {
 			r.grow(w)
 		}
 		w.lead++
@@ -349,15 +373,6 @@ func (r *Receiver) dropRing(w *window) {
 	w.ring = nil
 }
 
-// dropOldest gives up the gap that holds the window, and hands over what it
-// held back.
-func (r *Receiver) dropOldest(w *window, yield func(Event)) {
-	if c := w.cell(w.next); c.state != have {
-		r.settle(w, c, givenUp)
-	}
-	r.deliver(w, yield)
-}
-
 // giveUp marks the gaps before trail, which no repair can fill any more.
 func (r *Receiver) giveUp(w *window, trail uint32, yield func(Event)) {
 	if w.gaps == 0 || !before(w.next, trail) {
@@ -429,12 +444,9 @@ func (r *Receiver) Output(now time.Time, emit func(packet []byte, to netip.Addr)
 			next = t
 		}
 	}
-	for tsi, w := range r.sources {
+	for _, w := range r.sources {
 		if !now.Before(w.heard.Add(r.cfg.Expiry)) {
-			r.free(w)
-			r.dropRing(w)
-			delete(r.sources, tsi)
-			yield(Event{TSI: tsi, Gone: true})
+			r.forget(w, yield)
 			continue
 		}
 		earliest(w.heard.Add(r.cfg.Expiry))
