@@ -1,7 +1,6 @@
 package memcached
 
 import (
-	"bytes"
 	"encoding/binary"
 	"strconv"
 
@@ -388,16 +387,25 @@ func (t *turn) stored(head, value []byte) netloop.Next {
 // binStat is stat: every figure is a response of its own, an empty one ends
 // them.
 func (t *turn) binStat(h *mcproto.Header, sub []byte) {
+	head := *h
+	stat := func(t *turn, name, value string) {
+		b := mcproto.AppendResponse(t.w.B, &head, mcproto.StatusOK, 0, len(name), len(name)+len(value), 0)
+		t.w.B = append(append(b, name...), value...)
+	}
+	end := func(t *turn) { t.binOK(&head, false, 0) }
+	if string(sub) == "sizes" {
+		t.sizes(stat, end)
+		return
+	}
 	list, status := t.statList(string(sub))
 	if status != mcproto.StatusOK {
 		t.binError(h, status)
 		return
 	}
 	for _, st := range list {
-		b := mcproto.AppendResponse(t.w.B, h, mcproto.StatusOK, 0, len(st.Name), len(st.Name)+len(st.Value), 0)
-		t.w.B = append(append(b, st.Name...), st.Value...)
+		stat(t, st.Name, st.Value)
 	}
-	t.binOK(h, false, 0)
+	end(t)
 }
 
 // statList is what the binary stat answers for sub.
@@ -413,7 +421,7 @@ func (t *turn) statList(sub string) ([]Stat, mcproto.Status) {
 	case has("settings"):
 		return s.settingsStats(), mcproto.StatusOK
 	case has("detail dump"):
-		return []Stat{{"detailed", string(bytes.TrimSpace(s.detailDump()))}}, mcproto.StatusOK
+		return []Stat{{"detailed", string(s.detailDump())}}, mcproto.StatusOK
 	case has("detail on"):
 		s.setDetail(true)
 		return nil, mcproto.StatusOK

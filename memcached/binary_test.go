@@ -170,6 +170,11 @@ func TestBinaryOthers(t *testing.T) {
 	}
 	c.wantBin(binReq(mcproto.OpStat, 0, "", "nosuch", ""), fail(mcproto.OpStat, mcproto.StatusNotFound))
 	c.wantBin(binReq(mcproto.OpStat, 0, "", "reset", ""), ok(mcproto.OpStat, ""))
+	c.wantBin(binReq(mcproto.OpStat, 0, "", "sizes", ""), binRes{op: mcproto.OpStat, key: "sizes_status", value: "disabled"}, ok(mcproto.OpStat, ""))
+	c.wantBin(binReq(mcproto.OpStat, 0, "", "detail dump", ""), binRes{op: mcproto.OpStat, key: "detailed", value: "END\r\n"}, ok(mcproto.OpStat, ""))
+	tracked := dial(t, newServer(t, Options{TrackSizes: true}))
+	tracked.wantBin(binReq(mcproto.OpSet, 0, be32(0)+be32(0), "a", "x")+binReq(mcproto.OpStat, 0, "", "sizes", "")+binReq(mcproto.OpNoop, 0, "", "", ""),
+		ok(mcproto.OpSet, ""), binRes{op: mcproto.OpStat, key: "64", value: "1"}, ok(mcproto.OpStat, ""), ok(mcproto.OpNoop, ""))
 	c.wantBin(binReq(0xfe, 0, "", "", "abc")+binReq(mcproto.OpNoop, 0, "", "", ""), fail(0xfe, mcproto.StatusUnknownCommand), ok(mcproto.OpNoop, ""))
 	c.wantBin(binReq(mcproto.OpQuit, 0, "", "", ""), ok(mcproto.OpQuit, ""))
 	if !c.closed {

@@ -174,10 +174,12 @@ func (t *turn) cacheDump(words []string) {
 // sizeBucket is the width of the buckets of stats sizes, in bytes.
 const sizeBucket = 32
 
-// sizes is stats sizes: how many items there are of each size.
-func (t *turn) sizes() {
+// sizes is stats sizes: how many items there are of each size. stat and end say
+// how the protocol puts it.
+func (t *turn) sizes(stat func(t *turn, name, value string), end func(t *turn)) {
 	if !t.srv.opts.TrackSizes {
-		t.w.B = append(t.w.B, "STAT sizes_status disabled\r\nEND\r\n"...)
+		stat(t, "sizes_status", "disabled")
+		end(t)
 		return
 	}
 	counts := make([]uint64, t.srv.opts.MaxItemSize/sizeBucket+2)
@@ -187,9 +189,9 @@ func (t *turn) sizes() {
 	}, func(t *turn) {
 		for i, n := range counts {
 			if n > 0 {
-				t.w.B = fmt.Appendf(t.w.B, "STAT %d %d\r\n", i*sizeBucket, n)
+				stat(t, strconv.Itoa(i*sizeBucket), strconv.FormatUint(n, 10))
 			}
 		}
-		t.w.B = append(t.w.B, "END\r\n"...)
+		end(t)
 	}, nil)
 }

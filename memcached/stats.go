@@ -47,7 +47,9 @@ func (t *turn) stats(words []string) {
 	case strings.HasPrefix("conns", sub):
 		t.statLines(t.srv.connStats(t.session))
 	case sub == "sizes":
-		t.sizes()
+		t.sizes(func(t *turn, name, value string) {
+			t.w.B = fmt.Appendf(t.w.B, "STAT %s %s\r\n", name, value)
+		}, func(t *turn) { t.w.B = append(t.w.B, "END\r\n"...) })
 	default:
 		list, ok := t.srv.namedStats(sub)
 		if !ok {
