@@ -79,9 +79,9 @@ func TestAudience(t *testing.T) {
 			[]string{"a"}, []string{"a"}, []string{"a"}, []string{"b"}, []string{"b"}, []string{"a", "b"}, []string{"c"}, []string{""}, []string{"ab", "ac"})
 		large := strings.Repeat("x", 20<<10)
 		var sent []zmq.Msg
-		for i := range 6000 {
+		for i := range 3000 {
 			m := zmq.NewMsg(fmt.Sprint("a", i))
-			switch phase := i / 1000; {
+			switch phase := i / 500; {
 			case phase == 1:
 				m = zmq.NewMsg(fmt.Sprint(string(rune('a'+i%3)), i), "tail")
 			case phase == 2:
@@ -219,8 +219,8 @@ func TestAudienceLingers(t *testing.T) {
 		topics := [][]string{{"a"}, {"a"}, {"b"}, {"b"}, {""}}
 		a := newAudience(r, []zmq.Option{zmq.WithHWM(0), zmq.WithLinger(-1)}, []zmq.Option{zmq.WithHWM(0)}, topics...)
 		var sent []zmq.Msg
-		for i := range 5000 {
-			m := zmq.NewMsg(fmt.Sprintf("%c%d", 'a'+i/2500, i))
+		for i := range 2000 {
+			m := zmq.NewMsg(fmt.Sprintf("%c%d", 'a'+i/1000, i))
 			sent = append(sent, m)
 			r.must(a.pub.Send(r.ctx, m))
 		}

@@ -37,13 +37,12 @@ type segment struct {
 	enc  []byte
 	next *segment     // not nil: nothing is appended to this one any more
 	end  uint64       // Log.msgs at that moment
-	todo atomic.Int32 // followers that have not written all of it
-	kept bool         // someone left and may hold a part of it: the collector's
-	gone bool         // given back
+	todo atomic.Int32 // queues that have not written all of it
+	gone bool         // it was all written when all followers had nothing to do
 }
 
-func (s *segment) written() {
-	if s.todo.Add(-1) == 0 {
+func (s *segment) written(n int) {
+	if s.todo.Add(-int32(n)) == 0 {
 		PutBlock(s.enc)
 	}
 }
@@ -151,11 +150,13 @@ func (q *Queue) leave() {
 	q.spill(0)
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	switch {
-	case q.seg == nil || q.seg.gone:
+	switch s := q.seg; {
+	case s == nil || s.gone:
 		l.behind--
+	case s == q.owed:
+		s.written(1)
 	default:
-		q.seg.kept = true
+		q.owed = s // what it owed before is left to the collector
 	}
 	l.followers--
 	if q.listed {
@@ -211,10 +212,7 @@ func (q *Queue) list() {
 	}
 	if s := l.seg; s != nil && len(l.idle) == l.followers {
 		s.gone = true
-		if !s.kept {
-			PutBlock(s.enc)
-		}
-		s.enc = nil
+		s.written(l.followers)
 		l.seg, l.first, l.behind = nil, nil, l.followers
 	}
 }
@@ -235,7 +233,9 @@ func (q *Queue) takeLog() (Batch, bool) {
 	return b, ok
 }
 
-// spill moves what the log has for q to q itself, where n messages follow.
+// spill moves what the log has for q to q itself, where n messages follow. A
+// part of a segment is copied, so that it is written with what follows: the
+// batches of a queue near its mark must not become small.
 func (q *Queue) spill(n int) {
 	l := q.log
 	if l == nil {
@@ -249,13 +249,29 @@ func (q *Queue) spill(n int) {
 		if !ok {
 			return
 		}
+		q.count += b.Msgs
+		q.in.Msgs += uint64(b.Msgs)
+		q.in.Bytes += uint64(len(b.Enc))
+		if b.seg == nil {
+			q.room(len(b.Enc))
+			if t := &q.tail; len(t.Enc)+len(b.Enc) <= cap(t.Enc) {
+				t.Encoded(b.Enc, nil, b.Msgs)
+				continue
+			}
+		}
 		if !q.tail.Empty() {
 			q.seal()
 		}
 		q.enqueue(b)
-		q.count += b.Msgs
-		q.in.Msgs += uint64(b.Msgs)
-		q.in.Bytes += uint64(len(b.Enc))
+	}
+}
+
+// settle tells the segment at which q left a log that all is written. Its
+// consumer has come for the next batch, and of those that wait none is shared.
+func (q *Queue) settle() {
+	if q.owed != nil && q.head == len(q.ready) {
+		q.owed.written(1)
+		q.owed = nil
 	}
 }
 
@@ -278,7 +294,7 @@ func (q *Queue) fromLog(written bool) (b Batch, ok bool) {
 			return b, false
 		}
 		if written {
-			s.written()
+			s.written(1)
 		}
 		s, q.seg, q.at = s.next, s.next, 0
 	}
@@ -298,7 +314,7 @@ func (q *Queue) fromLog(written bool) (b Batch, ok bool) {
 func (b *Batch) Written() {
 	switch {
 	case b.seg != nil:
-		b.seg.written()
+		b.seg.written(1)
 	case !b.shared:
 		PutBlock(b.Enc)
 	}

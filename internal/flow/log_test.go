@@ -362,3 +362,71 @@ func TestLoggable(t *testing.T) {
 		}
 	}
 }
+
+// A queue that left a log while a part of it was on its way to the peer, or
+// waited behind what the queue had of its own, keeps that memory from being
+// used again.
+func TestLogLeftInTheMiddle(t *testing.T) {
+	const size = 4000
+	for _, own := range []int{0, 10} {
+		rapid.Check(t, func(t *rapid.T) { // for what a follower needs; nothing is drawn
+			var l Log
+			fs := make([]*follower, 2)
+			for i := range fs {
+				f := &follower{q: NewQueue(0, false)}
+				f.q.UseBlocks()
+				f.role = f.q.Attach()
+				fs[i] = f
+			}
+			leaves, stays := fs[0], fs[1]
+			next := uint32(0)
+			for range own {
+				leaves.result(t, next, leaves.q.Append(numbered(next, size)))
+				next++
+			}
+			publish := func(n int, to ...*follower) {
+				for range n {
+					m := numbered(next, size)
+					n, _ := m.Loggable()
+					rouse, ok := l.Append(m, n)
+					if !ok {
+						t.Fatal("refused")
+					}
+					for _, f := range to {
+						f.due = append(f.due, next)
+					}
+					for _, q := range rouse {
+						q.Owner().(*follower).woken(t, q.Rouse())
+					}
+					next++
+				}
+			}
+			for _, f := range fs {
+				f.reads = f.q.Follow(&l, f, 1)
+			}
+			l.SetRoom(math.MaxInt)
+			publish(10, fs...)
+			if own == 0 {
+				leaves.take(t)
+			}
+			leaves.q.Leave()
+			for range 3 {
+				for stays.role {
+					stays.take(t)
+				}
+				publish(15, stays)
+				leaves.check(t)
+			}
+			for leaves.role {
+				leaves.take(t)
+				publish(15, stays)
+				for stays.role {
+					stays.take(t)
+				}
+			}
+			if len(leaves.due)+len(stays.due) > 0 {
+				t.Fatalf("%d and %d were never taken", len(leaves.due), len(stays.due))
+			}
+		})
+	}
+}

@@ -50,6 +50,7 @@ type Queue struct {
 	at     int      // in seg.enc
 	seen   uint64   // messages of the log that were taken or are not for q
 	listed bool     // among log.idle; protected by log.mu
+	owed   *segment // where it left a log, until what it took of it is written
 
 	topics   map[string]*Batch // conflate by topic, if not nil
 	order    []topicEntry      // of topics, oldest first
@@ -440,6 +441,7 @@ func (q *Queue) TakeAll() (b Batch, ok, reopened bool) {
 		q.mu.Unlock()
 		return b, true, false
 	}
+	q.settle()
 	if b, ok = q.take(); !ok && q.log != nil {
 		if b, ok = q.takeLog(); ok {
 			q.out.Msgs += uint64(b.Msgs)
