@@ -67,6 +67,8 @@ func (r *relay) burst() (msgs, size int, blocked bool, err error) {
 		p.read()
 	}
 	r.flush()
+	clear(r.hits) // by the next burst they may be gone
+	r.hits = r.hits[:0]
 	blocked = blocked && msgs == 0 && len(s.reopened) == 0 && s.recvFailed == nil
 	return msgs, size, blocked, s.recvFailed
 }

@@ -1,7 +1,7 @@
 package flow
 
 // Run is messages on their way from a queue to others, encoded as they were
-// there. Its memory is used again and again.
+// there. Its memory is used again and again, unless one of them was huge.
 type Run struct {
 	b    Batch
 	ends []int // where in b.Enc each message ends
@@ -15,6 +15,9 @@ func (r *Run) Size() int { return r.b.Size() }
 
 // Reset empties the run.
 func (r *Run) Reset() {
+	if cap(r.b.Enc) > encSize {
+		r.b.Enc = nil
+	}
 	r.b.Reset()
 	r.ends = r.ends[:0]
 }
