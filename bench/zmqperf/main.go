@@ -195,6 +195,9 @@ func (c column) show(v float64) string {
 }
 
 func (c column) verdict(ratio float64) string {
+	if c.target == 0 {
+		return fmt.Sprintf("%7.2fx", ratio)
+	}
 	sign, met := ">=", ratio >= c.target
 	if c.less {
 		sign, met = "<=", ratio <= c.target

@@ -67,6 +67,10 @@ func ours(ctx context.Context, args []string) error {
 		return bareServe(name, strings.TrimPrefix(at, "tcp://"), n[0], n[1])
 	case "bare_push", "bare_ask":
 		return bareDial(name, strings.TrimPrefix(at, "tcp://"), n[0], n[1])
+	case "bare_crowd":
+		return bareCrowd(strings.TrimPrefix(at, "tcp://"), n[0])
+	case "bare_clients":
+		return bareClients(strings.TrimPrefix(at, "tcp://"), n[0], n[1])
 	}
 	return fmt.Errorf("no measurement %q", name)
 }

@@ -53,7 +53,7 @@ type row struct {
 	alone      bool // libzmq has nothing to set beside it
 	run        func(ctx context.Context, p programs, receiver, sender side) (map[string]float64, error)
 	bare       func(ctx context.Context, p programs) (map[string]float64, error)
-	bareTarget float64
+	bareTarget float64 // 0: none, it tells how much of the time is the system's
 }
 
 const stuck = 2 * time.Minute
@@ -295,7 +295,8 @@ func rows(scale float64) []row {
 		},
 		row{
 			name: "ROUTER-DEALER, 100 clients, 64 B", columns: []column{{value: "echoes", unit: "/s", target: 2}}, cross: true,
-			run: two("tcp", "router_echo", "dealers", []string{n(2e5)}, []string{"100", n(2e5), "64"}),
+			run:  two("tcp", "router_echo", "dealers", []string{n(2e5)}, []string{"100", n(2e5), "64"}),
+			bare: bareTwo("bare_crowd", "bare_clients", "100", n(2e5)),
 		},
 		row{
 			name: "allocations, 64 B, send and receive", alone: true, run: one("allocs", "tcp://127.0.0.1:*", "64", n(3e6)),
