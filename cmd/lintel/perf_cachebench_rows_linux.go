@@ -2,13 +2,12 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"io"
-	"math"
 	"net"
 	"os/exec"
 	"path/filepath"
 	"regexp"
-	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -115,8 +114,9 @@ func traceMisses(file string, distinct, part int) measure {
 			if err != nil {
 				return nil, err
 			}
-			if r.NotStored > 0 { // it has no memory for what it is asked to keep
-				return []float64{math.NaN()}, nil
+			// What it has no memory for is simply not there when it is asked for again.
+			if r.NotStored > 0 {
+				b.refused = append(b.refused, fmt.Sprintf("%s refused %s of %s sets for want of memory", s.name, grouped(r.NotStored), grouped(r.Sets)))
 			}
 			return []float64{1 - r.HitRatio}, nil
 		},
@@ -176,35 +176,6 @@ func idleBytes(_ context.Context, _ *benchSettings, s *benchServer) ([]float64, 
 	return []float64{(after - before) / n}, err
 }
 
-// threadCores is how many cores it takes to see what a second thread brings:
-// two of the server's, and two that can keep them busy.
-const threadCores = 4
-
-// secondThread is how many times the sets of one thread two threads do.
-func secondThread(ctx context.Context, b *benchSettings, s *benchServer) ([]float64, error) {
-	if runtime.NumCPU() < threadCores {
-		return []float64{math.NaN()}, nil
-	}
-	var rates []float64
-	for threads := 1; threads <= 2; threads++ {
-		for _, one := range b.servers(threads, b.memory) {
-			if one.name != s.name {
-				continue
-			}
-			if err := one.start(0, 1); err != nil {
-				return nil, err
-			}
-			r, err := b.loadOn(ctx, one, []int{2, 3}, "--threads", "2", "--ratio", "0:1", "--pipeline", "16", "--duration", b.duration.String())
-			one.stop()
-			if err != nil {
-				return nil, err
-			}
-			rates = append(rates, r.Rate)
-		}
-	}
-	return []float64{rates[1] / rates[0]}, nil
-}
-
 func (b *benchSettings) measures() ([]measure, error) {
 	all := []measure{
 		itemsPerByte(32, ">= 1.60"),
@@ -220,7 +191,7 @@ func (b *benchSettings) measures() ([]measure, error) {
 		cpuOf("set, 16 in flight", "<= 0.50", "--ratio", "0:1", "--pipeline", "16"),
 		halfPeak(),
 		{rows: []row{{"memory per idle connection", "bytes", "<= 1 KiB"}}, take: idleBytes, once: true},
-		{rows: []row{{"sets of 2 threads over those of 1", "", "ours >= 1.8"}}, take: secondThread, alone: true},
+		threadsMeasure(),
 	}
 	if b.traces != "" {
 		files, err := filepath.Glob(filepath.Join(b.traces, "*.gz"))

@@ -1,0 +1,197 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"math/rand/v2"
+	"net"
+	"runtime"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"lintel.dev/memcached"
+)
+
+// threadCores is how many cores it takes to see over sockets what a second
+// thread brings: two of the server's, and two that can keep them busy.
+const threadCores = 4
+
+// threadsMeasure is how many times the sets of one thread two threads do.
+// With fewer cores than threadCores the sets do not come over sockets but from
+// memory, and there is nothing to be said about the peer.
+func threadsMeasure() measure {
+	m := measure{rows: []row{{"sets of 2 threads over those of 1", "", "ours >= 1.8"}}, take: secondThread, alone: true}
+	if n := runtime.NumCPU(); n < threadCores {
+		m.rows[0].name += ", no sockets"
+		m.take = secondGoroutine
+	}
+	return m
+}
+
+func secondThread(ctx context.Context, b *benchSettings, s *benchServer) ([]float64, error) {
+	var rates []float64
+	for threads := 1; threads <= 2; threads++ {
+		for _, one := range b.servers(threads, b.memory) {
+			if one.name != s.name {
+				continue
+			}
+			if err := one.start(0, 1); err != nil {
+				return nil, err
+			}
+			r, err := b.loadOn(ctx, one, []int{2, 3}, "--threads", "2", "--ratio", "0:1", "--pipeline", "16", "--duration", b.duration.String())
+			one.stop()
+			if err != nil {
+				return nil, err
+			}
+			rates = append(rates, r.Rate)
+		}
+	}
+	return []float64{rates[1] / rates[0]}, nil
+}
+
+// secondGoroutine is secondThread with a server of this process: each of its
+// clients is a goroutine that replaces items at random, 15 at a time, in two
+// thirds of the memory.
+func secondGoroutine(ctx context.Context, b *benchSettings, s *benchServer) ([]float64, error) {
+	if s.name != "lintel" || runtime.NumCPU() < 2 {
+		return []float64{math.NaN()}, nil
+	}
+	memory := max(8, b.memory/4)
+	server, err := memcached.New(memcached.Options{MemoryLimit: int64(memory) << 20, Threads: 2})
+	if err != nil {
+		return nil, err
+	}
+	clients := &setsListener{conns: make(chan *setsConn), closed: make(chan struct{})}
+	var serving sync.WaitGroup
+	serving.Go(func() { _ = server.Serve(clients) })
+	defer serving.Wait()
+	defer func() { _ = server.Shutdown(context.WithoutCancel(ctx)) }()
+
+	keys := memory << 20 / 220
+	if _, err := clients.run(1, keys, func(n int64) bool { return n >= int64(keys) || ctx.Err() != nil }, true); err != nil {
+		return nil, err
+	}
+	var rates [2]float64
+	for range 4 { // in short turns, of which the best counts: what else goes on in the machine only slows them down
+		for i := range rates {
+			if ctx.Err() != nil {
+				return nil, ctx.Err()
+			}
+			end := time.Now().Add(b.duration / 8)
+			r, err := clients.run(i+1, keys, func(int64) bool { return time.Now().After(end) }, false)
+			if err != nil {
+				return nil, err
+			}
+			rates[i] = max(rates[i], r)
+		}
+	}
+	return []float64{rates[1] / rates[0]}, nil
+}
+
+// setsListener is a listener whose connections are in memory.
+type setsListener struct {
+	conns  chan *setsConn
+	closed chan struct{}
+	once   sync.Once
+}
+
+func (l *setsListener) Accept() (net.Conn, error) {
+	select {
+	case c := <-l.conns:
+		return c, nil
+	case <-l.closed:
+		return nil, net.ErrClosed
+	}
+}
+
+func (l *setsListener) Close() error {
+	l.once.Do(func() { close(l.closed) })
+	return nil
+}
+
+func (l *setsListener) Addr() net.Addr { return &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)} }
+
+// run lets some clients set keys until done, which each tells how many it has
+// set so far, and returns how many a second were stored. In order is each key once.
+func (l *setsListener) run(clients, keys int, done func(n int64) bool, inOrder bool) (rate float64, err error) {
+	all := make([]*setsConn, clients)
+	began := time.Now()
+	for i := range all {
+		all[i] = newSetsConn(keys, done, inOrder)
+		l.conns <- all[i]
+	}
+	stored := int64(0)
+	for _, c := range all {
+		<-c.over
+		if n := c.stored.Load(); n != c.sent {
+			err = errors.Join(err, fmt.Errorf("%d of %d sets were stored", n, c.sent))
+		}
+		stored += c.stored.Load()
+	}
+	return float64(stored) / time.Since(began).Seconds(), err
+}
+
+// setsConn is the server's end of a connection: what it reads are sets, and it
+// counts the replies.
+type setsConn struct {
+	line    []byte
+	keys    int
+	inOrder bool
+	done    func(n int64) bool
+	r       *rand.Rand
+	sent    int64
+	stored  atomic.Int64
+	over    chan struct{}
+	once    sync.Once
+}
+
+const setsKey = len("set key:") // where the digits of the key are
+
+func newSetsConn(keys int, done func(int64) bool, inOrder bool) *setsConn {
+	return &setsConn{
+		line: []byte("set key:00000000 0 0 100\r\n" + strings.Repeat("x", 100) + "\r\n"), keys: keys, done: done, inOrder: inOrder,
+		r: rand.New(rand.NewPCG(rand.Uint64(), 1)), over: make(chan struct{}),
+	}
+}
+
+func (c *setsConn) Read(p []byte) (n int, err error) {
+	if c.sent > 0 && c.done(c.sent) {
+		return 0, io.EOF
+	}
+	for len(p)-n >= len(c.line) {
+		line := p[n : n+copy(p[n:], c.line)]
+		key := int(c.sent) % c.keys
+		if !c.inOrder {
+			key = c.r.IntN(c.keys)
+		}
+		for at := setsKey + 7; key > 0; key /= 10 {
+			line[at] = '0' + byte(key%10)
+			at--
+		}
+		n += len(line)
+		c.sent++
+	}
+	return n, nil
+}
+
+func (c *setsConn) Write(p []byte) (int, error) {
+	c.stored.Add(int64(bytes.Count(p, []byte("STORED\r\n"))))
+	return len(p), nil
+}
+
+func (c *setsConn) Close() error {
+	c.once.Do(func() { close(c.over) })
+	return nil
+}
+
+func (c *setsConn) LocalAddr() net.Addr              { return &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)} }
+func (c *setsConn) RemoteAddr() net.Addr             { return c.LocalAddr() }
+func (c *setsConn) SetDeadline(time.Time) error      { return nil }
+func (c *setsConn) SetReadDeadline(time.Time) error  { return nil }
+func (c *setsConn) SetWriteDeadline(time.Time) error { return nil }
