@@ -39,7 +39,7 @@ func (s *serverSettings) serve(ctx context.Context, stderr io.Writer, tell bool)
 	if threads := cmp.Or(s.options.Threads, 4) * s.instances; os.Getenv("GOMAXPROCS") == "" && runtime.GOMAXPROCS(0) <= threads {
 		runtime.GOMAXPROCS(min(threads+1, 256))
 	}
-	s.options.Dedicated = true
+	s.options.Dedicated = !s.tls // whose connections need the processors
 	var certs *memcached.TLS
 	if s.tls {
 		if certs, err = memcached.LoadTLS(s.certs); err != nil {
