@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"lintel.dev/internal/pgm"
+	"lintel.dev/internal/standin"
 )
 
 // Config says which group and how. The zero value of a field that has a
@@ -106,6 +107,11 @@ func (c Config) window() int {
 func (c Config) maxBuffered() int {
 	const least, most = 8 << 20, 64 << 20
 	return int(min(max(float64(c.Rate)*1000/8*c.Recovery.Seconds(), least), most))
+}
+
+// standin is what the engine has of the group.
+func (c Config) standin(data packetConn, release func()) standin.Config {
+	return standin.Config{Local: data.LocalAddr(), Remote: net.UDPAddrFromAddrPort(c.Group), Release: release, Buffer: 64 << 10}
 }
 
 // Parse reads what follows the scheme of an endpoint: interface;group:port,

@@ -46,7 +46,7 @@ func NewReceiver(cfg Config) (net.Conn, error) {
 		from: map[pgm.TSI]*pgm.Unpacker{},
 	}
 	release := func() { data.Close(); naks.Close() }
-	return standin.Start(data.LocalAddr(), net.UDPAddrFromAddrPort(cfg.Group), release, l.subscribe), nil
+	return standin.Start(cfg.standin(data, release), l.subscribe), nil
 }
 
 // subscribe hands the engine what the group sends. What the engine asks for is

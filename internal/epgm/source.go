@@ -51,7 +51,7 @@ func NewSource(cfg Config) (net.Conn, error) {
 		kick:   make(chan struct{}, 1),
 	}
 	release := func() { data.Close(); naks.Close() }
-	return standin.Start(data.LocalAddr(), net.UDPAddrFromAddrPort(cfg.Group), release, s.publish, s.listen, s.tick), nil
+	return standin.Start(cfg.standin(data, release), s.publish, s.listen, s.tick), nil
 }
 
 // publish takes what the engine sends to the group.

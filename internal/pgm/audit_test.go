@@ -78,7 +78,7 @@ func TestNAKsEnd(t *testing.T) {
 // Repairs count against the rate: a flood of NAKs for the whole window does not
 // make the source send more than it may.
 func TestRepairsKeepTheRate(t *testing.T) {
-	const rate, window = 1 << 20, 4096
+	const rate, window = 1 << 20, 512
 	src := pgm.NewSource(pgm.SourceConfig{
 		TSI: tsi, DestPort: port, Source: local, Group: group, Rate: rate, Window: window,
 		Heartbeats: pgm.DefaultHeartbeats, Ambient: pgm.DefaultAmbient,
@@ -114,7 +114,7 @@ func TestRepairsKeepTheRate(t *testing.T) {
 // While NAKs ask for the whole window over and over, data still gets half of the
 // rate.
 func TestNAKStormLeavesRoomForData(t *testing.T) {
-	const rate, window = 1 << 20, 4096
+	const rate, window = 1 << 20, 512
 	src := pgm.NewSource(pgm.SourceConfig{
 		TSI: tsi, DestPort: port, Source: local, Group: group, Rate: rate, Window: window,
 		Heartbeats: pgm.DefaultHeartbeats, Ambient: pgm.DefaultAmbient,

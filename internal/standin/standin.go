@@ -1,6 +1,6 @@
-// Package standin lets what is no ZMTP peer look like one: a group, or a
-// datagram socket. The engine of a socket gets one end of a pipe as a net.Conn;
-// at the other a Peer speaks ZMTP 3.0 with the NULL mechanism.
+// Package standin lets what is no ZMTP peer look like one: a group, a datagram
+// socket, a WebSocket. The engine of a socket gets one end of a pipe as a
+// net.Conn; at the other a Peer speaks ZMTP 3.0.
 package standin
 
 import (
@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"sync"
+	"time"
 
 	"lintel.dev/internal/zmtp"
 )
@@ -16,17 +17,21 @@ import (
 // conn is the engine's end of a pipe whose other end the workers have.
 type conn struct {
 	net.Conn
-	local, remote net.Addr
-	over          func()
-	workers       sync.WaitGroup
+	cfg     Config
+	over    func()
+	workers sync.WaitGroup
 }
 
-func (c *conn) LocalAddr() net.Addr  { return c.local }
-func (c *conn) RemoteAddr() net.Addr { return c.remote }
+func (c *conn) LocalAddr() net.Addr  { return c.cfg.Local }
+func (c *conn) RemoteAddr() net.Addr { return c.cfg.Remote }
 
 // Close returns when the workers have ended: they send what was written.
 func (c *conn) Close() error {
 	err := c.Conn.Close()
+	if c.cfg.Goodbye > 0 {
+		t := time.AfterFunc(c.cfg.Goodbye, c.over)
+		defer t.Stop()
+	}
 	c.workers.Wait()
 	return err
 }
@@ -35,6 +40,7 @@ func (c *conn) Close() error {
 type Peer struct {
 	// In is what the engine wrote.
 	In      *bufio.Reader
+	large   []byte // of the last frame that was larger than In
 	pipe    net.Conn
 	workers *sync.WaitGroup
 
@@ -56,12 +62,18 @@ func (p *Peer) Write(b ...[]byte) error {
 	return nil
 }
 
-// Handshake is that of a socket of type as. What follows its READY command is
-// sent with it.
-func (p *Peer) Handshake(as zmtp.SocketType, then []byte) error {
+// Greeting is that of ZMTP 3.0 with a mechanism.
+func Greeting(mechanism string) []byte {
 	g := make([]byte, zmtp.GreetingSize)
 	g[0], g[8], g[9], g[10] = 0xff, 1, 0x7f, 3
-	copy(g[12:], "NULL")
+	copy(g[12:32], mechanism)
+	return g
+}
+
+// Handshake is that, with the NULL mechanism, of a socket of type as. What follows its READY command is
+// sent with it.
+func (p *Peer) Handshake(as zmtp.SocketType, then []byte) error {
+	g := Greeting("NULL")
 	ready := zmtp.AppendReady(nil, zmtp.Metadata{{Name: zmtp.PropertySocketType, Value: []byte(as.String())}})
 	g = zmtp.Framing2.Append(g, zmtp.FlagCommand, ready)
 	sent := make(chan error, 1)
@@ -78,7 +90,7 @@ func (p *Peer) Handshake(as zmtp.SocketType, then []byte) error {
 // the next call.
 func (p *Peer) Frame() (flags byte, body []byte, err error) {
 	for {
-		flags, body, err := p.next()
+		flags, body, err := p.Next()
 		if err != nil || flags&zmtp.FlagCommand == 0 {
 			return flags, body, err
 		}
@@ -98,8 +110,12 @@ func (p *Peer) Frame() (flags byte, body []byte, err error) {
 	}
 }
 
-// next reads a frame: out of the buffer, unless it is larger than that.
-func (p *Peer) next() (flags byte, body []byte, err error) {
+// keepLarge is the largest buffer kept for the next frame.
+const keepLarge = 64 << 10
+
+// Next reads the next frame of the engine, which may be a command. The body is
+// valid until the next call.
+func (p *Peer) Next() (flags byte, body []byte, err error) {
 	head, err := p.In.Peek(2)
 	if err != nil {
 		return 0, nil, err
@@ -122,18 +138,21 @@ func (p *Peer) next() (flags byte, body []byte, err error) {
 		return flags, body, nil
 	}
 	// The size is our own engine's word, not a peer's.
-	body = make([]byte, size)
+	if uint64(cap(p.large)) < size {
+		p.large = make([]byte, size)
+	}
+	body = p.large[:size]
+	if cap(p.large) > keepLarge {
+		p.large = nil
+	}
 	_, err = io.ReadFull(p.In, body)
 	return flags, body, err
 }
 
-// Close ends the pipe: the engine reads its end.
-func (p *Peer) Close() error { return p.pipe.Close() }
-
 // Discard reads what the engine sends to nobody, in the background, and calls
 // over when it has closed.
 func (p *Peer) Discard(over func()) {
-	p.workers.Go(func() {
+	p.Go(func() {
 		for {
 			if _, _, err := p.Frame(); err != nil {
 				over()
@@ -143,18 +162,33 @@ func (p *Peer) Discard(over func()) {
 	})
 }
 
+// Go runs a worker more, which a worker that is running asks for.
+func (p *Peer) Go(f func()) { p.workers.Go(f) }
+
+// Config says what the engine is connected to.
+type Config struct {
+	Local, Remote net.Addr
+	// Release makes the other workers end when one has.
+	Release func()
+	// Goodbye bounds how long the engine's Close waits for the workers to send
+	// what was written; 0: no bound.
+	Goodbye time.Duration
+	// Buffer is the size of Peer.In.
+	Buffer int
+}
+
 // Start makes the pipe and runs the workers until one ends; done is then
-// closed, and release must make the others end.
-func Start(local, remote net.Addr, release func(), workers ...func(p *Peer, done <-chan struct{})) net.Conn {
+// closed.
+func Start(cfg Config, workers ...func(p *Peer, done <-chan struct{})) net.Conn {
 	near, far := net.Pipe()
-	c := &conn{Conn: near, local: local, remote: remote}
+	c := &conn{Conn: near, cfg: cfg}
 	done := make(chan struct{})
 	c.over = sync.OnceFunc(func() {
 		close(done)
 		far.Close()
-		release()
+		cfg.Release()
 	})
-	p := &Peer{pipe: far, workers: &c.workers, In: bufio.NewReaderSize(far, 64<<10)}
+	p := &Peer{pipe: far, workers: &c.workers, In: bufio.NewReaderSize(far, cfg.Buffer)}
 	for _, w := range workers {
 		c.workers.Go(func() {
 			defer c.over()

@@ -130,7 +130,9 @@ func (c Config) joinGroup(pc net.PacketConn, bind bool) error {
 
 // start runs the workers of a socket.
 func (c Config) start(u *net.UDPConn, workers ...func(p *standin.Peer, done <-chan struct{})) net.Conn {
-	return standin.Start(u.LocalAddr(), net.UDPAddrFromAddrPort(c.Addr), func() { u.Close() }, workers...)
+	return standin.Start(standin.Config{
+		Local: u.LocalAddr(), Remote: net.UDPAddrFromAddrPort(c.Addr), Release: func() { u.Close() }, Buffer: 64 << 10,
+	}, workers...)
 }
 
 // NewRadio is the connection of a RADIO to the address of c: each message, a

@@ -8,17 +8,16 @@ package zws
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
 	"net"
-	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/coder/websocket"
 
+	"lintel.dev/internal/standin"
 	"lintel.dev/internal/zmtp"
 )
 
@@ -56,28 +55,6 @@ type Config struct {
 // goodbye bounds the closing handshake: a peer that is gone holds nobody.
 const goodbye = time.Second
 
-// conn is the engine's end of a pipe whose other end two goroutines carry to
-// and from the WebSocket.
-type conn struct {
-	net.Conn
-	local, remote net.Addr
-	over          func()
-	pumps         sync.WaitGroup
-}
-
-func (c *conn) LocalAddr() net.Addr  { return c.local }
-func (c *conn) RemoteAddr() net.Addr { return c.remote }
-
-// Close sends what was written, and returns once nothing of the connection
-// runs any more: after the closing handshake, or a second.
-func (c *conn) Close() error {
-	err := c.Conn.Close()
-	t := time.AfterFunc(goodbye, c.over)
-	defer t.Stop()
-	c.pumps.Wait()
-	return err
-}
-
 // Wrap takes over ws. The subprotocol that was agreed on must be one of
 // Subprotocols.
 func Wrap(ws *websocket.Conn, cfg Config) net.Conn {
@@ -86,73 +63,41 @@ func Wrap(ws *websocket.Conn, cfg Config) net.Conn {
 	} else {
 		ws.SetReadLimit(-1)
 	}
-	near, far := net.Pipe()
 	ctx, cancel := context.WithCancel(context.Background())
-	c := &conn{Conn: near, local: cfg.Local, remote: cfg.Remote}
-	c.over = sync.OnceFunc(func() {
-		cancel()
-		far.Close()
-		ws.CloseNow()
-	})
-	p := &pump{ws: ws, pipe: far, cfg: cfg, bare: ws.Subprotocol() == plainZWS}
-	c.pumps.Go(func() {
-		defer p.pings.Wait()
-		defer c.over()
-		if err := p.outward(ctx); errors.Is(err, io.EOF) {
-			// The engine has closed: let the peer have all of it.
-			ws.Close(websocket.StatusNormalClosure, "")
-		}
-	})
-	c.pumps.Go(func() {
-		defer c.over()
-		p.inward(ctx)
-	})
-	return c
+	p := &pump{ws: ws, cfg: cfg, bare: ws.Subprotocol() == plainZWS}
+	return standin.Start(
+		standin.Config{
+			Local: cfg.Local, Remote: cfg.Remote, Goodbye: goodbye, Buffer: 4 << 10,
+			Release: func() { cancel(); ws.CloseNow() },
+		},
+		func(engine *standin.Peer, _ <-chan struct{}) {
+			if err := p.outward(ctx, engine); errors.Is(err, io.EOF) {
+				// The engine has closed: let the peer have all of it.
+				ws.Close(websocket.StatusNormalClosure, "")
+			}
+		},
+		func(engine *standin.Peer, _ <-chan struct{}) { _ = p.inward(ctx, engine) },
+	)
 }
 
 // overhead is what a mechanism may add to a body before MaxFrame is looked at.
 const overhead = 64
 
-// pump moves frames between the pipe and the WebSocket.
+// pump moves frames between the engine and the WebSocket.
 type pump struct {
 	ws    *websocket.Conn
-	pipe  net.Conn
 	cfg   Config
-	bare  bool // the subprotocol without a mechanism: identities instead of READY
-	pings sync.WaitGroup
+	bare  bool        // the subprotocol without a mechanism: identities instead of READY
 	asked atomic.Bool // a ping waits for its pong
-
-	mu sync.Mutex // one writer to the pipe at a time: whole frames
 }
 
 // toEngine writes one frame to the engine.
-func (p *pump) toEngine(flags byte, body []byte) error {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	head := zmtp.Framing2.AppendHeader(nil, flags, len(body))
-	if _, err := p.pipe.Write(head); err != nil {
-		return err
-	}
-	if len(body) == 0 {
-		return nil
-	}
-	_, err := p.pipe.Write(body)
-	return err
+func toEngine(engine *standin.Peer, flags byte, body []byte) error {
+	return engine.Write(zmtp.Framing2.AppendHeader(nil, flags, len(body)), body)
 }
 
-func greeting(mechanism string) []byte {
-	g := make([]byte, zmtp.GreetingSize)
-	g[0], g[8], g[9] = 0xff, 1, 0x7f
-	g[10] = 3
-	copy(g[12:32], mechanism)
-	return g
-}
-
-func (p *pump) inward(ctx context.Context) error {
-	p.mu.Lock()
-	_, err := p.pipe.Write(greeting(p.cfg.Mechanism))
-	p.mu.Unlock()
-	if err != nil {
+func (p *pump) inward(ctx context.Context, engine *standin.Peer) error {
+	if err := engine.Write(standin.Greeting(p.cfg.Mechanism)); err != nil {
 		return err
 	}
 	for first := true; ; first = false {
@@ -181,7 +126,7 @@ func (p *pump) inward(ctx context.Context) error {
 				{Name: "Socket-Type", Value: []byte(p.cfg.SocketType.Partner().String())},
 				{Name: "Identity", Value: body},
 			})
-			if err := p.toEngine(zmtp.FlagCommand, ready); err != nil {
+			if err := toEngine(engine, zmtp.FlagCommand, ready); err != nil {
 				return err
 			}
 			continue
@@ -193,50 +138,29 @@ func (p *pump) inward(ctx context.Context) error {
 		if flags&flagCommand != 0 {
 			f |= zmtp.FlagCommand
 		}
-		if err := p.toEngine(f, body); err != nil {
+		if err := toEngine(engine, f, body); err != nil {
 			return err
 		}
 	}
 }
 
-func (p *pump) outward(ctx context.Context) error {
-	var skipped [zmtp.GreetingSize]byte
-	if _, err := io.ReadFull(p.pipe, skipped[:]); err != nil {
+func (p *pump) outward(ctx context.Context, engine *standin.Peer) error {
+	if _, err := engine.In.Discard(zmtp.GreetingSize); err != nil {
 		return err
 	}
-	var head [zmtp.MaxHeader]byte
 	var msg []byte
 	for {
-		if _, err := io.ReadFull(p.pipe, head[:2]); err != nil {
+		frame, body, err := engine.Next()
+		if err != nil {
 			return err
-		}
-		size := uint64(head[1])
-		if head[0]&zmtp.FlagLong != 0 {
-			if _, err := io.ReadFull(p.pipe, head[2:9]); err != nil {
-				return err
-			}
-			size = binary.BigEndian.Uint64(head[1:])
 		}
 		var flags byte
-		if head[0]&zmtp.FlagMore != 0 {
+		if frame&zmtp.FlagMore != 0 {
 			flags |= flagMore
 		}
-		command := head[0]&zmtp.FlagCommand != 0
-		if command {
+		if frame&zmtp.FlagCommand != 0 {
 			flags |= flagCommand
-		}
-		// The size is our own engine's word, not a peer's.
-		if n := 1 + int(size); cap(msg) < n || cap(msg) > keepMessage && n <= keepMessage {
-			msg = make([]byte, n)
-		} else {
-			msg = msg[:n]
-		}
-		msg[0] = flags
-		if _, err := io.ReadFull(p.pipe, msg[1:]); err != nil {
-			return err
-		}
-		if command {
-			done, err := p.command(ctx, msg[1:])
+			done, err := p.command(ctx, engine, body)
 			if err != nil {
 				return err
 			}
@@ -244,8 +168,12 @@ func (p *pump) outward(ctx context.Context) error {
 				continue
 			}
 		}
+		msg = append(append(msg[:0], flags), body...)
 		if err := p.ws.Write(ctx, websocket.MessageBinary, msg); err != nil {
 			return err
+		}
+		if cap(msg) > keepMessage {
+			msg = nil
 		}
 	}
 }
@@ -255,7 +183,7 @@ const keepMessage = 64 << 10
 
 // command handles the commands that WebSocket or the bare subprotocol has
 // another way for.
-func (p *pump) command(ctx context.Context, body []byte) (done bool, err error) {
+func (p *pump) command(ctx context.Context, engine *standin.Peer, body []byte) (done bool, err error) {
 	kind, data, err := zmtp.ParseCommand(body)
 	if err != nil {
 		return false, err
@@ -278,10 +206,10 @@ func (p *pump) command(ctx context.Context, body []byte) (done bool, err error) 
 		}
 		pong := zmtp.AppendPong(nil, context)
 		if p.asked.CompareAndSwap(false, true) {
-			p.pings.Go(func() {
+			engine.Go(func() {
 				defer p.asked.Store(false)
 				if p.ws.Ping(ctx) == nil {
-					p.toEngine(zmtp.FlagCommand, pong)
+					toEngine(engine, zmtp.FlagCommand, pong)
 				}
 			})
 		}
