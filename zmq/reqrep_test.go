@@ -206,6 +206,9 @@ func TestReplyToNobody(t *testing.T) {
 		gone.Close()
 		r.until(func() bool { return len(rep.Stats().Peers) == 0 })
 		r.send(rep, "lost")
+		if n := rep.Stats().DroppedNoPeer; n != 1 {
+			t.Errorf("%d drops counted, want that of the reply", n)
+		}
 		next := made(r, zmq.NewReq)
 		r.connect(next, ep)
 		r.send(next, "hello")
@@ -303,6 +306,9 @@ func TestRouterForNobody(t *testing.T) {
 		}
 		if err := router.Send(r.ctx, zmq.NewMsg("nobody", "hello")); !errors.Is(err, zmq.ErrHostUnreachable) {
 			t.Errorf("send to nobody: %v", err)
+		}
+		if n := router.Stats().DroppedNoPeer; n != 1 {
+			t.Errorf("%d drops counted, want that of the first message", n)
 		}
 		r.connect(dealer, ep)
 		r.send(dealer, "hi")
