@@ -27,12 +27,17 @@ func (c Config) destination(a netip.Addr) net.Addr {
 	return net.UDPAddrFromAddrPort(netip.AddrPortFrom(a, c.Group.Port()))
 }
 
-// open binds a socket that others of this host may share.
+// open binds a socket to a port that others of this host may share, or to any
+// free one: one that is willing to share may be given a port in use, and then
+// takes the NAKs meant for a source there.
 func (c Config) open(host string, port int) (packetConn, error) {
 	if c.Raw {
 		return net.ListenPacket(protocol, host)
 	}
-	lc := net.ListenConfig{Control: ShareAddress}
+	var lc net.ListenConfig
+	if port != 0 {
+		lc.Control = ShareAddress
+	}
 	return lc.ListenPacket(context.Background(), "udp4", net.JoinHostPort(host, strconv.Itoa(port)))
 }
 
