@@ -14,7 +14,7 @@ func TestSecondGoroutine(t *testing.T) {
 	if runtime.NumCPU() < 2 {
 		t.Skip("needs two cores")
 	}
-	b := &benchSettings{duration: 40 * time.Millisecond, memory: 32}
+	b := &benchSettings{duration: 40 * time.Millisecond, memory: 32, clientCPU: 1}
 	r, err := secondGoroutine(context.Background(), b, &benchServer{name: "lintel"})
 	if err != nil || len(r) != 1 || !(r[0] > 0) {
 		t.Errorf("%v, %v", r, err)

@@ -15,6 +15,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"lintel.dev/memcached"
 )
 
@@ -67,7 +69,7 @@ func secondGoroutine(ctx context.Context, b *benchSettings, s *benchServer) ([]f
 	if err != nil {
 		return nil, err
 	}
-	clients := &setsListener{conns: make(chan *setsConn), closed: make(chan struct{})}
+	clients := &setsListener{conns: make(chan *setsConn), closed: make(chan struct{}), cpus: []int{b.serverCPU, b.clientCPU}}
 	var serving sync.WaitGroup
 	serving.Go(func() { _ = server.Serve(clients) })
 	defer serving.Wait()
@@ -99,6 +101,7 @@ type setsListener struct {
 	conns  chan *setsConn
 	closed chan struct{}
 	once   sync.Once
+	cpus   []int // of the clients
 }
 
 func (l *setsListener) Accept() (net.Conn, error) {
@@ -123,7 +126,7 @@ func (l *setsListener) run(clients, keys int, done func(n int64) bool, inOrder b
 	all := make([]*setsConn, clients)
 	began := time.Now()
 	for i := range all {
-		all[i] = newSetsConn(keys, done, inOrder)
+		all[i] = newSetsConn(keys, l.cpus[i], done, inOrder)
 		l.conns <- all[i]
 	}
 	stored := int64(0)
@@ -142,25 +145,36 @@ func (l *setsListener) run(clients, keys int, done func(n int64) bool, inOrder b
 type setsConn struct {
 	line    []byte
 	keys    int
+	cpu     int
 	inOrder bool
 	done    func(n int64) bool
-	r       *rand.Rand
+	random  uint64
 	sent    int64
 	stored  atomic.Int64
 	over    chan struct{}
 	once    sync.Once
+	_       [128]byte // the next is on other lines of the processor's cache
 }
 
 const setsKey = len("set key:") // where the digits of the key are
 
-func newSetsConn(keys int, done func(int64) bool, inOrder bool) *setsConn {
+func newSetsConn(keys, cpu int, done func(int64) bool, inOrder bool) *setsConn {
 	return &setsConn{
-		line: []byte("set key:00000000 0 0 100\r\n" + strings.Repeat("x", 100) + "\r\n"), keys: keys, done: done, inOrder: inOrder,
-		r: rand.New(rand.NewPCG(rand.Uint64(), 1)), over: make(chan struct{}),
+		line: []byte("set key:00000000 0 0 100\r\n" + strings.Repeat("x", 100) + "\r\n"), keys: keys, cpu: cpu, done: done, inOrder: inOrder,
+		random: rand.Uint64() | 1, over: make(chan struct{}),
 	}
 }
 
 func (c *setsConn) Read(p []byte) (n int, err error) {
+	if c.sent == 0 {
+		// The goroutine that serves the connection gets a core of its own until
+		// it ends; on a busy machine two were put on one. Where that is not
+		// allowed they share.
+		runtime.LockOSThread()
+		var one unix.CPUSet
+		one.Set(c.cpu)
+		_ = unix.SchedSetaffinity(0, &one)
+	}
 	if c.sent > 0 && c.done(c.sent) {
 		return 0, io.EOF
 	}
@@ -168,7 +182,10 @@ func (c *setsConn) Read(p []byte) (n int, err error) {
 		line := p[n : n+copy(p[n:], c.line)]
 		key := int(c.sent) % c.keys
 		if !c.inOrder {
-			key = c.r.IntN(c.keys)
+			c.random ^= c.random << 13
+			c.random ^= c.random >> 7
+			c.random ^= c.random << 17
+			key = int(c.random % uint64(c.keys))
 		}
 		for at := setsKey + 7; key > 0; key /= 10 {
 			line[at] = '0' + byte(key%10)
