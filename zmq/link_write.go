@@ -261,5 +261,6 @@ func (w *writer) failed(b flow.Batch, n int, err error) {
 	}
 	if msgs > 0 {
 		w.l.p.out.Unread(whole.Rest(msgs))
+		w.l.p.dropIfOver()
 	}
 }

@@ -175,11 +175,22 @@ func (p *pipe) end(drop bool) {
 	p.setFlushed()
 	if peer != nil {
 		peer.end(false)
-	} else if n := p.out.Clear(); n > 0 {
-		p.s.counter.lost.Add(uint64(n))
+	} else {
+		p.dropIfOver()
 	}
 	if l := p.link.Load(); l != nil {
 		l.close(errPipeEnded)
+	}
+}
+
+// dropIfOver counts as lost what is queued for a peer that is gone. end calls
+// it, and a writer that puts messages back after that.
+func (p *pipe) dropIfOver() {
+	if !p.over.Load() {
+		return
+	}
+	if n := p.out.Clear(); n > 0 {
+		p.s.counter.lost.Add(uint64(n))
 	}
 }
 
