@@ -132,7 +132,7 @@ func (l *link) carry(rest []byte) error {
 	l.p.link.Store(l)
 	if l.p.out.Attach() {
 		l.spawn()
-	} else if l.p.out.Closed() {
+	} else if l.p.out.Finished() {
 		l.p.setFlushed()
 	}
 	if x, ok := l.s.pat.(publisherSide); ok && l.peer.catchAll {

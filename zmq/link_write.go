@@ -123,7 +123,7 @@ func (w *writer) take() (flow.Batch, bool) {
 	if reopened {
 		p.s.writable(p)
 	}
-	if !ok && p.out.Closed() {
+	if !ok && p.out.Finished() {
 		p.setFlushed()
 	}
 	return b, ok

@@ -56,3 +56,24 @@ func TestLostByAWriter(t *testing.T) {
 		t.Errorf("%d messages sent and %d lost, want 4 and 3", st.MessagesSent, st.DroppedLost)
 	}
 }
+
+// What is sent to a peer that is there since a moment ago, by a socket that is
+// closed at once, arrives.
+func TestClosedAtOnce(t *testing.T) {
+	r := overTCP(t)
+	for range 100 {
+		push := made(r, zmq.NewPush, zmq.WithLinger(-1))
+		at := r.bind(push)
+		pull := made(r, zmq.NewPull, zmq.WithReconnect(-1, 0))
+		r.connect(pull, at)
+		r.send(push, "a")
+		r.send(push, "b")
+		r.must(push.Close())
+		if st := push.Stats(); st.DroppedLost != 0 {
+			t.Fatalf("%d messages lost", st.DroppedLost)
+		}
+		r.want(pull, "a")
+		r.want(pull, "b")
+		r.must(pull.Close())
+	}
+}

@@ -149,10 +149,11 @@ func (p *pipe) subscribe(add bool, topic []byte) {
 	}
 }
 
-// finishSending refuses further messages and sees whether some are left.
+// finishSending refuses further messages and sees whether some are left. Those
+// of a peer that was accepted just now are written by the link to come.
 func (p *pipe) finishSending() {
 	r := p.out.Close()
-	if r == flow.Wake || p.link.Load() == nil && (p.ep.bound || !p.out.Pending()) {
+	if r == flow.Wake || p.link.Load() == nil && !p.out.Pending() {
 		p.setFlushed()
 	}
 }

@@ -137,6 +137,35 @@ func TestLatestOnly(t *testing.T) {
 	}
 }
 
+// A consumer that found nothing, and asks only then, is not at the end when
+// another one has got to work since.
+func TestFinished(t *testing.T) {
+	q := NewQueue(0, false)
+	q.Attach()
+	finished := func(want bool) {
+		t.Helper()
+		if q.Finished() != want {
+			t.Errorf("finished: %v", !want)
+		}
+	}
+	if _, ok, _ := q.TakeAll(); ok {
+		t.Error("there is something to take")
+	}
+	finished(false)
+	if r := q.Append(one("a")); r != Wake {
+		t.Error(r)
+	}
+	q.Close()
+	finished(false)
+	b, _, _ := q.TakeAll()
+	finished(false)
+	q.Unread(b)
+	q.TakeAll()
+	finished(false)
+	q.TakeAll()
+	finished(true)
+}
+
 func TestUnread(t *testing.T) {
 	q := NewQueue(0, false)
 	q.Attach()

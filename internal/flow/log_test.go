@@ -270,7 +270,7 @@ func TestLog(t *testing.T) {
 			if len(f.due) > 0 {
 				t.Fatalf("%d were never taken", len(f.due))
 			}
-			if !f.q.Closed() || f.q.Append(numbered(0, 4)) != Full || f.q.Follow(&l, f, 1) {
+			if !f.q.closed || f.q.Append(numbered(0, 4)) != Full || f.q.Follow(&l, f, 1) {
 				t.Fatal("a closed queue accepts messages")
 			}
 		}

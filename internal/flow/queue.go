@@ -532,11 +532,14 @@ func (q *Queue) Ready() bool {
 	return true
 }
 
-// Closed reports whether Close was called.
-func (q *Queue) Closed() bool {
+// Finished reports whether the queue is closed and its consumer came back for
+// more after the last message. A consumer that found nothing must not ask in
+// any other way whether that was the end: by then there may have been more, on
+// which another is at work.
+func (q *Queue) Finished() bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	return q.closed
+	return q.closed && q.idle && q.head == len(q.ready) && q.tail.Empty()
 }
 
 // Len is the number of messages appended and not acknowledged.
