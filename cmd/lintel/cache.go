@@ -45,26 +45,24 @@ Servers are given as host[:port[:weight]][=name] or /path/of/a/socket, with
 commas between them. --placement decides which server a key is on; each
 placement but the default is that of the client it is named after:
   ` + strings.Join(memcache.Placements(), "\n  "),
-		Args: func(_ *cobra.Command, args []string) error {
-			if len(args) > 0 {
-				return usagef("unknown command %q, see lintel cache --help", args[0])
-			}
-			return nil
-		},
+		Example: `  lintel cache set greeting 'good day'
+  lintel cache --servers 10.0.0.1:11211,10.0.0.2:11211 --placement ketama get greeting
+  lintel cache --discover 10.0.0.1:11211 stats`,
+		Args: noOther("command"),
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	p := cmd.PersistentFlags()
-	p.StringVar(&f.servers, "servers", "127.0.0.1:11211", "the fleet: host:port[:weight][=name],...")
-	p.StringVar(&f.discover, "discover", "", "ask this server for the fleet instead (config get cluster)")
-	p.StringVar(&f.placement, "placement", "rendezvous", "how keys are placed on servers")
-	p.StringVar(&f.protocol, "protocol", "auto", "auto, meta or classic")
+	p.StringVar(&f.servers, "servers", "127.0.0.1:11211", "the fleet, a `LIST` of host:port[:weight][=name],...")
+	p.StringVar(&f.discover, "discover", "", "ask this `SERVER` for the fleet instead (config get cluster)")
+	p.StringVar(&f.placement, "placement", "rendezvous", "the `RULE` by which keys are placed on servers")
+	p.StringVar(&f.protocol, "protocol", "auto", "`NAME`: auto, meta or classic")
 	p.DurationVar(&f.timeout, "timeout", time.Second, "bound for connecting, and for each reply")
-	p.StringVar(&f.user, "user", "", "user name for memcached -Y")
-	p.StringVar(&f.passFile, "password-file", "", "file with the password on its first line")
+	p.StringVar(&f.user, "user", "", "user `NAME` for memcached -Y")
+	p.StringVar(&f.passFile, "password-file", "", "`FILE` with the password on its first line")
 	p.BoolVar(&f.tls, "tls", false, "speak TLS")
-	p.StringVar(&f.tlsCA, "tls-ca", "", "PEM file of the authorities to trust (implies --tls)")
-	p.StringVar(&f.tlsCert, "tls-cert", "", "PEM file of our certificate (implies --tls)")
-	p.StringVar(&f.tlsKey, "tls-key", "", "PEM file of its key")
+	p.StringVar(&f.tlsCA, "tls-ca", "", "PEM `FILE` of the authorities to trust (implies --tls)")
+	p.StringVar(&f.tlsCert, "tls-cert", "", "PEM `FILE` of our certificate (implies --tls)")
+	p.StringVar(&f.tlsKey, "tls-key", "", "PEM `FILE` of its key")
 	p.BoolVar(&f.json, "json", false, "print JSON")
 	cmd.AddCommand(
 		newCacheGet(&f), newCacheSet(&f), newCacheDelete(&f), newCacheIncr(&f), newCacheTouch(&f),
@@ -113,6 +111,9 @@ func (f *cacheFlags) connect(ctx context.Context) (*memcache.Client, error) {
 		return nil, err
 	}
 	if f.discover != "" {
+		if _, err := memcache.ParseServer(f.discover); err != nil {
+			return nil, usagef("--discover: %s", plain(err))
+		}
 		return memcache.Discover(ctx, f.discover, opts)
 	}
 	return memcache.New(opts, specs...)
@@ -225,7 +226,7 @@ func atLeast(n int, what string) cobra.PositionalArgs {
 func between(low, high int, what string) cobra.PositionalArgs {
 	return func(_ *cobra.Command, args []string) error {
 		if len(args) < low || len(args) > high {
-			return usagef("expected %s, got %d arguments", what, len(args))
+			return usagef("expected %s, got %d", what, len(args))
 		}
 		return nil
 	}

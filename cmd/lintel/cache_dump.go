@@ -40,8 +40,13 @@ func newCacheDump(f *cacheFlags) *cobra.Command {
 		Long: `List the keys of every server (lru_crawler metadump: memcached 1.4.31 and later)
 as lines of key, server, size in bytes, seconds to live (- for ever) and, with
 --values, the quoted value. Keys that change meanwhile may be missing.`,
-		Args: between(0, 0, "no arguments"),
+		Example: `  lintel cache dump --prefix user: --values
+  lintel cache dump --json --limit 100`,
+		Args: noArguments,
 		RunE: f.withCache(func(cmd *cobra.Command, c *memcache.Client, _ []string) error {
+			if limit < 0 {
+				return usagef("--limit is %d, expected 0 or more", limit)
+			}
 			d := &dumper{f: f, c: c, ctx: cmd.Context(), out: bufio.NewWriter(cmd.OutOrStdout()), values: values, clients: make(map[string]*memcache.Client)}
 			defer d.close()
 			bar := progress(cmd, d.count())

@@ -42,6 +42,8 @@ func newCacheGet(f *cacheFlags) *cobra.Command {
 		Short: "Print values; exit status 1 when a key is not there",
 		Long: `Print values. One key's value is printed as it is; of several, each is a line
 with the key, a tab and the value quoted.`,
+		Example: `  lintel cache get greeting
+  lintel cache get user:1 user:2 --json`,
 		Args: atLeast(1, "one or more keys"),
 		RunE: f.withCache(func(cmd *cobra.Command, c *memcache.Client, keys []string) error {
 			items, err := c.GetMulti(cmd.Context(), keys)
@@ -85,7 +87,10 @@ func newCacheSet(f *cacheFlags) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "set KEY [VALUE]",
 		Short: "Store a value; without VALUE, what comes on standard input",
-		Args:  between(1, 2, "a key and at most one value"),
+		Example: `  lintel cache set greeting 'good day' --ttl 1h
+  lintel cache set logo < logo.png
+  lintel cache set greeting ', all' --mode append`,
+		Args: between(1, 2, "a key and at most one value"),
 		RunE: f.withCache(func(cmd *cobra.Command, c *memcache.Client, args []string) error {
 			it := &memcache.Item{Key: args[0], TTL: ttl, Flags: flags}
 			if len(args) == 2 {
@@ -123,7 +128,9 @@ func newCacheDelete(f *cacheFlags) *cobra.Command {
 	return &cobra.Command{
 		Use:   "delete KEY...",
 		Short: "Remove keys; a - takes more of them from standard input, one a line",
-		Args:  atLeast(1, "one or more keys, or - for standard input"),
+		Example: `  lintel cache delete greeting
+  lintel cache dump --prefix user: | cut -f1 | lintel cache delete -`,
+		Args: atLeast(1, "one or more keys, or - for standard input"),
 		RunE: f.withCache(func(cmd *cobra.Command, c *memcache.Client, args []string) error {
 			keys, err := keysOf(cmd, args)
 			if err != nil {
@@ -172,13 +179,22 @@ func newCacheIncr(f *cacheFlags) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "incr KEY [DELTA]",
 		Short: "Add DELTA, by default 1, to a number and print the sum",
-		Args:  between(1, 2, "a key and at most one number"),
+		Example: `  lintel cache incr visits --init 1 --ttl 24h
+  lintel cache incr stock 3 --down`,
+		Args: between(1, 2, "a key and at most one number"),
 		RunE: f.withCache(func(cmd *cobra.Command, c *memcache.Client, args []string) error {
 			delta := uint64(1)
 			if len(args) == 2 {
 				var err error
 				if delta, err = strconv.ParseUint(args[1], 10, 64); err != nil {
 					return usagef("DELTA is %q, expected a number from 0 to 2^64-1", args[1])
+				}
+			}
+			var start uint64
+			if init != "" {
+				var err error
+				if start, err = strconv.ParseUint(init, 10, 64); err != nil {
+					return usagef("--init is %q, expected a number from 0 to 2^64-1", init)
 				}
 			}
 			ctx, key := cmd.Context(), args[0]
@@ -188,10 +204,6 @@ func newCacheIncr(f *cacheFlags) *cobra.Command {
 			}
 			n, err := step(ctx, key, delta)
 			if init != "" && errors.Is(err, memcache.ErrCacheMiss) {
-				var start uint64
-				if start, err = strconv.ParseUint(init, 10, 64); err != nil {
-					return usagef("--init is %q, expected a number from 0 to 2^64-1", init)
-				}
 				err = c.Add(ctx, &memcache.Item{Key: key, Value: []byte(init), TTL: ttl})
 				n = start
 				if errors.Is(err, memcache.ErrNotStored) {
@@ -224,9 +236,10 @@ func newCacheIncr(f *cacheFlags) *cobra.Command {
 func newCacheTouch(f *cacheFlags) *cobra.Command {
 	var ttl time.Duration
 	cmd := &cobra.Command{
-		Use:   "touch KEY... --ttl TTL",
-		Short: "Give keys a new time to live",
-		Args:  atLeast(1, "one or more keys"),
+		Use:     "touch KEY... --ttl TTL",
+		Short:   "Give keys a new time to live",
+		Example: `  lintel cache touch session:1 session:2 --ttl 30m`,
+		Args:    atLeast(1, "one or more keys"),
 		RunE: f.withCache(func(cmd *cobra.Command, c *memcache.Client, keys []string) error {
 			if !cmd.Flags().Changed("ttl") {
 				return usagef("expected --ttl, how long the keys shall live (0 for ever)")

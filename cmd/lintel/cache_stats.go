@@ -66,6 +66,9 @@ func newCacheStats(f *cacheFlags) *cobra.Command {
 		Long: `Show each server's hit ratio now and over time, memory by size class, evictions
 and their age. With a SUBCOMMAND of memcached's stats, or --raw, print its
 names and values as they are.`,
+		Example: `  lintel cache stats
+  lintel cache stats --interval 5s --repeat
+  lintel cache stats settings --json`,
 		Args: between(0, 1, "at most one subcommand"),
 		RunE: f.withCache(func(cmd *cobra.Command, c *memcache.Client, args []string) error {
 			if raw || len(args) == 1 {

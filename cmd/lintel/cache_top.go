@@ -94,7 +94,8 @@ func newCacheTop(f *cacheFlags) *cobra.Command {
 		Long: `Watch the servers for a while (memcached's watch command: 1.4.26 and later) and
 list the keys in most demand. A server under load leaves lines out of its log:
 what is listed is a sample, and how much is missing is said.`,
-		Args: between(0, 0, "no arguments"),
+		Example: `  lintel cache top --duration 10s -n 5`,
+		Args:    noArguments,
 		RunE: f.withCache(func(cmd *cobra.Command, c *memcache.Client, _ []string) error {
 			if n < 1 {
 				return usagef("-n is %d, expected 1 or more", n)

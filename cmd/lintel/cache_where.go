@@ -53,6 +53,8 @@ func newCacheWhere(f *cacheFlags) *cobra.Command {
 		Short: "Print which server each key is placed on; no server is asked",
 		Long: `Print each key, a tab and the server it is placed on. A - takes more keys from
 standard input, one a line. No server is asked.`,
+		Example: `  lintel cache --servers a:11211,b:11211:2 where user:1 user:2
+  cut -d: -f1 /etc/passwd | lintel cache --servers a:11211,b:11211 --placement ketama where -`,
 		Args: atLeast(1, "one or more keys, or - for standard input"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			p, _, _, err := f.placed()
@@ -113,7 +115,12 @@ func newCacheBalance(f *cacheFlags) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "balance",
 		Short: "Show each server's share of the keys, and what moves when one joins or leaves",
-		Args:  between(0, 0, "no arguments"),
+		Long: `Show each server's share of the keys, and how many keys are on another server
+than before when one joins or leaves. No server is asked.`,
+		Example: `  lintel cache --servers a:11211,b:11211,c:11211 balance
+  lintel cache --servers a:11211,b:11211 --placement ketama balance --join c:11211:2
+  cut -d: -f1 /etc/passwd | lintel cache --servers a:11211,b:11211 balance --keys-from -`,
+		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			p, sel, specs, err := f.placed()
 			if err != nil {
@@ -149,8 +156,8 @@ func newCacheBalance(f *cacheFlags) *cobra.Command {
 		},
 	}
 	cmd.Flags().IntVar(&n, "keys", 100_000, "how many made-up keys to place (key:0, key:1, ...)")
-	cmd.Flags().StringVar(&from, "keys-from", "", "place the keys on standard input (-) instead")
-	cmd.Flags().StringVar(&join, "join", "joining.example:11211", "the server that joins")
+	cmd.Flags().StringVar(&from, "keys-from", "", "`-` places the keys on standard input instead")
+	cmd.Flags().StringVar(&join, "join", "joining.example:11211", "the `SERVER` that joins")
 	return cmd
 }
 

@@ -25,6 +25,8 @@ of its own:
   pi        PUB/SUB, REQ/REP and PUSH/PULL estimate pi together
 
 Without a name, all three.`,
+		Example: `  lintel demo
+  lintel demo pi --plot pi.png`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) > 0 {
 				return usagef("unknown demonstration %q, expected squares, shards or pi", args[0])
@@ -66,12 +68,4 @@ func demoError(ctx context.Context, err error) error {
 		return exitError{status: 130}
 	}
 	return err
-}
-
-// demoNoArgs is the Args of a demonstration.
-func demoNoArgs(cmd *cobra.Command, args []string) error {
-	if len(args) > 0 {
-		return usagef("unexpected argument %q, see %s --help", args[0], cmd.CommandPath())
-	}
-	return nil
 }

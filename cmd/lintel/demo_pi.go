@@ -33,10 +33,10 @@ too slow; the losses of each branch are shown.`,
 		Example: `  lintel demo pi --plot pi.png
   lintel demo pi --interval 0
   lintel demo pi --roles bitsource,pythagoras,tally --duration 1m \
-      --pubsub tcp://*:7001 --reqrep tcp://*:7002 --pushpull tcp://*:7003
+      --pubsub 'tcp://*:7001' --reqrep 'tcp://*:7002' --pushpull 'tcp://*:7003'
   lintel demo pi --roles always-yes,judge --duration 0 \
       --pubsub tcp://HOST:7001 --reqrep tcp://HOST:7002 --pushpull tcp://HOST:7003`,
-		Args:              demoNoArgs,
+		Args:              noArguments,
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE:              func(cmd *cobra.Command, _ []string) error { return run(cmd) },
 	}

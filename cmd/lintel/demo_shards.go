@@ -44,7 +44,7 @@ should be are counted.
 		Example: `  lintel demo shards
   lintel demo shards --words /usr/share/dict/words --servers 6
   cut -d: -f1 /etc/passwd | lintel demo shards --words -`,
-		Args:              demoNoArgs,
+		Args:              noArguments,
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE:              func(cmd *cobra.Command, _ []string) error { return run(cmd) },
 	}

@@ -29,7 +29,7 @@ is created and filled if need be.`,
 		Example: `  lintel demo squares
   lintel demo squares --db sqlite:/tmp/squares.db
   lintel demo squares --servers 10.0.0.1:11211,10.0.0.2:11211 --work 5ms`,
-		Args:              demoNoArgs,
+		Args:              noArguments,
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE:              func(cmd *cobra.Command, _ []string) error { return run(cmd) },
 	}

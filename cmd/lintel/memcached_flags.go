@@ -416,9 +416,6 @@ func (s *serverSettings) settle(getenv func(string) string) error {
 	if hot, warm := pct(r.HotPct, 20), pct(r.WarmPct, 40); hot+warm > 80 {
 		return usagef("-o: hot_lru_pct and warm_lru_pct are %d together, at most 80", hot+warm)
 	}
-	if s.socket == "" && s.port == 0 && s.udpPort == 0 && len(s.listen) == 0 {
-		s.warnings = append(s.warnings, "nothing to listen on: -p 0 without -s or -U (for any free port, -p -1)")
-	}
 	if s.instances > 1 {
 		switch {
 		case s.socket != "":
@@ -459,6 +456,13 @@ func (s *serverSettings) report() {
 	}
 }
 
+// serverExamples are command lines that the help shows.
+var serverExamples = []string{
+	"-p 11211 -m 1024 -t 4 -l 127.0.0.1",
+	"-s /tmp/cache.sock -a 770",
+	"-m 256 --instances 3 --http 127.0.0.1:9150",
+}
+
 // serverHelp is what -h prints.
 func serverHelp(program string) string {
 	var b strings.Builder
@@ -484,7 +488,10 @@ func serverHelp(program string) string {
 			}
 		}
 	}
-	b.WriteString("\nThose of slab_*, lru_* and hash* describe an allocator that is not used here. slab_reassign,\nslab_automove, lru_maintainer and inline_ascii_resp may have no_ in front.\n")
+	b.WriteString("\nThose of slab_*, lru_* and hash* describe an allocator that is not used here. slab_reassign,\nslab_automove, lru_maintainer and inline_ascii_resp may have no_ in front.\n\nExamples:\n")
+	for _, args := range serverExamples {
+		b.WriteString("  " + program + " " + args + "\n")
+	}
 	return b.String()
 }
 

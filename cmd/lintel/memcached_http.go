@@ -20,6 +20,9 @@ import (
 // startHTTP serves /metrics and /healthz on --http until ctx is done.
 func (s *serverSettings) startHTTP(ctx context.Context, tasks *errgroup.Group, all []*instance, stderr io.Writer) error {
 	l, err := net.Listen("tcp", s.http)
+	if addr := (*net.AddrError)(nil); errors.As(err, &addr) {
+		return usagef("--http %s: %s, want HOST:PORT or :PORT", s.http, addr.Err)
+	}
 	if err != nil {
 		return fmt.Errorf("--http: %w", err)
 	}

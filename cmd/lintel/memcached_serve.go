@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"os"
 	"runtime"
@@ -119,8 +120,11 @@ func (s *serverSettings) serve(ctx context.Context, stderr io.Writer, tell bool)
 	if err := detach(s.options.Verbosity > 0); err != nil {
 		stop(err)
 	}
-	if tell && ctx.Err() == nil {
-		fmt.Fprintf(stderr, "lintel: memcached listens on %s\n", addresses(instances))
+	switch at := addresses(instances); {
+	case at == "": // memcached runs all the same
+		fmt.Fprintln(stderr, "lintel: warning: nothing to listen on: -p 0 without -s or -U (for any free port, -p -1)")
+	case tell && ctx.Err() == nil:
+		fmt.Fprintf(stderr, "lintel: memcached listens on %s\n", at)
 	}
 	trimMemory()
 
@@ -177,7 +181,8 @@ func (s *serverSettings) open(ctx context.Context, certs *memcached.TLS) ([]*ins
 		}
 		srv, err := memcached.New(o)
 		if err != nil {
-			if errors.Is(err, memcached.ErrOptions) {
+			// What New cannot work with are values, or a file that one names.
+			if _, file := errors.AsType[*fs.PathError](err); file || errors.Is(err, memcached.ErrOptions) {
 				return all, nil, usageError{err}
 			}
 			return all, nil, err

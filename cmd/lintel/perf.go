@@ -13,12 +13,13 @@ func newPerf() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "perf",
 		Short: "Measure caches and sockets, ours and others'",
-		Args: func(_ *cobra.Command, args []string) error {
-			if len(args) > 0 {
-				return usagef("unknown command %q, see lintel perf --help", args[0])
-			}
-			return nil
-		},
+		Long: `Measure caches and sockets, ours and others'.
+
+cache loads a server that speaks memcached's protocol. The others have the
+names, arguments and output of libzmq's tools, and run crosswise with them.`,
+		Example: `  lintel perf cache --conns 50 --duration 10s
+  lintel perf inproc_thr 100 1000000`,
+		Args: noOther("command"),
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	for _, c := range perfCommands {

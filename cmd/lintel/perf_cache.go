@@ -60,16 +60,11 @@ sends its next request when a reply has come (a closed loop); with it, requests
 are sent when they are due and their latency counts from then, whether or not
 the server keeps up.`,
 		Example: `  lintel perf cache --conns 50 --duration 10s
-  lintel perf cache --ratio 1:1 --value-size 10-2000 --zipf 0.99 --ttl 1m
+  lintel perf cache --ratio 1:1 --value-size 10-2000 --dist zipf:0.99 --ttl 1m
   lintel perf cache --multi 50 --json
   lintel perf cache --rate 50000 --server /run/memcached.sock
   lintel perf cache --trace web12.gz --value-size 1000`,
-		Args: func(_ *cobra.Command, args []string) error {
-			if len(args) > 0 {
-				return usagef("unexpected argument %q", args[0])
-			}
-			return nil
-		},
+		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) (err error) {
 			if s.values, err = parseSizes(values); err != nil {
 				return err

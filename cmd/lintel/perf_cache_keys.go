@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"bytes"
 	"compress/gzip"
-	"errors"
 	"fmt"
 	"io"
 	"math"
@@ -202,7 +201,7 @@ func (z *zipf) rank(u float64) uint64 {
 func readTrace(name string) ([]uint64, error) {
 	f, err := os.Open(name)
 	if err != nil {
-		return nil, err
+		return nil, usagef("--trace: %v", err)
 	}
 	defer f.Close()
 	var in io.Reader = bufio.NewReaderSize(f, 1<<20)
@@ -228,7 +227,7 @@ func readTrace(name string) ([]uint64, error) {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
 	if len(keys) == 0 {
-		return nil, fmt.Errorf("%s: %w", name, errors.New("no keys in it"))
+		return nil, usagef("--trace: no keys in %s", name)
 	}
 	return keys, nil
 }

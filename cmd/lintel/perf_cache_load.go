@@ -81,6 +81,9 @@ func (s *loadSettings) measure(ctx context.Context, show func(phase string, done
 			return nil, err
 		}
 	}
+	if _, err := l.serverCPU(); err != nil {
+		return nil, usageError{err}
+	}
 	loop, err := netloop.New(netloop.Config{
 		Threads:    s.threads,
 		NewSession: l.session,

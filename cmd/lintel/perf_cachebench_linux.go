@@ -53,12 +53,9 @@ func newPerfCacheBench() *cobra.Command {
 		Long: `Measure our cache server beside memcached: both on one core, the load generator
 on another, in turns. Each figure is the median of the rounds; cpu is user and
 system time of the server's process over the keys served.`,
-		Args: func(_ *cobra.Command, args []string) error {
-			if len(args) > 0 {
-				return usagef("unexpected argument %q", args[0])
-			}
-			return nil
-		},
+		Example: `  lintel perf cache-bench --rounds 3 --only 'get, one in flight'
+  lintel perf cache-bench --memory 64 --json`,
+		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if s.rounds < 1 || s.memory < 8 || s.threads < 1 {
 				return usagef("want --rounds and --threads of at least 1 and --memory of at least 8")
@@ -85,9 +82,11 @@ func (b *benchSettings) run(ctx context.Context, stdout, stderr io.Writer) error
 	if err != nil {
 		return err
 	}
-	if b.peer, err = exec.LookPath(b.peer); err != nil {
+	peer, err := exec.LookPath(b.peer)
+	if err != nil {
 		return usagef("--peer %s: not found; install memcached or name another", b.peer)
 	}
+	b.peer = peer
 	if b.self, err = os.Executable(); err != nil {
 		return err
 	}

@@ -41,7 +41,7 @@ type perfRun struct {
 
 // newPerfTool makes a command with the arguments of libzmq's tool of the same
 // name. what is "message" or "roundtrip".
-func newPerfTool(name, short, endpoint, what string, run func(context.Context, *perfRun) error) *cobra.Command {
+func newPerfTool(name, short, endpoint, what, example string, run func(context.Context, *perfRun) error) *cobra.Command {
 	p := &perfRun{}
 	use, least := name, 2
 	if endpoint != "" {
@@ -53,8 +53,9 @@ func newPerfTool(name, short, endpoint, what string, run func(context.Context, *
 		use, most = use+" [<enable-curve>]", 4
 	}
 	cmd := &cobra.Command{
-		Use:   use,
-		Short: short,
+		Use:     use,
+		Short:   short,
+		Example: example,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) < least || len(args) > most {
 				return usagef("%d arguments, usage: lintel perf %s", len(args), use)

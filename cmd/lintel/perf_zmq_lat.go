@@ -12,15 +12,18 @@ import (
 )
 
 func newPerfLocalLat() *cobra.Command {
-	return newPerfTool("local_lat", "REP that sends back what it gets", "bind-to", "roundtrip", localLat)
+	return newPerfTool("local_lat", "REP that sends back what it gets", "bind-to", "roundtrip",
+		`  lintel perf local_lat tcp://127.0.0.1:5555 1 10000`, localLat)
 }
 
 func newPerfRemoteLat() *cobra.Command {
-	return newPerfTool("remote_lat", "REQ to a local_lat; print the latency", "connect-to", "roundtrip", remoteLat)
+	return newPerfTool("remote_lat", "REQ to a local_lat; print the latency", "connect-to", "roundtrip",
+		`  lintel perf remote_lat tcp://127.0.0.1:5555 1 10000`, remoteLat)
 }
 
 func newPerfInprocLat() *cobra.Command {
-	return newPerfTool("inproc_lat", "Print the latency of REQ and REP in one process", "", "roundtrip", inprocLat)
+	return newPerfTool("inproc_lat", "Print the latency of REQ and REP in one process", "", "roundtrip",
+		`  lintel perf inproc_lat 1 100000`, inprocLat)
 }
 
 func localLat(ctx context.Context, p *perfRun) error {

@@ -12,19 +12,23 @@ import (
 )
 
 func newPerfLocalThr() *cobra.Command {
-	return newPerfTool("local_thr", "PULL messages at an endpoint and print the throughput", "bind-to", "message", localThr)
+	return newPerfTool("local_thr", "PULL messages at an endpoint and print the throughput", "bind-to", "message",
+		`  lintel perf local_thr tcp://127.0.0.1:5555 100 1000000`, localThr)
 }
 
 func newPerfRemoteThr() *cobra.Command {
-	return newPerfTool("remote_thr", "PUSH messages to a local_thr", "connect-to", "message", remoteThr)
+	return newPerfTool("remote_thr", "PUSH messages to a local_thr", "connect-to", "message",
+		`  lintel perf remote_thr tcp://127.0.0.1:5555 100 1000000`, remoteThr)
 }
 
 func newPerfInprocThr() *cobra.Command {
-	return newPerfTool("inproc_thr", "Print the throughput of PUSH and PULL in one process", "", "message", inprocThr)
+	return newPerfTool("inproc_thr", "Print the throughput of PUSH and PULL in one process", "", "message",
+		`  lintel perf inproc_thr 100 1000000`, inprocThr)
 }
 
 func newPerfProxyThr() *cobra.Command {
-	return newPerfTool("proxy_thr", "Print the throughput of two XPUB through a proxy to a SUB", "", "message", proxyThr)
+	return newPerfTool("proxy_thr", "Print the throughput of two XPUB through a proxy to a SUB", "", "message",
+		`  lintel perf proxy_thr 100 1000000`, proxyThr)
 }
 
 func localThr(ctx context.Context, p *perfRun) error {

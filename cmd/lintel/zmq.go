@@ -16,29 +16,97 @@ import (
 )
 
 // zmqTypes are the sockets that the command line offers, with what each does
-// there.
-var zmqTypes = []struct{ name, short string }{
-	{"pair", "Exchange messages with one peer"},
-	{"pub", "Publish each line to the subscribers of its prefix"},
-	{"sub", "Print the publications that begin with --subscribe"},
-	{"req", "Send each line as a request and print its reply"},
-	{"rep", "Print each request and answer it"},
-	{"dealer", "Deal lines to peers in turn, print what they send"},
-	{"router", "Send lines to the peer that the first frame names, print what peers send"},
-	{"pull", "Print what pushers send"},
-	{"push", "Deal lines to pullers in turn"},
-	{"xpub", "Publish, and print subscriptions"},
-	{"xsub", "Print publications; lines \\x01topic and \\x00topic subscribe and unsubscribe"},
-	{"stream", "Talk to peers that know no ZeroMQ: lines and output have the peer's id and data"},
-	{"server", "Send lines to the client that the first frame names, print what clients send"},
-	{"client", "Exchange lines of one frame with servers"},
-	{"radio", "Send lines GROUP, TAB, BODY to those who have joined the group"},
-	{"dish", "Print GROUP, TAB, BODY of the groups in --join"},
-	{"scatter", "Deal lines of one frame to gatherers in turn"},
-	{"gather", "Print what scatterers send"},
-	{"dgram", "Exchange UDP datagrams: lines and output have HOST:PORT, TAB, BODY"},
-	{"peer", "Send lines to the peer that the first frame names, print what peers send"},
-	{"channel", "Exchange lines of one frame with one peer"},
+// there and how it is called.
+var zmqTypes = []struct{ name, short, example string }{
+	{
+		"pair", "Exchange messages with one peer",
+		`  lintel zmq pair --bind tcp://127.0.0.1:5555
+  lintel zmq pair --connect tcp://127.0.0.1:5555`,
+	},
+	{
+		"pub", "Publish each line to the subscribers of its prefix",
+		`  vmstat 1 | lintel zmq pub --bind tcp://127.0.0.1:5556
+  lintel zmq sub --connect tcp://127.0.0.1:5556 --subscribe ''`,
+	},
+	{
+		"sub", "Print the publications that begin with --subscribe",
+		`  lintel zmq sub --connect tcp://127.0.0.1:5556 --subscribe log. --subscribe alarm.
+  lintel zmq sub --connect 'epgm://eth0;239.192.1.1:5556' --subscribe '' --option rate=10000`,
+	},
+	{
+		"req", "Send each line as a request and print its reply",
+		`  echo hello | lintel zmq req --connect tcp://127.0.0.1:5558 --timeout 5s
+  lintel zmq rep --bind tcp://127.0.0.1:5558`,
+	},
+	{
+		"rep", "Print each request and answer it",
+		`  lintel zmq rep --bind tcp://127.0.0.1:5558
+  lintel zmq rep --bind tcp://127.0.0.1:5558 --reply pong --count 1`,
+	},
+	{
+		"dealer", "Deal lines to peers in turn, print what they send",
+		`  lintel zmq dealer --connect tcp://127.0.0.1:5559 --identity worker-1`,
+	},
+	{
+		"router", "Send lines to the peer that the first frame names, print what peers send",
+		`  lintel zmq router --bind tcp://127.0.0.1:5559 --option router_mandatory=1`,
+	},
+	{
+		"pull", "Print what pushers send",
+		`  lintel zmq pull --bind tcp://127.0.0.1:5557 --count 10 --json`,
+	},
+	{
+		"push", "Deal lines to pullers in turn",
+		`  seq 100 | lintel zmq push --connect tcp://127.0.0.1:5557 --connect tcp://127.0.0.1:5567`,
+	},
+	{
+		"xpub", "Publish, and print subscriptions",
+		`  lintel zmq xpub --bind tcp://127.0.0.1:5556 --option xpub_verbose=1`,
+	},
+	{
+		"xsub", "Print publications; lines \\x01topic and \\x00topic subscribe and unsubscribe",
+		`  printf '%s\n' '\x01log.' | lintel zmq xsub --connect tcp://127.0.0.1:5556`,
+	},
+	{
+		"stream", "Talk to peers that know no ZeroMQ: lines and output have the peer's id and data",
+		`  lintel zmq stream --bind tcp://127.0.0.1:8080`,
+	},
+	{
+		"server", "Send lines to the client that the first frame names, print what clients send",
+		`  lintel zmq server --bind tcp://127.0.0.1:5560`,
+	},
+	{
+		"client", "Exchange lines of one frame with servers",
+		`  echo hello | lintel zmq client --connect tcp://127.0.0.1:5560`,
+	},
+	{
+		"radio", "Send lines GROUP, TAB, BODY to those who have joined the group",
+		`  printf 'news\thello\n' | lintel zmq radio --connect udp://127.0.0.1:5561`,
+	},
+	{
+		"dish", "Print GROUP, TAB, BODY of the groups in --join",
+		`  lintel zmq dish --bind udp://127.0.0.1:5561 --join news`,
+	},
+	{
+		"scatter", "Deal lines of one frame to gatherers in turn",
+		`  seq 100 | lintel zmq scatter --connect tcp://127.0.0.1:5562`,
+	},
+	{
+		"gather", "Print what scatterers send",
+		`  lintel zmq gather --bind tcp://127.0.0.1:5562`,
+	},
+	{
+		"dgram", "Exchange UDP datagrams: lines and output have HOST:PORT, TAB, BODY",
+		`  lintel zmq dgram --bind udp://127.0.0.1:5563`,
+	},
+	{
+		"peer", "Send lines to the peer that the first frame names, print what peers send",
+		`  lintel zmq peer --bind tcp://127.0.0.1:5564`,
+	},
+	{
+		"channel", "Exchange lines of one frame with one peer",
+		`  lintel zmq channel --bind tcp://127.0.0.1:5565`,
+	},
 }
 
 func newZMQ() *cobra.Command {
@@ -52,16 +120,13 @@ message received is a line on standard output. In both, \xNN stands for a byte
 outside printable ASCII and for the backslash. With --json a line is an array
 of the frames in base64. A message that cannot be sent is reported and left
 out, and the exit status is 1 in the end.`,
-		Args: func(_ *cobra.Command, args []string) error {
-			if len(args) > 0 {
-				return usagef("unknown socket type %q, see lintel zmq --help", args[0])
-			}
-			return nil
-		},
+		Example: `  lintel zmq pull --bind tcp://127.0.0.1:5557
+  echo hello | lintel zmq push --connect tcp://127.0.0.1:5557`,
+		Args: noOther("socket type"),
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	for _, t := range zmqTypes {
-		cmd.AddCommand(newZMQSocket(t.name, t.short))
+		cmd.AddCommand(newZMQSocket(t.name, t.short, t.example))
 	}
 	cmd.AddCommand(newZMQProxy(), newZMQMonitor(), newZMQKeygen())
 	return cmd
@@ -103,20 +168,21 @@ func (f endpointFlag) String() string { return "" }
 // addSocket adds the flags that any command with a socket has.
 func (f *zmqFlags) addSocket(cmd *cobra.Command) {
 	flags := cmd.Flags()
-	flags.Var(endpointFlag{&f.endpoints, true}, "bind", "endpoint to accept peers at; the port may be * (repeatable)")
-	flags.Var(endpointFlag{&f.endpoints, false}, "connect", "endpoint to connect to (repeatable)")
-	flags.StringArrayVar(&f.subscribe, "subscribe", nil, "prefix to subscribe to, empty for everything (sub, xsub; repeatable)")
-	flags.StringVar(&f.identity, "identity", "", "routing id, 1 to 255 bytes")
-	flags.StringArrayVar(&f.options, "option", nil, "socket option NAME=VALUE by libzmq's lower-case name (repeatable)")
+	flags.Var(endpointFlag{&f.endpoints, true}, "bind", "`ENDPOINT` to accept peers at; the port may be * (repeatable)")
+	flags.Var(endpointFlag{&f.endpoints, false}, "connect", "`ENDPOINT` to connect to (repeatable)")
+	flags.StringArrayVar(&f.subscribe, "subscribe", nil, "`PREFIX` to subscribe to, empty for everything (sub, xsub; repeatable)")
+	flags.StringVar(&f.identity, "identity", "", "routing `ID`, 1 to 255 bytes")
+	flags.StringArrayVar(&f.options, "option", nil, "socket option `NAME=VALUE` by libzmq's lower-case name (repeatable)")
 	flags.BoolVar(&f.json, "json", false, "lines are JSON")
 }
 
-func newZMQSocket(name, short string) *cobra.Command {
+func newZMQSocket(name, short, example string) *cobra.Command {
 	var f zmqFlags
 	cmd := &cobra.Command{
-		Use:   name + " [flags]",
-		Short: short,
-		Args:  noArguments,
+		Use:     name + " [flags]",
+		Short:   short,
+		Example: example,
+		Args:    noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := f.check(cmd); err != nil {
 				return err
@@ -132,20 +198,16 @@ func newZMQSocket(name, short string) *cobra.Command {
 	flags := cmd.Flags()
 	flags.IntVar(&f.count, "count", 0, "stop after `N` messages received, or sent by push, pub, radio and scatter")
 	flags.DurationVar(&f.timeout, "timeout", 0, "give up when nothing can be received, or one message sent, for this long")
+	if name != "sub" && name != "xsub" {
+		must(flags.MarkHidden("subscribe")) // and refused, by its name
+	}
 	if name == "rep" {
-		flags.StringVar(&f.reply, "reply", "", "answer with this `text` instead of the request")
+		flags.StringVar(&f.reply, "reply", "", "answer with this `TEXT` instead of the request")
 	}
 	if name == "dish" {
-		flags.StringArrayVar(&f.join, "join", nil, "group to join, at most 255 bytes (repeatable)")
+		flags.StringArrayVar(&f.join, "join", nil, "`GROUP` to join, at most 255 bytes (repeatable)")
 	}
 	return cmd
-}
-
-func noArguments(_ *cobra.Command, args []string) error {
-	if len(args) > 0 {
-		return usagef("unexpected argument %q, expected flags only", args[0])
-	}
-	return nil
 }
 
 func (f *zmqFlags) check(cmd *cobra.Command) error {

@@ -26,9 +26,11 @@ func newZMQKeygen() *cobra.Command {
 
 With FILE, write certificates as czmq does: FILE with the public key, to be
 given away, and FILE_secret with both. Without, print both keys in Z85.`,
+		Example: `  lintel zmq keygen
+  lintel zmq keygen server.key --meta name=broker`,
 		Args: func(_ *cobra.Command, args []string) error {
-			if len(args) > 1 {
-				return usagef("%d arguments, expected at most one file", len(args))
+			if len(args) > 1 || len(args) == 1 && args[0] == "" {
+				return usagef("%q, expected at most one file", args)
 			}
 			return nil
 		},
@@ -46,7 +48,7 @@ given away, and FILE_secret with both. Without, print both keys in Z85.`,
 			return writeCertificates(args[0], keys, properties, force, cmd.OutOrStdout())
 		},
 	}
-	cmd.Flags().StringArrayVar(&meta, "meta", nil, "NAME=VALUE to note in the certificates (repeatable)")
+	cmd.Flags().StringArrayVar(&meta, "meta", nil, "`NAME=VALUE` to note in the certificates (repeatable)")
 	cmd.Flags().BoolVar(&force, "force", false, "overwrite the files")
 	return cmd
 }

@@ -30,6 +30,8 @@ func newZMQMonitor() *cobra.Command {
 		Short: "Print what happens to the connections of a socket",
 		Long: `Print what happens to the connections of a socket, one event a line: time,
 event, endpoint, addresses, and why. Messages that arrive are discarded.`,
+		Example: `  lintel zmq monitor rep --bind tcp://127.0.0.1:5558
+  lintel zmq monitor sub --connect tcp://127.0.0.1:5556 --subscribe '' --timeout 10s --json`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) != 1 {
 				return usagef("monitor: %d socket types, expected one of %s", len(args), strings.Join(names, " "))

@@ -19,13 +19,16 @@ func newZMQProxy() *cobra.Command {
 		Short: "Carry messages between two sockets",
 		Long: `Carry messages between two sockets until interrupted.
 
-  queue      --front router:tcp://*:5559 --back dealer:tcp://*:5560
-  forwarder  --front xsub:tcp://*:5561   --back xpub:tcp://*:5562
-  streamer   --front pull:tcp://*:5563   --back push:tcp://*:5564
+  queue      router in front, dealer behind
+  forwarder  xsub in front, xpub behind
+  streamer   pull in front, push behind
 
 Endpoints are bound; one that begins with ">" is connected to. A flag given
 again, with the same type, adds an endpoint to its socket. The control socket
 obeys PAUSE, RESUME, TERMINATE and STATISTICS.`,
+		Example: `  lintel zmq proxy --front 'router:tcp://*:5559' --back 'dealer:tcp://*:5560'
+  lintel zmq proxy --front 'xsub:tcp://*:5561' --back 'xpub:tcp://*:5562' --control rep:ipc:///tmp/steer
+  lintel zmq proxy --front 'pull:>tcp://10.0.0.1:5563' --back 'push:tcp://*:5564'`,
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			p, err := openProxy([4][]string{front, back, capture, control}, options)
@@ -39,11 +42,11 @@ obeys PAUSE, RESUME, TERMINATE and STATISTICS.`,
 		},
 	}
 	flags := cmd.Flags()
-	flags.StringArrayVar(&front, "front", nil, "TYPE:ENDPOINT that faces clients or publishers (repeatable)")
-	flags.StringArrayVar(&back, "back", nil, "TYPE:ENDPOINT that faces workers or subscribers (repeatable)")
-	flags.StringArrayVar(&capture, "capture", nil, "TYPE:ENDPOINT that gets a copy of every message (repeatable)")
-	flags.StringArrayVar(&control, "control", nil, "TYPE:ENDPOINT that takes commands (repeatable)")
-	flags.StringArrayVar(&options, "option", nil, "option NAME=VALUE of all those of the sockets that have it (repeatable)")
+	flags.StringArrayVar(&front, "front", nil, "`TYPE:ENDPOINT` that faces clients or publishers (repeatable)")
+	flags.StringArrayVar(&back, "back", nil, "`TYPE:ENDPOINT` that faces workers or subscribers (repeatable)")
+	flags.StringArrayVar(&capture, "capture", nil, "`TYPE:ENDPOINT` that gets a copy of every message (repeatable)")
+	flags.StringArrayVar(&control, "control", nil, "`TYPE:ENDPOINT` that takes commands (repeatable)")
+	flags.StringArrayVar(&options, "option", nil, "option `NAME=VALUE` of all those of the sockets that have it (repeatable)")
 	return cmd
 }
 
