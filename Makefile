@@ -14,7 +14,7 @@ FUZZTIME_REST ?= 3s
 SOAK          ?= 60s
 
 .DEFAULT_GOAL := help
-.PHONY: help build test peers lint fmt unit race soak interop fuzz cross nested bench-cache bench-zmq bench-client
+.PHONY: help build test peers lint fmt unit race soak interop fuzz cross nested bench-cache bench-zmq bench-go bench-client
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -60,6 +60,14 @@ cross: ## build for linux, darwin and windows on amd64 and arm64, without cgo
 
 bench-zmq: ## our sockets beside libzmq, one table (gcc and libzmq3-dev; BENCH="-rounds 5 -cross")
 	cd bench/zmqperf && $(GO) run . $(BENCH)
+
+bench-go: ## our sockets beside go-zeromq and, with libzmq3-dev, pebbe/zmq4 (ROUNDS=6 BENCH=PushPull/transport=tcp)
+	@dir=$$(mktemp -d) && trap 'rm -rf "$$dir"' EXIT && cd bench && \
+	$(GO) test -c -o "$$dir/sockets" $$(pkg-config --exists libzmq && echo -tags libzmq) . && \
+	for i in $$(seq $(or $(ROUNDS),6)); do \
+		"$$dir/sockets" -test.run '^$$' -test.bench '$(or $(BENCH),PushPull|PubSub|ReqRep|RouterDealer)' -test.benchtime 100ms >>"$$dir/out" || { cat "$$dir/out"; exit 1; }; \
+	done && \
+	cd .. && $(TOOL) benchstat -filter '.unit:sec/op' -col /peer "$$dir/out"
 
 nested: ## the nested modules: bench compiles, and each benchmark runs once
 	@for m in $$(git ls-files '*/go.mod' | grep -v '^tools/' | xargs -r -n1 dirname); do \

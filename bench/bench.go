@@ -4,6 +4,8 @@
 //
 //	go test -bench . -count 6 | tee new.txt
 //	go test -tags libzmq -bench Push   # libzmq itself, through cgo (libzmq3-dev)
+//
+// make bench-go runs the sockets in turns and prints medians.
 package bench
 
 import (
@@ -31,17 +33,23 @@ var caches = []struct {
 	{"gomemcache", dialGomemcache},
 }
 
-// socket is one end of a pattern. send and recv are for one goroutine each.
+// socket is one end of a pattern. send and recv are for one goroutine each;
+// those of several frames are for DEALER and ROUTER.
 type socket interface {
 	bind(endpoint string) (addr string, err error)
 	connect(addr string) error
 	send(b []byte) error
 	recv() ([]byte, error)
+	sendFrames(m [][]byte) error
+	recvFrames() ([][]byte, error)
 	io.Closer
 }
 
 // sockets makes a socket of a type ("PUSH", "PULL", "REQ", "REP", "PUB",
-// "SUB"; a SUB subscribes to everything) of each kind.
+// "SUB", "DEALER", "ROUTER"; a SUB subscribes to everything) of each kind, with
+// the options that the kind has by itself, but PUB and SUB without high-water
+// marks. A DEALER has the routing id name, which go-zeromq's ROUTER cannot do
+// without.
 var sockets = append([]socketMaker{
 	{"lintel", newLintel},
 	{"go-zeromq", newGoZeroMQ},
@@ -49,5 +57,5 @@ var sockets = append([]socketMaker{
 
 type socketMaker struct {
 	name string
-	make func(ctx context.Context, typ string) (socket, error)
+	make func(ctx context.Context, typ, name string) (socket, error)
 }

@@ -3,13 +3,14 @@ package bench
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"github.com/go-zeromq/zmq4"
 )
 
 type goZeroMQ struct{ s zmq4.Socket }
 
-func newGoZeroMQ(ctx context.Context, typ string) (socket, error) {
+func newGoZeroMQ(ctx context.Context, typ, name string) (socket, error) {
 	var s zmq4.Socket
 	switch typ {
 	case "PUSH":
@@ -20,6 +21,17 @@ func newGoZeroMQ(ctx context.Context, typ string) (socket, error) {
 		s = zmq4.NewReq(ctx)
 	case "REP":
 		s = zmq4.NewRep(ctx)
+	case "PUB":
+		s = zmq4.NewPub(ctx)
+	case "SUB":
+		s = zmq4.NewSub(ctx)
+		if err := s.SetOption(zmq4.OptionSubscribe, ""); err != nil {
+			return nil, err
+		}
+	case "DEALER":
+		s = zmq4.NewDealer(ctx, zmq4.WithID(zmq4.SocketIdentity(name)))
+	case "ROUTER":
+		s = zmq4.NewRouter(ctx)
 	default:
 		return nil, fmt.Errorf("no %s socket here", typ)
 	}
@@ -30,7 +42,10 @@ func (g goZeroMQ) bind(endpoint string) (string, error) {
 	if err := g.s.Listen(endpoint); err != nil {
 		return "", err
 	}
-	return "tcp://" + g.s.Addr().String(), nil
+	if strings.HasPrefix(endpoint, "tcp:") {
+		return "tcp://" + g.s.Addr().String(), nil
+	}
+	return endpoint, nil
 }
 
 func (g goZeroMQ) connect(addr string) error { return g.s.Dial(addr) }
@@ -43,6 +58,13 @@ func (g goZeroMQ) recv() ([]byte, error) {
 		return nil, err
 	}
 	return m.Bytes(), nil
+}
+
+func (g goZeroMQ) sendFrames(m [][]byte) error { return g.s.SendMulti(zmq4.NewMsgFrom(m...)) }
+
+func (g goZeroMQ) recvFrames() ([][]byte, error) {
+	m, err := g.s.Recv()
+	return m.Frames, err
 }
 
 func (g goZeroMQ) Close() error { return g.s.Close() }

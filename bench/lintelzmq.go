@@ -7,48 +7,46 @@ import (
 	"lintel.dev/zmq"
 )
 
-// lintelEnd is what sockets of every type have.
-type lintelEnd interface {
-	Bind(string) (*zmq.Endpoint, error)
-	Connect(string) (*zmq.Endpoint, error)
-	Close() error
-}
-
 type lintelSocket struct {
-	lintelEnd
-	ctx       context.Context
-	sendBytes func(context.Context, []byte) error
-	recvBytes func(context.Context) ([]byte, error)
+	zmq.Socket
+	ctx context.Context
+	out zmq.Sender
+	in  zmq.Receiver
 }
 
-func newLintel(ctx context.Context, typ string) (socket, error) {
+func newLintel(ctx context.Context, typ, name string) (socket, error) {
+	var s zmq.Socket
+	var err error
 	switch typ {
 	case "PUSH":
-		s, err := zmq.NewPush()
-		if err != nil {
-			return nil, err
-		}
-		return lintelSocket{s, ctx, s.SendBytes, nil}, nil
+		s, err = zmq.NewPush()
 	case "PULL":
-		s, err := zmq.NewPull()
-		if err != nil {
-			return nil, err
-		}
-		return lintelSocket{s, ctx, nil, s.RecvBytes}, nil
+		s, err = zmq.NewPull()
 	case "REQ":
-		s, err := zmq.NewReq()
-		if err != nil {
-			return nil, err
-		}
-		return lintelSocket{s, ctx, s.SendBytes, s.RecvBytes}, nil
+		s, err = zmq.NewReq()
 	case "REP":
-		s, err := zmq.NewRep()
-		if err != nil {
-			return nil, err
+		s, err = zmq.NewRep()
+	case "PUB":
+		s, err = zmq.NewPub(zmq.WithHWM(0))
+	case "SUB":
+		var sub *zmq.Sub
+		if sub, err = zmq.NewSub(zmq.WithHWM(0)); err == nil {
+			s, err = sub, sub.Subscribe("")
 		}
-		return lintelSocket{s, ctx, s.SendBytes, s.RecvBytes}, nil
+	case "DEALER":
+		s, err = zmq.NewDealer(zmq.WithIdentity([]byte(name)))
+	case "ROUTER":
+		s, err = zmq.NewRouter()
+	default:
+		err = fmt.Errorf("no %s socket here", typ)
 	}
-	return nil, fmt.Errorf("no %s socket here", typ)
+	if err != nil {
+		return nil, err
+	}
+	l := lintelSocket{Socket: s, ctx: ctx}
+	l.out, _ = s.(zmq.Sender)
+	l.in, _ = s.(zmq.Receiver)
+	return l, nil
 }
 
 func (l lintelSocket) bind(endpoint string) (string, error) {
@@ -64,6 +62,10 @@ func (l lintelSocket) connect(addr string) error {
 	return err
 }
 
-func (l lintelSocket) send(b []byte) error { return l.sendBytes(l.ctx, b) }
+func (l lintelSocket) send(b []byte) error { return l.out.SendBytes(l.ctx, b) }
 
-func (l lintelSocket) recv() ([]byte, error) { return l.recvBytes(l.ctx) }
+func (l lintelSocket) recv() ([]byte, error) { return l.in.RecvBytes(l.ctx) }
+
+func (l lintelSocket) sendFrames(m [][]byte) error { return l.out.Send(l.ctx, m) }
+
+func (l lintelSocket) recvFrames() ([][]byte, error) { return l.in.Recv(l.ctx) }
