@@ -362,13 +362,11 @@ func fleetServers(n int) []string {
 
 func fleetClient(t *testing.T, cl *cluster, s memcache.Selector, f memcache.Failover, servers []string) *memcache.Client {
 	t.Helper()
-	c, err := memcache.New(&memcache.Options{
+	c, err := memcache.New(patient(&memcache.Options{
 		Selector: s, Failover: f, Dial: cl.dial,
-		// No bound may pass on a busy machine, and no server that was seen to
-		// be down is tried again.
-		DialTimeout: peers.Patience, QueueTimeout: peers.Patience, WriteTimeout: peers.Patience, ReadTimeout: peers.Patience,
+		// No server that was seen to be down is tried again.
 		BackoffMin: time.Hour, BackoffMax: time.Hour,
-	}, servers...)
+	}), servers...)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"lintel.dev/interop/peers"
 	"lintel.dev/memcache"
 )
 
@@ -29,13 +30,23 @@ func ourClients() []kind {
 func goClient(opts *memcache.Options) maker {
 	return func(t *testing.T, servers ...string) cacheClient {
 		t.Helper()
-		c, err := memcache.New(opts, servers...)
+		c, err := memcache.New(patient(opts), servers...)
 		if err != nil {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { c.Close() })
 		return &ours{t: t, c: c, ctx: guard(t), tokens: map[string]uint64{}}
 	}
+}
+
+// patient returns a copy of opts whose bounds do not pass on a busy machine.
+func patient(opts *memcache.Options) *memcache.Options {
+	var o memcache.Options
+	if opts != nil {
+		o = *opts
+	}
+	o.DialTimeout, o.QueueTimeout, o.WriteTimeout, o.ReadTimeout = peers.Patience, peers.Patience, peers.Patience, peers.Patience
+	return &o
 }
 
 // done turns a refusal into false and any other error into a failure.

@@ -15,7 +15,7 @@ func TestOddKeys(t *testing.T) {
 	for name, addr := range map[string]string{"memcached": still, "lintel": embedded(t)} {
 		t.Run(name, func(t *testing.T) {
 			ctx := guard(t)
-			c, err := memcache.New(&memcache.Options{EncodeKeys: true}, addr)
+			c, err := memcache.New(patient(&memcache.Options{EncodeKeys: true}), addr)
 			if err != nil {
 				t.Fatal(err)
 			}

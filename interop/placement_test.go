@@ -42,14 +42,14 @@ func TestPlacement(t *testing.T) {
 				fleet[i] = peers.Memcached(t)
 			}
 			them := p.dial(t, fleet...)
-			us, err := memcache.New(&memcache.Options{Selector: selector}, fleet...)
+			us, err := memcache.New(patient(&memcache.Options{Selector: selector}), fleet...)
 			if err != nil {
 				t.Fatal(err)
 			}
 			defer us.Close()
 			each := map[string]*memcache.Client{} // each server alone
 			for _, addr := range fleet {
-				c, err := memcache.New(nil, addr)
+				c, err := memcache.New(patient(nil), addr)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -114,12 +114,12 @@ func TestTwemproxy(t *testing.T) {
 				theirs = append(theirs, fmt.Sprintf("%s:%d %s", addr, i+1, name))
 				fleet = append(fleet, fmt.Sprintf("%s:%d=%s", addr, i+1, name))
 			}
-			proxy, err := memcache.New(nil, peers.Twemproxy(t, p.distribution, p.hash, theirs...))
+			proxy, err := memcache.New(patient(nil), peers.Twemproxy(t, p.distribution, p.hash, theirs...))
 			if err != nil {
 				t.Fatal(err)
 			}
 			defer proxy.Close()
-			direct, err := memcache.New(&memcache.Options{Selector: selector}, fleet...)
+			direct, err := memcache.New(patient(&memcache.Options{Selector: selector}), fleet...)
 			if err != nil {
 				t.Fatal(err)
 			}

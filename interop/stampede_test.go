@@ -36,9 +36,7 @@ func stampedeOptions() memcache.FetchOptions {
 // stampede is such a process. At the first line of stdin its callers fetch the
 // key; a load lasts until the second one.
 func stampede() error {
-	c, err := memcache.New(&memcache.Options{
-		DialTimeout: peers.Patience, QueueTimeout: peers.Patience, WriteTimeout: peers.Patience, ReadTimeout: peers.Patience,
-	}, os.Getenv(stampedeServer))
+	c, err := memcache.New(patient(nil), os.Getenv(stampedeServer))
 	if err != nil {
 		return err
 	}
@@ -102,7 +100,7 @@ func TestStampede(t *testing.T) {
 		for _, state := range []string{"missing", "expired", "stale"} {
 			t.Run(server.name+"/"+state, func(t *testing.T) {
 				addr := server.start(t)
-				c, err := memcache.New(nil, addr)
+				c, err := memcache.New(patient(nil), addr)
 				if err != nil {
 					t.Fatal(err)
 				}

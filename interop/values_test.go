@@ -70,7 +70,7 @@ func TestValues(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			client, err := memcache.New(nil, addr)
+			client, err := memcache.New(patient(nil), addr)
 			if err != nil {
 				t.Fatal(err)
 			}

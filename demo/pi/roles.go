@@ -206,7 +206,7 @@ func (s *stage) topics() (n int) {
 }
 
 // readyIn bounds the wait for subscriptions.
-const readyIn = 5 * time.Second
+const readyIn = 30 * time.Second
 
 // ready waits until the workers of this process have reached its bitsource: a
 // subscription travels, and a point published before it arrives is lost.

@@ -161,7 +161,9 @@ func memoryFor(words []string) int64 {
 
 // with calls f with a client of the servers that places by sch.
 func with(sch scheme, servers []string, f func(*memcache.Client) error) error {
-	c, err := memcache.New(&memcache.Options{Selector: sch.selector}, servers...)
+	opts := fleet.ClientOptions()
+	opts.Selector = sch.selector
+	c, err := memcache.New(opts, servers...)
 	if err != nil {
 		return err
 	}

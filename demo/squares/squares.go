@@ -141,7 +141,7 @@ func Run(ctx context.Context, cfg Config) (err error) {
 				err = stopErr
 			}
 		}()
-		client, err = memcache.Discover(ctx, f.Addrs()[0], nil)
+		client, err = memcache.Discover(ctx, f.Addrs()[0], fleet.ClientOptions())
 		where = fmt.Sprintf("%d servers in this process, found through %s", cfg.Instances, f.Addrs()[0])
 		if cfg.Instances == 1 {
 			where = "a server in this process, " + f.Addrs()[0]
@@ -200,7 +200,7 @@ func Run(ctx context.Context, cfg Config) (err error) {
 // better known before the runs than from their times.
 func join(ctx context.Context, servers []string) (*memcache.Client, error) {
 	const expected = "expected host:port[,host:port...] of memcached servers that answer"
-	client, err := memcache.New(nil, servers...)
+	client, err := memcache.New(fleet.ClientOptions(), servers...)
 	if err != nil {
 		return nil, demo.Inputf("--servers: %w: %s", err, expected)
 	}

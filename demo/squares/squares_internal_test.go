@@ -93,7 +93,7 @@ func TestAFleetStaysWarm(t *testing.T) {
 	defer f.Stop()
 	cfg := small(nil)
 	cfg.Servers = f.Addrs()
-	if r := runJSON(t, cfg); r.Runs[0].Misses == 0 || r.Uncached == 0 && r.Seconds > 1 {
+	if r := runJSON(t, cfg); r.Runs[0].Misses == 0 {
 		t.Errorf("a cold fleet: %+v", r)
 	}
 	for _, p := range runJSON(t, cfg).Runs {
@@ -108,7 +108,7 @@ func TestAFleetStaysWarm(t *testing.T) {
 	}
 
 	// Somebody else's value under our key is an error, not a square.
-	client, err := memcache.New(nil, cfg.Servers...)
+	client, err := memcache.New(fleet.ClientOptions(), cfg.Servers...)
 	if err != nil {
 		t.Fatal(err)
 	}

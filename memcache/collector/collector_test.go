@@ -25,7 +25,7 @@ func TestCollector(t *testing.T) {
 		t.Fatal(err)
 	}
 	addr, s := memcachetest.Start(t, nil)
-	c, err := memcache.New(&memcache.Options{Hooks: m.Hooks()}, addr)
+	c, err := memcache.New(&memcache.Options{Hooks: m.Hooks(), DialTimeout: time.Minute, ReadTimeout: time.Minute}, addr)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -17,6 +17,7 @@ func TestAdapter(t *testing.T) {
 	a, one := memcachetest.Start(t, nil)
 	b, _ := memcachetest.Start(t, nil)
 	c := memcache.New(a, b)
+	c.Timeout = time.Minute
 	defer c.Close()
 	is := func(what string, err, want error) {
 		t.Helper()

@@ -8,6 +8,7 @@ import (
 	"net"
 	"time"
 
+	"lintel.dev/memcache"
 	"lintel.dev/memcached"
 )
 
@@ -20,8 +21,15 @@ type Fleet struct {
 	served  chan error // what Serve returned
 }
 
-// stopIn bounds how long the servers get to close their connections.
-const stopIn = 5 * time.Second
+// patience bounds what only a broken server exceeds. The client, the servers
+// and the work share one machine, and a busy one can keep any of them from
+// running for more than the second that a client waits by default.
+const patience = 15 * time.Second
+
+// ClientOptions are for a client whose servers run beside it.
+func ClientOptions() *memcache.Options {
+	return &memcache.Options{DialTimeout: patience, QueueTimeout: patience, WriteTimeout: patience, ReadTimeout: patience}
+}
 
 // Start starts n servers with so many bytes of memory each.
 func Start(n int, memory int64) (*Fleet, error) {
@@ -51,7 +59,7 @@ func (f *Fleet) Addrs() []string { return f.addrs }
 
 // Stop stops the servers and waits for them.
 func (f *Fleet) Stop() error {
-	ctx, cancel := context.WithTimeout(context.Background(), stopIn)
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	err := f.cluster.Shutdown(ctx)
 	if served := <-f.served; !errors.Is(served, memcached.ErrServerClosed) {

@@ -19,7 +19,7 @@ func TestOneServerNamesThemAll(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	client, err := memcache.Discover(t.Context(), f.Addrs()[2], nil)
+	client, err := memcache.Discover(t.Context(), f.Addrs()[2], fleet.ClientOptions())
 	if err != nil {
 		t.Fatal(err)
 	}
