@@ -119,6 +119,9 @@ func eventText(e zmq.Event) string {
 	if e.Lost > 0 {
 		fmt.Fprintf(&b, " lost=%d", e.Lost)
 	}
+	if e.Packets > 0 {
+		fmt.Fprintf(&b, " packets=%d", e.Packets)
+	}
 	return b.String()
 }
 
@@ -134,9 +137,10 @@ func eventJSON(e zmq.Event) string {
 		Status     uint32    `json:"status,omitempty"`
 		Error      string    `json:"error,omitempty"`
 		Lost       int       `json:"lost,omitempty"`
+		Packets    int       `json:"packets,omitempty"`
 	}{
 		Time: e.Time, Event: e.Type.String(), Code: uint32(e.Type), Endpoint: e.Endpoint, Local: e.Local, Remote: e.Remote,
-		IntervalMS: float64(e.Interval) / float64(time.Millisecond), Status: e.Status, Lost: e.Lost,
+		IntervalMS: float64(e.Interval) / float64(time.Millisecond), Status: e.Status, Lost: e.Lost, Packets: e.Packets,
 	}
 	if e.Err != nil {
 		out.Error = e.Err.Error()
