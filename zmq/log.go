@@ -11,7 +11,7 @@ func logEvent(l *slog.Logger, t Type, e Event) {
 	level := slog.LevelDebug
 	switch e.Type {
 	case EventBindFailed, EventAcceptFailed, EventCloseFailed, EventHandshakeFailed,
-		EventHandshakeProtocol, EventHandshakeAuth, EventDuplicateID:
+		EventHandshakeProtocol, EventHandshakeAuth, EventDuplicateID, EventMulticastLoss:
 		level = slog.LevelWarn
 	}
 	if !l.Enabled(context.Background(), level) {

@@ -169,7 +169,8 @@ func set(f func(*Options)) Option {
 // WithContext makes the socket part of c instead of the default Context.
 func WithContext(c *Context) Option { return set(func(o *Options) { o.Context = c }) }
 
-// WithLogger logs what happens to connections.
+// WithLogger logs the events of the socket: as warnings what went wrong, for
+// debugging the rest.
 func WithLogger(l *slog.Logger) Option { return set(func(o *Options) { o.Logger = l }) }
 
 // WithHWM sets both high-water marks, in messages; 0 is no limit.

@@ -328,3 +328,55 @@ func (c carriage) publish(from zmq.Sender, to zmq.Receiver) {
 type eventSource interface {
 	Events(context.Context) iter.Seq[zmq.Event]
 }
+
+// A host that says nothing is given up in time, and tried again.
+func TestConnectTimeout(t *testing.T) {
+	r := overTCP(t)
+	push := made(r, zmq.NewPush, zmq.WithLinger(0), zmq.WithConnectTimeout(time.Millisecond),
+		zmq.WithDialer(func(ctx context.Context, _, _ string) (net.Conn, error) {
+			<-ctx.Done()
+			return nil, ctx.Err()
+		}))
+	events, stop := iter.Pull(push.Events(r.ctx))
+	defer stop()
+	r.connect(push, "tcp://nowhere.invalid:1234")
+	for range 2 {
+		next(t, events, zmq.EventConnectDelayed)
+		if e := next(t, events, zmq.EventClosed); !errors.Is(e.Err, context.DeadlineExceeded) {
+			t.Errorf("the attempt ended with %v", e.Err)
+		}
+	}
+}
+
+// Wildcards mean IPv6 addresses, and those of IPv4 with them, where that was
+// asked for.
+func TestIPv6Wildcard(t *testing.T) {
+	if l, err := net.Listen("tcp", "[::1]:0"); err != nil {
+		t.Skip("no IPv6 here:", err)
+	} else {
+		l.Close()
+	}
+	r := overTCP(t)
+	for _, c := range []struct {
+		opts  []zmq.Option
+		bound string
+		hosts []string
+	}{
+		{nil, "tcp://0.0.0.0:", []string{"127.0.0.1"}},
+		{[]zmq.Option{zmq.WithIPv6()}, "tcp://[::]:", []string{"127.0.0.1", "[::1]"}},
+	} {
+		pull := made(r, zmq.NewPull, c.opts...)
+		e, err := pull.Bind("tcp://*:*")
+		r.must(err)
+		port, ok := strings.CutPrefix(e.Addr(), c.bound)
+		if !ok {
+			t.Fatalf("bound %s, want %s...", e.Addr(), c.bound)
+		}
+		for _, host := range c.hosts {
+			push := made(r, zmq.NewPush)
+			r.connect(push, "tcp://"+host+":"+port)
+			r.send(push, host)
+			r.want(pull, host)
+		}
+	}
+}

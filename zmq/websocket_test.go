@@ -199,6 +199,34 @@ func TestWebSocketPath(t *testing.T) {
 	http.DefaultClient.CloseIdleConnections()
 }
 
+// Pages of other hosts connect where they may.
+func TestWebSocketOrigins(t *testing.T) {
+	ctx, stop := context.WithTimeout(t.Context(), limit)
+	defer stop()
+	pull, err := zmq.NewPull(zmq.WithWebSocketOrigins("*.friend.example"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer pull.Close()
+	e, err := pull.Bind("ws://127.0.0.1:*")
+	if err != nil {
+		t.Fatal(err)
+	}
+	url := "http" + strings.TrimPrefix(e.Addr(), "ws")
+	for origin, want := range map[string]int{"https://a.friend.example": http.StatusSwitchingProtocols, "https://stranger.example": http.StatusForbidden} {
+		ws, res, err := websocket.Dial(ctx, url, &websocket.DialOptions{
+			Subprotocols: []string{"ZWS2.0/NULL"}, HTTPHeader: http.Header{"Origin": {origin}},
+		})
+		if err == nil {
+			ws.CloseNow()
+		}
+		if res == nil || res.StatusCode != want {
+			t.Errorf("%s: %v, want status %d", origin, err, want)
+		}
+	}
+	http.DefaultClient.CloseIdleConnections()
+}
+
 // A text message ends the connection, and nobody else's.
 func TestWebSocketStranger(t *testing.T) {
 	ctx, stop := context.WithTimeout(t.Context(), limit)

@@ -61,8 +61,6 @@ type TSI struct {
 	Port uint16
 }
 
-func (t TSI) String() string { return fmt.Sprintf("%x.%d", t.GSI, t.Port) }
-
 // Packet is one parsed packet. Data and NAKs alias the datagram it was parsed
 // from or a scratch of the caller.
 type Packet struct {

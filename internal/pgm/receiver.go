@@ -140,9 +140,6 @@ func (r *Receiver) Stats() ReceiverStats { return r.stats }
 // Sooner says that Output is due before the time that it returned last.
 func (r *Receiver) Sooner() bool { return r.sooner }
 
-// Sources returns how many sources are listened to.
-func (r *Receiver) Sources() int { return len(r.sources) }
-
 // Input takes a packet and calls yield with what became ready.
 func (r *Receiver) Input(b []byte, from netip.Addr, now time.Time, yield func(Event)) {
 	p := &r.parsed

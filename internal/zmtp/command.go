@@ -110,14 +110,6 @@ func AppendLeave(dst []byte, group string) []byte {
 	return append(append(dst, "\x05LEAVE"...), group...)
 }
 
-// ParseGroup returns the group in the data of a JOIN or LEAVE command.
-func ParseGroup(data []byte) (group string, err error) {
-	if len(data) > 255 {
-		return "", errorf(CodeMalformedCommand, "group of %d bytes, expected at most 255", len(data))
-	}
-	return string(data), nil
-}
-
 // MaxPingTTL is the longest time to live a PING can carry.
 const MaxPingTTL = 0xffff * 100 * time.Millisecond
 

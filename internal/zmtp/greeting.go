@@ -62,10 +62,6 @@ type Greeting struct {
 	sent        int // bytes of our greeting handed out so far
 	version     Version
 	unversioned bool
-	asServer    bool
-	mechanism   string
-	peerType    SocketType
-	hasPeerType bool
 }
 
 // NewGreeting prepares a greeting. It keeps cfg.Identity.
@@ -132,7 +128,7 @@ func (g *Greeting) advance2(dst, in []byte) (out []byte, n int, done bool, err e
 		return dst, 0, false, nil
 	}
 	g.version = version
-	g.peerType, g.hasPeerType = SocketType(in[minorAt]), true
+	// libzmq does not check the socket type at minorAt either.
 	return g.Framing().Append(dst, 0, g.cfg.Identity), greeting2Size, true, nil
 }
 
@@ -154,20 +150,20 @@ func (g *Greeting) advance3(dst, in []byte) (out []byte, n int, done bool, err e
 	if in[revisionAt] == 3 && in[minorAt] == 0 {
 		g.version = ZMTP30
 	}
-	g.asServer = in[asServerAt]&1 != 0
+	// libzmq never sets the bit at asServerAt: nothing may depend on it.
 	name := in[mechanismAt:asServerAt]
 	end := 0
 	for end < len(name) && name[end] != 0 {
 		end++
 	}
-	g.mechanism = string(name[:end])
+	mechanism := string(name[:end])
 	for _, c := range name[end:] {
 		if c != 0 {
 			return dst, 0, false, errorf(CodeMechanismMismatch, "mechanism name %q is not padded with zeros", name)
 		}
 	}
-	if g.mechanism != g.cfg.Mechanism {
-		return dst, 0, false, errorf(CodeMechanismMismatch, "the peer speaks mechanism %q, expected %q", g.mechanism, g.cfg.Mechanism)
+	if mechanism != g.cfg.Mechanism {
+		return dst, 0, false, errorf(CodeMechanismMismatch, "the peer speaks mechanism %q, expected %q", mechanism, g.cfg.Mechanism)
 	}
 	return dst, GreetingSize, true, nil
 }
@@ -193,15 +189,3 @@ func (g *Greeting) Framing() Framing {
 // Unversioned tells a peer so old that it sends no greeting at all. Such a peer
 // does not forward subscriptions, so a publisher sends it everything.
 func (g *Greeting) Unversioned() bool { return g.unversioned }
-
-// PeerAsServer tells whether the peer claims to be the server of the mechanism.
-// libzmq never sets it; nothing may depend on it.
-func (g *Greeting) PeerAsServer() bool { return g.asServer }
-
-// PeerMechanism returns the name the peer sent, also when it does not match;
-// empty before ZMTP 3.
-func (g *Greeting) PeerMechanism() string { return g.mechanism }
-
-// PeerSocketType returns the type that a ZMTP 2.0 peer announced. libzmq does
-// not check it.
-func (g *Greeting) PeerSocketType() (t SocketType, ok bool) { return g.peerType, g.hasPeerType }

@@ -29,21 +29,6 @@ func (r ZAPRequest) Frames() [][]byte {
 	return append(frames, r.Credentials...)
 }
 
-// ParseZAPRequest reads the message of a request, without the empty frame of
-// its envelope. The result refers to the frames.
-func ParseZAPRequest(frames [][]byte) (ZAPRequest, error) {
-	if len(frames) < 6 {
-		return ZAPRequest{}, errorf(CodeZAPMalformed, "ZAP request of %d frames, expected at least 6", len(frames))
-	}
-	if string(frames[0]) != zapVersion {
-		return ZAPRequest{}, errorf(CodeZAPVersion, "ZAP request of version %.20q, expected %q", frames[0], zapVersion)
-	}
-	return ZAPRequest{
-		RequestID: string(frames[1]), Domain: string(frames[2]), Address: string(frames[3]),
-		Identity: frames[4], Mechanism: string(frames[5]), Credentials: frames[6:],
-	}, nil
-}
-
 // ZAPReply is a handler's verdict.
 type ZAPReply struct {
 	RequestID string // empty stands for "1"
