@@ -131,6 +131,26 @@ func TestXPubVerbose(t *testing.T) {
 	}
 }
 
+// What a publisher is told of several subscriptions when a subscriber comes or
+// goes is in the order of their octets, as libzmq has it.
+func TestSubscriptionsInOrder(t *testing.T) {
+	everywhere(t, func(t *testing.T, r rig) {
+		pub, sub := made(r, zmq.NewXPub), made(r, zmq.NewSub)
+		topics := []string{"", "A", "B", "BA", "C", "\xff"}
+		for _, topic := range slices.Backward(topics) {
+			r.must(sub.Subscribe(topic))
+		}
+		r.connect(sub, r.bind(pub))
+		for _, topic := range topics {
+			r.want(pub, "\x01"+topic)
+		}
+		r.must(sub.Close())
+		for _, topic := range topics {
+			r.want(pub, "\x00"+topic)
+		}
+	})
+}
+
 // A subscriber that goes away takes its subscriptions along.
 func TestDepartureUnsubscribes(t *testing.T) {
 	everywhere(t, func(t *testing.T, r rig) {

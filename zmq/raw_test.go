@@ -122,6 +122,30 @@ func TestSubscriptionsOnTheWire(t *testing.T) {
 	}
 }
 
+// The frames of an XSUB's message come as libzmq's XPUB tells them: the
+// notification of a subscription among them ends the message, and one that is
+// known leaves no trace.
+func TestSubscriptionsInsideMessages(t *testing.T) {
+	r := overTCP(t)
+	pub := made(r, zmq.NewXPub)
+	w := r.dialRaw(r.bind(pub))
+	w.shake(1, "XSUB")
+	more := func(frames ...string) (m string) {
+		for i, f := range frames {
+			m += frame(byte(min(1, len(frames)-1-i)), f)
+		}
+		return m
+	}
+	w.put(more("up", "\x01A", "down") + more("\x01B", "end") + more("also", "\x01A", "known") + more("\x01C", "\x00A"))
+	r.want(pub, "up", "\x01A")
+	r.want(pub, "down")
+	r.want(pub, "\x01B")
+	r.want(pub, "end")
+	r.want(pub, "also", "known")
+	r.want(pub, "\x01C")
+	r.want(pub, "\x00A")
+}
+
 // Greetings in pieces, and a peer that waits for ours before it goes on.
 func TestStagedGreeting(t *testing.T) {
 	r := overTCP(t)

@@ -2,6 +2,7 @@ package zmq
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -120,9 +121,13 @@ func (x *xpub) detach(p *pipe) {
 }
 
 // forget ends all subscriptions of p and tells the application as if the
-// peer had cancelled them. Both locks are held.
+// peer had cancelled them, in the order of their octets. Both locks are held.
 func (x *xpub) forget(p *pipe) {
-	for topic := range x.subs[p] {
+	topics := maps.Keys(x.subs[p])
+	if x.s.typ == TypeXPub {
+		topics = slices.Values(slices.Sorted(topics))
+	}
+	for topic := range topics {
 		if last := x.o.manual || x.drop(p, []byte(topic)); last || x.o.verboser {
 			x.notify(nil, false, []byte(topic))
 		}
@@ -151,14 +156,15 @@ func (x *xpub) dropAll(p *pipe) {
 // subscription is what p asked for.
 func (x *xpub) subscription(p *pipe, add bool, topic []byte) {
 	x.s.send.Lock()
-	noted := x.subscribed(p, add, topic)
+	noted := x.subscribed(p, add, topic) && x.notify(p, add, topic)
 	x.s.send.Unlock()
 	if noted {
 		x.wakeReceivers()
 	}
 }
 
-func (x *xpub) subscribed(p *pipe, add bool, topic []byte) (noted bool) {
+// subscribed reports whether the application is to be told.
+func (x *xpub) subscribed(p *pipe, add bool, topic []byte) bool {
 	mine, ok := x.subs[p]
 	if !ok {
 		return false
@@ -180,18 +186,12 @@ func (x *xpub) subscribed(p *pipe, add bool, topic []byte) (noted bool) {
 	}
 	switch {
 	case x.o.manual:
+		return true
 	case add:
-		if !known && x.follow(p, topic) || x.o.verbose || x.o.verboser {
-			break
-		}
-		return false
+		return !known && x.follow(p, topic) || x.o.verbose || x.o.verboser
 	default:
-		if x.drop(p, topic) || x.o.verboser {
-			break
-		}
-		return false
+		return x.drop(p, topic) || x.o.verboser
 	}
-	return x.notify(p, add, topic)
 }
 
 // notify leaves a notification for the application of an XPUB.
@@ -225,21 +225,30 @@ func (x *xpub) wakeReceivers() {
 
 // upstream is a message from p: the old form of a subscription, or one that
 // an XSUB sent. Every frame may be a subscription; with onlyFirst, none is in a
-// message that does not begin with one.
+// message that does not begin with one. The notification of one inside a
+// message is a frame of it, and the last: what follows is another message.
 func (x *xpub) upstream(p *pipe, m Msg) {
 	x.s.send.Lock()
 	noted := false
 	var rest Msg
 	for i, f := range m {
-		if wish(f) {
-			noted = x.subscribed(p, f[0] == 1, f[1:]) || noted
-			continue
-		}
-		if i == 0 && x.o.onlyFirst {
+		if i == 0 && x.o.onlyFirst && !wish(f) {
 			rest = m
 			break
 		}
-		rest = append(rest, f)
+		if !wish(f) {
+			rest = append(rest, f)
+			continue
+		}
+		if !x.subscribed(p, f[0] == 1, f[1:]) {
+			continue
+		}
+		if len(rest) == 0 {
+			noted = x.notify(p, f[0] == 1, f[1:]) || noted
+			continue
+		}
+		noted = x.note(note{from: p, parts: append(rest, f).Clone()}) || noted
+		rest = nil
 	}
 	x.s.send.Unlock()
 	if len(rest) > 0 {

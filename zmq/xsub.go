@@ -175,12 +175,18 @@ func (x *xsub) tell(add bool, topic []byte) {
 	}
 }
 
-// connected sends every subscription to a publisher that is new or back.
+// connected sends every subscription to a publisher that is new or back, in
+// the order of their octets, as libzmq does.
 func (x *xsub) connected(p *pipe) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	x.peers[p] = struct{}{}
+	topics := make([]string, 0, x.refs.Len())
 	for topic := range x.refs.All {
+		topics = append(topics, topic)
+	}
+	slices.Sort(topics)
+	for _, topic := range topics {
 		p.subscribe(true, []byte(topic))
 	}
 }
