@@ -48,8 +48,8 @@ func (t *turn) admin(verb string, args, line []byte) bool {
 			t.reply(mcproto.ErrFormat)
 			break
 		}
-		level, ok := mcproto.ParseUint([]byte(arg(0)))
-		if !ok || arg(0) == "" || level > 1<<31 {
+		level, ok := mcproto.ArgUint32([]byte(arg(0)))
+		if !ok {
 			t.answer(quiet, mcproto.ErrFormat)
 			break
 		}
@@ -86,9 +86,9 @@ func (t *turn) admin(verb string, args, line []byte) bool {
 
 // memLimit is cache_memlimit MEGABYTES.
 func (t *turn) memLimit(arg string) string {
-	mb, ok := mcproto.ParseUint([]byte(arg))
+	mb, ok := mcproto.ArgUint32([]byte(arg))
 	switch {
-	case !ok || arg == "":
+	case !ok:
 		return replyError
 	case mb < 8:
 		return "MEMLIMIT_TOO_SMALL cannot set maxbytes to less than 8m"
@@ -115,49 +115,55 @@ func (t *turn) slabs(words []string) string {
 	}
 	u := &t.srv.tuning
 	switch {
-	case len(words) == 3 && words[0] == "reassign":
-		src, ok := mcproto.ParseInt([]byte(words[1]))
-		dst, ok2 := mcproto.ParseInt([]byte(words[2]))
+	case len(words) == 3 && short(words[0], "reassign"):
+		src, ok := mcproto.ArgInt([]byte(words[1]))
+		dst, ok2 := mcproto.ArgInt([]byte(words[2]))
+		if src == -1 && src != dst {
+			src = t.srv.classToSpare(dst)
+		}
 		switch {
+		case t.srv.opts.Report.NoSlabReassign:
+			return "CLIENT_ERROR slab reassignment disabled"
 		case !ok || !ok2:
 			return mcproto.ErrFormat
 		case src == dst:
 			return "SAME src and dst class are identical"
-		case src < -1 || src == 0 && dst == 0 || src > int64(store.Classes) || dst < 0 || dst > int64(store.Classes):
+		case src < 0 || src > int64(store.Classes) || dst < 0 || dst > int64(store.Classes):
 			return "BADCLASS invalid src or dst class id"
-		case src == 0 || src > 0 && t.srv.pagesOf(int(src)) < 2:
+		case src == 0 || t.srv.pagesOf(int(src)) < 2:
 			return "NOSPARE source class has no spare pages"
 		}
 		return replyOK
-	case len(words) < 2 || words[0] != "automove":
+	case len(words) < 2 || !short(words[0], "automove"):
 		return replyError
 	}
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	switch words[1] {
-	case "ratio", "freeratio":
+	ratio := short(words[1], "ratio")
+	switch {
+	case ratio, short(words[1], "freeratio"):
 		f, err := strconv.ParseFloat(arg(2), 64)
 		if err != nil || math.IsNaN(f) || math.IsInf(f, 0) {
-			return mcproto.ErrFormat
+			return replyError
 		}
-		if words[1] == "ratio" {
+		if ratio {
 			u.automoveRatio = f
 		} else {
 			u.freeRatio = f
 		}
 		return replyOK
-	case "window":
-		n, ok := mcproto.ParseUint([]byte(arg(2)))
+	case short(words[1], "window"):
+		n, ok := mcproto.ArgUint32([]byte(arg(2)))
 		switch {
-		case !ok || arg(2) == "":
+		case !ok:
 			return mcproto.ErrFormat
 		case n < 3 || n > 1800:
 			return "CLIENT_ERROR automove window too low or too high"
 		}
-		u.automoveWindow = n
+		u.automoveWindow = uint64(n)
 		return replyOK
 	}
-	n, ok := mcproto.ParseUint([]byte(words[1]))
+	n, ok := mcproto.ArgUint32([]byte(words[1]))
 	switch {
 	case !ok:
 		return mcproto.ErrFormat
@@ -168,25 +174,19 @@ func (t *turn) slabs(words []string) string {
 	return replyOK
 }
 
-// lru is lru mode, lru tune and lru temp_ttl.
+// short reports whether word is name or its beginning: memcached compares no
+// more of most of its subcommands than it was given.
+func short(word, name string) bool { return strings.HasPrefix(name, word) }
+
+// lru is lru tune, lru mode and lru temp_ttl.
 func (t *turn) lru(words []string) string {
 	u := &t.srv.tuning
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	switch {
-	case len(words) == 2 && words[0] == "mode" && (words[1] == "flat" || words[1] == "segmented"):
-		u.segmented = words[1] == "segmented"
-		return replyOK
-	case len(words) == 2 && words[0] == "temp_ttl":
-		n, ok := mcproto.ParseInt([]byte(words[1]))
-		if !ok {
-			return replyError
-		}
-		u.tempTTL = max(n, -1)
-		return replyOK
-	case len(words) == 5 && words[0] == "tune":
-		hot, ok1 := mcproto.ParseUint([]byte(words[1]))
-		warm, ok2 := mcproto.ParseUint([]byte(words[2]))
+	case len(words) >= 5 && short(words[0], "tune"):
+		hot, ok1 := mcproto.ArgUint32([]byte(words[1]))
+		warm, ok2 := mcproto.ArgUint32([]byte(words[2]))
 		hotF, err1 := strconv.ParseFloat(words[3], 64)
 		warmF, err2 := strconv.ParseFloat(words[4], 64)
 		switch {
@@ -195,13 +195,33 @@ func (t *turn) lru(words []string) string {
 		case hot > 80 || warm > 80 || hot+warm > 80:
 			return "ERROR hot and warm pcts must not exceed 80"
 		case !(hotF > 0) || !(warmF > 0):
-			return "ERROR hot and warm age factors must be greater than 0"
+			return "ERROR hot/warm age factors must be greater than 0"
 		}
-		u.hot, u.warm, u.hotFactor, u.warmFactor = hot, warm, hotF, warmF
+		u.hot, u.warm, u.hotFactor, u.warmFactor = uint64(hot), uint64(warm), hotF, warmF
+		return replyOK
+	case len(words) < 2 || t.srv.opts.Report.NoMaintainer:
+		return replyError
+	case short(words[0], "mode"):
+		flat := short(words[1], "flat")
+		if !flat && !short(words[1], "segmented") {
+			return replyError
+		}
+		u.segmented = !flat
+		return replyOK
+	case short(words[0], "temp_ttl"):
+		n, ok := mcproto.ArgInt([]byte(words[1]))
+		if !ok {
+			return replyError
+		}
+		u.tempTTL = max(n, -1)
 		return replyOK
 	}
 	return replyError
 }
+
+// lastClass is the highest class that memcached may have. Those above
+// store.Classes are always empty.
+const lastClass = 63
 
 // parseClasses reads a comma list of size classes, or all; ok is false where
 // one does not exist.
@@ -209,10 +229,10 @@ func parseClasses(list string) (want func(class int) bool, ok bool) {
 	if list == "all" {
 		return nil, true
 	}
-	var in [store.Classes + 1]bool
+	var in [lastClass + 1]bool
 	for word := range strings.SplitSeq(list, ",") {
 		n, good := mcproto.ParseUint([]byte(word))
-		if !good || word == "" || n < 1 || n > uint64(store.Classes) {
+		if !good || n < 1 || n > lastClass {
 			return nil, false
 		}
 		in[n] = true
@@ -222,37 +242,32 @@ func parseClasses(list string) (want func(class int) bool, ok bool) {
 
 // crawler is lru_crawler and its many words.
 func (t *turn) crawler(words []string, quiet bool) {
-	arg := func(i int) string {
-		if i < len(words) {
-			return words[i]
-		}
-		return ""
-	}
 	u := &t.srv.tuning
 	number := func(set func(n uint64) string) {
-		n, ok := mcproto.ParseUint([]byte(arg(1)))
-		if !ok || arg(1) == "" {
+		n, ok := mcproto.ArgUint32([]byte(words[1]))
+		if !ok {
 			t.answer(quiet, mcproto.ErrFormat)
 			return
 		}
 		u.mu.Lock()
-		answer := set(n)
+		answer := set(uint64(n))
 		u.mu.Unlock()
 		t.answer(quiet, answer)
 	}
-	switch arg(0) {
-	case "enable", "disable":
-		u.mu.Lock()
-		was := u.crawler
-		u.crawler = words[0] == "enable"
-		t.srv.store.SetSweep(u.crawler)
-		u.mu.Unlock()
-		if was && words[0] == "enable" {
-			t.answer(quiet, "ERROR failed to start lru crawler thread")
-			return
-		}
-		t.answer(quiet, replyOK)
-	case "sleep":
+	is := func(n int, name string) bool { return len(words) == n && short(words[0], name) }
+	switch {
+	case is(2, "crawl"):
+		t.answer(quiet, t.crawl(words[1]))
+	case is(2, "metadump"):
+		t.dump("metadump", words[1])
+	case is(2, "mgdump"):
+		t.dump("mgdump", words[1])
+	case is(2, "tocrawl"):
+		number(func(n uint64) string {
+			u.crawlerToCrawl = n
+			return replyOK
+		})
+	case is(2, "sleep"):
 		number(func(n uint64) string {
 			if n > 1000000 {
 				return "CLIENT_ERROR sleep must be one second or less"
@@ -260,22 +275,29 @@ func (t *turn) crawler(words []string, quiet bool) {
 			u.crawlerSleep = n
 			return replyOK
 		})
-	case "tocrawl":
-		number(func(n uint64) string {
-			u.crawlerToCrawl = n
-			return replyOK
-		})
-	case "crawl":
-		if len(words) < 2 {
-			t.answer(quiet, replyError)
+	case is(1, "enable"):
+		if !t.sweep(true) {
+			t.answer(quiet, "ERROR failed to start lru crawler thread")
 			return
 		}
-		t.answer(quiet, t.crawl(words[1]))
-	case "metadump", "mgdump":
-		t.dump(words)
+		t.answer(quiet, replyOK)
+	case is(1, "disable"):
+		t.sweep(false)
+		t.answer(quiet, replyOK)
 	default:
 		t.answer(quiet, replyError)
 	}
+}
+
+// sweep turns the crawler on or off and reports whether it was not so before.
+func (t *turn) sweep(on bool) (changed bool) {
+	u := &t.srv.tuning
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	changed = u.crawler != on
+	u.crawler = on
+	t.srv.store.SetSweep(on)
+	return changed
 }
 
 const replyNoCrawler = "CLIENT_ERROR lru crawler disabled"
@@ -314,9 +336,8 @@ func (t *turn) shutdown(args []byte) bool {
 		t.reply("SERVER_ERROR: shutdown not enabled")
 		return false
 	}
-	how, _ := mcproto.Next(args)
-	switch string(how) {
-	case "", "graceful":
+	how, rest := mcproto.Next(args)
+	if short(string(how), "graceful") && mcproto.Blank(rest) {
 		go s.opts.OnShutdown(len(how) > 0)
 		return true
 	}
@@ -347,8 +368,8 @@ func (t *turn) debugTime(arg string) string {
 		c.resume()
 		return replyOK
 	}
-	n, ok := mcproto.ParseInt([]byte(arg))
-	if !ok || n > math.MaxInt32 || n < math.MinInt32 {
+	n, ok := mcproto.ArgInt([]byte(arg))
+	if !ok {
 		return replyError
 	}
 	c.add(n)

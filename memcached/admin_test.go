@@ -18,18 +18,21 @@ func TestAdmin(t *testing.T) {
 		{"slabs\r\nslabs x\r\nslabs reassign 1\r\nslabs automove\r\n", strings.Repeat("ERROR\r\n", 4)},
 		{"slabs reassign 1 1\r\n", "SAME src and dst class are identical\r\n"},
 		{"slabs reassign 1 2\r\n", "NOSPARE source class has no spare pages\r\n"},
-		{"slabs reassign -1 2\r\n", "OK\r\n"},
+		{"slabs reassign -1 2\r\n", "BADCLASS invalid src or dst class id\r\n"}, // no class has a page to spare
+		{"slabs r 1 2\r\nslabs a 1\r\nslabs a ra 0.8\r\nslabs a w 10\r\n", "NOSPARE source class has no spare pages\r\nOK\r\nOK\r\nOK\r\n"},
 		{"slabs reassign 99 1\r\nslabs reassign 1 4000000000\r\nslabs reassign -2 1\r\n", strings.Repeat("BADCLASS invalid src or dst class id\r\n", 3)},
 		{"slabs reassign x 1\r\nslabs automove invalid\r\n", badFormat + badFormat},
 		{"slabs automove 0\r\nslabs automove 1\r\nslabs automove 2\r\nslabs automove 3\r\n", "OK\r\nOK\r\nOK\r\nERROR\r\n"},
-		{"slabs automove ratio 0.5\r\nslabs automove freeratio .02\r\nslabs automove ratio x\r\nslabs automove ratio nan\r\n", "OK\r\nOK\r\n" + badFormat + badFormat},
+		{"slabs automove ratio 0.5\r\nslabs automove freeratio .02\r\nslabs automove ratio x\r\nslabs automove ratio nan\r\n", "OK\r\nOK\r\nERROR\r\nERROR\r\n"},
 		{
 			"slabs automove window 3\r\nslabs automove window 0\r\nslabs automove window 99999999999\r\nslabs automove window\r\n",
-			"OK\r\n" + strings.Repeat("CLIENT_ERROR automove window too low or too high\r\n", 2) + badFormat,
+			"OK\r\nCLIENT_ERROR automove window too low or too high\r\n" + badFormat + badFormat,
 		},
 		{"lru\r\nlru mode\r\nlru temp_ttl\r\nlru tune 1 2 3\r\nlru mode x\r\n", strings.Repeat("ERROR\r\n", 5)},
 		{"lru mode flat\r\nlru mode segmented\r\nlru temp_ttl 30\r\nlru temp_ttl -1\r\nlru tune 10 20 0.1 2.0\r\n", strings.Repeat("OK\r\n", 5)},
-		{"lru tune 50 40 0.1 2.0\r\nlru tune 18446744073709551615 2 .1 2\r\n", strings.Repeat("ERROR hot and warm pcts must not exceed 80\r\n", 2)},
+		{"lru tune 50 40 0.1 2.0\r\nlru tune 4294967295 2 .1 2\r\n", strings.Repeat("ERROR hot and warm pcts must not exceed 80\r\n", 2)},
+		{"lru tune 18446744073709551615 2 .1 2\r\nlru tune +1 2 .1 2\r\nlru tune 1 2 .1 0\r\n", "ERROR\r\nERROR\r\nERROR hot/warm age factors must be greater than 0\r\n"},
+		{"lru m flat x\r\nlru mode s\r\nlru te 30 x\r\nlru tu 10 20 0.1 2.0 x\r\n", strings.Repeat("OK\r\n", 4)},
 		{"lru_crawler\r\nlru_crawler x\r\nlru_crawler crawl\r\nlru_crawler metadump\r\n", strings.Repeat("ERROR\r\n", 4)},
 		{"lru_crawler sleep 1000000\r\nlru_crawler sleep 1000001\r\nlru_crawler sleep x\r\n", "OK\r\nCLIENT_ERROR sleep must be one second or less\r\n" + badFormat},
 		{"lru_crawler tocrawl 10\r\nlru_crawler tocrawl x\r\n", "OK\r\n" + badFormat},
@@ -37,7 +40,12 @@ func TestAdmin(t *testing.T) {
 		{"lru_crawler disable\r\nlru_crawler crawl all\r\nlru_crawler crawl x\r\n", "OK\r\n" + strings.Repeat("CLIENT_ERROR lru crawler disabled\r\n", 2)},
 		{"lru_crawler metadump all\r\nlru_crawler mgdump all\r\nlru_crawler enable\r\n", strings.Repeat("CLIENT_ERROR lru crawler disabled\r\n", 2) + "OK\r\n"},
 		{"slabs reassign 0 1\r\n", "NOSPARE source class has no spare pages\r\n"},
-		{"lru_crawler crawl 1,2,39\r\nlru_crawler crawl 1,40\r\nlru_crawler crawl 0\r\nlru_crawler crawl x\r\n", "OK\r\n" + strings.Repeat(replyBadClass+"\r\n", 3)},
+		{"lru_crawler crawl 1,2,39\r\nlru_crawler crawl 1,64\r\nlru_crawler crawl 0\r\nlru_crawler crawl x\r\n", "OK\r\n" + strings.Repeat(replyBadClass+"\r\n", 3)},
+		{"lru_crawler sleep\r\nlru_crawler tocrawl\r\nlru_crawler enable x\r\nlru_crawler c\r\n", strings.Repeat("ERROR\r\n", 4)},
+		{"lru_crawler s 100\r\nlru_crawler t 0\r\nlru_crawler d\r\nlru_crawler e\r\n", strings.Repeat("OK\r\n", 4)},
+		{"lru_crawler crawl 63\r\nstats cachedump 63 0\r\nstats cachedump 64 0\r\n", "OK\r\nEND\r\nCLIENT_ERROR Illegal slab id\r\n"},
+		{"stats detail of\r\nstats detail o\r\nstats detail d\r\nstats detail off\r\n", "OK\r\nOK\r\nEND\r\nOK\r\n"},
+		{"version\r\nwatch\r\n", "VERSION 1.6.45\r\nERROR cannot pipeline other commands before watch\r\n"},
 		{"refresh_certs\r\n", "Error TLS not enabled\r\n"},
 		{"stats r\r\nstats detail\r\nstats deta x\r\n", "RESET\r\n" + strings.Repeat("CLIENT_ERROR usage: stats detail on|off|dump\r\n", 2)},
 		{"version foo bar\r\n", "VERSION 1.6.45\r\n"},
@@ -67,7 +75,7 @@ func TestShutdownCommand(t *testing.T) {
 	told := make(chan bool, 1)
 	s := newServer(t, Options{EnableShutdown: true, OnShutdown: func(graceful bool) { told <- graceful }})
 	c := dial(t, s)
-	c.want("shutdown now\r\n", "CLIENT_ERROR invalid shutdown mode\r\n")
+	c.want("shutdown now\r\nshutdown graceful now\r\n", strings.Repeat("CLIENT_ERROR invalid shutdown mode\r\n", 2))
 	c.want("shutdown graceful\r\n", "")
 	if !c.closed || !<-told {
 		t.Error("no graceful shutdown")
@@ -85,7 +93,7 @@ func TestDebugTime(t *testing.T) {
 	c.want("debugtime p\r\nset a 0 3 1\r\nx\r\nmg a t\r\n", "OK\r\nSTORED\r\nHD t3\r\n")
 	s.clock.tick(time.Now().Add(time.Hour)) // stands still
 	c.want("mg a t\r\ndebugtime 2\r\nmg a t\r\ndebugtime 1\r\nmg a t\r\n", "HD t3\r\nOK\r\nHD t1\r\nOK\r\nEN\r\n")
-	c.want("debugtime\r\ndebugtime x\r\ndebugtime 99999999999\r\ndebugtime r\r\n", "ERROR\r\nERROR\r\nERROR\r\nOK\r\n")
+	c.want("debugtime\r\ndebugtime x\r\ndebugtime 999999999999\r\ndebugtime r\r\n", "ERROR\r\nERROR\r\nERROR\r\nOK\r\n")
 	if d := s.clock.Now() - time.Now().Unix(); d < -1 || d > 1 {
 		t.Errorf("%d s off after debugtime r", d)
 	}
@@ -191,7 +199,7 @@ func TestCacheDumpAndSizes(t *testing.T) {
 	c.send("set a 0 0 6\r\nfooval\r\nset b 0 0 100\r\n" + strings.Repeat("x", 100) + "\r\n")
 	c.want("stats cachedump 1 0\r\n", "ITEM a [6 b; 0 s]\r\nEND\r\n")
 	c.want("stats cachedump 4 10\r\n", "ITEM b [100 b; 0 s]\r\nEND\r\n")
-	c.want("stats cachedump 2 10\r\nstats cachedump 1\r\nstats cachedump 40 1\r\nstats cachedump 1 x\r\n",
+	c.want("stats cachedump 2 10\r\nstats cachedump 1\r\nstats cachedump 64 1\r\nstats cachedump 1 x\r\n",
 		"END\r\nCLIENT_ERROR bad command line\r\nCLIENT_ERROR Illegal slab id\r\n"+badFormat)
 	c.want("stats sizes\r\n", "STAT 96 1\r\nSTAT 160 1\r\nEND\r\n")
 	for i := range 50 {

@@ -63,7 +63,7 @@ func (t *turn) arith(tx *store.Txn, key []byte, incr bool, delta, compare, newCA
 		if newCAS != 0 {
 			tx.SetCAS(newCAS)
 		}
-		tx.Bump()
+		tx.Warm()
 	}
 	if incr {
 		t.countClass(classIncrHits, size)

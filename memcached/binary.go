@@ -9,9 +9,8 @@ import (
 	"lintel.dev/internal/store"
 )
 
-// maxBody is the largest body of a binary request that can be skipped: its
-// length has to fit 31 bits, or memcached loses count.
-const maxBody = 1<<31 - 1
+// maxBody is the largest body of a binary request: no item could be larger.
+const maxBody = 1 << 30
 
 // frame handles one binary request.
 func (t *turn) frame(in []byte) (n int, ok bool, next netloop.Next) {
@@ -37,6 +36,11 @@ func (t *turn) frame(in []byte) (n int, ok bool, next netloop.Next) {
 		t.binError(&h, mcproto.StatusUnknownCommand)
 		return n, true, netloop.Close
 	}
+	if h.BodyLen > maxBody {
+		t.count(malformed)
+		t.binError(&h, mcproto.StatusInvalid)
+		return n, true, netloop.Close
+	}
 	if t.srv.opts.SASL && !t.authed {
 		switch h.Op {
 		case mcproto.OpSASLList, mcproto.OpSASLAuth, mcproto.OpSASLStep, mcproto.OpVersion:
@@ -50,7 +54,7 @@ func (t *turn) frame(in []byte) (n int, ok bool, next netloop.Next) {
 		t.binError(&h, mcproto.StatusInvalid)
 		return n, true, netloop.Close
 	}
-	if h.KeyLen > mcproto.MaxKey || h.BodyLen > maxBody {
+	if h.KeyLen > mcproto.MaxKey {
 		return invalid()
 	}
 	extras := in[mcproto.HeaderLen : mcproto.HeaderLen+h.ExtLen]

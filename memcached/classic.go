@@ -48,7 +48,7 @@ func (t *turn) text(line, in []byte, n int) (used int, ok bool, next netloop.Nex
 			t.reply(mcproto.ErrFormat)
 			break
 		}
-		e, good := mcproto.ParseInt(exp)
+		e, good := mcproto.ArgInt(exp)
 		if !good {
 			t.reply("CLIENT_ERROR invalid exptime argument")
 			break
@@ -156,7 +156,7 @@ func (t *turn) touchKey(args []byte) {
 		t.answer(quiet, mcproto.ErrFormat)
 		return
 	}
-	e, ok := mcproto.ParseInt(exp)
+	e, ok := mcproto.ArgInt(exp)
 	if !ok {
 		t.answer(quiet, "CLIENT_ERROR invalid exptime argument")
 		return
@@ -192,7 +192,7 @@ func (t *turn) incrDecr(args []byte, incr bool) {
 		t.answer(quiet, mcproto.ErrFormat)
 		return
 	}
-	d, ok := mcproto.ParseUint(delta)
+	d, ok := mcproto.ArgUint(delta)
 	if !ok {
 		t.answer(quiet, "CLIENT_ERROR invalid numeric delta argument")
 		return

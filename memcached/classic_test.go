@@ -118,6 +118,7 @@ func TestArithmetic(t *testing.T) {
 		{"set n 0 0 20\r\n18446744073709551615\r\nincr n 1\r\n", "STORED\r\n0\r\n"},
 		{"incr n x\r\n", "CLIENT_ERROR invalid numeric delta argument\r\n"},
 		{"incr n -1\r\n", "CLIENT_ERROR invalid numeric delta argument\r\n"},
+		{"incr n +1\r\ndecr n 1\t\r\nincr n 00000000000000000000001\r\n", strings.Repeat("CLIENT_ERROR invalid numeric delta argument\r\n", 3)},
 		{"incr n\r\n", badFormat},
 		{"incr missing 1\r\n", "NOT_FOUND\r\n"},
 		{"set w 0 0 4\r\ntext\r\nincr w 1\r\n", "STORED\r\n" + nonNumeric},
@@ -260,9 +261,10 @@ func TestKeys(t *testing.T) {
 	}
 	long := strings.Repeat("k", 251)
 	c.want("set "+long+" 0 0 1\r\nx\r\n", badFormat)
-	for _, line := range []string{"delete " + long, "incr " + long + " 1", "touch " + long + " 1", "mg " + long, "md " + long, "ma " + long, "me " + long} {
+	for _, line := range []string{"delete " + long, "incr " + long + " 1", "touch " + long + " 1", "mg " + long, "md " + long, "me " + long} {
 		c.want(line+"\r\n", badFormat)
 	}
+	c.want("ma "+long+"\r\n", "CLIENT_ERROR invalid or duplicate flag\r\n")
 	c.want("mn\r\n", "MN\r\n")
 	c.want("get "+long+"\r\n", badFormat+"\r\n")
 	c.want("get a "+long+" b\r\n", badFormat+"\r\n")

@@ -57,10 +57,10 @@ func (s *scan) stop() {
 
 // dump is lru_crawler metadump and mgdump. Replies that have not left yet are in
 // memcached's way; what the client has sent behind the command waits.
-func (t *turn) dump(words []string) {
-	meta := words[0] == "metadump"
+func (t *turn) dump(name, list string) {
+	meta := name == "metadump"
 	switch {
-	case len(words) == 2 && !t.srv.tuning.crawls():
+	case !t.srv.tuning.crawls():
 		t.reply(replyNoCrawler)
 		return
 	case t.srv.opts.DisableDump && meta:
@@ -69,14 +69,10 @@ func (t *turn) dump(words []string) {
 	case t.srv.opts.DisableDump:
 		t.reply("ERROR key dump not allowed")
 		return
-	case len(words) < 2:
-		t.reply(replyError)
-		return
 	case len(t.w.B) > 0:
-		t.reply("ERROR cannot pipeline other commands before " + words[0])
+		t.reply("ERROR cannot pipeline other commands before " + name)
 		return
 	}
-	list := words[1]
 	if list == "hash" {
 		list = "all"
 	}
@@ -145,19 +141,19 @@ func (t *turn) cacheDump(words []string) {
 		t.reply("CLIENT_ERROR bad command line")
 		return
 	}
-	class, ok1 := mcproto.ParseUint([]byte(words[1]))
-	limit, ok2 := mcproto.ParseUint([]byte(words[2]))
+	class, ok1 := mcproto.ArgUint32([]byte(words[1]))
+	limit, ok2 := mcproto.ArgUint32([]byte(words[2]))
 	switch {
 	case !ok1 || !ok2:
 		t.reply(mcproto.ErrFormat)
 		return
-	case class > uint64(store.Classes):
+	case class > lastClass:
 		t.reply("CLIENT_ERROR Illegal slab id")
 		return
 	}
-	size, n := 0, uint64(0)
+	size, n := 0, uint32(0)
 	t.startScan(func(t *turn, it store.Item) bool {
-		if uint64(it.Class) != class {
+		if uint32(it.Class) != class {
 			return true
 		}
 		value := it.Size - store.ItemSize(len(it.Key), 0, it.Flags, !t.srv.opts.DisableCAS)

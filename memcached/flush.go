@@ -16,7 +16,7 @@ func (t *turn) flushCommand(delay string) string {
 	at := int64(0)
 	if delay != "" {
 		var ok bool
-		if at, ok = mcproto.ParseInt([]byte(delay)); !ok {
+		if at, ok = mcproto.ArgInt([]byte(delay)); !ok {
 			return "CLIENT_ERROR invalid exptime argument"
 		}
 	}

@@ -16,12 +16,16 @@ const replyFolded = "CLIENT_ERROR invalid or duplicate flag"
 func (t *turn) metaKey(args []byte, fold string) (sent, key []byte) {
 	t.count(cmdMeta)
 	sent, rest := mcproto.Next(args)
-	if len(sent) == 0 || len(sent) > mcproto.MaxKey {
+	if len(sent) == 0 {
 		t.reply(mcproto.ErrFormat)
 		return nil, nil
 	}
+	if len(sent) > mcproto.MaxKey {
+		t.reply(or(fold, mcproto.ErrFormat))
+		return nil, nil
+	}
 	if problem := t.meta.Parse(rest, 2); problem != "" {
-		if fold != "" && problem != mcproto.ErrTooMany {
+		if fold != "" && problem != mcproto.ErrOpaque && !t.meta.Garbled {
 			problem = fold
 		}
 		t.reply(problem)
@@ -31,10 +35,7 @@ func (t *turn) metaKey(args []byte, fold string) (sent, key []byte) {
 	if t.meta.Has('b') {
 		var exact, ok bool
 		if key, exact, ok = mcproto.DecodeKey(t.key[:0], sent); !ok {
-			if fold == "" {
-				fold = mcproto.ErrKey
-			}
-			t.reply(fold)
+			t.reply(or(fold, mcproto.ErrKey))
 			return nil, nil
 		}
 		if !exact {

@@ -34,9 +34,11 @@ func TestMetaErrors(t *testing.T) {
 	key := "CLIENT_ERROR error decoding key\r\n"
 	talk(t, Options{}, []exchange{
 		{"mg a k k\r\n", dup},
-		{"mg a ~\x7f\r\n", invalid},
-		{"mg a \x80\r\n", dup}, // what memcached says of a byte that no flag has
-		{"mg a !\r\n", invalid},
+		{"mg a [\r\nmg a `\r\nmg a 7\r\n", invalid + invalid + invalid},
+		// What cannot begin a flag spoils the line, and no block is known of.
+		{"mg a ~\r\nmg a \x80\r\nmg a !\r\nmd a v {\r\nma a -\r\nme a !\r\n", strings.Repeat(badFormat, 6)},
+		{"ms a 1 c -\r\nmn\r\nms a 1 z\r\nx\r\nmn\r\n", badFormat + "MN\r\n" + invalid + "MN\r\n"},
+		{"mg a T+5\r\nmg a N5\x0b\r\nmg a C+1\r\nmg a E1\t\r\nmg a R0000000000001\r\n", strings.Repeat(token, 5)},
 		{"mg a T\r\nmg a Tx\r\nmg a R\r\nmg a N\r\nmg a C\r\nmg a Ex\r\n", strings.Repeat(token, 6)},
 		{"mg a J\r\n", "CLIENT_ERROR invalid numeric initial value\r\n"},
 		{"mg a D-1\r\n", "CLIENT_ERROR invalid numeric delta value\r\n"},
@@ -44,12 +46,14 @@ func TestMetaErrors(t *testing.T) {
 		// As 1.6.18 reads them, and by its source 1.6.45, too.
 		{"ms Zm9v! 1 b k\r\nx\r\nmg foo v\r\nmg Z-m9v b k v\r\nmd Zm9v? b k\r\nmg Zm9v_ b k\r\n", "HD kZm9v b\r\nVA 1\r\nx\r\nVA 1 kZm9v b\r\nx\r\nHD kZm9v b\r\nEN kZm9v b\r\n"},
 		{"mg !!! b\r\nmg a b\r\nms ! 1 b\r\nx\r\n", key + key + key},
-		{"md a k k\r\nma a k k\r\nma a b\r\nma a Nx\r\n", strings.Repeat(folded, 4)},
+		{"md a k k\r\nma a k k\r\nma a b\r\nma a Nx\r\n", dup + strings.Repeat(folded, 3)},
+		{"md a z\r\nmd a Tx\r\nmd a b\r\n", invalid + token + key},
 		{"ms a 1 k k\r\nx\r\n", dup},
 		{"ms a 1 O" + strings.Repeat("o", 32) + "\r\nx\r\n", "CLIENT_ERROR opaque token too long\r\n"},
+		{"ma a O" + strings.Repeat("o", 32) + "\r\nmg a Tx O" + strings.Repeat("o", 32) + "\r\n", "CLIENT_ERROR opaque token too long\r\n" + token},
 		{"ms a 1 MQ\r\nx\r\nms a 1 M\r\nx\r\n", strings.Repeat("CLIENT_ERROR invalid mode for ms M token\r\n", 2)},
 		{"ma a Mx\r\n", "CLIENT_ERROR invalid mode for ma M token\r\n"},
-		{"ms a 1 F4294967296\r\nx\r\n", badFormat},
+		{"ms a 1 F4294967296\r\nx\r\nms a 1 F+1\r\nx\r\n", badFormat + badFormat},
 		{"ms a x\r\nms a -1\r\nms a\r\nms\r\n", badFormat + badFormat + badFormat + badFormat},
 		{"mg a" + strings.Repeat(" k", 19) + "\r\n", "CLIENT_ERROR options flags are too long\r\n"},
 		{"mg a q v v\r\n", dup}, // errors are never quiet
@@ -134,7 +138,9 @@ func TestMetaArithmetic(t *testing.T) {
 	c.want("ms n 20\r\n18446744073709551615\r\nma n v\r\nma n MD v\r\n", "HD\r\nVA 1\r\n0\r\nVA 1\r\n0\r\n")
 	c.want("ms n 1\r\nx\r\nma n q\r\n", "HD\r\nCLIENT_ERROR cannot increment or decrement non-numeric value\r\n")
 	c.want("ma v N60 t\r\nmg v t\r\n", "HD t60\r\nHD t60\r\n")
-	c.want("ma new N60 J4 q v\r\nma new N60 q v\r\n", "VA 1\r\n4\r\n")
+	c.want("ma new N60 J4 q v\r\nma new N60 q\r\nma new v\r\n", "VA 1\r\n6\r\n") // q hides what it creates, too
+	// To count is not to fetch, nor is to add in vain.
+	c.want("ms h 2\r\n10\r\nma h\r\nincr h 1\r\nadd h 0 0 1\r\nx\r\nmg h h v\r\nma h\r\nmg h h\r\n", "HD\r\nHD\r\n12\r\nNOT_STORED\r\nVA 2 h0\r\n12\r\nHD\r\nHD h1\r\n")
 	c.want("ms none 0\r\n\r\nma none C1\r\n", "HD\r\nCLIENT_ERROR cannot increment or decrement non-numeric value\r\n")
 }
 

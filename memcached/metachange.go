@@ -25,6 +25,7 @@ func (t *turn) parseMetaSet(r *request, args []byte) {
 	r.sent = sent
 	m := &t.meta
 	if r.problem = m.Parse(rest, 3); r.problem != "" {
+		r.fatal = m.Garbled
 		return
 	}
 	r.key = sent
@@ -103,7 +104,7 @@ func (t *turn) metaSet(r *request, value []byte) {
 
 // metaDelete is md: args are the key and flags.
 func (t *turn) metaDelete(args []byte) {
-	sent, key := t.metaKey(args, replyFolded)
+	sent, key := t.metaKey(args, "")
 	if key == nil {
 		return
 	}
@@ -261,7 +262,7 @@ func (t *turn) metaArith(args []byte) {
 		tx.SetExpiry(expires)
 	}
 	tx.End()
-	if !m.Has('q') || created { // q hides what was to be expected
+	if !m.Has('q') {
 		t.w.B = b
 	}
 }

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"os"
 	"strconv"
-	"strings"
 	"time"
 
 	"lintel.dev/internal/store"
@@ -35,16 +34,16 @@ func (t *turn) stats(words []string) {
 	}
 	sub := words[0]
 	switch {
-	case strings.HasPrefix("reset", sub):
+	case short(sub, "reset"):
 		t.srv.resetStats()
 		t.reply("RESET")
-	case strings.HasPrefix("detail", sub):
+	case short(sub, "detail"):
 		t.statsDetail(words)
-	case strings.HasPrefix("settings", sub):
+	case short(sub, "settings"):
 		t.statLines(t.srv.settingsStats())
-	case strings.HasPrefix("cachedump", sub):
+	case short(sub, "cachedump"):
 		t.cacheDump(words)
-	case strings.HasPrefix("conns", sub):
+	case short(sub, "conns"):
 		t.statLines(t.srv.connStats(t.session))
 	case sub == "sizes":
 		t.sizes(func(t *turn, name, value string) {
@@ -76,15 +75,14 @@ func (t *turn) statsDetail(words []string) {
 		t.reply("CLIENT_ERROR stats detail not allowed")
 		return
 	}
-	how := ""
-	if len(words) > 1 {
-		how = words[1]
-	}
-	switch how {
-	case "on", "off":
-		t.srv.setDetail(how == "on")
+	switch {
+	case len(words) > 1 && short(words[1], "on"):
+		t.srv.setDetail(true)
 		t.reply(replyOK)
-	case "dump":
+	case len(words) > 1 && short(words[1], "off"):
+		t.srv.setDetail(false)
+		t.reply(replyOK)
+	case len(words) > 1 && short(words[1], "dump"):
 		t.w.B = append(t.w.B, t.srv.detailDump()...)
 	default:
 		t.reply("CLIENT_ERROR usage: stats detail on|off|dump")
@@ -325,6 +323,18 @@ func pagesFor(class int, n int64) int64 {
 func (s *Server) pagesOf(class int) int64 {
 	st := s.store.Stats()
 	return pagesFor(class, st.Class[class-1].Items)
+}
+
+// classToSpare is the class that memcached would take a page from for dst, -1
+// where none has one to spare.
+func (s *Server) classToSpare(dst int64) int64 {
+	st := s.store.Stats()
+	for class := int64(1); class <= int64(store.Classes); class++ {
+		if class != dst && pagesFor(int(class), st.Class[class-1].Items) > 1 {
+			return class
+		}
+	}
+	return -1
 }
 
 // slabStats are the lines of stats slabs: what memcached would have had to lay

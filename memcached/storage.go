@@ -76,7 +76,7 @@ func (t *turn) apply(c *change, value []byte) (out outcome, cas uint64, n int) {
 	case modeSet:
 	case modeAdd:
 		if found {
-			tx.Bump()
+			tx.Warm()
 			out = notStored
 		}
 	case modeReplace:
@@ -297,7 +297,7 @@ func (t *turn) parseStorage(r *request, line []byte) {
 	r.expiry = expiry(r.exptime, t.srv.clock.Now())
 	if r.mode == modeCAS {
 		unique, _ := mcproto.Next(rest)
-		if r.compare, ok = mcproto.ParseUint(unique); !ok || len(unique) == 0 {
+		if r.compare, ok = mcproto.ArgUint(unique); !ok {
 			r.problem = mcproto.ErrFormat
 		}
 	}

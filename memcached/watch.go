@@ -29,11 +29,27 @@ const (
 	noteDetail
 )
 
-var streams = map[string]uint32{
-	"fetchers": watchFetchers, "mutations": watchMutations, "evictions": watchEvictions,
-	"connevents": watchConnEvents, "deletions": watchDeletions, "rawcmds": watchRawCmds,
-	"sysevents": watchSysEvents, "proxyreqs": watchProxyReqs, "proxyevents": watchProxyEvents,
-	"proxyuser": watchProxyUser,
+// streams are the names of the streams, in the order in which memcached looks
+// for one that begins with what it was given.
+var streams = []struct {
+	name string
+	bit  uint32
+}{
+	{"rawcmds", watchRawCmds}, {"evictions", watchEvictions}, {"fetchers", watchFetchers},
+	{"mutations", watchMutations}, {"sysevents", watchSysEvents}, {"connevents", watchConnEvents},
+	{"proxyreqs", watchProxyReqs}, {"proxyevents", watchProxyEvents}, {"proxyuser", watchProxyUser},
+	{"deletions", watchDeletions},
+}
+
+// streamBit returns the bit of a stream by the beginning of its name, 0 where
+// there is none.
+func streamBit(word string) uint32 {
+	for _, s := range streams {
+		if short(word, s.name) {
+			return s.bit
+		}
+	}
+	return 0
 }
 
 // maxWatchers is how many connections may watch at a time.
@@ -64,14 +80,19 @@ func (t *turn) watch(args []byte) bool {
 		t.reply("CLIENT_ERROR watch commands not allowed")
 		return false
 	}
+	if len(t.w.B) > 0 {
+		// Replies that have not left yet are in memcached's way.
+		t.reply("ERROR cannot pipeline other commands before watch")
+		return false
+	}
 	var want uint32
 	for len(args) > 0 {
 		var word []byte
 		if word, args = mcproto.Next(args); len(word) == 0 {
 			break
 		}
-		bit, ok := streams[string(word)]
-		if !ok {
+		bit := streamBit(string(word))
+		if bit == 0 {
 			t.reply("ERROR")
 			return false
 		}

@@ -70,13 +70,44 @@ func TestParseInt(t *testing.T) {
 	}
 }
 
+func TestArgs(t *testing.T) {
+	for in, want := range map[string]uint64{"0": 0, "007": 7, "18446744073709551615": math.MaxUint64, "0000000000000000000042": 42} {
+		if got, ok := ArgUint([]byte(in)); !ok || got != want {
+			t.Errorf("ArgUint(%q) = %d, %v", in, got, ok)
+		}
+	}
+	for _, in := range []string{"", "+1", "-0", "-1", " 1", "1 ", "1\r", "1x", "\t4", "18446744073709551616", "00000000000000000000042", "99999999999999999999999"} {
+		if got, ok := ArgUint([]byte(in)); ok {
+			t.Errorf("ArgUint(%q) = %d", in, got)
+		}
+	}
+	if got, ok := ArgUint32([]byte("04294967295")); !ok || got != math.MaxUint32 {
+		t.Errorf("ArgUint32 of the largest = %d, %v", got, ok)
+	}
+	for _, in := range []string{"4294967296", "004294967295", "x"} {
+		if got, ok := ArgUint32([]byte(in)); ok {
+			t.Errorf("ArgUint32(%q) = %d", in, got)
+		}
+	}
+	for in, want := range map[string]int64{"0": 0, "-1": -1, "-": 0, "2147483647": math.MaxInt32, "-2147483648": math.MinInt32, "2147483648": 1 << 31, "99999999999": 99999999999} {
+		if got, ok := ArgInt([]byte(in)); !ok || got != want {
+			t.Errorf("ArgInt(%q) = %d, %v", in, got, ok)
+		}
+	}
+	for _, in := range []string{"", "+1", " 1", "1 ", "--1", "1-", "-2147483649", "100000000000"} {
+		if got, ok := ArgInt([]byte(in)); ok {
+			t.Errorf("ArgInt(%q) = %d", in, got)
+		}
+	}
+}
+
 func TestParseLength(t *testing.T) {
-	for in, want := range map[string]int{"0": 0, "10": 10, "2147483645": MaxLength} {
+	for in, want := range map[string]int{"0": 0, "10": 10, "2147483645": MaxLength, "-0": 0, "-": 0, "00000000007": 7} {
 		if got, ok := ParseLength([]byte(in)); !ok || got != want {
 			t.Errorf("ParseLength(%q) = %d, %v", in, got, ok)
 		}
 	}
-	for _, in := range []string{"", "-1", "+1", "x", "1x", "2147483646", "2147483647", "4294967295", "4294967296", "99999999999"} {
+	for _, in := range []string{"", "-1", "+1", "x", "1x", " 1", "1 ", "1\r", "000000000007", "2147483646", "2147483647", "4294967295", "4294967296", "99999999999"} {
 		if got, ok := ParseLength([]byte(in)); ok {
 			t.Errorf("ParseLength(%q) = %d", in, got)
 		}
@@ -187,6 +218,16 @@ func FuzzNumbers(f *testing.F) {
 		if v, err := strconv.ParseUint(string(in), 10, 64); err == nil {
 			if got, ok := ParseUint(in); !ok || got != v {
 				t.Fatalf("ParseUint(%q) = %d, %v", in, got, ok)
+			}
+		}
+		if v, ok := ArgUint(in); ok {
+			if got, ok := ParseUint(in); !ok || got != v {
+				t.Fatalf("ArgUint(%q) = %d, ParseUint %d, %v", in, v, got, ok)
+			}
+		}
+		if v, ok := ArgInt(in); ok && string(in) != "-" {
+			if got, ok := ParseInt(in); !ok || got != v {
+				t.Fatalf("ArgInt(%q) = %d, ParseInt %d, %v", in, v, got, ok)
 			}
 		}
 		u, ok := ParseUint(in)

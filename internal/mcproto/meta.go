@@ -31,7 +31,12 @@ type Meta struct {
 	Flags [MaxMetaTokens][]byte // the flag tokens, in order
 	N     int                   // how many of them
 
-	seen [4]uint64
+	// Garbled is set where a flag begins with what is no letter, digit or one
+	// of the few characters between them: memcached takes no such line apart,
+	// and knows of no data block behind it.
+	Garbled bool
+
+	seen [2]uint64
 
 	Mode        byte // first byte after M, 0 if absent
 	ClientFlags uint32
@@ -52,8 +57,8 @@ func (m *Meta) Has(f byte) bool { return m.seen[f>>6]&(1<<(f&63)) != 0 }
 // to answer with, empty if all is well. An error leaves m fit only for
 // discarding.
 func (m *Meta) Parse(rest []byte, used int) (problem string) {
-	m.N = 0
-	m.seen = [4]uint64{}
+	m.N, m.Garbled = 0, false
+	m.seen = [2]uint64{}
 	m.Mode, m.ClientFlags = 0, 0
 	m.TTL, m.Vivify, m.Recache = 0, 0, 0
 	m.Compare, m.NewCAS, m.Initial, m.Delta = 0, 0, 0, 1
@@ -63,15 +68,20 @@ func (m *Meta) Parse(rest []byte, used int) (problem string) {
 		if len(tok) == 0 {
 			break
 		}
+		if !flagByte(tok[0]) {
+			m.Garbled = true
+			return ErrFormat
+		}
 		if used+m.N == MaxMetaTokens {
 			return ErrTooMany
 		}
 		m.Flags[m.N] = tok
 		m.N++
 	}
+	long := false
 	for _, tok := range m.Flags[:m.N] {
 		f, arg := tok[0], tok[1:]
-		if f >= 127 || m.Has(f) {
+		if m.Has(f) {
 			return ErrDuplicate
 		}
 		m.seen[f>>6] |= 1 << (f & 63)
@@ -80,26 +90,20 @@ func (m *Meta) Parse(rest []byte, used int) (problem string) {
 		switch f {
 		case 'b', 'k', 's', 't', 'c', 'f', 'v', 'h', 'l', 'u', 'q', 'x', 'I', 'P', 'L':
 		case 'O':
-			if len(arg) > MaxOpaque {
-				ok, bad = false, ErrOpaque
-			}
+			long = long || len(arg) > MaxOpaque
 		case 'N':
-			m.Vivify, ok = ParseInt(arg)
+			m.Vivify, ok = ArgInt(arg)
 		case 'T':
-			m.TTL, ok = ParseInt(arg)
+			m.TTL, ok = ArgInt(arg)
 		case 'R':
-			m.Recache, ok = ParseInt(arg)
+			m.Recache, ok = ArgInt(arg)
 		case 'C':
-			m.Compare, ok = ParseUint(arg)
-			ok = ok && len(arg) > 0
+			m.Compare, ok = ArgUint(arg)
 		case 'E':
-			m.NewCAS, ok = ParseUint(arg)
-			ok = ok && len(arg) > 0
+			m.NewCAS, ok = ArgUint(arg)
 		case 'F':
-			var v uint64
-			v, ok = ParseUint(arg)
-			ok = ok && v <= 1<<32-1
-			m.ClientFlags, bad = uint32(v), ErrFormat
+			m.ClientFlags, ok = ArgUint32(arg)
+			bad = ErrFormat
 		case 'M':
 			if len(arg) > 0 {
 				m.Mode = arg[0]
@@ -108,10 +112,10 @@ func (m *Meta) Parse(rest []byte, used int) (problem string) {
 				m.Mode = ' '
 			}
 		case 'J':
-			m.Initial, ok = ParseUint(arg)
+			m.Initial, ok = ArgUint(arg)
 			bad = ErrInitial
 		case 'D':
-			m.Delta, ok = ParseUint(arg)
+			m.Delta, ok = ArgUint(arg)
 			bad = ErrDelta
 		default:
 			return ErrFlag
@@ -121,8 +125,15 @@ func (m *Meta) Parse(rest []byte, used int) (problem string) {
 			problem = bad
 		}
 	}
+	if problem == "" && long {
+		// memcached only finds out when it answers.
+		problem = ErrOpaque
+	}
 	return problem
 }
+
+// flagByte reports whether a flag may begin with c, known or not.
+func flagByte(c byte) bool { return 'A' <= c && c <= 'z' || '0' <= c && c <= '9' }
 
 // strict refuses all but one spelling of each key.
 var strict = base64.StdEncoding.Strict()

@@ -79,21 +79,68 @@ func ParseInt(b []byte) (v int64, ok bool) {
 	return int64(u), true
 }
 
-// ParseLength reads the length argument of a storage command. It refuses what
-// memcached would refuse without skipping any data: a sign, a blank, a number
-// above [MaxLength].
-func ParseLength(b []byte) (n int, ok bool) {
-	if len(b) == 0 || len(b) > 10 {
+// The longest arguments that memcached looks at, in digits.
+const (
+	maxArg64 = 22
+	maxArg32 = 11
+)
+
+// ArgUint reads an argument of up to 64 bits: nothing but digits. That is how
+// memcached 1.6.45 reads every number but the flags and the expiry time of a
+// storage command, and the value of a counter.
+func ArgUint(b []byte) (v uint64, ok bool) {
+	if len(b) == 0 || len(b) > maxArg64 {
 		return 0, false
 	}
 	for _, c := range b {
 		c -= '0'
+		if c > 9 || v > (math.MaxUint64-uint64(c))/10 {
+			return 0, false
+		}
+		v = v*10 + uint64(c)
+	}
+	return v, true
+}
+
+// ArgUint32 is [ArgUint] for an argument of 32 bits.
+func ArgUint32(b []byte) (v uint32, ok bool) {
+	if len(b) > maxArg32 {
+		return 0, false
+	}
+	u, ok := ArgUint(b)
+	return uint32(u), ok && u <= math.MaxUint32
+}
+
+// ArgInt reads a signed argument, digits with a minus before them or not. It
+// takes what memcached takes for 32 bits, a minus alone included, and larger
+// numbers of as many digits: times that memcached cannot tell.
+func ArgInt(b []byte) (v int64, ok bool) {
+	if len(b) == 0 || len(b) > maxArg32 {
+		return 0, false
+	}
+	digits := b
+	if b[0] == '-' {
+		digits = b[1:]
+	}
+	for _, c := range digits {
+		c -= '0'
 		if c > 9 {
 			return 0, false
 		}
-		n = n*10 + int(c)
+		v = v*10 + int64(c)
 	}
-	return n, n <= MaxLength
+	if len(digits) < len(b) {
+		v = -v
+	}
+	return v, v >= math.MinInt32
+}
+
+// ParseLength reads the length argument of a storage command. It refuses what
+// memcached would refuse without skipping any data: whatever is no number, is
+// negative, or above [MaxLength].
+func ParseLength(b []byte) (n int, ok bool) {
+	v, ok := ArgInt(b)
+	return int(v), ok && v >= 0 && v <= MaxLength
 }
 
 // ParseNumbers reads a line of three numbers of up to nine digits each with

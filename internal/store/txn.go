@@ -109,6 +109,13 @@ func (t *Txn) Bump() {
 	t.r.setAccess(t.sh.s.now(), true)
 }
 
+// Warm is Bump for a use that reads nothing for a client: the item does not count as fetched by it.
+func (t *Txn) Warm() {
+	fetched := t.r.fetched()
+	t.Bump()
+	t.r.setAccess(t.sh.s.now(), fetched)
+}
+
 // SetExpiry changes when the item expires (unix seconds, 0 is never). Its CAS value stays, its last access is now.
 func (t *Txn) SetExpiry(unix int64) {
 	now := t.sh.s.now()
