@@ -131,7 +131,7 @@ func TestBreaker(t *testing.T) {
 // timeout, then its callers are told at once.
 func TestSilentServer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := newClient(t, &memcache.Options{Dial: dialScript(t, func(n int, s *scripted) {
+		c := newClient(t, &memcache.Options{ReadTimeout: memcache.DefaultTimeout, Dial: dialScript(t, func(n int, s *scripted) {
 			s.greet()
 			for s.line() != "" {
 			}

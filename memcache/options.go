@@ -44,6 +44,10 @@ type Resolver interface {
 	LookupHost(ctx context.Context, host string) (addrs []string, err error)
 }
 
+// defaultTimeout is that of connecting, queueing, writing and reading. Tests on
+// real sockets have more time.
+var defaultTimeout = time.Second
+
 // Options are the client's settings. The zero value of each field is the
 // default that its comment gives.
 type Options struct {
@@ -126,10 +130,10 @@ func (o *Options) withDefaults() (*Options, error) {
 		at   *time.Duration
 		def  time.Duration
 	}{
-		{"DialTimeout", &c.DialTimeout, time.Second},
-		{"QueueTimeout", &c.QueueTimeout, time.Second},
-		{"WriteTimeout", &c.WriteTimeout, time.Second},
-		{"ReadTimeout", &c.ReadTimeout, time.Second},
+		{"DialTimeout", &c.DialTimeout, defaultTimeout},
+		{"QueueTimeout", &c.QueueTimeout, defaultTimeout},
+		{"WriteTimeout", &c.WriteTimeout, defaultTimeout},
+		{"ReadTimeout", &c.ReadTimeout, defaultTimeout},
 		{"BackoffMin", &c.BackoffMin, 50 * time.Millisecond},
 		{"BackoffMax", &c.BackoffMax, 5 * time.Second},
 		{"GutterTTL", &c.GutterTTL, 10 * time.Second},

@@ -187,10 +187,15 @@ func faultsLone(t *testing.T, server memcachetest.Options, kind string) {
 		s.Set("n", []byte("0"), 0, 0)
 		p := startProxy(t, addr, kind, at)
 		defer p.close()
-		opts := &memcache.Options{BackoffMin: time.Millisecond, BackoffMax: 2 * time.Millisecond}
+		opts := &memcache.Options{
+			BackoffMin: time.Millisecond, BackoffMax: 2 * time.Millisecond,
+			DialTimeout: time.Minute, QueueTimeout: time.Minute, WriteTimeout: time.Minute, ReadTimeout: time.Minute,
+		}
 		switch kind {
 		case "stall", "drop", "swap": // what is short of a byte is waited for
-			opts.ReadTimeout = 5 * time.Millisecond
+			if at >= 0 {
+				opts.ReadTimeout, opts.DialTimeout = 5*time.Millisecond, time.Second
+			}
 		}
 		c, err := memcache.New(opts, p.ln.Addr().String())
 		if err != nil {
