@@ -106,7 +106,7 @@ func TestBreaker(t *testing.T) {
 					if took := time.Since(asked); took > 10*time.Millisecond {
 						t.Errorf("a caller waited %v", took)
 					}
-					pass(5 * time.Millisecond)
+					pass(20 * time.Millisecond)
 				}
 			})
 		}

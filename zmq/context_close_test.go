@@ -28,7 +28,7 @@ func TestContextCloseLingers(t *testing.T) {
 	if err := push.SendBytes(t.Context(), []byte("never fetched")); err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), limit)
 	defer cancel()
 	if err := c.Close(ctx); err != nil || ctx.Err() != nil {
 		t.Errorf("Close: %v; waited past the linger time: %v", err, ctx.Err() != nil)

@@ -1,11 +1,9 @@
 package zmq_test
 
 import (
-	"context"
 	"net"
 	"strings"
 	"testing"
-	"time"
 
 	"lintel.dev/zmq"
 )
@@ -18,9 +16,6 @@ const crowd = 10000
 // do not keep a good peer out, before or after they came.
 func TestHalfOpen(t *testing.T) {
 	r := overTCP(t)
-	ctx, stop := context.WithTimeout(t.Context(), 2*time.Minute)
-	defer stop()
-	r.ctx = ctx
 	pull := made(r, zmq.NewPull)
 	at := r.bind(pull)
 	early := made(r, zmq.NewPush)

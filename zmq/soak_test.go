@@ -306,7 +306,7 @@ func (k *soak) inOrder(seen map[uint64]uint64, m zmq.Msg) {
 // steady is a publisher and its readers that stay: nothing may be missing but
 // what the publisher says it dropped.
 func (k *soak) steady() {
-	limited, stop := context.WithTimeout(context.WithoutCancel(k.ctx), 10*limit)
+	limited, stop := context.WithTimeout(context.WithoutCancel(k.ctx), 2*limit)
 	defer stop()
 	pub, err := zmq.NewXPub(k.options()...)
 	if err != nil {
