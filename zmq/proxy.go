@@ -9,8 +9,8 @@ import (
 	"sync/atomic"
 )
 
-// ProxyStats counts what a proxy carried. A message of several frames counts
-// once.
+// ProxyStats counts what a proxy carried, as its answer to STATISTICS says. A
+// message of several frames counts once.
 type ProxyStats struct {
 	Front, Back ProxySide
 }
@@ -20,6 +20,32 @@ type ProxyStats struct {
 type ProxySide struct {
 	MessagesIn, BytesIn   uint64
 	MessagesOut, BytesOut uint64
+}
+
+// ParseProxyStats reads the answer to STATISTICS of a proxy, ours or libzmq's,
+// on a machine with the byte order of this one.
+func ParseProxyStats(m Msg) (ProxyStats, error) {
+	var s ProxyStats
+	numbers := s.numbers()
+	if len(m) != len(numbers) {
+		return s, fmt.Errorf("zmq: proxy statistics of %d frames, expected %d", len(m), len(numbers))
+	}
+	for i, n := range numbers {
+		if len(m[i]) != 8 {
+			return ProxyStats{}, fmt.Errorf("zmq: proxy statistics: frame %d has %d octets, expected 8", i+1, len(m[i]))
+		}
+		*n = binary.NativeEndian.Uint64(m[i])
+	}
+	return s, nil
+}
+
+// numbers are the counts in the order of the answer.
+func (s *ProxyStats) numbers() [8]*uint64 {
+	f, b := &s.Front, &s.Back
+	return [8]*uint64{
+		&f.MessagesIn, &f.BytesIn, &f.MessagesOut, &f.BytesOut,
+		&b.MessagesIn, &b.BytesIn, &b.MessagesOut, &b.BytesOut,
+	}
 }
 
 // Proxy carries messages between two sockets, in both directions as far as
@@ -43,7 +69,7 @@ func Proxy(ctx context.Context, front, back Socket, capture Sender) error {
 // RESUME, TERMINATE, which makes it return nil, and STATISTICS. The answer to
 // STATISTICS is a message of eight frames, each a number of 64 bits in the
 // machine's byte order: messages in, bytes in, messages out and bytes out of
-// front, then of back. A REP control socket answers any other command with an
+// front, then of back; ParseProxyStats reads it. A REP control socket answers any other command with an
 // empty message; other types of socket do not answer. Unknown commands do
 // nothing.
 func ProxySteerable(ctx context.Context, front, back Socket, capture Sender, control Receiver) error {
@@ -293,10 +319,8 @@ func (p *proxy) obey(ctx context.Context, control Receiver) error {
 
 func (s ProxyStats) frames() Msg {
 	var m Msg
-	for _, side := range []ProxySide{s.Front, s.Back} {
-		for _, n := range []uint64{side.MessagesIn, side.BytesIn, side.MessagesOut, side.BytesOut} {
-			m = append(m, binary.NativeEndian.AppendUint64(nil, n))
-		}
+	for _, n := range s.numbers() {
+		m = append(m, binary.NativeEndian.AppendUint64(nil, *n))
 	}
 	return m
 }

@@ -178,16 +178,7 @@ func TestProxySteerable(t *testing.T) {
 		}
 	}
 	r.send(push, "later")
-	stats := command("STATISTICS")
-	want := []uint64{1, 8, 0, 0, 0, 0, 1, 8}
-	if len(stats) != len(want) {
-		t.Fatalf("statistics of %d frames", len(stats))
-	}
-	for i, n := range want {
-		if got := binary.NativeEndian.Uint64(stats[i]); got != n {
-			t.Errorf("figure %d is %d, want %d", i, got, n)
-		}
-	}
+	wantStats(t, command("STATISTICS"), 1, 8, 0, 0, 0, 0, 1, 8)
 	if _, err := pull.(*zmq.Pull).TryRecv(); !errors.Is(err, zmq.ErrWouldBlock) {
 		t.Errorf("a message went through while paused: %v", err)
 	}
@@ -212,5 +203,33 @@ func TestProxyEndsWithItsSockets(t *testing.T) {
 	}
 	if err := zmq.Proxy(r.ctx, back, back, nil); !errors.Is(err, zmq.ErrNotSupported) {
 		t.Errorf("PUSH to PUSH: %v", err)
+	}
+}
+
+// wantStats checks the answer to STATISTICS, and what ParseProxyStats makes of
+// it.
+func wantStats(t *testing.T, answer zmq.Msg, want ...uint64) {
+	t.Helper()
+	if len(answer) != len(want) {
+		t.Fatalf("statistics of %d frames", len(answer))
+	}
+	for i, n := range want {
+		if got := binary.NativeEndian.Uint64(answer[i]); got != n {
+			t.Errorf("figure %d is %d, want %d", i, got, n)
+		}
+	}
+	parsed := zmq.ProxyStats{
+		Front: zmq.ProxySide{MessagesIn: want[0], BytesIn: want[1], MessagesOut: want[2], BytesOut: want[3]},
+		Back:  zmq.ProxySide{MessagesIn: want[4], BytesIn: want[5], MessagesOut: want[6], BytesOut: want[7]},
+	}
+	if got, err := zmq.ParseProxyStats(answer); err != nil || got != parsed {
+		t.Errorf("%+v, %v, want %+v", got, err, parsed)
+	}
+	if _, err := zmq.ParseProxyStats(answer[1:]); err == nil {
+		t.Error("seven figures are taken for eight")
+	}
+	answer[3] = answer[3][1:]
+	if _, err := zmq.ParseProxyStats(answer); err == nil {
+		t.Error("a figure of seven octets is taken for one")
 	}
 }

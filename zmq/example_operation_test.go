@@ -1,0 +1,233 @@
+package zmq_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log"
+	"time"
+
+	"lintel.dev/zmq"
+)
+
+// CURVE: the client knows the server by its public key, the server asks a
+// function which clients may come in.
+func ExampleWithCurve() {
+	ctx := context.Background()
+	serverPublic, serverSecret := zmq.NewCurveKeys()
+	anna, annaSecret := zmq.NewCurveKeys()
+	users := map[zmq.CurveKey]string{anna: "anna"}
+
+	pull, err := zmq.NewPull(zmq.WithCurveServer(serverSecret),
+		zmq.WithAuthenticator(func(_ context.Context, r zmq.AuthRequest) (zmq.AuthResult, error) {
+			name, known := users[r.PublicKey]
+			return zmq.AuthResult{Allow: known, UserID: name}, nil
+		}))
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer pull.Close()
+	at, err := pull.Bind("tcp://127.0.0.1:*")
+	if err != nil {
+		log.Fatal(err)
+	}
+
+	push, err := zmq.NewPush(zmq.WithCurve(anna, annaSecret, serverPublic))
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer push.Close()
+	if _, err := push.Connect(at.Addr()); err != nil {
+		log.Fatal(err)
+	}
+	if err := push.SendBytes(ctx, []byte("nobody else can read this")); err != nil {
+		log.Fatal(err)
+	}
+	m, err := pull.RecvMessage(ctx)
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Printf("%s: %s\n", m.Peer.UserID, m.Frames)
+	// Output: anna: nobody else can read this
+}
+
+// PLAIN: a name and a password, in the clear. Who is refused is told, and can
+// see why in the socket's events.
+func ExampleWithPlain() {
+	ctx := context.Background()
+	rep, err := zmq.NewRep(zmq.WithPlainServer(),
+		zmq.WithAuthenticator(func(_ context.Context, r zmq.AuthRequest) (zmq.AuthResult, error) {
+			return zmq.AuthResult{Allow: r.Username == "anna" && r.Password == "secret"}, nil
+		}))
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer rep.Close()
+	at, err := rep.Bind("tcp://127.0.0.1:*")
+	if err != nil {
+		log.Fatal(err)
+	}
+	req, err := zmq.NewReq(zmq.WithPlain("anna", "guess"), zmq.WithReconnect(-1, 0))
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer req.Close()
+	events := req.Events(ctx)
+	if _, err := req.Connect(at.Addr()); err != nil {
+		log.Fatal(err)
+	}
+	for e := range events {
+		if e.Type == zmq.EventHandshakeAuth {
+			fmt.Println(e.Type, e.Status)
+			break
+		}
+	}
+	// Output: handshake failed: auth 400
+}
+
+// A proxy between clients and workers, which is asked how much it carried and
+// then told to end.
+func ExampleProxySteerable() {
+	ctx := context.Background()
+	front, _ := zmq.NewRouter()
+	back, _ := zmq.NewDealer()
+	control, _ := zmq.NewRep()
+	steer, _ := zmq.NewReq()
+	worker, _ := zmq.NewRep()
+	client, _ := zmq.NewReq()
+	for _, s := range []zmq.Socket{front, back, control, steer, worker, client} {
+		defer s.Close()
+	}
+	for at, pair := range map[string][2]zmq.Socket{
+		"inproc://front": {front, client}, "inproc://back": {back, worker}, "inproc://steer": {control, steer},
+	} {
+		if _, err := pair[0].Bind(at); err != nil {
+			log.Fatal(err)
+		}
+		if _, err := pair[1].Connect(at); err != nil {
+			log.Fatal(err)
+		}
+	}
+	ended := make(chan error)
+	go func() { ended <- zmq.ProxySteerable(ctx, front, back, nil, control) }()
+	go worker.Serve(ctx, func(_ context.Context, m zmq.Msg) (zmq.Msg, error) { return m, nil })
+
+	for range 3 {
+		if _, err := client.Request(ctx, zmq.NewMsg("12345678")); err != nil {
+			log.Fatal(err)
+		}
+	}
+	answer, err := steer.Request(ctx, zmq.NewMsg("STATISTICS"))
+	if err != nil {
+		log.Fatal(err)
+	}
+	stats, err := zmq.ParseProxyStats(answer)
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println("requests", stats.Front.MessagesIn, "replies", stats.Front.MessagesOut)
+	if _, err := steer.Request(ctx, zmq.NewMsg("TERMINATE")); err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(<-ended)
+	// Output:
+	// requests 3 replies 3
+	// <nil>
+}
+
+// One goroutine for two sockets.
+func ExamplePoller() {
+	ctx := context.Background()
+	tasks, _ := zmq.NewPull()
+	news, _ := zmq.NewPull()
+	push, _ := zmq.NewPush()
+	for _, s := range []zmq.Socket{tasks, news, push} {
+		defer s.Close()
+	}
+	if _, err := tasks.Bind("inproc://tasks"); err != nil {
+		log.Fatal(err)
+	}
+	if _, err := push.Connect("inproc://tasks"); err != nil {
+		log.Fatal(err)
+	}
+	poller := zmq.NewPoller()
+	defer poller.Close()
+	for _, s := range []zmq.Socket{tasks, news} {
+		if err := poller.Add(s, zmq.CanRecv); err != nil {
+			log.Fatal(err)
+		}
+	}
+	if err := push.SendBytes(ctx, []byte("sweep")); err != nil {
+		log.Fatal(err)
+	}
+	ready, err := poller.Wait(ctx)
+	if err != nil {
+		log.Fatal(err)
+	}
+	for _, r := range ready {
+		m, err := r.Socket.(zmq.Receiver).TryRecv()
+		if err != nil {
+			log.Fatal(err)
+		}
+		fmt.Println(r.Socket == tasks, m)
+	}
+	// Output: true sweep
+}
+
+// Calls that do not wait, and calls that wait so long.
+func ExamplePush_TrySend() {
+	push, err := zmq.NewPush(zmq.WithSendHWM(2), zmq.WithTimeouts(time.Millisecond, -1), zmq.WithLinger(0))
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer push.Close()
+	if _, err := push.Connect("ipc:///nobody/is/here"); err != nil {
+		log.Fatal(err)
+	}
+	for i := range 3 {
+		err := push.TrySend(zmq.NewMsg("work"))
+		fmt.Println(i, errors.Is(err, zmq.ErrWouldBlock))
+	}
+	err = push.SendBytes(context.Background(), []byte("more"))
+	fmt.Println("after a millisecond", errors.Is(err, zmq.ErrWouldBlock))
+	// Output:
+	// 0 false
+	// 1 false
+	// 2 true
+	// after a millisecond true
+}
+
+// Where did it go? What a full queue refused is counted, by socket and by peer.
+func ExampleXPub_Stats() {
+	ctx := context.Background()
+	pub, err := zmq.NewXPub(zmq.WithSendHWM(5)) // a Pub that hears of its subscribers
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer pub.Close()
+	if _, err := pub.Bind("inproc://stats"); err != nil {
+		log.Fatal(err)
+	}
+	sub, err := zmq.NewSub(zmq.WithRecvHWM(5))
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer sub.Close()
+	if _, err := sub.Connect("inproc://stats"); err != nil {
+		log.Fatal(err)
+	}
+	if err := sub.Subscribe(""); err != nil {
+		log.Fatal(err)
+	}
+	if _, err := pub.Recv(ctx); err != nil { // the subscription
+		log.Fatal(err)
+	}
+	for range 100 {
+		if err := pub.SendBytes(ctx, []byte("tick")); err != nil {
+			log.Fatal(err)
+		}
+	}
+	st := pub.Stats()
+	fmt.Println("sent", st.MessagesSent, "dropped", st.DroppedFull)
+	// Output: sent 10 dropped 90
+}
