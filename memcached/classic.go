@@ -37,6 +37,7 @@ func (t *turn) text(line, in []byte, n int) (used int, ok bool, next netloop.Nex
 		t.metaArith(rest)
 	case "mn":
 		t.reply("MN")
+		t.settled = len(t.w.B)
 	case "mp":
 		t.metaPrefix(rest)
 	case "me":

@@ -268,6 +268,7 @@ func TestKeys(t *testing.T) {
 	c.want("mn\r\n", "MN\r\n")
 	c.want("get "+long+"\r\n", badFormat+"\r\n")
 	c.want("get a "+long+" b\r\n", badFormat+"\r\n")
+	c.want("version\r\nmn\r\nversion\r\nget "+long+"\r\n", "VERSION 1.6.45\r\nMN\r\n"+badFormat+"\r\n")
 }
 
 func TestLines(t *testing.T) {

@@ -24,25 +24,14 @@ func (t *turn) metaKey(args []byte, fold string) (sent, key []byte) {
 		t.reply(or(fold, mcproto.ErrFormat))
 		return nil, nil
 	}
-	if problem := t.meta.Parse(rest, 2); problem != "" {
+	if problem := t.meta.Parse(sent, rest, 2); problem != "" {
 		if fold != "" && problem != mcproto.ErrOpaque && !t.meta.Garbled {
 			problem = fold
 		}
 		t.reply(problem)
 		return nil, nil
 	}
-	key = sent
-	if t.meta.Has('b') {
-		var exact, ok bool
-		if key, exact, ok = mcproto.DecodeKey(t.key[:0], sent); !ok {
-			t.reply(or(fold, mcproto.ErrKey))
-			return nil, nil
-		}
-		if !exact {
-			sent = mcproto.EncodeKey(nil, key)
-		}
-	}
-	return sent, key
+	return t.meta.Sent, t.meta.Key
 }
 
 // echo appends the flag tok where it only repeats what the client sent: the
@@ -206,9 +195,27 @@ func (t *turn) metaGet(args []byte) {
 
 // metaDebug is me: what is known of an item, without touching it.
 func (t *turn) metaDebug(args []byte) {
-	sent, key := t.metaKey(args, "")
-	if key == nil {
+	t.count(cmdMeta)
+	sent, rest := mcproto.Next(args)
+	if len(sent) == 0 || len(sent) > mcproto.MaxKey || t.meta.Parse(sent, rest, 2) != "" && t.meta.Garbled {
+		t.reply(mcproto.ErrFormat)
 		return
+	}
+	// Of the flags only b counts, and only in the first place. Alone, which
+	// 1.6.45 does not look at, it may belong to a key that is no base64.
+	key := sent
+	if flag, rest := mcproto.Next(rest); string(flag) == "b" {
+		decoded, exact, ok := mcproto.DecodeKey(t.key[:0], sent)
+		switch {
+		case ok:
+			key = decoded
+			if !exact {
+				sent = mcproto.EncodeKey(nil, key)
+			}
+		case !mcproto.Blank(rest):
+			t.reply(mcproto.ErrFormat)
+			return
+		}
 	}
 	tx := t.begin(key)
 	if !tx.Find() {

@@ -43,6 +43,8 @@ func TestMetaErrors(t *testing.T) {
 		{"mg a J\r\n", "CLIENT_ERROR invalid numeric initial value\r\n"},
 		{"mg a D-1\r\n", "CLIENT_ERROR invalid numeric delta value\r\n"},
 		{"mg a T z\r\n", invalid},
+		{"mg a Tx b\r\nmg a b Tx\r\nmg a b O" + strings.Repeat("o", 32) + "\r\nms a 1 Dx b\r\nx\r\n", key + token + key + key}, // the last one wins
+		{"me a x v\r\nme a b\r\nme a b c\r\nme !!! b c\r\nme a c b\r\n", "EN\r\nEN\r\n" + badFormat + badFormat + "EN\r\n"},
 		// As 1.6.18 reads them, and by its source 1.6.45, too.
 		{"ms Zm9v! 1 b k\r\nx\r\nmg foo v\r\nmg Z-m9v b k v\r\nmd Zm9v? b k\r\nmg Zm9v_ b k\r\n", "HD kZm9v b\r\nVA 1\r\nx\r\nVA 1 kZm9v b\r\nx\r\nHD kZm9v b\r\nEN kZm9v b\r\n"},
 		{"mg !!! b\r\nmg a b\r\nms ! 1 b\r\nx\r\n", key + key + key},

@@ -22,23 +22,12 @@ func (t *turn) parseMetaSet(r *request, args []byte) {
 		r.problem = mcproto.ErrFormat
 		return
 	}
-	r.sent = sent
 	m := &t.meta
-	if r.problem = m.Parse(rest, 3); r.problem != "" {
+	if r.problem = m.Parse(sent, rest, 3); r.problem != "" {
 		r.fatal = m.Garbled
 		return
 	}
-	r.key = sent
-	if m.Has('b') {
-		var exact bool
-		if r.key, exact, ok = mcproto.DecodeKey(t.key[:0], sent); !ok {
-			r.problem = mcproto.ErrKey
-			return
-		}
-		if !exact {
-			r.sent = mcproto.EncodeKey(nil, r.key)
-		}
-	}
+	r.sent, r.key = m.Sent, m.Key
 	switch m.Mode {
 	case 0, 'S':
 		r.mode = modeSet

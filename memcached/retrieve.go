@@ -117,7 +117,7 @@ func longKey(keys []byte) bool {
 // error with an extra line end; its clients have learned to live with both.
 func (t *turn) badKey() {
 	if t.w.Len() == len(t.w.B) {
-		t.w.B = t.w.B[:0]
+		t.w.B = t.w.B[:t.settled]
 	}
 	t.reply(mcproto.ErrFormat)
 	t.w.B = append(t.w.B, '\r', '\n')

@@ -76,6 +76,7 @@ type turn struct {
 	touched []uint16
 	n       [numCounters]uint32
 
+	settled int // so much of w.B is on its way: an earlier turn's, or before an mn
 	replies int // commands and keys answered in this turn
 	meta    mcproto.Meta
 	toks    [][]byte
@@ -99,7 +100,7 @@ func (s *session) Data(in []byte, w *netloop.Writer) (int, netloop.Next) {
 	}
 	t := s.srv.turns.Get().(*turn)
 	t.session, t.w = s, w
-	t.replies = 0
+	t.replies, t.settled = 0, len(w.B)
 	t.loop = &s.srv.tallies[s.conn.Loop()%len(s.srv.tallies)]
 	n, next := t.run(in)
 	t.settle()
@@ -122,6 +123,21 @@ func (s *session) Closed(why netloop.Reason) {
 		why = netloop.Failed
 	}
 	s.srv.left(s, why)
+}
+
+// Drained is called by the event loop when a watcher that lost lines has room
+// again. It is told how many at once: nobody knows when the next line comes.
+func (s *session) Drained() {
+	w := &s.srv.watch
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	to := s.watcher
+	if to == nil || to.skipped == 0 {
+		return
+	}
+	if to.conn.Send(append(appendSkipped(w.buf[:0], to.skipped), '\n')) {
+		to.skipped = 0
+	}
 }
 
 // run handles as much of in as it can and may.

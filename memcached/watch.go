@@ -35,9 +35,15 @@ var streams = []struct {
 	name string
 	bit  uint32
 }{
-	{"rawcmds", watchRawCmds}, {"evictions", watchEvictions}, {"fetchers", watchFetchers},
-	{"mutations", watchMutations}, {"sysevents", watchSysEvents}, {"connevents", watchConnEvents},
-	{"proxyreqs", watchProxyReqs}, {"proxyevents", watchProxyEvents}, {"proxyuser", watchProxyUser},
+	{"rawcmds", watchRawCmds},
+	{"evictions", watchEvictions},
+	{"fetchers", watchFetchers},
+	{"mutations", watchMutations},
+	{"sysevents", watchSysEvents},
+	{"connevents", watchConnEvents},
+	{"proxyreqs", watchProxyReqs},
+	{"proxyevents", watchProxyEvents},
+	{"proxyuser", watchProxyUser},
 	{"deletions", watchDeletions},
 }
 
@@ -168,8 +174,7 @@ func (s *Server) log(stream uint32, line func(b []byte) []byte) {
 		out := b
 		if to.skipped > 0 {
 			// In one piece, so that a line follows the figure.
-			out = strconv.AppendUint([]byte("skipped="), to.skipped, 10)
-			out = append(append(out, '\n'), b...)
+			out = append(append(appendSkipped(nil, to.skipped), '\n'), b...)
 		}
 		if !to.conn.Send(out) {
 			to.skipped++
@@ -179,6 +184,10 @@ func (s *Server) log(stream uint32, line func(b []byte) []byte) {
 		to.skipped = 0
 		w.sent++
 	}
+}
+
+func appendSkipped(b []byte, n uint64) []byte {
+	return strconv.AppendUint(append(b, "skipped="...), n, 10)
 }
 
 func appendField(b []byte, name string, v int64) []byte {

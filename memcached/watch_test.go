@@ -191,8 +191,18 @@ func TestWatchSlow(t *testing.T) {
 	if want := strings.Join([]string{miss("a"), "skipped=5", miss("c"), miss("d")}, "\n"); got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}
+	// It is told when there is room, not when there is the next line.
+	w.conn.full = true
+	c.send("get b\r\n")
+	w.s.(interface{ Drained() }).Drained()
+	w.conn.full = false
+	w.s.(interface{ Drained() }).Drained()
+	w.s.(interface{ Drained() }).Drained()
+	if got := w.lines(); len(got) != 1 || got[0] != "skipped=1" {
+		t.Errorf("with room again it got %q", got)
+	}
 	stats := dial(t, s).send("stats\r\n")
-	for _, line := range []string{"log_watcher_skipped 5", "log_watcher_sent 3", "log_watchers 1"} {
+	for _, line := range []string{"log_watcher_skipped 6", "log_watcher_sent 3", "log_watchers 1"} {
 		if !strings.Contains(stats, "STAT "+line+"\r\n") {
 			t.Errorf("stats lacks %q", line)
 		}

@@ -38,6 +38,11 @@ type Meta struct {
 
 	seen [2]uint64
 
+	Key  []byte // what the client means, decoded where b says so
+	Sent []byte // the key as it is given back
+
+	room [MaxKey + 3]byte
+
 	Mode        byte // first byte after M, 0 if absent
 	ClientFlags uint32
 	TTL         int64  // T, as sent
@@ -52,11 +57,12 @@ type Meta struct {
 // Has reports whether the command carried flag f.
 func (m *Meta) Has(f byte) bool { return m.seen[f>>6]&(1<<(f&63)) != 0 }
 
-// Parse reads the flags in rest, the line behind the key (and the length of an
-// ms), of which used tokens have been taken already. It returns the error line
-// to answer with, empty if all is well. An error leaves m fit only for
+// Parse reads the flags in rest, the line behind the key sent (and the length
+// of an ms), of which used tokens have been taken already. It returns the error
+// line to answer with, empty if all is well. An error leaves m fit only for
 // discarding.
-func (m *Meta) Parse(rest []byte, used int) (problem string) {
+func (m *Meta) Parse(sent, rest []byte, used int) (problem string) {
+	m.Key, m.Sent = sent, sent
 	m.N, m.Garbled = 0, false
 	m.seen = [2]uint64{}
 	m.Mode, m.ClientFlags = 0, 0
@@ -88,7 +94,13 @@ func (m *Meta) Parse(rest []byte, used int) (problem string) {
 		ok := true
 		bad := ErrToken
 		switch f {
-		case 'b', 'k', 's', 't', 'c', 'f', 'v', 'h', 'l', 'u', 'q', 'x', 'I', 'P', 'L':
+		case 'b':
+			var exact bool
+			m.Key, exact, ok = DecodeKey(m.room[:0], sent)
+			if bad = ErrKey; ok && !exact {
+				m.Sent = EncodeKey(nil, m.Key)
+			}
+		case 'k', 's', 't', 'c', 'f', 'v', 'h', 'l', 'u', 'q', 'x', 'I', 'P', 'L':
 		case 'O':
 			long = long || len(arg) > MaxOpaque
 		case 'N':

@@ -48,10 +48,11 @@ type outbox struct {
 
 // mailbox is what other goroutines queued by Send.
 type mailbox struct {
-	mu     sync.Mutex
-	b      []byte
-	posted bool // the thread has been told, or will look once out is empty
-	closed bool
+	mu      sync.Mutex
+	b       []byte
+	posted  bool // the thread has been told, or will look once out is empty
+	refused bool // something did not fit since the session was last told that it would
+	closed  bool
 }
 
 var _ Conn = (*conn)(nil)
@@ -120,6 +121,7 @@ func (c *conn) Send(b []byte) bool {
 	}
 	m.mu.Lock()
 	if m.closed || len(m.b)+len(b) > c.t.cfg.SendBudget {
+		m.refused = true
 		m.mu.Unlock()
 		return false
 	}

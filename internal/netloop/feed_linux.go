@@ -295,7 +295,17 @@ func (t *thread) collect(c *conn) {
 	m.b = m.b[:0]
 	m.posted = false
 	m.mu.Unlock()
-	if t.flush(c) && c.out != nil && c.flags&turnWaits != 0 {
+	switch {
+	case !t.flush(c):
+	case c.out == nil:
+		m.mu.Lock()
+		tell := m.refused
+		m.refused = false
+		m.mu.Unlock()
+		if tell {
+			drained(c.session)
+		}
+	case c.flags&turnWaits != 0:
 		t.recall(c)
 	}
 }

@@ -49,6 +49,31 @@ func TestSlowStream(t *testing.T) {
 	})
 }
 
+func (s *toy) Drained() { s.bench.drained <- struct{}{} }
+
+// A session that was refused is told when there is room, and only then.
+func TestDrained(t *testing.T) {
+	each(t, func(t *testing.T, v variant) {
+		b := v.start(t, netloop.Config{SendBudget: 64 << 10})
+		p := b.dial()
+		p.send("stream\n")
+		p.want("streaming\n")
+		c := <-b.opened
+		for range 2 {
+			n := 0
+			for c.Send(pattern[:8<<10]) {
+				n++
+			}
+			for range n {
+				p.want(string(pattern[:8<<10]))
+			}
+			<-b.drained
+		}
+		p.Close()
+		b.wantClosed(netloop.Normal)
+	})
+}
+
 func TestIdleTimeout(t *testing.T) {
 	each(t, func(t *testing.T, v variant) {
 		b := v.start(t, netloop.Config{IdleTimeout: 20 * time.Millisecond})

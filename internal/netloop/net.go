@@ -220,7 +220,9 @@ type netConn struct {
 	smu     sync.Mutex
 	sent    []byte // queued by Send, not yet taken by the sender
 	sending bool   // a goroutine is writing sent out
+	refused bool   // something did not fit since the session was last told that it would
 	closed  bool
+	session Session
 }
 
 func (c *netConn) ID() int {
@@ -253,6 +255,7 @@ func (c *netConn) Send(b []byte) bool {
 	c.smu.Lock()
 	defer c.smu.Unlock()
 	if c.closed || len(c.sent)+len(b) > c.loop.cfg.SendBudget {
+		c.refused = true
 		return false
 	}
 	c.sent = append(c.sent, b...)
@@ -272,10 +275,16 @@ func (c *netConn) drainSent() {
 		c.wmu.Lock()
 		c.smu.Lock()
 		if len(c.sent) == 0 || c.closed {
-			c.sending = false
+			tell := c.refused && !c.closed
+			c.sending, c.refused = tell, false
+			session := c.session
 			c.smu.Unlock()
 			c.wmu.Unlock()
-			return
+			if !tell {
+				return
+			}
+			drained(session)
+			continue
 		}
 		buf, c.sent = c.sent, buf[:0]
 		c.smu.Unlock()
@@ -349,6 +358,9 @@ func (c *netConn) serve() {
 		l.handshakes.Add(1)
 	}
 	s := l.cfg.NewSession(c)
+	c.smu.Lock()
+	c.session = s
+	c.smu.Unlock()
 	c.ready.Store(true)
 	why := c.converse(s)
 	if first := c.why.Load(); first != 0 {

@@ -41,6 +41,21 @@ type Session interface {
 	Closed(why Reason)
 }
 
+// Drainer is a session that wants to know when it can queue again.
+type Drainer interface {
+	// Drained is called once what Conn.Send had queued is written, if Send
+	// refused something meanwhile. It may call Send. Where Data is still called
+	// it may overlap with that.
+	Drained()
+}
+
+// drained tells a session that asks for it.
+func drained(s Session) {
+	if d, ok := s.(Drainer); ok {
+		d.Drained()
+	}
+}
+
 // Next is what a session wants after a call of Data.
 type Next uint8
 

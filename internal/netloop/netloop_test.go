@@ -30,17 +30,16 @@ type toy struct {
 
 // bench is what the tests see of the server's side.
 type bench struct {
-	t        *testing.T
-	loop     netloop.Loop
-	addr     net.Addr
-	served   chan error
-	opened   chan netloop.Conn
-	closed   chan netloop.Reason
-	released atomic.Int64
-	lent     atomic.Int64
-	held     chan struct{} // a session has come to "hold"
-	resume   chan struct{} // and goes on
-	maxLen   atomic.Int64  // largest Writer.Len seen at the end of a call
+	t              *testing.T
+	loop           netloop.Loop
+	addr           net.Addr
+	served         chan error
+	opened         chan netloop.Conn
+	closed         chan netloop.Reason
+	drained        chan struct{}
+	released, lent atomic.Int64
+	held, resume   chan struct{} // a session has come to "hold", and goes on
+	maxLen         atomic.Int64  // largest Writer.Len seen at the end of a call
 }
 
 func (s *toy) Closed(why netloop.Reason) { s.bench.closed <- why }
@@ -147,12 +146,13 @@ func each(t *testing.T, test func(*testing.T, variant)) {
 func (v variant) start(t *testing.T, cfg netloop.Config) *bench {
 	t.Helper()
 	b := &bench{
-		t:      t,
-		served: make(chan error, 1),
-		opened: make(chan netloop.Conn, 1<<16),
-		closed: make(chan netloop.Reason, 1<<16),
-		held:   make(chan struct{}),
-		resume: make(chan struct{}),
+		t:       t,
+		served:  make(chan error, 1),
+		opened:  make(chan netloop.Conn, 1<<16),
+		closed:  make(chan netloop.Reason, 1<<16),
+		drained: make(chan struct{}, 1<<16),
+		held:    make(chan struct{}),
+		resume:  make(chan struct{}),
 	}
 	cfg.NewSession = func(c netloop.Conn) netloop.Session {
 		b.opened <- c
