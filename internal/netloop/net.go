@@ -196,7 +196,16 @@ func (l *netLoop) Conns() iter.Seq[Conn] {
 	}
 }
 
-func (l *netLoop) Stats() Stats { return l.stats() }
+func (l *netLoop) Stats() Stats {
+	l.lmu.Lock()
+	defer l.lmu.Unlock()
+	s := l.stats()
+	for c := range l.conns {
+		s.BytesRead += c.read.Load()
+		s.BytesWritten += c.written.Load()
+	}
+	return s
+}
 
 // handshaker is a *tls.Conn, or what stands in for one.
 type handshaker interface {
@@ -210,6 +219,9 @@ type netConn struct {
 	id, fd int
 	ready  atomic.Bool // past the handshake
 	active atomic.Int64
+	// Counted here, so that connections do not wait for each other's lines of the processor's cache; the loop has those of the ended.
+	read, written atomic.Uint64
+
 	why    atomic.Int32 // 1 + Reason given to Close first
 	oneWay atomic.Bool  // its session returned Stream
 
@@ -320,12 +332,12 @@ func (c *netConn) write(w *Writer) error {
 	}
 	if len(w.refs) == 0 {
 		n, err := c.nc.Write(w.B)
-		c.loop.bytesWritten.Add(uint64(n))
+		c.written.Add(uint64(n))
 		return err
 	}
 	bufs := net.Buffers(w.pieces(nil, 0, 2*len(w.refs)+1))
 	n, err := bufs.WriteTo(c.nc)
-	c.loop.bytesWritten.Add(uint64(n))
+	c.written.Add(uint64(n))
 	return err
 }
 
@@ -343,6 +355,8 @@ func (c *netConn) serve() {
 	defer func() {
 		l.lmu.Lock()
 		delete(l.conns, c)
+		l.bytesRead.Add(c.read.Load())
+		l.bytesWritten.Add(c.written.Load())
 		l.lmu.Unlock()
 	}()
 	defer c.hangUp()
@@ -402,7 +416,7 @@ func (c *netConn) converse(s Session) Reason {
 			c.nc.SetReadDeadline(time.Now().Add(d))
 		}
 		n, err := c.nc.Read(buf[len(buf):cap(buf)])
-		l.bytesRead.Add(uint64(n))
+		c.read.Add(uint64(n))
 		buf = buf[:len(buf)+n]
 		if n > 0 {
 			c.active.Store(l.seconds())

@@ -42,7 +42,7 @@ func (s *Store) ExpectChange(a *Ahead) {
 	if prefetches {
 		sh := s.shardOf(a.hash)
 		if loc := sh.index.peek(a); loc != 0 {
-			prefetchChange(sh.pool.at(loc), sh.pool.at(sh.pool.baseOf(loc)), unsafe.Pointer(&sh.open))
+			prefetchChange(sh.pool.at(loc), sh.pool.at(sh.pool.baseOf(loc)), sh.pool.at(sh.end.Load()))
 		}
 	}
 }

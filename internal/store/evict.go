@@ -3,6 +3,7 @@ package store
 import (
 	"math"
 	"sync/atomic"
+	"unsafe"
 )
 
 // Eviction is S3-FIFO (Yang et al., SOSP 2023) over segments. New items are on probation. When the oldest segment of probation
@@ -24,7 +25,8 @@ const (
 	// segmentEffort, looking at an item that has its own segment costs 1.
 	patience      = 8 * segmentEffort
 	segmentEffort = 32
-	// stint and stintBytes bound the records that are gone through under a lock at a time: others may be waiting for it.
+	// stint and stintBytes bound the records that are gone through under a lock at a time. Where others wait for it only those of
+	// one batch are.
 	stint      = 32
 	stintBytes = 16 << 10
 	// spareShare is the part of the segments, as a divisor, that is kept free for the next that are opened, mostSpare at most.
@@ -57,6 +59,27 @@ func (b *begun) walk(sh *shard) cursor {
 	return c
 }
 
+// batch is the next few records of a walk, whose slots in the index are on their way into the processor's cache.
+type batch struct {
+	n       int
+	records [8]record
+	hashes  [8]uint64
+}
+
+// take goes on to the next records; false when there are none. All of them must be dealt with.
+func (b *batch) take(c *cursor) bool {
+	b.n = 0
+	for b.n < len(b.records) && c.next() {
+		h := c.sh.s.hash.sum(c.keyBytes())
+		if l := c.sh.index.leaf(h); prefetches {
+			prefetchSlot(unsafe.Pointer(&l.slots[l.home(tagOf(h))]), c.sh)
+		}
+		b.records[b.n], b.hashes[b.n] = c.record, h
+		b.n++
+	}
+	return b.n > 0
+}
+
 // ended notes how far a stint came, and returns what it took of segmentEffort.
 func (b *begun) ended(c *cursor) int {
 	was := b.off
@@ -67,11 +90,13 @@ func (b *begun) ended(c *cursor) int {
 }
 
 // keepRoom frees memory for the segments to be opened next, while no shard is held: who stores something then seldom has to make
-// room with its shard held.
+// room with its shard held. One goroutine does it at a time, for the others as well: two would be after the same segments and
+// wait for each other.
 func (s *Store) keepRoom() {
 	segs := s.pool.limit.Load() / s.pool.seg
-	if n := min(segs/spareShare, mostSpare); n > 0 {
+	if n := min(segs/spareShare, mostSpare); n > 0 && s.keeping.CompareAndSwap(false, true) {
 		s.makeRoom(nil, n*s.pool.seg)
+		s.keeping.Store(false)
 	}
 }
 
@@ -257,31 +282,36 @@ func (sh *shard) evict(q int, spare uint64) int {
 	now := sh.s.now()
 	c := b.walk(sh)
 	live, lost := g.live, sh.lost
-	for n := 0; n < stint && c.next(); n++ {
-		r := &c.record
-		h := sh.s.hash.sum(r.keyBytes())
-		l, i := sh.slotOf(h, r.loc, 0)
-		freq := freqOf(l.slots[i])
-		if m := sh.visible(r, now); m != Absent {
-			sh.reclaimed(r, m)
-			sh.remove(l, i, r)
-			continue
-		}
-		if freq > spare {
-			freq--
-			if q == probation {
-				freq = 0
-				sh.promoted++
-			}
-			if sh.move(l, i, r, toProtected, freq) {
+	var some batch
+	for n := 0; n < stint && some.take(&c); n += some.n {
+		for k := range some.n {
+			r, h := &some.records[k], some.hashes[k]
+			l, i := sh.slotOf(h, r.loc, 0)
+			freq := freqOf(l.slots[i])
+			if m := sh.visible(r, now); m != Absent {
+				sh.reclaimed(r, m)
+				sh.remove(l, i, r)
 				continue
 			}
+			if freq > spare {
+				freq--
+				if q == probation {
+					freq = 0
+					sh.promoted++
+				}
+				if sh.move(l, i, r, toProtected, freq) {
+					continue
+				}
+			}
+			if q == probation {
+				sh.ghost.add(h)
+			}
+			sh.evicted(r, now)
+			sh.remove(l, i, r)
 		}
-		if q == probation {
-			sh.ghost.add(h)
+		if sh.wanted.Load() != 0 {
+			break
 		}
-		sh.evicted(r, now)
-		sh.remove(l, i, r)
 	}
 	effort := b.ended(&c)
 	if sh.lost = lost; b.base != 0 {
@@ -393,17 +423,23 @@ func (sh *shard) compact(least int64) int {
 	now := sh.s.now()
 	stream := int(g.queue) + sweptProbation
 	c := b.walk(sh)
-	for n := 0; n < stint && c.next(); n++ {
-		r := &c.record
-		l, i := sh.slotOf(sh.s.hash.sum(r.keyBytes()), r.loc, 0)
-		if m := sh.visible(r, now); m != Absent {
-			sh.reclaimed(r, m)
-			sh.remove(l, i, r)
-			continue
+	var some batch
+	for n := 0; n < stint && some.take(&c); n += some.n {
+		for k := range some.n {
+			r := &some.records[k]
+			l, i := sh.slotOf(some.hashes[k], r.loc, 0)
+			if m := sh.visible(r, now); m != Absent {
+				sh.reclaimed(r, m)
+				sh.remove(l, i, r)
+				continue
+			}
+			if !sh.move(l, i, r, stream, freqOf(l.slots[i])) {
+				b.base, sh.sweeping = 0, 0
+				return 0 // no addresses are left
+			}
 		}
-		if !sh.move(l, i, r, stream, freqOf(l.slots[i])) {
-			b.base, sh.sweeping = 0, 0
-			return 0 // no addresses are left
+		if sh.wanted.Load() != 0 {
+			break
 		}
 	}
 	sh.sweeping = 0

@@ -196,7 +196,9 @@ func (sh *shard) room(stream int, n int, force bool) (place, bool) {
 			}
 			sh.link(base, uint32(stream%queues), after)
 			old := sh.open[stream]
-			sh.open[stream] = base
+			if sh.open[stream] = base; stream == toProbation {
+				sh.end.Store(base)
+			}
 			if old != 0 {
 				sh.reap(old)
 			}

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"math"
 	"sync"
 	"sync/atomic"
 	"unsafe"
@@ -9,45 +10,59 @@ import (
 // shard is a part of the store with a lock of its own. Shards share the memory: each has its own segments, and one that needs
 // room takes it where the oldest segment of all is.
 type shard struct {
-	mu       sync.Mutex
-	flushAt  int64 // unix second of a FlushAll to come, 0 for none
+	part
+	_ [128 - unsafe.Sizeof(part{})%128]byte
+}
+
+// part is a shard but for the bytes to the end of its last line of the processor's cache.
+type part struct {
+	// What every change writes to, in one line of the processor's cache: it costs more to get one from another core than all that
+	// is done with it.
+	mu     sync.Mutex
+	held   int64 // segment that must stay while a record is replaced: the new value may be part of it
+	gone   int64 // bytes of records that are gone
+	shown  int64 // dead
+	lost   int64 // bytes of all records that ever went
+	cas    uint64
+	stored int32 // items of class last that were stored since they were counted
+	last   int32
+	opened bool // a segment was, since the last End
+	_      [7]byte
+
+	// What every look-up reads and little writes to, in two lines.
 	s        *Store
 	pool     *pool
-	id       int
+	flushAt  int64 // unix second of a FlushAll to come, 0 for none
+	open     [streams]int64
+	_        [8]byte
 	prefixes []flush
-	// Up to here, and the index, is what a look-up needs, in two lines of the processor's cache; the second is seldom written.
-	index index
-	_     [64 - unsafe.Sizeof(index{})]byte
-	// What a change needs besides, in one line.
-	open  [streams]int64
-	held  int64 // segment that must stay while a record is replaced: the new value may be part of it
-	gone  int64 // bytes of records that are gone
-	shown int64 // dead
-	cas   uint64
-
-	lost      int64 // bytes of all records that ever went
-	search    int64 // of lost: until then no segment is worth compacting
-	flushes   uint32
-	opened    bool  // a segment was, since the last End
-	sweeping  int64 // segment being compacted
-	swept     int64 // segment being swept, which stays until that is done
-	seq       uint64
-	queues    [queues]queue
-	ghost     ghost
-	sparse    [4]begun // segments to compact next
-	leaving   [queues]begun
-	total     int64 // items
-	moved     uint64
-	promoted  uint64
-	compacted uint64
-	class     [Classes]ClassStats
+	id       int
+	index    index
+	end      atomic.Int64 // segment that new items go to, or once went to
+	_        [128 - 5*8 - unsafe.Sizeof(index{})]byte
 
 	// What other shards look at without the lock.
 	items  atomic.Int64          // total, as of when a segment was last opened or freed
 	dead   atomic.Int64          // gone, within unshown; 0 while no segment is worth compacting
 	due    atomic.Int64          // unix second from which a sweep would find something, 0 for never
 	oldest [queues]atomic.Uint64 // stamp of the oldest segment
-	_      [64]byte
+	wanted atomic.Int32          // goroutines that wait for the lock
+	_      [64 - 5*8 - 4]byte
+
+	search    int64 // of lost: until then no segment is worth compacting
+	flushes   uint32
+	sweeping  int64 // segment being compacted
+	swept     int64 // segment being swept, which stays until that is done
+	seq       uint64
+	queues    [queues]queue
+	ghost     ghost
+	sparse    [16]begun // segments to compact next
+	leaving   [queues]begun
+	total     int64 // items
+	moved     uint64
+	promoted  uint64
+	compacted uint64
+	class     [Classes]ClassStats
 }
 
 func (sh *shard) init(s *Store, id int, limit, most int64) error {
@@ -60,7 +75,7 @@ func (sh *shard) init(s *Store, id int, limit, most int64) error {
 
 // looks is how often a goroutine looks whether a shard is free before it goes to sleep: for longer than what is done under the
 // lock takes as a rule. To sleep and be woken takes several times as long.
-const looks = 400
+const looks = 2000
 
 // wait takes the lock that another goroutine has.
 func (sh *shard) wait() {
@@ -71,11 +86,14 @@ func (sh *shard) wait() {
 
 // watch takes the lock that another goroutine has if that gives it up soon.
 func (sh *shard) watch() bool {
-	if sh.s.spins {
-		for range looks {
-			if pause(); sh.mu.TryLock() {
-				return true
-			}
+	if !sh.s.spins {
+		return false
+	}
+	sh.wanted.Add(1)
+	defer sh.wanted.Add(-1)
+	for range looks {
+		if pause(); sh.mu.TryLock() {
+			return true
 		}
 	}
 	return false
@@ -156,11 +174,28 @@ func (sh *shard) countSize(size int, queue uint32, n int64) {
 	sh.total += n
 }
 
+// tally counts an item stored for the class at index i.
+func (sh *shard) tally(i int32) {
+	if i != sh.last || sh.stored == math.MaxInt32 {
+		sh.settle()
+		sh.last = i
+	}
+	sh.stored++
+}
+
+// settle adds what tally counted to the figures.
+func (sh *shard) settle() {
+	sh.class[sh.last].TotalItems += uint64(sh.stored)
+	sh.stored = 0
+}
+
 // recount counts an item instead of one of another size that was in a queue.
 func (sh *shard) recount(was int, queue uint32, r *record) {
 	size := sh.sizeOf(r)
 	if class := ClassOf(size); class == ClassOf(was) && sh.queueOf(r) == queue {
-		sh.class[class-1].Bytes += int64(size - was)
+		if size != was {
+			sh.class[class-1].Bytes += int64(size - was)
+		}
 		return
 	}
 	sh.countSize(was, queue, -1)

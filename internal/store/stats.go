@@ -95,6 +95,7 @@ func (s *Store) hashPower(items int64) int {
 func (sh *shard) addStats(st *Stats) {
 	sh.lock()
 	defer sh.mu.Unlock()
+	sh.settle()
 	st.HashBytes += sh.index.bytes
 	st.Moved += sh.moved
 	st.Promoted += sh.promoted
@@ -133,6 +134,7 @@ func (s *Store) ResetStats() {
 	for i := range s.shards {
 		sh := &s.shards[i]
 		sh.lock()
+		sh.settle()
 		sh.moved, sh.promoted, sh.compacted = 0, 0, 0
 		for j := range sh.class {
 			c := &sh.class[j]

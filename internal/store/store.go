@@ -87,6 +87,7 @@ type Store struct {
 	queued   [queues]atomic.Int64 // bytes of the segments of all shards in a queue
 	pressure atomic.Int64         // see press
 	power    atomic.Uint32        // see hashPower
+	keeping  atomic.Bool          // a goroutine is in keepRoom
 	stop     chan struct{}
 	tended   sync.WaitGroup
 	close    sync.Once

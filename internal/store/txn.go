@@ -273,9 +273,9 @@ func (t *Txn) Put(rec Record) (cas uint64, err error) {
 	if t.leaf == nil && t.miss == Absent {
 		t.Find()
 	}
-	c := &sh.class[ClassOf(size)-1]
+	class := ClassOf(size) - 1
 	if t.miss != Absent {
-		c.Reclaimed++ // the room of an item whose time was up goes to this one
+		sh.class[class].Reclaimed++ // the room of an item whose time was up goes to this one
 		t.miss = Absent
 	}
 	var old uint64
@@ -299,10 +299,10 @@ func (t *Txn) Put(rec Record) (cas uint64, err error) {
 		t.Delete()
 	}
 	if err := t.write(&h, queue, rec.Parts, false); err != nil {
-		c.OutOfMemory++
+		sh.class[class].OutOfMemory++
 		return 0, err
 	}
-	c.TotalItems++
+	sh.tally(int32(class))
 	return t.CAS(), nil
 }
 
