@@ -119,7 +119,8 @@ Each line of standard input is a message, with TAB between its frames; each
 message received is a line on standard output. In both, \xNN stands for a byte
 outside printable ASCII and for the backslash. With --json a line is an array
 of the frames in base64. A message that cannot be sent is reported and left
-out, and the exit status is 1 in the end.`,
+out, and the exit status is 1 in the end. How many were queued when the linger
+time was over, or 5 s after an interrupt, is told.`,
 		Example: `  lintel zmq pull --bind tcp://127.0.0.1:5557
   echo hello | lintel zmq push --connect tcp://127.0.0.1:5557`,
 		Args: noOther("socket type"),

@@ -38,7 +38,7 @@ obeys PAUSE, RESUME, TERMINATE and STATISTICS.`,
 			if err == nil {
 				err = p.run(cmd.Context())
 			}
-			return errors.Join(err, p.close())
+			return errors.Join(err, p.close(cmd.Context(), cmd.ErrOrStderr()))
 		},
 	}
 	flags := cmd.Flags()
@@ -131,11 +131,11 @@ func (p *proxyRun) attach(stderr io.Writer) error {
 	return nil
 }
 
-func (p *proxyRun) close() error {
+func (p *proxyRun) close(ctx context.Context, stderr io.Writer) error {
 	var errs []error
 	for _, s := range p.sockets {
 		if s != nil {
-			errs = append(errs, s.Close())
+			errs = append(errs, closeSocket(ctx, s, stderr))
 		}
 	}
 	return errors.Join(errs...)

@@ -63,7 +63,7 @@ func runSocket(cmd *cobra.Command, s zmq.Socket, f *zmqFlags) error {
 	case err == nil && n > 0:
 		err = fmt.Errorf("messages not sent or not answered: %d", n)
 	}
-	return errors.Join(err, r.flush(), s.Close())
+	return errors.Join(err, r.flush(), closeSocket(cmd.Context(), s, r.stderr))
 }
 
 func (r *socketRun) run(ctx context.Context, reply zmq.Msg) error {
@@ -218,7 +218,17 @@ func (r *socketRun) ended(err error, received int) error {
 	if r.count == 0 {
 		return nil
 	}
-	return fmt.Errorf("%d of %d messages received, then none for %v", received, r.count, r.wait)
+	return fmt.Errorf("%d of %d messages received, then none for %v", received, r.count, r.patience())
+}
+
+// patience is how long receive waits: what --timeout or the socket's own option
+// says, whichever is shorter.
+func (r *socketRun) patience() time.Duration {
+	d := r.socket.Options().RecvTimeout
+	if d < 0 || r.wait > 0 && r.wait < d {
+		d = r.wait
+	}
+	return d
 }
 
 // print receives and prints.
