@@ -34,6 +34,7 @@ var errUnasked = fmt.Errorf("%w: bytes without a request", ErrProtocol)
 // right to read: the connection's reader, or a caller (see lead.go).
 type conn struct {
 	nc                    net.Conn
+	sock                  *directConn // nc, nil when it is no socket
 	w                     wire
 	meta                  bool
 	inline                bool // a write beside little under way does not block
@@ -94,9 +95,10 @@ func newConn(nc net.Conn, br *bufio.Reader, meta bool, ip string, o *Options, wg
 	c.writeBeats = uint32((o.WriteTimeout + c.beat - 1) / c.beat)
 	c.w = wire{br: br, maxValue: o.MaxItemSize, progress: func() { c.progress.Store(c.tick.Load()) }}
 	switch nc.(type) {
-	case *net.TCPConn, *net.UnixConn, *tls.Conn:
+	case *net.TCPConn, *net.UnixConn, *tls.Conn, *directConn:
 		c.inline = true
 	}
+	c.sock, _ = nc.(*directConn)
 	c.peek = peeker(nc)
 	c.right.Store(reader)
 	c.alone = aloneFor

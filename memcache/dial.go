@@ -66,6 +66,7 @@ func (s *server) open(ctx context.Context, ask question) (nc net.Conn, br *bufio
 		return nil, nil, false, "", err
 	}
 	raw := nc
+	nc = direct(nc)
 	stop := context.AfterFunc(ctx, func() { raw.SetDeadline(time.Unix(1, 0)) })
 	defer stop()
 	if s.opts.TLS != nil && s.Path == "" {

@@ -27,6 +27,11 @@ const (
 // who were alone before it leaves them the reading.
 const aloneFor = 16
 
+// lingerYields is how often the reader of a connection in heavy use looks again,
+// letting the callers run that it woke, before it waits. By then their next
+// replies are often there, and the server need not wake a sleeping process.
+const lingerYields = 16
+
 // attend gives the reader the right when nobody has it.
 func (c *conn) attend() {
 	if c.right.CompareAndSwap(free, reader) {
@@ -50,6 +55,9 @@ func (c *conn) read() bool {
 	// A caller may have met a reply that was none to its request: what is in
 	// the buffer behind it is for nobody.
 	for !c.failed.Load() {
+		if c.sock != nil && c.crowded.Load() && c.w.br.Buffered() == 0 {
+			c.sock.patience = lingerYields
+		}
 		if _, err := c.w.br.Peek(1); err != nil {
 			c.fail(fmt.Errorf("%w: %w", ErrConnLost, err))
 			return false

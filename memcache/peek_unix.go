@@ -20,6 +20,8 @@ func peeker(nc net.Conn) func() error {
 		sc = nc
 	case *net.UnixConn:
 		sc = nc
+	case *directConn:
+		sc = nc
 	default:
 		return nil
 	}

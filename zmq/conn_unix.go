@@ -8,6 +8,7 @@ import (
 	"syscall"
 
 	"lintel.dev/internal/flow"
+	"lintel.dev/internal/rawio"
 )
 
 // rawConn returns what tryWrite needs, nil if conn has no descriptor.
@@ -28,7 +29,7 @@ func (w *writer) tryWrite(b []byte) (int, error) {
 	if w.attempt == nil {
 		w.attempt = func(fd uintptr) bool {
 			for {
-				w.n, w.err = sendNow(int(fd), w.try)
+				w.n, w.err = rawio.Send(int(fd), w.try)
 				if w.err != syscall.EINTR {
 					return true
 				}
@@ -97,7 +98,7 @@ func (r *reader) tryRead(fd uintptr) bool {
 			r.n, r.err = readv(int(fd), r.into, r.ahead())
 		} else {
 			r.makeRoom()
-			r.n, r.err = recvNow(int(fd), r.buf[r.filled:])
+			r.n, r.err = rawio.Recv(int(fd), r.buf[r.filled:])
 		}
 		switch r.err {
 		case syscall.EINTR:

@@ -1,6 +1,6 @@
 //go:build linux && (amd64 || arm64) && !race
 
-package zmq
+package rawio
 
 import (
 	"syscall"
@@ -9,12 +9,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The calls below never wait, and they do not tell the scheduler that they are
-// made: for a short message that is most of the work, and in a program that was
-// idle it wakes the runtime's monitor, on the very core that the peer wants.
-
-// recvNow is a read of what there is.
-func recvNow(fd int, b []byte) (int, error) {
+// Recv reads what there is from a socket, and is EAGAIN when that is nothing.
+func Recv(fd int, b []byte) (int, error) {
 	return rawResult(unix.RawSyscall6(unix.SYS_RECVFROM, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(len(b)), unix.MSG_DONTWAIT, 0, 0))
 }
 
@@ -22,8 +18,8 @@ func recvNow(fd int, b []byte) (int, error) {
 // for the processor to be of use to somebody else.
 const maxSendNow = 16 << 10
 
-// sendNow is a write of what there is room for.
-func sendNow(fd int, b []byte) (int, error) {
+// Send writes what a socket has room for, and is EAGAIN when that is nothing.
+func Send(fd int, b []byte) (int, error) {
 	if len(b) > maxSendNow {
 		return syscall.Write(fd, b)
 	}

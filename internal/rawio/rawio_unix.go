@@ -1,0 +1,11 @@
+//go:build unix && !(linux && (amd64 || arm64) && !race)
+
+package rawio
+
+import "syscall"
+
+// Recv reads what there is from a socket, and is EAGAIN when that is nothing.
+func Recv(fd int, b []byte) (int, error) { return syscall.Read(fd, b) }
+
+// Send writes what a socket has room for, and is EAGAIN when that is nothing.
+func Send(fd int, b []byte) (int, error) { return syscall.Write(fd, b) }
