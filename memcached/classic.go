@@ -87,7 +87,7 @@ func (t *turn) text(line, in []byte, n int) (used int, ok bool, next netloop.Nex
 				t.fault = true
 				return n, true, netloop.Close
 			}
-			t.reply("ERROR")
+			t.answer(quiet(rest), "ERROR")
 		}
 	}
 	return n, true, netloop.More

@@ -268,6 +268,7 @@ func TestKeys(t *testing.T) {
 	c.want("mn\r\n", "MN\r\n")
 	c.want("get "+long+"\r\n", badFormat+"\r\n")
 	c.want("get a "+long+" b\r\n", badFormat+"\r\n")
+	c.want("foo\r\nfoo noreply\r\nlete c 0 noreply\r\nmn\r\n", "ERROR\r\nMN\r\n")
 	c.want("version\r\nmn\r\nversion\r\nget "+long+"\r\n", "VERSION 1.6.45\r\nMN\r\n"+badFormat+"\r\n")
 }
 

@@ -143,6 +143,10 @@ func TestMetaArithmetic(t *testing.T) {
 	c.want("ma new N60 J4 q v\r\nma new N60 q\r\nma new v\r\n", "VA 1\r\n6\r\n") // q hides what it creates, too
 	// To count is not to fetch, nor is to add in vain.
 	c.want("ms h 2\r\n10\r\nma h\r\nincr h 1\r\nadd h 0 0 1\r\nx\r\nmg h h v\r\nma h\r\nmg h h\r\n", "HD\r\nHD\r\n12\r\nNOT_STORED\r\nVA 2 h0\r\n12\r\nHD\r\nHD h1\r\n")
+	s.clock.add(60)
+	c.want("incr h 1\r\nadd h 0 0 1\r\nx\r\nmg h l u\r\n", "14\r\nNOT_STORED\r\nHD l60\r\n")
+	s.clock.add(1)
+	c.want("incr h 1\r\nmg h l u\r\n", "15\r\nHD l0\r\n")
 	c.want("ms none 0\r\n\r\nma none C1\r\n", "HD\r\nCLIENT_ERROR cannot increment or decrement non-numeric value\r\n")
 }
 

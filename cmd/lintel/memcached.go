@@ -38,7 +38,11 @@ func newMemcached() *cobra.Command {
 			fmt.Fprint(cmd.OutOrStdout(), licence)
 			return nil
 		case s.version:
-			fmt.Fprintf(cmd.OutOrStdout(), "memcached %s (lintel %s)\n", memcached.DefaultVersion, version)
+			own := ""
+			if !dropIn { // scripts cut the version out of the line
+				own = fmt.Sprintf(" (lintel %s)", version)
+			}
+			fmt.Fprintf(cmd.OutOrStdout(), "memcached %s%s\n", memcached.DefaultVersion, own)
 			return nil
 		}
 		if s.options.Debug = program == "memcached-debug"; s.options.Debug {

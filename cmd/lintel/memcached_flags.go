@@ -106,7 +106,7 @@ var serverFlags = []serverFlag{
 		"keep the items in a file, for the next start (stop with SIGUSR1)", false,
 	},
 	{'Z', "enable-ssl", "", on(func(s *serverSettings) *bool { return &s.tls }), "TLS; see the options ssl_*", false},
-	{'N', "napi_ids", "num", (*serverSettings).setNAPI, "threads by network queue", true},
+	{'N', "napi-ids", "num", (*serverSettings).setNAPI, "threads by network queue", true},
 	{'o', "extended", "options", (*serverSettings).setExtended, "options separated by commas, as below; may be repeated", false},
 	{
 		0, "instances", "num", (*serverSettings).setInstances,

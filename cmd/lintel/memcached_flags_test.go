@@ -3,6 +3,7 @@ package main
 import (
 	"crypto/tls"
 	"errors"
+	"net"
 	"regexp"
 	"strings"
 	"testing"
@@ -65,6 +66,7 @@ func TestServerFlags(t *testing.T) {
 			return []any{s.daemon, s.pidFile, s.user, s.coreDumps, s.lockAll, s.options.MaxConns, s.options.Requests, s.backlog, s.options.EnableShutdown, s.options.DisableWatch, s.options.MemoryFile},
 				[]any{true, "/x", "root", true, true, 2000, 5, 10, true, true, "/m"}
 		}},
+		{"--napi-ids=2 -o no_chunked_items", func(s *serverSettings) (any, any) { return s.options.Report.SlabChunkMax, 1 << 20 }},
 		{"-o ext_path=/x:1G,ext_threads=2", func(s *serverSettings) (any, any) { return len(s.warnings), 1 }},
 		{"-h -c 0x", func(s *serverSettings) (any, any) { return nil, nil }},
 	} {
@@ -235,6 +237,17 @@ func TestServerHelp(t *testing.T) {
 	for _, line := range strings.Split(h, "\n") {
 		if len(line) > 110 || strings.HasSuffix(line, " ") {
 			t.Errorf("untidy line %q", line)
+		}
+	}
+}
+
+func TestPortLines(t *testing.T) {
+	for ip, want := range map[string]string{
+		"0.0.0.0": "TCP INET: 5\n", "127.0.0.1": "TCP INET: 5\n", "::1": "TCP INET6: 5\n", "::": "TCP INET: 5\nTCP INET6: 5\n",
+	} {
+		var b strings.Builder
+		if writePorts(&b, "TCP", net.ParseIP(ip), 5); b.String() != want {
+			t.Errorf("%s: %q", ip, b.String())
 		}
 	}
 }

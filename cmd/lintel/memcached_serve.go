@@ -265,12 +265,12 @@ func (s *serverSettings) writePortFile(all []*instance) error {
 	for _, in := range all {
 		for _, l := range in.tcp {
 			if a, ok := l.Addr().(*net.TCPAddr); ok {
-				fmt.Fprintf(&b, "TCP %s: %d\n", family(a.IP), a.Port)
+				writePorts(&b, "TCP", a.IP, a.Port)
 			}
 		}
 		for _, p := range in.packets {
 			if a, ok := p.LocalAddr().(*net.UDPAddr); ok {
-				fmt.Fprintf(&b, "UDP %s: %d\n", family(a.IP), a.Port)
+				writePorts(&b, "UDP", a.IP, a.Port)
 			}
 		}
 	}
@@ -283,13 +283,17 @@ func (s *serverSettings) writePortFile(all []*instance) error {
 	return nil
 }
 
-// family is INET also for a socket of both families, which is what clients of
-// the file connect to.
-func family(ip net.IP) string {
-	if ip.To4() == nil && !ip.IsUnspecified() {
-		return "INET6"
+// writePorts writes a line for each family that a socket serves. One on all
+// addresses of IPv6 has those of IPv4, too, for which memcached has a socket of
+// its own.
+func writePorts(b *strings.Builder, network string, ip net.IP, port int) {
+	six := ip.To4() == nil
+	if !six || ip.IsUnspecified() {
+		fmt.Fprintf(b, "%s INET: %d\n", network, port)
 	}
-	return "INET"
+	if six {
+		fmt.Fprintf(b, "%s INET6: %d\n", network, port)
+	}
 }
 
 func addresses(all []*instance) string {

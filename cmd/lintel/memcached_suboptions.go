@@ -160,7 +160,7 @@ func init() {
 		{"slab_automove_freeratio", "f", false, subFloat("slab_automove_freeratio", 0, 1, func(s *serverSettings, f float64) { s.options.Report.SlabFreeRatio = f }), "memory kept free for it", true},
 		{"slab_sizes", "a-b-c", false, (*serverSettings).setSlabSizes, "size classes, named", true},
 		{"slab_chunk_max", "KB", false, subInt("slab_chunk_max", 1, 1<<20, func(s *serverSettings, n int) { s.options.Report.SlabChunkMax = n << 10 }), "largest piece of an item", true},
-		{"no_chunked_items", "", false, subDo(func(*serverSettings) {}), "items in one piece", true},
+		{"no_chunked_items", "", false, subDo(func(s *serverSettings) { s.options.Report.SlabChunkMax = 1 << 20 }), "items in one piece", true},
 		{"tail_repair_time", "s", false, subInt("tail_repair_time", 10, most, func(s *serverSettings, n int) { s.options.Report.TailRepair = n }), "release of stuck items", true},
 		{"lru_crawler", "", false, report(func(r *memcached.Report) { r.NoCrawler = false }), "expired items are looked for (default)", false},
 		{"no_lru_crawler", "", false, report(func(r *memcached.Report) { r.NoCrawler = true }), "they are left until somebody asks or room is needed", false},

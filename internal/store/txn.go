@@ -109,11 +109,19 @@ func (t *Txn) Bump() {
 	t.r.setAccess(t.sh.s.now(), true)
 }
 
-// Warm is Bump for a use that reads nothing for a client: the item does not count as fetched by it.
+// warmEvery is how old the last access must be, in seconds, for Warm to renew it.
+const warmEvery = 60
+
+// Warm is Bump for a use that reads nothing for a client: the item does not count as fetched by it, and its last access is now
+// only if that was more than a minute ago.
 func (t *Txn) Warm() {
-	fetched := t.r.fetched()
+	now := t.sh.s.now()
+	at, fetched := t.r.access(now), t.r.fetched()
 	t.Bump()
-	t.r.setAccess(t.sh.s.now(), fetched)
+	if now-at > warmEvery {
+		at = now
+	}
+	t.r.setAccess(at, fetched)
 }
 
 // SetExpiry changes when the item expires (unix seconds, 0 is never). Its CAS value stays, its last access is now.
