@@ -3,6 +3,7 @@ package zmq
 import (
 	"fmt"
 	"maps"
+	"math"
 	"net"
 	"slices"
 	"strconv"
@@ -15,11 +16,11 @@ type setter func(o *Options, v string) error
 
 // optionNames are libzmq's options by their lower-case names without ZMQ_.
 var optionNames = map[string]setter{
-	"affinity":                 number(0, 1<<62, func(o *Options, n int) {}),
+	"affinity":                 setAffinity,
 	"routing_id":               setIdentity,
 	"identity":                 setIdentity,
 	"rate":                     number(1, 1<<31-1, func(o *Options, n int) { o.Rate = n }),
-	"recovery_ivl":             millis(1, func(o *Options, d time.Duration) { o.Recovery = d }),
+	"recovery_ivl":             millis(0, func(o *Options, d time.Duration) { o.Recovery = max(d, time.Millisecond) }),
 	"sndbuf":                   number(-1, 1<<31-1, func(o *Options, n int) { o.SendBuffer = n }),
 	"rcvbuf":                   number(-1, 1<<31-1, func(o *Options, n int) { o.RecvBuffer = n }),
 	"linger":                   millis(-1, func(o *Options, d time.Duration) { o.Linger = d }),
@@ -97,7 +98,7 @@ var optionNames = map[string]setter{
 	"heartbeat_ttl":      setHeartbeatTTL,
 	"heartbeat_timeout":  millis(-1, func(o *Options, d time.Duration) { o.HeartbeatTimeout = d }),
 	"connect_timeout":    millis(0, func(o *Options, d time.Duration) { o.ConnectTimeout = d }),
-	"bindtodevice":       octets(func(o *Options, b []byte) { o.BindToDevice = string(b) }),
+	"bindtodevice":       setDevice,
 	"loopback_fastpath":  flag(func(o *Options, b bool) {}),
 	"busy_poll":          number(0, 1<<31-1, func(o *Options, n int) {}),
 	"metadata":           setMetadata,
@@ -147,7 +148,7 @@ func (o *Options) set(name, value string) error {
 	plain := strings.TrimPrefix(strings.ToLower(name), "zmq_")
 	f, ok := optionNames[plain]
 	if !ok {
-		return fmt.Errorf("zmq: no option %q: %w", name, ErrNotSupported)
+		return fmt.Errorf("zmq: %s: %w", unsettable(plain), ErrNotSupported)
 	}
 	if owners := optionOwners[plain]; owners != nil && !slices.Contains(owners, o.of) {
 		return fmt.Errorf("zmq: option %s on a %v socket, expected %v: %w", name, o.of, oneOf(owners), ErrNotSupported)
@@ -156,6 +157,22 @@ func (o *Options) set(name, value string) error {
 		return fmt.Errorf("zmq: option %s: %w", name, err)
 	}
 	return nil
+}
+
+// readOnly are libzmq's options that can only be read.
+var readOnly = []string{"rcvmore", "fd", "events", "type", "last_endpoint", "mechanism", "thread_safe", "topics_count"}
+
+// unsettable tells why there is nothing to set by a name.
+func unsettable(name string) string {
+	switch {
+	case slices.Contains(readOnly, name):
+		return fmt.Sprintf("option %s can only be read", name)
+	case strings.HasPrefix(name, "gssapi_"):
+		return fmt.Sprintf("option %s: no mechanism GSSAPI, expected PLAIN or CURVE", name)
+	case strings.HasPrefix(name, "vmci_"), strings.HasPrefix(name, "norm_"):
+		return fmt.Sprintf("option %s: no transport %s", name, name[:4])
+	}
+	return fmt.Sprintf("no option %q", name)
 }
 
 func oneOf(types []Type) string {
@@ -272,6 +289,25 @@ func bounded(low int, f func(*Options, string)) setter {
 		f(o, v)
 		return nil
 	}
+}
+
+// setAffinity reads libzmq's mask of I/O threads, of which there are none.
+func setAffinity(_ *Options, v string) error {
+	if _, err := strconv.ParseUint(v, 10, 64); err != nil {
+		return fmt.Errorf("%q, expected a number from 0 to %d", v, uint64(math.MaxUint64))
+	}
+	return nil
+}
+
+// maxDevice bounds the name of a network interface: IFNAMSIZ without its NUL.
+const maxDevice = 15
+
+func setDevice(o *Options, v string) error {
+	if len(v) > maxDevice {
+		return fmt.Errorf("%q, expected an interface name of at most %d octets", v, maxDevice)
+	}
+	o.BindToDevice = v
+	return nil
 }
 
 func setSocksProxy(o *Options, v string) error {

@@ -60,7 +60,9 @@ func TestOptionValues(t *testing.T) {
 		{"linger", "-1", "-2"},
 		{"heartbeat_ttl", "6553599", "6553600"},
 		{"tcp_keepalive", "-1", "2"},
-		{"recovery_ivl", "1", "-1"},
+		{"recovery_ivl", "0", "-1"},
+		{"affinity", "18446744073709551615", "18446744073709551616"},
+		{"bindtodevice", long[:15], long[:16]},
 		{"immediate", "1", "2"},
 		{"curve_serverkey", long[:32], long[:33]},
 		{"metadata", "X-name:value", "name:value"},
@@ -76,6 +78,20 @@ func TestOptionValues(t *testing.T) {
 			t.Errorf("%s=%.20q: %v", c.name, c.bad, err)
 		}
 		s.Close()
+	}
+}
+
+// libzmq's names without a setting are refused, each with the reason.
+func TestAbsentOptions(t *testing.T) {
+	for name, want := range map[string]string{
+		"fd": "only be read", "mechanism": "only be read", "ZMQ_EVENTS": "only be read", "last_endpoint": "only be read",
+		"gssapi_server": "no mechanism GSSAPI", "gssapi_plaintext": "no mechanism GSSAPI",
+		"vmci_buffer_size": "no transport vmci", "norm_mode": "no transport norm", "sndhmw": `no option "sndhmw"`,
+	} {
+		_, err := zmq.NewDealer(zmq.WithOption(name, "1"))
+		if !errors.Is(err, zmq.ErrNotSupported) || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %q", name, err, want)
+		}
 	}
 }
 
