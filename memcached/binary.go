@@ -218,11 +218,7 @@ func (t *turn) binDelete(h *mcproto.Header, quiet bool, key []byte) {
 	found := tx.Find()
 	t.looked(&tx, key, found)
 	if !found {
-		tx.End()
-		t.count(deleteMisses)
-		if t.srv.noting.Load() != 0 {
-			t.srv.noteDelete(key)
-		}
+		t.deleteNothing(&tx, key)
 		t.binError(h, mcproto.StatusNotFound)
 		return
 	}
@@ -231,14 +227,7 @@ func (t *turn) binDelete(h *mcproto.Header, quiet bool, key []byte) {
 		t.binError(h, mcproto.StatusExists)
 		return
 	}
-	size, n := tx.Size(), len(tx.Value())
-	tx.Delete()
-	tx.End()
-	t.countClass(classDeleteHits, size)
-	if t.srv.noting.Load() != 0 {
-		t.srv.noteDelete(key)
-		t.logDelete(key, "delete", size, n)
-	}
+	t.deleteFound(&tx, key)
 	t.binOK(h, quiet, 0)
 }
 

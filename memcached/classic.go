@@ -6,6 +6,7 @@ import (
 
 	"lintel.dev/internal/mcproto"
 	"lintel.dev/internal/netloop"
+	"lintel.dev/internal/store"
 )
 
 // text dispatches one complete line, which with its end is n bytes of in.
@@ -125,14 +126,16 @@ func (t *turn) deleteKey(args []byte) {
 	found := tx.Find()
 	t.looked(&tx, key, found)
 	if !found {
-		tx.End()
-		t.count(deleteMisses)
-		if t.srv.noting.Load() != 0 {
-			t.srv.noteDelete(key)
-		}
+		t.deleteNothing(&tx, key)
 		t.answer(quiet, "NOT_FOUND")
 		return
 	}
+	t.deleteFound(&tx, key)
+	t.answer(quiet, "DELETED")
+}
+
+// deleteFound ends tx without the item that it has found.
+func (t *turn) deleteFound(tx *store.Txn, key []byte) {
 	size, n := tx.Size(), len(tx.Value())
 	tx.Delete()
 	tx.End()
@@ -141,20 +144,38 @@ func (t *turn) deleteKey(args []byte) {
 		t.srv.noteDelete(key)
 		t.logDelete(key, "delete", size, n)
 	}
-	t.answer(quiet, "DELETED")
+}
+
+// deleteNothing ends tx, which has found no item to delete.
+func (t *turn) deleteNothing(tx *store.Txn, key []byte) {
+	tx.End()
+	t.count(deleteMisses)
+	if t.srv.noting.Load() != 0 {
+		t.srv.noteDelete(key)
+	}
+}
+
+// keyAndNumber splits KEY NUMBER [noreply]. When that is not what args are, it
+// has answered so.
+func (t *turn) keyAndNumber(args []byte) (key, number []byte, noreply, ok bool) {
+	key, rest := mcproto.Next(args)
+	number, _ = mcproto.Next(rest)
+	if len(key) == 0 || len(number) == 0 {
+		t.reply(mcproto.ErrFormat)
+		return nil, nil, false, false
+	}
+	noreply = quiet(rest)
+	if len(key) > mcproto.MaxKey {
+		t.answer(noreply, mcproto.ErrFormat)
+		return nil, nil, false, false
+	}
+	return key, number, noreply, true
 }
 
 // touchKey is touch KEY EXPTIME [noreply].
 func (t *turn) touchKey(args []byte) {
-	key, rest := mcproto.Next(args)
-	exp, _ := mcproto.Next(rest)
-	if len(key) == 0 || len(exp) == 0 {
-		t.reply(mcproto.ErrFormat)
-		return
-	}
-	quiet := quiet(rest)
-	if len(key) > mcproto.MaxKey {
-		t.answer(quiet, mcproto.ErrFormat)
+	key, exp, quiet, ok := t.keyAndNumber(args)
+	if !ok {
 		return
 	}
 	e, ok := mcproto.ArgInt(exp)
@@ -182,15 +203,8 @@ func (t *turn) touchKey(args []byte) {
 
 // incrDecr is incr|decr KEY DELTA [noreply].
 func (t *turn) incrDecr(args []byte, incr bool) {
-	key, rest := mcproto.Next(args)
-	delta, _ := mcproto.Next(rest)
-	if len(key) == 0 || len(delta) == 0 {
-		t.reply(mcproto.ErrFormat)
-		return
-	}
-	quiet := quiet(rest)
-	if len(key) > mcproto.MaxKey {
-		t.answer(quiet, mcproto.ErrFormat)
+	key, delta, quiet, ok := t.keyAndNumber(args)
+	if !ok {
 		return
 	}
 	d, ok := mcproto.ArgUint(delta)

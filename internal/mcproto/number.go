@@ -26,24 +26,8 @@ func ParseUint(b []byte) (v uint64, ok bool) {
 }
 
 func parseUintSlow(b []byte) (v uint64, ok bool) {
-	i := 0
-	for i < len(b) && space(b[i]) {
-		i++
-	}
-	neg := false
-	if i < len(b) && (b[i] == '+' || b[i] == '-') {
-		neg = b[i] == '-'
-		i++
-	}
-	start := i
-	for ; i < len(b) && b[i]-'0' <= 9; i++ {
-		d := uint64(b[i] - '0')
-		if v > (math.MaxUint64-d)/10 {
-			return 0, false
-		}
-		v = v*10 + d
-	}
-	if i == start || i < len(b) && !space(b[i]) || neg && v != 0 {
+	v, neg, ok := decimal(b, math.MaxUint64)
+	if !ok || neg && v != 0 {
 		return 0, false
 	}
 	return v, true
@@ -52,31 +36,35 @@ func parseUintSlow(b []byte) (v uint64, ok bool) {
 // ParseInt reads a signed 64-bit decimal with the rules of [ParseUint] and an
 // optional sign.
 func ParseInt(b []byte) (v int64, ok bool) {
+	u, neg, ok := decimal(b, math.MaxInt64)
+	if neg {
+		return -int64(u), ok
+	}
+	return int64(u), ok
+}
+
+// decimal reads a number of at most most, and whether a minus is before it.
+func decimal(b []byte, most uint64) (v uint64, neg, ok bool) {
 	i := 0
 	for i < len(b) && space(b[i]) {
 		i++
 	}
-	neg := false
 	if i < len(b) && (b[i] == '+' || b[i] == '-') {
 		neg = b[i] == '-'
 		i++
 	}
 	start := i
-	var u uint64
 	for ; i < len(b) && b[i]-'0' <= 9; i++ {
 		d := uint64(b[i] - '0')
-		if u > (math.MaxInt64-d)/10 {
-			return 0, false
+		if v > (most-d)/10 {
+			return 0, false, false
 		}
-		u = u*10 + d
+		v = v*10 + d
 	}
 	if i == start || i < len(b) && !space(b[i]) {
-		return 0, false
+		return 0, false, false
 	}
-	if neg {
-		return -int64(u), true
-	}
-	return int64(u), true
+	return v, neg, true
 }
 
 // The longest arguments that memcached looks at, in digits.
