@@ -52,10 +52,14 @@ interop: ## tests against real peers: memcached, its clients, libzmq
 fuzz: ## every fuzz target: FUZZTIME (20s) for the wire parsers, FUZZTIME_REST (3s) for the others
 	@GO='$(GO)' .ci/fuzz '$(FUZZTIME)' '$(FUZZTIME_REST)'
 
-cross: ## build for linux, darwin and windows on amd64 and arm64, without cgo
+cross: ## build for linux, darwin and windows on amd64 and arm64, without cgo, and vet the tests there
 	@for p in $(PLATFORMS); do \
 		echo "build $$p"; \
 		CGO_ENABLED=0 GOOS=$${p%/*} GOARCH=$${p#*/} $(GO) build -o /dev/null ./... || exit 1; \
+	done
+	@for os in $(filter-out linux,$(sort $(foreach p,$(PLATFORMS),$(firstword $(subst /, ,$(p)))))); do \
+		echo "vet $$os"; \
+		CGO_ENABLED=0 GOOS=$$os $(GO) vet ./... || exit 1; \
 	done
 
 bench-zmq: ## our sockets beside libzmq, one table (gcc and libzmq3-dev; BENCH="-rounds 5 -cross")

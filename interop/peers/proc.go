@@ -6,10 +6,12 @@ import (
 	"errors"
 	"io"
 	"net"
+	"os"
 	"os/exec"
 	"regexp"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -281,4 +283,17 @@ func Run(t testing.TB, cmd *exec.Cmd) (output string, status int) {
 		t.Fatalf("%s: %v", cmd, err)
 	}
 	return string(out), cmd.ProcessState.ExitCode()
+}
+
+// Interrupt asks the peer to end.
+func (p *Proc) Interrupt() {
+	p.t.Helper()
+	p.signal(syscall.SIGTERM)
+}
+
+func (p *Proc) signal(s os.Signal) {
+	p.t.Helper()
+	if err := p.cmd.Process.Signal(s); err != nil {
+		p.t.Fatal(err)
+	}
 }

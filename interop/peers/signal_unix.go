@@ -15,16 +15,3 @@ func (p *Proc) Continue() {
 	p.t.Helper()
 	p.signal(syscall.SIGCONT)
 }
-
-// Interrupt asks the peer to end.
-func (p *Proc) Interrupt() {
-	p.t.Helper()
-	p.signal(syscall.SIGTERM)
-}
-
-func (p *Proc) signal(s syscall.Signal) {
-	p.t.Helper()
-	if err := p.cmd.Process.Signal(s); err != nil {
-		p.t.Fatal(err)
-	}
-}

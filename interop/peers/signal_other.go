@@ -1,0 +1,17 @@
+//go:build !unix
+
+package peers
+
+const noSuspending = "this system has no signal that suspends a process"
+
+// Stop skips the test: nothing here suspends a peer.
+func (p *Proc) Stop() {
+	p.t.Helper()
+	p.t.Skip(noSuspending)
+}
+
+// Continue skips the test, as Stop does.
+func (p *Proc) Continue() {
+	p.t.Helper()
+	p.t.Skip(noSuspending)
+}
