@@ -47,10 +47,14 @@ func TestSparse(t *testing.T) {
 	for _, noEvict := range []bool{false, true} {
 		s, _ := open(t, Options{MaxBytes: 16 << 20, NoEvict: noEvict})
 		const keys = 70_000
+		stores := uint64(400_000)
+		if raceEnabled {
+			stores = 150_000
+		}
 		r := rand.New(rand.NewPCG(1, 2))
 		value := make([]byte, 100)
 		var key []byte
-		for i := range uint64(400_000) {
+		for i := range stores {
 			n := i
 			if i >= keys {
 				n = r.Uint64N(keys)

@@ -176,7 +176,11 @@ func TestTiny(t *testing.T) {
 func TestLargeItems(t *testing.T) {
 	s, _ := open(t, Options{MaxBytes: 64 << 20, MaxItemSize: 1 << 30})
 	value := bytes.Repeat([]byte("0123456789abcdef"), 4<<20/16)
-	for i := range 400 {
+	larges := 400
+	if raceEnabled {
+		larges = 150
+	}
+	for i := range larges {
 		n := 10_000 + i*i*i*i%len(value)*2/3
 		key := fmt.Sprint("large", i)
 		put(t, s, key, string(value[:n]), 0)
@@ -209,8 +213,11 @@ func TestDeadFirst(t *testing.T) {
 			s, c := open(t, Options{MaxBytes: limit})
 			r := rand.New(rand.NewPCG(1, 1))
 			value := strings.Repeat("v", 200)
-			n := limit * 3 / 4 / 230
-			for i := range n * 10 {
+			n, rounds := limit*3/4/230, 10
+			if raceEnabled {
+				rounds = 4
+			}
+			for i := range n * rounds {
 				if ttl == 0 {
 					put(t, s, fmt.Sprint("key:", r.IntN(n)), value, 0)
 				} else {
@@ -238,8 +245,11 @@ func TestTurnover(t *testing.T) {
 		put(t, s, key, value, 0)
 		want(t, s, key, value)
 	}
-	n := 0
-	for ; n < 60*limit/330; n++ {
+	n, rounds := 0, 60
+	if raceEnabled {
+		rounds = 30
+	}
+	for ; n < rounds*limit/330; n++ {
 		put(t, s, fmt.Sprint("new:", n), value, 0)
 	}
 	old := 0
