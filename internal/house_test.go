@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 )
@@ -95,6 +96,172 @@ func TestFuzzTargetsHaveSeeds(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestGoroutinesAreCounted: the tests of a package that starts goroutines, or
+// whose tests do, fail when one is left behind.
+func TestGoroutinesAreCounted(t *testing.T) {
+	starts, counts := make(map[string]bool), make(map[string]bool)
+	goFiles(t, func(path string) {
+		file, err := parser.ParseFile(token.NewFileSet(), path, nil, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		dir := filepath.Dir(path)
+		if strings.HasSuffix(path, "_test.go") {
+			counts[dir] = counts[dir] || imports(file, "go.uber.org/goleak")
+		}
+		ast.Inspect(file, func(n ast.Node) bool {
+			if _, ok := n.(*ast.GoStmt); ok {
+				starts[dir] = true
+			}
+			return true
+		})
+	})
+	for dir := range counts {
+		if starts[dir] && !counts[dir] && filepath.Base(dir) != "bench" { // which only measures
+			t.Errorf("%s: no TestMain with goleak, though goroutines are started here", dir)
+		}
+	}
+}
+
+// TestExportsAreDocumented: a name that others use says what it is. Methods
+// that implement an interface of the standard library may be silent.
+func TestExportsAreDocumented(t *testing.T) {
+	silent := map[string]bool{"Error": true, "Unwrap": true, "String": true, "Write": true, "Read": true, "Close": true}
+	goFiles(t, func(path string) {
+		rel, err := filepath.Rel("..", path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		switch first, _, _ := strings.Cut(filepath.ToSlash(rel), "/"); first {
+		case "memcache", "memcached", "zmq", "demo":
+		default:
+			return
+		}
+		if strings.HasSuffix(path, "_test.go") {
+			return
+		}
+		fset := token.NewFileSet()
+		file, err := parser.ParseFile(fset, path, nil, parser.ParseComments)
+		if err != nil {
+			t.Fatal(err)
+		}
+		check := func(name *ast.Ident, docs ...*ast.CommentGroup) {
+			for _, d := range docs {
+				if d != nil {
+					return
+				}
+			}
+			if name.IsExported() {
+				t.Errorf("%s: %s has no comment", fset.Position(name.Pos()), name)
+			}
+		}
+		for _, decl := range file.Decls {
+			switch d := decl.(type) {
+			case *ast.FuncDecl:
+				if d.Recv == nil || ast.IsExported(receiver(d)) && !silent[d.Name.Name] {
+					check(d.Name, d.Doc)
+				}
+			case *ast.GenDecl:
+				for _, spec := range d.Specs {
+					switch s := spec.(type) {
+					case *ast.TypeSpec:
+						check(s.Name, d.Doc, s.Doc)
+					case *ast.ValueSpec:
+						for _, name := range s.Names {
+							check(name, d.Doc, s.Doc, s.Comment)
+						}
+					}
+				}
+			}
+		}
+	})
+}
+
+// receiver is the name of a method's type.
+func receiver(d *ast.FuncDecl) string {
+	typ := d.Recv.List[0].Type
+	for {
+		switch t := typ.(type) {
+		case *ast.StarExpr:
+			typ = t.X
+		case *ast.IndexExpr:
+			typ = t.X
+		case *ast.IndexListExpr:
+			typ = t.X
+		case *ast.Ident:
+			return t.Name
+		default:
+			return ""
+		}
+	}
+}
+
+// TestFileMap: ARCHITECTURE.md names every file of the three libraries and
+// every folder of internal/, and nothing that is not there.
+func TestFileMap(t *testing.T) {
+	text, err := os.ReadFile("../ARCHITECTURE.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, text, _ = bytes.Cut(text, []byte("## File map\n"))
+	text, _, _ = bytes.Cut(text, []byte("\n## "))
+	words := regexp.MustCompile("`([^`]+)`")
+	for _, library := range []string{"memcache", "memcached", "zmq"} {
+		_, row, found := bytes.Cut(text, []byte("\n| `"+library+"/` |"))
+		if !found {
+			t.Fatalf("the map has no row for %s/", library)
+		}
+		row, _, _ = bytes.Cut(row, []byte("\n"))
+		named := make(map[string]bool)
+		for _, word := range words.FindAllSubmatch(row, -1) {
+			for _, pattern := range braces(string(word[1])) {
+				files, err := filepath.Glob(filepath.Join("..", library, pattern))
+				if err != nil {
+					t.Fatal(err)
+				}
+				if len(files) == 0 && strings.ContainsAny(pattern, "./") {
+					t.Errorf("the map has %s/%s, which is not there", library, pattern)
+				}
+				for _, f := range files {
+					named[f] = true
+				}
+			}
+		}
+		files, err := filepath.Glob(filepath.Join("..", library, "*.go"))
+		if err != nil || len(files) == 0 {
+			t.Fatalf("no files in %s (%v)", library, err)
+		}
+		for _, f := range files {
+			if !strings.HasSuffix(f, "_test.go") && !named[f] {
+				t.Errorf("the map leaves out %s", f)
+			}
+		}
+	}
+	folders, err := os.ReadDir(".")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, d := range folders {
+		if d.IsDir() && !regexp.MustCompile("(?m)^\\| `internal/.*\\b"+d.Name()+"`").Match(text) {
+			t.Errorf("the map leaves out internal/%s", d.Name())
+		}
+	}
+}
+
+// braces writes out the a and b of {a,b}.go, as a shell does.
+func braces(pattern string) []string {
+	before, rest, ok := strings.Cut(pattern, "{")
+	inside, after, closed := strings.Cut(rest, "}")
+	if !ok || !closed {
+		return []string{pattern}
+	}
+	var all []string
+	for name := range strings.SplitSeq(inside, ",") {
+		all = append(all, before+name+after)
+	}
+	return all
 }
 
 func imports(file *ast.File, path string) bool {
