@@ -123,10 +123,14 @@ func (t *turn) badKey() {
 	t.w.B = append(t.w.B, '\r', '\n')
 }
 
-// lookahead is how many keys of a line are looked for at a time, so that the
-// waits for memory of one are also those of the others. More at a time take
-// longer: they are more than a processor waits for at once.
+// lookahead is how many keys of a line are looked for ahead of the one that is
+// answered, so that the waits for memory of one are also those of the others.
+// More take longer: they are more than a processor waits for at once.
 const lookahead = 8
+
+// expected is how many of these have been found in the index, so that their
+// items are on their way.
+const expected = 4
 
 // wanted is a key of a retrieval.
 type wanted struct {
@@ -139,41 +143,53 @@ type wanted struct {
 func (t *turn) fetch(keys []byte, r *retrieve) (rest []byte) {
 	if key, more := mcproto.Next(keys); len(key) > 0 && mcproto.Blank(more) {
 		t.fetchOne(t.ahead(key), r)
+		t.fetched(1, r)
 		return nil
 	}
-	for len(keys) > 0 {
-		n := 0
-		for n < lookahead && len(keys) > 0 {
+	// The keys that have been read, found in the index and answered so far.
+	var read, found, done uint
+	for {
+		if len(keys) > 0 {
 			var key []byte
-			if key, keys = mcproto.Next(keys); len(key) == 0 {
-				break
+			if key, keys = mcproto.Next(keys); len(key) > 0 {
+				w := &t.wanted[read%lookahead]
+				w.rest = keys
+				t.srv.store.Ahead(&w.Ahead, key)
+				read++
 			}
-			w := &t.wanted[n]
-			w.rest = keys
-			t.srv.store.Ahead(&w.Ahead, key)
-			n++
 		}
-		group := t.wanted[:n]
-		for i := range group {
-			t.srv.store.Expect(&group[i].Ahead)
+		last := len(keys) == 0
+		if found < read && (last || read-found > lookahead-1-expected) {
+			t.srv.store.Expect(&t.wanted[found%lookahead].Ahead)
+			found++
 		}
-		for i := range group {
-			w := &group[i]
+		switch {
+		case done < found && (last || found-done >= expected):
+			w := &t.wanted[done%lookahead]
 			t.fetchOne(&w.Ahead, r)
+			done++
 			if len(w.rest) > 0 && t.w.Full() {
+				t.fetched(done, r)
 				return w.rest
 			}
+		case last && done == read:
+			t.fetched(done, r)
+			return nil
 		}
 	}
-	return nil
+}
+
+// fetched counts n keys that were asked for.
+func (t *turn) fetched(n uint, r *retrieve) {
+	if !r.touch && n > 0 {
+		t.count(cmdGet)
+		t.n[cmdGet] += uint32(n - 1)
+	}
 }
 
 // fetchOne appends the VALUE block of a key if there is one.
 func (t *turn) fetchOne(a *store.Ahead, r *retrieve) {
 	key := a.Key
-	if !r.touch {
-		t.count(cmdGet)
-	}
 	var tx store.Txn
 	t.srv.store.BeginIn(&tx, a)
 	if !tx.Find() {
@@ -182,11 +198,15 @@ func (t *turn) fetchOne(a *store.Ahead, r *retrieve) {
 		t.missed(key, why, r.touch)
 		return
 	}
-	size := tx.Size()
-	value := tx.Value()
+	value, flags := tx.Value(), tx.Flags()
+	size := store.ItemSize(len(key), len(value), flags, !t.srv.opts.DisableCAS)
 	b := append(append(t.w.B, "VALUE "...), key...)
-	b = mcproto.AppendUint(append(b, ' '), uint64(tx.Flags()))
-	b = mcproto.AppendUint(append(b, ' '), uint64(len(value)))
+	if flags == 0 {
+		b = append(b, " 0 "...)
+	} else {
+		b = append(mcproto.AppendUint(append(b, ' '), uint64(flags)), ' ')
+	}
+	b = mcproto.AppendUint(b, uint64(len(value)))
 	if r.cas {
 		b = mcproto.AppendUint(append(b, ' '), tx.CAS())
 	}

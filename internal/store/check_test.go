@@ -38,7 +38,7 @@ func check(t failer, s *Store) {
 					}
 					bytes += int64(sh.sizeOf(r))
 				}
-				if n != g.items || live != g.live || int64(g.end) > g.size {
+				if n != g.items || live != g.live || int64(g.end) > g.size || base < s.pool.extents && int64(g.end) == g.size {
 					t.Fatalf("shard %d, segment %x: %d items of %d bytes, header %+v", i, base, n, live, *g)
 				}
 				if g.expiry != 0 && (sh.due.Load() == 0 || sh.due.Load() > g.expiry) {

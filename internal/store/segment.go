@@ -183,7 +183,7 @@ func (sh *shard) room(stream int, n int, force bool) (place, bool) {
 	}
 	for tries := 0; ; tries++ {
 		if base := sh.open[stream]; base != 0 {
-			if g := sh.pool.segment(base); int64(g.end)+int64(n) <= g.size {
+			if g := sh.pool.segment(base); int64(g.end)+int64(n) < g.size { // not its last byte, see record.decode
 				return place{base, int64(g.end)}, true
 			}
 		}

@@ -106,8 +106,13 @@ func (sh *shard) lookup(h uint64, key []byte, r *record, near int) (*leaf, int) 
 		return nil, 0
 	}
 	tag := tagOf(h)
-	if uint(near) < uint(len(l.slots)) && l.slots[near]>>tagShift == tag && sh.matches(l.slots[near], key, r) {
-		return l, near
+	if uint(near) < uint(len(l.slots)) {
+		if w := l.slots[near]; w>>tagShift == tag && w != 0 {
+			loc := int64(w & locMask)
+			if r.decode(sh.pool.at(loc), loc); string(r.keyBytes()) == string(key) {
+				return l, near
+			}
+		}
 	}
 	for i := l.home(tag); i < len(l.slots); i++ {
 		w := l.slots[i]
@@ -226,9 +231,12 @@ func (sh *shard) item(r *record) Item {
 	}
 }
 
+// plain tells that an item is visible without asking what time it is.
+func (sh *shard) plain(r *record) bool { return r.shape()&shapeExpiry == 0 && len(sh.prefixes) == 0 }
+
 // visible tells whether an item may still be seen, and if not, why.
 func (sh *shard) visible(r *record, now int64) Miss {
-	if r.shape()&shapeExpiry == 0 && len(sh.prefixes) == 0 {
+	if sh.plain(r) {
 		return Absent
 	}
 	if len(sh.prefixes) > 0 && sh.flushed(r) {

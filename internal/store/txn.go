@@ -62,12 +62,17 @@ func (t *Txn) Find() bool {
 	if t.leaf == nil {
 		return false
 	}
-	if m := t.sh.visible(&t.r, t.sh.s.now()); m != Absent {
+	return t.sh.plain(&t.r) || t.current()
+}
+
+// current removes the item found unless it is still visible.
+func (t *Txn) current() bool {
+	m := t.sh.visible(&t.r, t.sh.s.now())
+	if m != Absent {
 		t.Delete()
 		t.miss = m
-		return false
 	}
-	return true
+	return m == Absent
 }
 
 // Missed tells why Find returned false.
