@@ -59,27 +59,32 @@ type row struct {
 	callers int
 	paced   bool
 	target  float64 // 0: none
+	open    opener  // of what stands in our column, nil: our client
 }
 
+// opener makes a client for a fleet that so many goroutines will use.
+type opener func(fleet []string, callers int) (client, error)
+
 var rows = []row{
-	{"get, 1 goroutine", get, 1, 1, false, 1},
-	{"get, 8 goroutines", get, 1, 8, false, 0},
-	{"get, 64 goroutines", get, 1, 64, false, 6},
-	{"set, 1 goroutine", set, 1, 1, false, 0},
-	{"set, 64 goroutines", set, 1, 64, false, 0},
-	{"50 keys, 1 goroutine", getMulti, 1, 1, false, 0},
-	{"50 keys, 64 goroutines", getMulti, 1, 64, false, 0},
-	{"get, 1 goroutine, 16 servers", get, 16, 1, false, 0},
-	{"get, 64 goroutines, 16 servers", get, 16, 64, false, 0},
-	{"50 keys, 1 goroutine, 16 servers", getMulti, 16, 1, false, 0},
-	{"50 keys, 64 goroutines, 16 servers", getMulti, 16, 64, false, 0},
-	{"p99 of get at an equal rate, 1 goroutine", get, 1, 1, true, 1},
-	{"p99 of get at an equal rate, 8 goroutines", get, 1, 8, true, 1},
-	{"p99 of get at an equal rate, 64 goroutines", get, 1, 64, true, 1},
+	{name: "get, 1 goroutine", job: get, servers: 1, callers: 1, target: 1},
+	{name: "get, 8 goroutines", job: get, servers: 1, callers: 8},
+	{name: "get, 64 goroutines", job: get, servers: 1, callers: 64, target: 6},
+	{name: "a loop without a protocol, 64 goroutines", job: get, servers: 1, callers: 64, open: newBare},
+	{name: "set, 1 goroutine", job: set, servers: 1, callers: 1},
+	{name: "set, 64 goroutines", job: set, servers: 1, callers: 64},
+	{name: "50 keys, 1 goroutine", job: getMulti, servers: 1, callers: 1},
+	{name: "50 keys, 64 goroutines", job: getMulti, servers: 1, callers: 64},
+	{name: "get, 1 goroutine, 16 servers", job: get, servers: 16, callers: 1},
+	{name: "get, 64 goroutines, 16 servers", job: get, servers: 16, callers: 64},
+	{name: "50 keys, 1 goroutine, 16 servers", job: getMulti, servers: 16, callers: 1},
+	{name: "50 keys, 64 goroutines, 16 servers", job: getMulti, servers: 16, callers: 64},
+	{name: "p99 of get at an equal rate, 1 goroutine", job: get, servers: 1, callers: 1, paced: true, target: 1},
+	{name: "p99 of get at an equal rate, 8 goroutines", job: get, servers: 1, callers: 8, paced: true, target: 1},
+	{name: "p99 of get at an equal rate, 64 goroutines", job: get, servers: 1, callers: 64, paced: true, target: 1},
 }
 
 // sides are the clients, ours first.
-var sides = []func(fleet []string, callers int) (client, error){newOurs, newTheirs}
+var sides = [2]opener{newOurs, newTheirs}
 
 func table(ctx context.Context, servers []string, rounds int, turn time.Duration, only *regexp.Regexp) error {
 	fmt.Println("| | ours | gomemcache | ratio | target | |\n|---|---|---|---|---|---|")
@@ -97,6 +102,9 @@ func table(ctx context.Context, servers []string, rounds int, turn time.Duration
 func (r row) measure(ctx context.Context, fleet []string, rounds int, turn time.Duration) error {
 	var both [2]client
 	for i, open := range sides {
+		if i == 0 && r.open != nil {
+			open = r.open
+		}
 		c, err := open(fleet, r.callers)
 		if err != nil {
 			return err
