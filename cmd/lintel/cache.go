@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/schollz/progressbar/v3"
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
@@ -206,10 +207,24 @@ func printJSON(w io.Writer, v any) error {
 	return enc.Encode(v)
 }
 
-// isTerminal tells whether w is one that shows colours.
+// isTerminal tells whether w is one that obeys control sequences.
 func isTerminal(w io.Writer) bool {
 	f, ok := w.(*os.File)
-	return ok && term.IsTerminal(int(f.Fd())) && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
+	return ok && term.IsTerminal(int(f.Fd())) && os.Getenv("TERM") != "dumb"
+}
+
+// hasColours tells whether w is a terminal whose user wants colours.
+func hasColours(w io.Writer) bool { return isTerminal(w) && os.Getenv("NO_COLOR") == "" }
+
+// progress is a bar on standard error that ends at total, or without end if
+// that is -1. It is shown on a terminal only.
+func progress(cmd *cobra.Command, what string, total int64, show bool) *progressbar.ProgressBar {
+	out := cmd.ErrOrStderr()
+	if !show || !isTerminal(out) {
+		out = io.Discard
+	}
+	return progressbar.NewOptions64(total, progressbar.OptionSetWriter(out), progressbar.OptionSetDescription(what),
+		progressbar.OptionThrottle(100*time.Millisecond), progressbar.OptionClearOnFinish())
 }
 
 // atLeast is cobra.MinimumNArgs with our exit status.

@@ -5,11 +5,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"strings"
 	"time"
 
-	"github.com/schollz/progressbar/v3"
 	"github.com/spf13/cobra"
 
 	"lintel.dev/memcache"
@@ -49,7 +47,8 @@ as lines of key, server, size in bytes, seconds to live (- for ever) and, with
 			}
 			d := &dumper{f: f, c: c, ctx: cmd.Context(), out: bufio.NewWriter(cmd.OutOrStdout()), values: values, clients: make(map[string]*memcache.Client)}
 			defer d.close()
-			bar := progress(cmd, d.count())
+			// The list itself shows how far it is, where it is seen.
+			bar := progress(cmd, "keys", d.count(), !isTerminal(cmd.OutOrStdout()))
 			done := errors.New("limit reached")
 			err := c.Keys(cmd.Context(), func(k memcache.KeyInfo) error {
 				bar.Add(1)
@@ -104,15 +103,6 @@ func (d *dumper) count() int64 {
 		n += rawStats(s).n("curr_items")
 	}
 	return int64(n)
-}
-
-// progress is a bar on standard error, on a terminal only.
-func progress(cmd *cobra.Command, total int64) *progressbar.ProgressBar {
-	if !isTerminal(cmd.ErrOrStderr()) || isTerminal(cmd.OutOrStdout()) {
-		return progressbar.NewOptions64(total, progressbar.OptionSetWriter(io.Discard))
-	}
-	return progressbar.NewOptions64(total, progressbar.OptionSetWriter(cmd.ErrOrStderr()),
-		progressbar.OptionSetDescription("keys"), progressbar.OptionThrottle(100*time.Millisecond), progressbar.OptionClearOnFinish())
 }
 
 // flush prints the batch, fetching its values first if they are wanted.

@@ -180,6 +180,7 @@ func summarize(server string, general, items, slabs rawStats) serverStats {
 		Bytes: general.n("bytes"), LimitBytes: general.n("limit_maxbytes"),
 		Gets: general.n("cmd_get"), Sets: general.n("cmd_set"), Evictions: general.n("evictions"),
 		Expired: general.n("expired_unfetched"),
+		Classes: []classStats{}, // [] in JSON, never null
 	}
 	hits, misses := general.n("get_hits"), general.n("get_misses")
 	s.HitRatio = ratio(hits, hits+misses)
@@ -225,7 +226,7 @@ func since(before, now rawStats, took time.Duration) *nowStats {
 }
 
 func printStats(out io.Writer, all []serverStats) {
-	colour := isTerminal(out)
+	colour := hasColours(out)
 	for i, s := range all {
 		if i > 0 {
 			fmt.Fprintln(out)
@@ -240,7 +241,7 @@ func printStats(out io.Writer, all []serverStats) {
 		if s.Now != nil {
 			fmt.Fprintf(w, ", %s now (%.0f gets/s, %.0f sets/s)", percent(s.Now.HitRatio), s.Now.Gets, s.Now.Sets)
 		}
-		fmt.Fprintf(w, "\n  memory\t%s of %s in %d items\t\n", size(s.Bytes), size(s.LimitBytes), s.Items)
+		fmt.Fprintf(w, "\n  memory\t%s of %s in %d items\n", size(s.Bytes), size(s.LimitBytes), s.Items)
 		fmt.Fprintf(w, "  evictions\t%d", s.Evictions)
 		if s.Now != nil {
 			fmt.Fprintf(w, ", %.0f/s now", s.Now.Evictions)

@@ -106,10 +106,14 @@ what is listed is a sample, and how much is missing is said.`,
 			ctx, cancel := context.WithTimeout(cmd.Context(), duration)
 			defer cancel()
 			t := &tally{keys: make(map[string]*keyCount)}
+			shown := make(chan struct{})
+			go func() { defer close(shown); showTime(ctx, cmd, duration) }()
 			err := c.Watch(ctx, []string{"fetchers", "mutations"}, func(server string, line []byte) error {
 				t.line(server, string(line))
 				return nil
 			})
+			cancel()
+			<-shown
 			if err != nil && !errors.Is(err, context.DeadlineExceeded) {
 				return err
 			}
@@ -119,6 +123,23 @@ what is listed is a sample, and how much is missing is said.`,
 	cmd.Flags().IntVarP(&n, "number", "n", 20, "how many keys to list")
 	cmd.Flags().DurationVar(&duration, "duration", 5*time.Second, "how long to watch")
 	return cmd
+}
+
+// showTime shows how much of the duration has passed, until ctx ends.
+func showTime(ctx context.Context, cmd *cobra.Command, duration time.Duration) {
+	const step = 100 * time.Millisecond
+	bar := progress(cmd, "watching", max(int64(duration/step), 1), duration > 2*time.Second)
+	defer bar.Finish()
+	tick := time.NewTicker(step)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			bar.Add(1)
+		}
+	}
 }
 
 func (t *tally) print(cmd *cobra.Command, asJSON bool, n int, d time.Duration) error {

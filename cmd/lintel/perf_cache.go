@@ -6,13 +6,11 @@ import (
 	"fmt"
 	"io"
 	"math"
-	"os"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/term"
 )
 
 // loadSettings say what perf cache asks of a server.
@@ -225,16 +223,15 @@ func (s *loadSettings) run(ctx context.Context, stdout, stderr io.Writer) error 
 
 // progress is a function that shows how far a run is, or nil.
 func (s *loadSettings) progress(stderr io.Writer) func(phase string, done int64, of float64) {
-	f, ok := stderr.(*os.File)
-	if s.quiet || !ok || !term.IsTerminal(int(f.Fd())) {
+	if s.quiet || !isTerminal(stderr) {
 		return nil
 	}
 	return func(phase string, done int64, of float64) {
 		if phase == "" {
-			fmt.Fprint(f, "\r\x1b[K")
+			fmt.Fprint(stderr, "\r\x1b[K")
 			return
 		}
-		fmt.Fprintf(f, "\r\x1b[K%s: %s requests, %.0f %%", phase, grouped(done), 100*of)
+		fmt.Fprintf(stderr, "\r\x1b[K%s: %s requests, %.0f %%", phase, grouped(done), 100*of)
 	}
 }
 

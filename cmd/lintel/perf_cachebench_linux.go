@@ -21,7 +21,6 @@ import (
 
 	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
-	"golang.org/x/term"
 )
 
 func init() { perfCommands = append(perfCommands, newPerfCacheBench) }
@@ -90,10 +89,9 @@ func (b *benchSettings) run(ctx context.Context, stdout, stderr io.Writer) error
 	if b.self, err = os.Executable(); err != nil {
 		return err
 	}
-	if f, ok := stderr.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
-		b.show = func(text string) { fmt.Fprintf(f, "\r\x1b[K%s", text) }
-	} else {
-		b.show = func(string) {}
+	b.show = func(string) {}
+	if isTerminal(stderr) {
+		b.show = func(text string) { fmt.Fprintf(stderr, "\r\x1b[K%s", text) }
 	}
 	if !b.json {
 		fmt.Fprintf(stdout, "-m %d -t %d, %d rounds of %v, medians; miss ratios with -m %d, of traces with -m %d\n\n%-40s %12s %12s %8s %10s\n",
