@@ -64,14 +64,42 @@ func TestNoSleeps(t *testing.T) {
 			return
 		}
 		ast.Inspect(file, func(n ast.Node) bool {
-			if sel, ok := n.(*ast.SelectorExpr); ok && sel.Sel.Name == "Sleep" {
-				if pkg, ok := sel.X.(*ast.Ident); ok && pkg.Name == "time" {
-					t.Errorf("%s: time.Sleep in a test: wait for the event itself, or use testing/synctest", fset.Position(n.Pos()))
-				}
+			if sleeps(n) {
+				t.Errorf("%s: a sleep in a test: wait for the event itself, or use testing/synctest", fset.Position(n.Pos()))
 			}
 			return true
 		})
 	})
+}
+
+// sleeps finds time.Sleep, and its other spelling: a receive from time.After
+// that is a statement, not one case of a select.
+func sleeps(n ast.Node) bool {
+	switch n := n.(type) {
+	case *ast.SelectorExpr:
+		return ofTime(n, "Sleep")
+	case *ast.BlockStmt:
+		for _, s := range n.List {
+			if stmt, ok := s.(*ast.ExprStmt); ok {
+				if receive, ok := stmt.X.(*ast.UnaryExpr); ok {
+					if call, ok := receive.X.(*ast.CallExpr); ok && ofTime(call.Fun, "After") {
+						return true
+					}
+				}
+			}
+		}
+	}
+	return false
+}
+
+// ofTime tells whether e is that name of package time.
+func ofTime(e ast.Expr, name string) bool {
+	sel, ok := e.(*ast.SelectorExpr)
+	if !ok || sel.Sel.Name != name {
+		return false
+	}
+	pkg, ok := sel.X.(*ast.Ident)
+	return ok && pkg.Name == "time"
 }
 
 // TestFuzzTargetsHaveSeeds: a target that starts from nothing finds nothing in

@@ -27,6 +27,15 @@
 // context of a blocked call never loses a message and never sends half of
 // one. A call looks at its context only when it has to wait.
 //
+// # Errors
+//
+// A call that waits returns the error of its context when that ends,
+// ErrWouldBlock when the time of WithTimeouts is over, ErrClosed when the socket
+// is closed and ErrTerminated when its Context is shut down; so do later calls,
+// the last two. What a socket, an option or an endpoint cannot do is
+// ErrNotSupported. What happens to connections is no error of any call: Events,
+// Stats and WithLogger tell it.
+//
 // # Differences from libzmq
 //
 // Close waits for queued messages to leave, for the linger time, which is

@@ -43,6 +43,7 @@ var (
 	messages  = desc("messages_total", "Messages queued for peers (out) and received from them (in).", "direction")
 	octets    = desc("bytes_total", "Bytes of those messages, with frame headers.", "direction")
 	dropped   = desc("dropped_total", "Messages dropped.", "reason")
+	multicast = desc("multicast_lost_packets_total", "Packets of publishers by multicast that no repair can bring any more.")
 	refused   = desc("handshakes_failed_total", "Connections that ended before a peer was known.")
 	accepted  = desc("accepted_total", "Connections accepted.")
 	reconnect = desc("reconnects_total", "Connections that were lost and are made again.")
@@ -52,7 +53,7 @@ var (
 
 // Describe implements prometheus.Collector.
 func (c *Collector) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{messages, octets, dropped, refused, accepted, reconnect, peers, queued} {
+	for _, d := range []*prometheus.Desc{messages, octets, dropped, multicast, refused, accepted, reconnect, peers, queued} {
 		ch <- d
 	}
 }
@@ -90,6 +91,7 @@ func collect(ch chan<- prometheus.Metric, name string, st zmq.Stats) {
 	emit(dropped, prometheus.CounterValue, st.DroppedMalformed, "malformed")
 	emit(dropped, prometheus.CounterValue, st.DroppedConflated, "conflated")
 	emit(dropped, prometheus.CounterValue, st.DroppedNotices, "notice")
+	emit(multicast, prometheus.CounterValue, st.MulticastLost)
 	emit(refused, prometheus.CounterValue, st.HandshakesFailed)
 	emit(accepted, prometheus.CounterValue, st.Accepted)
 	emit(reconnect, prometheus.CounterValue, st.Reconnects)

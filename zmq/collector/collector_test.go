@@ -67,6 +67,8 @@ func TestCollect(t *testing.T) {
 		"queue_messages out work PUSH":      3,
 		"dropped_total full work PUSH":      0,
 		"handshakes_failed_total work PUSH": 0,
+
+		"multicast_lost_packets_total work PUSH": 0,
 	} {
 		if v, ok := got[key]; !ok || v != want {
 			t.Errorf("%s is %v (there: %v), want %v", key, v, ok, want)
