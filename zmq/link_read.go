@@ -85,6 +85,7 @@ func (r *reader) run() error {
 	defer r.release()
 	for {
 		if err := r.decode(); err != nil {
+			_, _, _ = r.handOver() // what was whole before it
 			return err
 		}
 		if err := r.deliver(); err != nil {
@@ -159,7 +160,8 @@ func (r *reader) got(n int) {
 	}
 }
 
-// decode takes apart what the buffer holds.
+// decode takes apart what the buffer holds. Whole messages before an error can
+// be handed over.
 func (r *reader) decode() error {
 	if r.big.under {
 		if r.big.k < r.big.n {
@@ -210,6 +212,7 @@ func (r *reader) decode() error {
 			}
 			size := binary.BigEndian.Uint64(buf[pos+1:])
 			if size > 1<<62 {
+				r.keep(buf[run:pos])
 				return tooLarge(size, r.l.ep.o.maxFrame())
 			}
 			n, body = int(size), pos+9
@@ -217,9 +220,11 @@ func (r *reader) decode() error {
 		command := flags&flow.Command != 0
 		if !command {
 			if err := r.check(flags, n); err != nil {
+				r.keep(buf[run:pos])
 				return err
 			}
 		} else if n > maxCommand {
+			r.keep(buf[run:pos])
 			return tooLarge(uint64(n), maxCommand)
 		}
 		if len(buf)-body < n {

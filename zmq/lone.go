@@ -213,6 +213,7 @@ func (r *reader) lone() error {
 			return err
 		}
 		if err := r.decode(); err != nil {
+			_, _, _ = r.handOver()
 			return err
 		}
 		if some, _, err := r.handOver(); some || err != nil {

@@ -145,6 +145,52 @@ func TestSubscriptionsInsideMessages(t *testing.T) {
 	r.want(pub, "\x00A")
 }
 
+// What a peer sent before it broke the rules is received, however little time
+// there was in between.
+func TestMessagesBeforeABadFrame(t *testing.T) {
+	good := frame(0, "one") + frame(1, "two") + frame(0, strings.Repeat("2", 300)) + frame(0, "three")
+	long := func(size uint64) string { return string(binary.BigEndian.AppendUint64([]byte{2}, size)) }
+	for name, bad := range map[string]string{
+		"too large": frame(0, strings.Repeat("x", 1001)), "2^40": long(1 << 40), "2^63": long(1 << 63),
+		"command of size 0": frame(4, ""), "short PING": command("PING", "\x00"), "huge command": "\x06" + long(1 << 40)[1:],
+		"in the next frame": frame(1, "half") + long(1<<62+1),
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := overTCP(t)
+			pull := made(r, zmq.NewPull, zmq.WithOption("maxmsgsize", "1000"))
+			w := r.dialRaw(r.bind(pull))
+			w.shake(1, "PUSH")
+			w.put(good + bad)
+			w.gone()
+			r.want(pull, "one")
+			r.want(pull, "two", strings.Repeat("2", 300))
+			r.want(pull, "three")
+			r.nothing(pull)
+		})
+	}
+	t.Run("ZMTP 1.0", func(t *testing.T) {
+		r := overTCP(t)
+		pull := made(r, zmq.NewPull)
+		w := r.dialRaw(r.bind(pull))
+		w.put("\x01\x00" + "\x04\x00one" + "\x04\x00two" + "\x00\x00")
+		w.gone()
+		r.want(pull, "one")
+		r.want(pull, "two")
+	})
+	t.Run("CURVE", func(t *testing.T) {
+		public, secret := zmq.NewCurveKeys()
+		r := overTCP(t)
+		pull := made(r, zmq.NewPull, zmq.WithOption("maxmsgsize", "10"), zmq.WithCurveServer(secret))
+		push := made(r, zmq.NewPush, zmq.WithCurve(public, secret, public), zmq.WithLinger(0))
+		r.connect(push, r.bind(pull))
+		r.send(push, "small")
+		r.send(push, "another")
+		r.send(push, strings.Repeat("x", 11))
+		r.want(pull, "small")
+		r.want(pull, "another")
+	})
+}
+
 // Greetings in pieces, and a peer that waits for ours before it goes on.
 func TestStagedGreeting(t *testing.T) {
 	r := overTCP(t)
