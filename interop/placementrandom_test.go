@@ -22,11 +22,17 @@ func randomFleets(t *testing.T) (fleets [][]memcache.Server, keys []string) {
 	t.Logf("seed %d", seed)
 	r := rand.New(rand.NewPCG(seed, 0))
 	for _, n := range []int{1, 2, 3, 4, 5, 8, 13, 21, 40} {
-		for _, weights := range [][]int{{1}, {1, 1, 2, 3, 5, 10, 100}} {
+		for _, weights := range [][]int{{1}, {1, 1, 2, 3, 5, 10, 100}, {1000, 999, 1}} {
 			var fleet []memcache.Server
 			for i := range n {
 				s := memcache.Server{Weight: weights[r.IntN(len(weights))], Port: memcache.DefaultPort}
-				switch r.IntN(5) {
+				switch r.IntN(8) {
+				case 5:
+					s.Host = fmt.Sprintf("Cache-%d_%d.EXAMPLE.com.", r.IntN(1000), i)
+				case 6:
+					s.Host, s.Port = "localhost", 20000+i
+				case 7:
+					s.Host, s.Port = "127.0.0.1", 11211+10*i
 				case 0:
 					s.Path, s.Port = fmt.Sprintf("/run/cache-%d-%d.sock", i, r.IntN(1000)), 0
 				case 1, 2:
@@ -45,7 +51,10 @@ func randomFleets(t *testing.T) (fleets [][]memcache.Server, keys []string) {
 	for i := range 60 {
 		keys = append(keys, fmt.Sprintf("user:%d:%x", i, r.Uint64()), fmt.Sprintf("clé-%d", r.IntN(1e6)), fmt.Sprintf("日本%d語", r.IntN(1e6)))
 	}
-	for n := 1; n < 200; n += 1 + r.IntN(20) {
+	for i := range 60 {
+		keys = append(keys, fmt.Sprintf("{%x}:%d", r.Uint64(), i), fmt.Sprintf("a{b%d}c{d}", i), fmt.Sprintf("%%%d#$&\\\"'`~", r.IntN(1e6)), fmt.Sprintf("\u00ff\u0100\U0001F600%d", i), fmt.Sprintf("%d", r.Uint64()), "-", ":", "0", fmt.Sprintf("{}%d", i), fmt.Sprintf("{%d", i))
+	}
+	for n := 1; n < 250; n += 1 + r.IntN(20) {
 		keys = append(keys, strings.Repeat("x", n))
 	}
 	return fleets, keys
