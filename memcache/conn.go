@@ -112,12 +112,15 @@ func newConn(nc net.Conn, br *bufio.Reader, meta bool, ip string, o *Options, wg
 // send queues the request. errUnsent means that the connection is gone, ErrBusy
 // that its queue is full: then space is closed when it has room.
 func (c *conn) send(cl *call) (space <-chan struct{}, err error) {
-	if !c.live(cl) {
-		return nil, errUnsent
-	}
 	c.mu.Lock()
 	if c.closed {
 		c.mu.Unlock()
+		return nil, errUnsent
+	}
+	if err := c.look(cl); err != nil {
+		c.mu.Unlock()
+		c.fail(err)
+		c.release()
 		return nil, errUnsent
 	}
 	if len(c.pending) >= maxPending || c.inflight.Load() >= maxInflight {

@@ -77,22 +77,23 @@ func (c *conn) read() bool {
 	return false
 }
 
-// live looks whether the server hung up while nobody was reading. It does so
-// only for requests that cannot be sent a second time: the others find out by
-// themselves, for less.
-func (c *conn) live(cl *call) bool {
+// look tells what was wrong with the connection while nobody was reading: that
+// the server hung up, or sent something. It looks only for requests that cannot
+// be sent a second time: the others find out by themselves, for less. c.mu is
+// held: a request that crossed the look would have its reply taken for a stray.
+// With an error the caller also has the right to read.
+func (c *conn) look(cl *call) error {
 	if c.peek == nil || c.meta && cl.idempotent() || c.inflight.Load() > 0 || !c.right.CompareAndSwap(free, caller) {
-		return true
+		return nil
 	}
 	err := errUnasked
 	if c.w.br.Buffered() == 0 {
 		err = c.peek()
 	}
-	if err != nil {
-		c.fail(err)
+	if err == nil {
+		c.release()
 	}
-	c.release()
-	return err == nil
+	return err
 }
 
 // wait is call.wait for a call on this connection: it reads, if nobody does.

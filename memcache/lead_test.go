@@ -198,6 +198,58 @@ func TestLoneIdleDrop(t *testing.T) {
 	}
 }
 
+// TestLoneCrossed: the reply to another caller's request is not taken for bytes
+// that nobody asked for, however the request meets the look at an idle
+// connection.
+func TestLoneCrossed(t *testing.T) {
+	for _, classic := range []bool{false, true} {
+		addr, s := memcachetest.Start(t, &memcachetest.Options{ClassicOnly: classic})
+		s.Set("n", []byte("0"), 0, 0)
+		c := tcpClient(t, nil, addr)
+		crossed := make(chan error, 1)
+		looked := false
+		for !looked {
+			for range 2 * aloneFor {
+				if _, err := c.Get(t.Context(), "n"); err != nil {
+					t.Fatal(err)
+				}
+			}
+			only := c.only()
+			if only.right.Load() != free {
+				continue // the watchdog had the reader look after it
+			}
+			peek := only.peek
+			only.peek = func() error {
+				if looked {
+					return peek()
+				}
+				looked = true
+				crosses := only.mu.TryLock() // a request can be sent during the look
+				if crosses {
+					only.mu.Unlock()
+				}
+				go func() {
+					_, err := c.Get(t.Context(), "n")
+					crossed <- err
+				}()
+				if crosses {
+					until(t, "the other reply arrives", func() bool { return peek() != nil })
+				}
+				return peek()
+			}
+			if _, err := c.Increment(t.Context(), "n", 1); err != nil {
+				t.Fatal(err)
+			}
+			if c.only() != only {
+				t.Error("the connection was given up")
+			}
+		}
+		if err := <-crossed; err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 // TestLoneUnasked: bytes that nobody asked for are no reply to what comes next.
 func TestLoneUnasked(t *testing.T) {
 	addr := answering(t, func(n int, nc net.Conn, r *bufio.Reader) {
@@ -233,6 +285,24 @@ func TestLoneCancelled(t *testing.T) {
 	}
 }
 
+// overdue is a context whose deadline passes when it is told so: a real one may
+// have passed before the request is sent.
+type overdue struct {
+	context.Context
+	passed chan struct{}
+}
+
+func (o overdue) Done() <-chan struct{} { return o.passed }
+
+func (o overdue) Err() error {
+	select {
+	case <-o.passed:
+		return context.DeadlineExceeded
+	default:
+		return nil
+	}
+}
+
 func loneCancelled(t *testing.T, part, end string) {
 	asked, release := make(chan struct{}), make(chan struct{})
 	dials := 0
@@ -258,7 +328,8 @@ func loneCancelled(t *testing.T, part, end string) {
 	ctx, cancel := context.WithCancel(t.Context())
 	want := context.Canceled
 	if end == "deadline" {
-		ctx, cancel = context.WithTimeout(t.Context(), 10*time.Millisecond)
+		late := overdue{t.Context(), make(chan struct{})}
+		ctx, cancel = late, sync.OnceFunc(func() { close(late.passed) })
 		want = context.DeadlineExceeded
 	}
 	defer cancel()
@@ -274,9 +345,7 @@ func loneCancelled(t *testing.T, part, end string) {
 			t.Errorf("behind: %+v, %v", it, err)
 		}
 	})
-	if end == "cancel" {
-		cancel()
-	}
+	cancel()
 	first.Wait()
 	close(release)
 	behind.Wait()
