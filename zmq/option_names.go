@@ -204,7 +204,10 @@ func (s *core) setOption(name, value string) error {
 			}
 			return x.unsubscribe([]byte(value))
 		case *xpub:
-			return x.manually(add, value)
+			if err := x.manually(add, value); err != nil {
+				return fmt.Errorf("zmq: option %s on a %v socket without xpub_manual: %w", name, s.typ, err)
+			}
+			return nil
 		}
 		return fmt.Errorf("zmq: option %s on a %v socket: %w", name, s.typ, ErrNotSupported)
 	}

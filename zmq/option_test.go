@@ -95,6 +95,24 @@ func TestAbsentOptions(t *testing.T) {
 	}
 }
 
+// An XPUB subscribes for its peers only by hand.
+func TestSubscribeByHandOnly(t *testing.T) {
+	s, err := zmq.NewXPub()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if err := s.SetOption("subscribe", "A"); !errors.Is(err, zmq.ErrNotSupported) || !strings.Contains(err.Error(), "without xpub_manual") {
+		t.Errorf("refused with %v, want the reason", err)
+	}
+	if err := s.SetOption("xpub_manual", "1"); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.SetOption("subscribe", "A"); err != nil {
+		t.Errorf("by hand: %v", err)
+	}
+}
+
 // A key that is missing is told at once: no handshake could succeed.
 func TestCurveKeysMissing(t *testing.T) {
 	_, secret := zmq.NewCurveKeys()
