@@ -89,18 +89,20 @@ func TestPlacement(t *testing.T) {
 // TestTwemproxy asks nutcracker where a key lives: what we store through it is
 // on the server where our own placement of the same name looks for it.
 func TestTwemproxy(t *testing.T) {
-	for _, p := range []struct{ distribution, hash, placement string }{
-		{"ketama", "fnv1a_64", "twemproxy"},
-		{"ketama", "md5", "twemproxy:md5"},
-		{"ketama", "murmur", "twemproxy:murmur"},
-		{"modula", "crc32", "twemproxy-modula:crc32"},
-		{"modula", "one_at_a_time", "twemproxy-modula:one_at_a_time"},
-		{"ketama", "crc16", "twemproxy:crc16"},
-		{"modula", "crc16", "twemproxy-modula:crc16"},
-		{"modula", "hsieh", "twemproxy-modula:hsieh"},
-		{"ketama", "jenkins", "twemproxy:jenkins"},
-		{"ketama", "fnv1_64", "twemproxy:fnv1_64"},
-		{"modula", "crc32a", "twemproxy-modula:crc32a"},
+	for _, p := range []struct{ distribution, hash, tag, placement string }{
+		{"ketama", "fnv1a_64", "", "twemproxy"},
+		{"ketama", "md5", "", "twemproxy:md5"},
+		{"ketama", "murmur", "", "twemproxy:murmur"},
+		{"modula", "crc32", "", "twemproxy-modula:crc32"},
+		{"modula", "one_at_a_time", "", "twemproxy-modula:one_at_a_time"},
+		{"ketama", "crc16", "", "twemproxy:crc16"},
+		{"modula", "crc16", "", "twemproxy-modula:crc16"},
+		{"modula", "hsieh", "", "twemproxy-modula:hsieh"},
+		{"ketama", "jenkins", "", "twemproxy:jenkins"},
+		{"ketama", "fnv1_64", "", "twemproxy:fnv1_64"},
+		{"modula", "crc32a", "", "twemproxy-modula:crc32a"},
+		{"ketama", "fnv1a_64", "{}", "twemproxy:fnv1a_64:{}"},
+		{"modula", "md5", "$$", "twemproxy-modula:md5:$$"},
 	} {
 		t.Run(p.placement, func(t *testing.T) {
 			t.Parallel()
@@ -114,7 +116,7 @@ func TestTwemproxy(t *testing.T) {
 				theirs = append(theirs, fmt.Sprintf("%s:%d %s", addr, i+1, name))
 				fleet = append(fleet, fmt.Sprintf("%s:%d=%s", addr, i+1, name))
 			}
-			proxy, err := memcache.New(patient(nil), peers.Twemproxy(t, p.distribution, p.hash, theirs...))
+			proxy, err := memcache.New(patient(nil), peers.Twemproxy(t, p.distribution, p.hash, p.tag, theirs...))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -126,8 +128,9 @@ func TestTwemproxy(t *testing.T) {
 			defer direct.Close()
 
 			ctx := guard(t)
+			forms := []string{"objet-à-%d", "{user%d}:name", "a{b%d}c{d}", "{}%d", "{%d", "}%d{x}", "$%d$x", "$$%d$", "a$b%d"}
 			for i := range 300 {
-				key := fmt.Sprintf("objet-à-%d", i)
+				key := fmt.Sprintf(forms[i%len(forms)], i)
 				if err := proxy.Set(ctx, &memcache.Item{Key: key, Value: []byte(key)}); err != nil {
 					t.Fatal(err)
 				}

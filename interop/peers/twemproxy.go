@@ -13,13 +13,17 @@ import (
 // Twemproxy starts Debian's nutcracker before a fleet of servers
 // (host:port:weight, with an optional " name") and returns the path of the
 // unix socket it listens on. distribution and hash are its own words, such as
-// "ketama" and "fnv1a_64".
-func Twemproxy(t testing.TB, distribution, hash string, servers ...string) string {
+// "ketama" and "fnv1a_64", tag its hash_tag, or "".
+func Twemproxy(t testing.TB, distribution, hash, tag string, servers ...string) string {
 	t.Helper()
 	binary := Program(t, "nutcracker")
 	dir := SocketDir(t)
 	socket, conf := filepath.Join(dir, "p"), filepath.Join(dir, "conf.yml")
-	text := fmt.Sprintf("fleet:\n  listen: %s 0600\n  distribution: %s\n  hash: %s\n  timeout: 60000\n  servers:\n", socket, distribution, hash)
+	text := fmt.Sprintf("fleet:\n  listen: %s 0600\n  distribution: %s\n  hash: %s\n  timeout: 60000\n", socket, distribution, hash)
+	if tag != "" {
+		text += fmt.Sprintf("  hash_tag: %q\n", tag)
+	}
+	text += "  servers:\n"
 	for _, s := range servers {
 		text += "   - " + s + "\n"
 	}
