@@ -86,12 +86,11 @@ func plot(format string, trail []sample) ([]byte, error) {
 		text(label, x-width(label)/2, a.bottom+plotTick+plotLabelsGap+plotText, plotText, inkColor)
 	}
 
-	var upper, lower, line []charts.Point
+	var upper, lower []charts.Point
 	for _, s := range trail {
 		x, half := a.x(s.points), s.errorBand()
 		upper = append(upper, charts.Point{X: x, Y: a.y(s.estimate() + half)})
 		lower = append(lower, charts.Point{X: x, Y: a.y(s.estimate() - half)})
-		line = append(line, charts.Point{X: x, Y: a.y(s.estimate())})
 	}
 	band := upper
 	for i := len(lower) - 1; i >= 0; i-- {
@@ -100,7 +99,9 @@ func plot(format string, trail []sample) ([]byte, error) {
 	p.FillArea(append(band, band[0]), bandColor)
 	piY := a.y(math.Pi)
 	p.DashedLineStroke([]charts.Point{{X: a.left, Y: piY}, {X: a.right, Y: piY}}, piColor, plotThin, []float64{6, 4})
-	p.LineStroke(line, lineColor, plotLine)
+	for _, line := range a.lines(trail) {
+		p.LineStroke(line, lineColor, plotLine)
+	}
 	p.LineStroke([]charts.Point{{X: a.left, Y: a.top}, {X: a.left, Y: a.bottom}, {X: a.right, Y: a.bottom}}, inkColor, plotThin)
 
 	text(fmt.Sprintf("pi is about %.5f ± %.5f after %s points", last.estimate(), last.errorBand(), demo.Count(last.points)),
@@ -155,6 +156,38 @@ func (a plotArea) x(points int64) int {
 func (a plotArea) y(value float64) int {
 	share := (min(max(value, a.low), a.high) - a.low) / (a.high - a.low)
 	return a.bottom - int(math.Round(share*float64(a.bottom-a.top)))
+}
+
+// lines are the parts of the estimate's line that are inside the picture.
+func (a plotArea) lines(trail []sample) (all [][]charts.Point) {
+	inside := func(s sample) bool { return a.low <= s.estimate() && s.estimate() <= a.high }
+	// edge is where the line meets the edge between two samples, one of them
+	// outside.
+	edge := func(s, t sample) charts.Point {
+		limit := a.low
+		if max(s.estimate(), t.estimate()) > a.high {
+			limit = a.high
+		}
+		share := (limit - s.estimate()) / (t.estimate() - s.estimate())
+		return charts.Point{X: a.x(s.points) + int(math.Round(share*float64(a.x(t.points)-a.x(s.points)))), Y: a.y(limit)}
+	}
+	var line []charts.Point
+	for i, s := range trail {
+		in := inside(s)
+		if i > 0 && in != inside(trail[i-1]) {
+			line = append(line, edge(trail[i-1], s))
+		}
+		if in {
+			line = append(line, charts.Point{X: a.x(s.points), Y: a.y(s.estimate())})
+		}
+		if (!in || i == len(trail)-1) && len(line) > 1 {
+			all = append(all, line)
+		}
+		if !in {
+			line = nil
+		}
+	}
+	return all
 }
 
 // yTicks are round values, four to nine of them.

@@ -47,6 +47,36 @@ func TestPlotPNG(t *testing.T) {
 	}
 }
 
+// An estimate above the picture is not drawn along its upper edge.
+func TestPlotLeavesOut(t *testing.T) {
+	var tl tally
+	for range 60 {
+		tl.add(true)
+	}
+	rng := rand.New(rand.NewPCG(3, 4))
+	for range 20_000 {
+		x, y := rng.Float64(), rng.Float64()
+		tl.add(x*x+y*y < 1)
+	}
+	b, err := plot("png", tl.samples())
+	if err != nil {
+		t.Fatal(err)
+	}
+	img, err := png.Decode(bytes.NewReader(b))
+	if err != nil {
+		t.Fatal(err)
+	}
+	drawn := 0
+	for x := plotLeft; x < plotWidth-plotRight; x++ {
+		if r, g, b, _ := img.At(x, plotTop).RGBA(); [3]uint32{r >> 8, g >> 8, b >> 8} == [3]uint32{0x1f, 0x5f, 0xbf} {
+			drawn++
+		}
+	}
+	if drawn > 40 { // it crosses the edge, at a flat angle; it would be drawn there for 340
+		t.Errorf("the estimate is drawn for %d pixels at the edge", drawn)
+	}
+}
+
 func TestPlotSVG(t *testing.T) {
 	b, err := plot("svg", trailOf(20_000))
 	if err != nil {
