@@ -187,18 +187,7 @@ func TestSOCKSProxy(t *testing.T) {
 				if _, err := req.Connect(c.scheme + "://www.example.com:" + port); err != nil {
 					t.Fatal(err)
 				}
-				if err := req.SendBytes(ctx, []byte("question")); err != nil {
-					t.Fatal(err)
-				}
-				if b, err := rep.RecvBytes(ctx); err != nil || string(b) != "question" {
-					t.Fatalf("%q %v", b, err)
-				}
-				if err := rep.SendBytes(ctx, []byte("answer")); err != nil {
-					t.Fatal(err)
-				}
-				if b, err := req.RecvBytes(ctx); err != nil || string(b) != "answer" {
-					t.Fatalf("%q %v", b, err)
-				}
+				askOnce(ctx, t, req, rep)
 				if got := proxy.asked(); len(got) != 1 || got[0] != "www.example.com:"+port {
 					t.Errorf("the proxy was asked for %q", got)
 				}

@@ -91,22 +91,6 @@ func TestVSOCKByDialer(t *testing.T) {
 	askOnce(ctx, t, req, rep)
 }
 
-func askOnce(ctx context.Context, t *testing.T, req *zmq.Req, rep *zmq.Rep) {
-	t.Helper()
-	if err := req.SendBytes(ctx, []byte("question")); err != nil {
-		t.Fatal(err)
-	}
-	if b, err := rep.RecvBytes(ctx); err != nil || string(b) != "question" {
-		t.Fatalf("%q %v", b, err)
-	}
-	if err := rep.SendBytes(ctx, []byte("answer")); err != nil {
-		t.Fatal(err)
-	}
-	if b, err := req.RecvBytes(ctx); err != nil || string(b) != "answer" {
-		t.Fatalf("%q %v", b, err)
-	}
-}
-
 // The whole way, where the kernel has a loopback for vsock.
 func TestVSOCK(t *testing.T) {
 	ctx, stop := context.WithTimeout(t.Context(), limit)

@@ -59,18 +59,7 @@ func TestWebSocketHandler(t *testing.T) {
 	if _, err := req.Connect("ws" + strings.TrimPrefix(srv.URL, "http") + "/zmq"); err != nil {
 		t.Fatal(err)
 	}
-	if err := req.SendBytes(ctx, []byte("question")); err != nil {
-		t.Fatal(err)
-	}
-	if b, err := rep.RecvBytes(ctx); err != nil || string(b) != "question" {
-		t.Fatalf("%q %v", b, err)
-	}
-	if err := rep.SendBytes(ctx, []byte("answer")); err != nil {
-		t.Fatal(err)
-	}
-	if b, err := req.RecvBytes(ctx); err != nil || string(b) != "answer" {
-		t.Fatalf("%q %v", b, err)
-	}
+	askOnce(ctx, t, req, rep)
 
 	for _, c := range []struct {
 		name, path string

@@ -224,3 +224,20 @@ func TestLarge(t *testing.T) {
 		}
 	})
 }
+
+// askOnce has a request and its reply go between two sockets.
+func askOnce(ctx context.Context, t *testing.T, req *zmq.Req, rep *zmq.Rep) {
+	t.Helper()
+	if err := req.SendBytes(ctx, []byte("question")); err != nil {
+		t.Fatal(err)
+	}
+	if b, err := rep.RecvBytes(ctx); err != nil || string(b) != "question" {
+		t.Fatalf("%q %v", b, err)
+	}
+	if err := rep.SendBytes(ctx, []byte("answer")); err != nil {
+		t.Fatal(err)
+	}
+	if b, err := req.RecvBytes(ctx); err != nil || string(b) != "answer" {
+		t.Fatalf("%q %v", b, err)
+	}
+}
