@@ -41,7 +41,7 @@ type benchSettings struct {
 	self        string // our program
 	show        func(text string)
 	traceRatios []float64
-	refused     []string // sets, in the measure being taken
+	notes       []string // on the measure being taken
 }
 
 func newPerfCacheBench() *cobra.Command {
@@ -108,12 +108,12 @@ func (b *benchSettings) run(ctx context.Context, stdout, stderr io.Writer) error
 				return err
 			}
 		}
-		for _, note := range b.refused {
+		for _, note := range b.notes {
 			if !b.json {
 				fmt.Fprintf(stdout, "  (%s)\n", note)
 			}
 		}
-		b.refused = nil
+		b.notes = nil
 	}
 	if n := len(b.traceRatios); n > 1 {
 		sum := 0.0

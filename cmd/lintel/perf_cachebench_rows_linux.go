@@ -116,7 +116,7 @@ func traceMisses(file string, distinct, part int) measure {
 			}
 			// What it has no memory for is simply not there when it is asked for again.
 			if r.NotStored > 0 {
-				b.refused = append(b.refused, fmt.Sprintf("%s refused %s of %s sets for want of memory", s.name, grouped(r.NotStored), grouped(r.Sets)))
+				b.notes = append(b.notes, fmt.Sprintf("%s refused %s of %s sets for want of memory", s.name, grouped(r.NotStored), grouped(r.Sets)))
 			}
 			return []float64{1 - r.HitRatio}, nil
 		},
