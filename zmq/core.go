@@ -73,6 +73,8 @@ type core struct {
 	// What a call that lingers looks at: something became readable, or
 	// writable, since it found that nothing was.
 	stirred, eased atomic.Bool
+	sendWatch      watch // protected by send
+	recvWatch      watch // protected by recv
 }
 
 // pattern is what makes a socket type itself.
@@ -380,7 +382,7 @@ func (s *core) sendMsg(ctx context.Context, m flow.Message) error {
 		}
 		if s.local && !lingered && !s.canSend.Any() {
 			lingered = true
-			s.lingerSend()
+			s.lingerSend(m.Short())
 			continue
 		}
 		lingered = false
@@ -409,6 +411,9 @@ func (s *core) recvMsg(ctx context.Context, whole bool, peer **PeerInfo) (one []
 			err := s.recvFailed
 			s.recv.Unlock()
 			return nil, nil, err
+		}
+		if s.gather(ctx) {
+			continue
 		}
 		one, parts, err = s.pat.recvMsg()
 		if err != errAgain {

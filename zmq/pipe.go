@@ -25,6 +25,8 @@ type pipe struct {
 	// Where the receiver is in the batch it took; protected by the receive lock.
 	cur      flow.Cursor
 	batch    uint64
+	within   bool // there is a batch
+	recycles bool // the memory of the last one is used again
 	lent     bool // somebody may keep views of the batch
 	views    int  // of the batch that will be given back
 	burst    int  // messages in the batch
@@ -51,6 +53,8 @@ type pipe struct {
 	over      atomic.Bool // end was called
 	flushOnce sync.Once
 	flushed   chan struct{} // closed when nothing is left to send
+
+	bell atomic.Bool // rung by the producer, for gather
 }
 
 type pipeStats struct {
@@ -80,19 +84,34 @@ func (p *pipe) fill() bool {
 		return true
 	}
 	p.ack()
-	recycle := !p.lent && p.views == 0
-	if recycle {
-		p.cur.Recycle()
-	}
-	p.cur, p.lent, p.views = flow.Cursor{}, false, 0
-	p.batch++
-	b, ok, done := p.in.Take(recycle)
+	b, ok, done := p.in.Take(p.leave())
 	if !ok {
 		p.ended = done
 		return false
 	}
-	p.cur, p.burst = flow.NewCursor(b), b.Msgs
+	p.enter(b)
 	return true
+}
+
+// leave ends the batch that is read, if there is one; it reports whether its
+// memory is used again. The receive lock is held.
+func (p *pipe) leave() (recycles bool) {
+	if !p.within {
+		return p.recycles
+	}
+	p.recycles = !p.lent && p.views == 0
+	if p.recycles {
+		p.cur.Recycle()
+	}
+	p.cur, p.within, p.lent, p.views, p.burst = flow.Cursor{}, false, false, 0, 0
+	p.batch++
+	return p.recycles
+}
+
+// enter begins a batch. The receive lock is held.
+func (p *pipe) enter(b flow.Batch) {
+	p.cur, p.within, p.burst = flow.NewCursor(b), true, b.Msgs
+	p.cur.Heat(b.Msgs)
 }
 
 // read counts one message as read. The receive lock is held.

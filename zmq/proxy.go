@@ -332,6 +332,9 @@ func (s *core) awaitRecv(ctx context.Context) error {
 	var lingered bool
 	for s.recvFailed == nil {
 		s.tell()
+		if s.gather(ctx) {
+			continue
+		}
 		if s.pat.canRecvNow() {
 			return nil
 		}

@@ -35,7 +35,7 @@ func (s *core) findSolo() {
 
 // next returns the pipe whose turn it is and the next message if there is one
 // and it is of one frame. took must follow then. The receive lock is held.
-func (s *core) next() (p *pipe, frame []byte, ok bool) {
+func (s *core) next(ctx context.Context) (p *pipe, frame []byte, ok bool) {
 	for {
 		seat, ok := s.fq.Current()
 		if !ok || s.recvFailed != nil {
@@ -43,6 +43,9 @@ func (s *core) next() (p *pipe, frame []byte, ok bool) {
 		}
 		p = seat.V
 		if p.cur.Done() {
+			if s.gather(ctx) {
+				continue
+			}
 			if !s.fairReady() {
 				return nil, nil, false
 			}
@@ -79,7 +82,7 @@ func (s *core) took(p *pipe) {
 func (s *core) recvBytes(ctx context.Context) ([]byte, error) {
 	if s.fair {
 		s.recv.Lock()
-		if p, frame, ok := s.next(); ok {
+		if p, frame, ok := s.next(ctx); ok {
 			p.lent = true
 			s.took(p)
 			return frame, nil
@@ -173,7 +176,7 @@ func (s *core) nextView(ctx context.Context, v view) ([]byte, view, error) {
 	v.end()
 	var lingered bool
 	for {
-		p, frame, ok := s.next()
+		p, frame, ok := s.next(ctx)
 		if ok {
 			p.views++
 			v = view{p, p.batch}
@@ -200,7 +203,7 @@ func (s *core) recvInto(ctx context.Context, buf []byte) ([]byte, error) {
 		s.recv.Lock()
 		var lingered bool
 		for {
-			p, frame, ok := s.next()
+			p, frame, ok := s.next(ctx)
 			if ok && len(frame) < flow.LargeFrame {
 				buf = append(buf, frame...)
 				s.took(p)

@@ -181,7 +181,7 @@ func (w *proxyWay) relay(ctx context.Context, r *relay) error {
 func (s *core) awaitRoom(ctx context.Context, lingered *bool) error {
 	if s.local && !*lingered && !s.canSend.Any() {
 		*lingered = true
-		s.lingerSend()
+		s.lingerSend(false)
 		return nil
 	}
 	*lingered = false

@@ -98,11 +98,44 @@ type Cursor struct {
 	pos    int
 	pooled bool
 	shared bool
+	heat   byte // of all that Heat read, which is not done for nothing then
 }
 
 // NewCursor starts at the first frame of b.
 func NewCursor(b Batch) Cursor {
 	return Cursor{enc: b.Enc, refs: b.Refs, pooled: b.pooled, shared: b.shared}
+}
+
+// heat takes the cache lines after t from the processor that read them last. One
+// by one they would come while a lock is waited for: that one waits for all
+// stores before it. In a row they come together. It returns how far it went.
+func heat(t []byte) int {
+	at := len(t)
+	t = t[:min(at+heated, cap(t))]
+	for i := at; i < len(t); i += cacheLine {
+		t[i] = 0
+	}
+	return len(t)
+}
+
+const (
+	cacheLine = 64
+	heated    = 1 << 10
+	cold      = 256 // bytes of a batch that may stay small
+)
+
+// Heat brings the batch into the cache of the processor, if its msgs messages are
+// short: all of its lines at the same time, instead of one after the other while
+// a lock is taken for each message.
+func (c *Cursor) Heat(msgs int) {
+	if len(c.enc) > msgs*maxShort {
+		return
+	}
+	var x byte
+	for i := 0; i < len(c.enc); i += cacheLine {
+		x |= c.enc[i]
+	}
+	c.heat = x
 }
 
 // Recycle gives the memory of the batch back, if it can be used again. Nobody

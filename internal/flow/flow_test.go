@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -46,6 +47,17 @@ func TestMarkIsExact(t *testing.T) {
 		q := NewQueue(hwm, false)
 		var inside []string // appended, not acknowledged
 		unacked, next := 0, 0
+		var bell atomic.Bool
+		took := func(t *rapid.T, b Batch) {
+			for c := NewCursor(b); !c.Done(); {
+				_, p := c.Next()
+				if string(p) != inside[0] {
+					t.Fatalf("took %q, want %q", p, inside[0])
+				}
+				inside = inside[1:]
+				unacked++
+			}
+		}
 		t.Repeat(map[string]func(*rapid.T){
 			"append": func(t *rapid.T) {
 				s := fmt.Sprint(next)
@@ -63,19 +75,39 @@ func TestMarkIsExact(t *testing.T) {
 				if ok != (len(inside) > 0) {
 					t.Fatalf("take with %d inside: %v", len(inside), ok)
 				}
-				for c := NewCursor(b); !c.Done(); {
-					_, p := c.Next()
-					if string(p) != inside[0] {
-						t.Fatalf("took %q, want %q", p, inside[0])
-					}
-					inside = inside[1:]
-					unacked++
-				}
+				took(t, b)
 			},
 			"ack": func(t *rapid.T) {
 				n := rapid.IntRange(0, unacked).Draw(t, "n")
 				unacked -= n
 				q.Ack(n)
+			},
+			"take more": func(t *rapid.T) {
+				want := rapid.IntRange(1, 40).Draw(t, "want")
+				n := unacked
+				unacked = 0
+				b, ok, waits, _ := q.TakeMore(n, want, false, &bell)
+				enough := len(inside) >= min(want, (hwm+3)/4)
+				if ok != enough || waits == enough {
+					t.Fatalf("%d of %d inside, wanted %d: taken %v, waits %v", len(inside), hwm, want, ok, waits)
+				}
+				for more := rapid.IntRange(0, hwm).Draw(t, "more"); waits && more > 0; more-- {
+					rang := bell.Load()
+					s := fmt.Sprint(next)
+					if got := q.Append(one(s)); (got == Full) != (len(inside) >= hwm) || got == Wake {
+						t.Fatalf("append with %d of %d inside: %v", len(inside), hwm, got)
+					} else if got == Queued {
+						next++
+						inside = append(inside, s)
+					}
+					if bell.Load() != (rang || len(inside) >= min(want, (hwm+3)/4)) {
+						t.Fatalf("%d inside, wanted %d: bell %v", len(inside), want, bell.Load())
+					}
+				}
+				if waits {
+					q.Look()
+				}
+				took(t, b)
 			},
 			"": func(t *rapid.T) {
 				if q.Len() != len(inside)+unacked {
@@ -115,6 +147,51 @@ func TestConsumerIsWoken(t *testing.T) {
 	}
 	if r := q.Append(one("c")); r != Queued {
 		t.Fatal(r, "after the consumer was told")
+	}
+}
+
+// Whoever waits for the bell is told by it alone, and otherwise once it looked.
+func TestBell(t *testing.T) {
+	q := NewQueue(0, false)
+	var bell atomic.Bool
+	wait := func() {
+		t.Helper()
+		if _, ok, waits, _ := q.TakeMore(0, 2, false, &bell); ok || !waits || bell.Load() {
+			t.Fatal("took", ok, "waits", waits, "rang", bell.Load())
+		}
+	}
+	add := func(want Result) {
+		t.Helper()
+		if r := q.Append(one("a")); r != want {
+			t.Fatal(r)
+		}
+	}
+	wait()
+	add(Queued)
+	if q.Look(); bell.Load() {
+		t.Error("one message rang, two were asked for")
+	}
+	add(Queued) // it is known that there is something
+	if got := drain(q); len(got) != 2 {
+		t.Error(got)
+	}
+	add(Wake)
+	drain(q)
+
+	wait()
+	q.Look()
+	add(Wake)
+	drain(q)
+
+	wait()
+	if r := q.Close(); r == Wake || !bell.Load() {
+		t.Error("closed:", r, "rang", bell.Load())
+	}
+	if _, ok, waits, _ := q.TakeMore(0, 2, false, &bell); ok || waits {
+		t.Error("something is expected from a closed queue")
+	}
+	if _, ok, done := q.Take(false); ok || !done {
+		t.Error("a closed queue is not at its end")
 	}
 }
 

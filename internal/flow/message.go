@@ -9,6 +9,9 @@ type Message struct {
 	Owned  bool // large payloads may be kept by reference
 }
 
+// Short reports whether the message is one frame whose size takes one octet.
+func (m *Message) Short() bool { return m.Parts == nil && len(m.One) <= maxShort }
+
 // small is about how many bytes of a batch the message takes.
 func (m *Message) small() int {
 	n := len(m.Prefix)

@@ -5,6 +5,7 @@ import (
 	"math"
 	"slices"
 	"sync"
+	"sync/atomic"
 )
 
 // chunkSize bounds the encoded bytes of one batch, and heldSize its
@@ -32,12 +33,14 @@ type Queue struct {
 	recycles bool // the consumer gave the memory of the last batch back
 	hint     int  // size of the last tail, for the next one's allocation
 	chunk    int
+	warm     int // how much of the tail's memory is in this processor's cache
 	count    int
 	hwm      int // 0: no limit
 	limit    int // of count, below which nothing stands in the way of an append
 	refused  bool
-	idle     bool // the consumer found nothing and waits to be told
-	wakeAt   int  // when idle: the count at which it is told
+	idle     bool         // the consumer found nothing and waits to be told
+	wakeAt   int          // when idle: the count at which it is told
+	bell     *atomic.Bool // how it is told, if not by Wake
 	closed   bool
 	latest   bool   // conflate: only the last message counts
 	control  []byte // commands, taken before everything else
@@ -125,6 +128,9 @@ func (q *Queue) AppendOne(p []byte) Result {
 		return q.append(&Message{One: p})
 	}
 	t = t[:end]
+	if end > q.warm && len(p) <= maxShort {
+		q.warm = heat(t)
+	}
 	if len(p) <= maxShort {
 		t[at], t[at+1] = 0, byte(len(p))
 	} else {
@@ -350,6 +356,7 @@ func (q *Queue) room(n int) {
 		}
 		return
 	}
+	q.warm = cold
 	switch {
 	case q.blocks:
 		q.tail.Enc = GetBlock()[:0]
@@ -382,8 +389,12 @@ func (q *Queue) enqueue(b Batch) {
 func (q *Queue) wake() Result {
 	r := Queued
 	if q.idle && q.count >= q.wakeAt {
-		q.idle = false
+		q.idle, q.wakeAt = false, 0
 		r = Wake
+		if q.bell != nil {
+			q.bell.Store(true)
+			q.bell, r = nil, Queued
+		}
 	}
 	q.mu.Unlock()
 	return r
@@ -460,35 +471,6 @@ func (q *Queue) TakeAll() (b Batch, ok, reopened bool) {
 	}
 	q.mu.Unlock()
 	return b, ok, reopened
-}
-
-// Gather puts the word that an idle consumer waits for off until n messages
-// are inside, or half of what may be. It reports false, and does nothing, if
-// the word is on its way. Look must follow soon.
-func (q *Queue) Gather(n int) bool {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	if !q.idle {
-		return false
-	}
-	if q.hwm > 0 {
-		n = min(n, (q.hwm+1)/2)
-	}
-	q.wakeAt = n
-	return true
-}
-
-// Look ends what Gather began. It reports whether there are messages to take
-// of which no word was given.
-func (q *Queue) Look() bool {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	q.wakeAt = 0
-	if !q.idle || q.head == len(q.ready) && q.tail.Empty() {
-		return false
-	}
-	q.idle = false
-	return true
 }
 
 // Ack tells that n messages were consumed; reopened reports that a producer
