@@ -279,8 +279,19 @@ func (s *core) detach(p *pipe, drop bool) {
 	}
 	p.in.Close()
 	if !drop {
+		s.unseat(p)
 		s.readable(p)
 	}
+}
+
+// unseat forgets a peer that is gone and left nothing to read: a socket on which
+// nobody receives would keep all that ever came.
+func (s *core) unseat(p *pipe) {
+	s.recv.Lock()
+	if p.inSeat.Seated() && !p.fill() && p.ended {
+		s.fq.Remove(&p.inSeat)
+	}
+	s.recv.Unlock()
 }
 
 // setStep takes over a changed high-water mark of p.in.

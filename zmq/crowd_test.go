@@ -56,3 +56,30 @@ func TestHalfOpen(t *testing.T) {
 		t.Errorf("%d connections accepted, want %d", got, n+2)
 	}
 }
+
+// TestGoneUnread: peers that come and go leave nothing in a socket on which
+// nobody receives, but what they sent.
+func TestGoneUnread(t *testing.T) {
+	everywhere(t, func(t *testing.T, r rig) {
+		for _, pair := range [][2]zmq.Type{{zmq.TypeReq, zmq.TypeRep}, {zmq.TypeDealer, zmq.TypeDealer}} {
+			s, err := zmq.New(pair[0], r.opts()...)
+			r.socket(s, err)
+			e, err := s.Bind(r.net.bind(t))
+			r.must(err)
+			for range 5 {
+				peer, err := zmq.New(pair[1], r.opts()...)
+				r.socket(peer, err)
+				r.connect(peer, e.Addr())
+				r.ready(s, 1)
+				peer.Close()
+				r.until(func() bool { return zmq.Kept(s) == 0 })
+			}
+			r.must(e.Close()) // the name of inproc is free again
+		}
+		dealer, peer := made(r, zmq.NewDealer), made(r, zmq.NewDealer)
+		r.connect(peer, r.bind(dealer))
+		r.send(peer, "read", "later")
+		r.must(peer.Close())
+		r.want(dealer, "read", "later")
+	})
+}

@@ -28,3 +28,11 @@ func Readers(s Socket) (n int) {
 	}
 	return n
 }
+
+// Kept is the number of peers, here and gone, that s would receive from.
+func Kept(s Socket) int {
+	c := s.base()
+	c.recv.Lock()
+	defer c.recv.Unlock()
+	return c.fq.Len()
+}
