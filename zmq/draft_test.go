@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"iter"
 	"net"
 	"strings"
 	"testing"
@@ -363,5 +364,39 @@ func TestCarriage(t *testing.T) {
 			t.Errorf("%v at %s: %v", c.typ, c.at, err)
 		}
 		s.Close()
+	}
+}
+
+// A DISH may join many groups, up to the octets that topics have; beyond, its
+// connection ends.
+func TestGroupFlood(t *testing.T) {
+	r := overTCP(t)
+	radio := made(r, zmq.NewRadio)
+	events, stop := iter.Pull(radio.Events(r.ctx))
+	defer stop()
+	w := r.dialRaw(r.bind(radio))
+	w.shake(1, "DISH")
+	next(t, events, zmq.EventHandshakeSucceeded)
+	joined := make(chan int)
+	go func() {
+		var b []byte
+		n := 0
+		for ; n < 1<<20; n++ {
+			b = append(b, command("JOIN", fmt.Sprintf("%0255d", n))...)
+			if len(b) < 1<<20 {
+				continue
+			}
+			if _, err := w.c.Write(b); err != nil {
+				break
+			}
+			b = b[:0]
+		}
+		joined <- n
+	}()
+	if e := next(t, events, zmq.EventDisconnected); e.Err == nil || !strings.Contains(e.Err.Error(), "subscriptions") {
+		t.Errorf("disconnected because of %v", e.Err)
+	}
+	if n := <-joined; n < 100_000 || n == 1<<20 {
+		t.Errorf("%d groups were taken", n)
 	}
 }

@@ -58,6 +58,7 @@ func (x *radio) attach(p *pipe) {
 		return
 	}
 	x.joined[p] = make(map[string]struct{})
+	p.wishes = 0
 }
 
 func (x *radio) detach(p *pipe) {
@@ -76,9 +77,6 @@ func (x *radio) leave(p *pipe, group string) {
 	}
 }
 
-// maxJoined bounds the groups of one peer.
-const maxJoined = 1 << 20
-
 // subscription is a peer that joins a group or leaves it.
 func (x *radio) subscription(p *pipe, add bool, topic []byte) {
 	x.s.send.Lock()
@@ -89,11 +87,15 @@ func (x *radio) subscription(p *pipe, add bool, topic []byte) {
 	}
 	group := string(topic)
 	_, known := mine[group]
-	switch {
-	case add && !known && len(mine) < maxJoined:
+	switch cost := len(topic) + topicCost; {
+	case add && !known && p.wishes+cost > maxWishes && p.link.Load() != nil:
+		p.link.Load().close(errWishes)
+	case add && !known:
+		p.wishes += cost
 		mine[group] = struct{}{}
 		x.groups[group] = append(x.groups[group], p)
 	case !add && known:
+		p.wishes -= cost
 		delete(mine, group)
 		x.leave(p, group)
 	}
