@@ -23,7 +23,7 @@ var small = []string{
 // bytesOnly names the packages that work on bytes alone: they may import
 // nothing but the standard library, golang.org/x/crypto in a mechanism,
 // golang.org/x/sys for a mapping, and a hash.
-var bytesOnly = []string{"internal/mcproto", "internal/zmtp", "internal/store"}
+var bytesOnly = []string{"internal/memcached/mcproto", "internal/zmq/zmtp", "internal/memcached/store"}
 
 type pkg struct {
 	ImportPath string

@@ -12,9 +12,9 @@ import (
 	"testing"
 	"time"
 
-	"lintel.dev/internal/epgm"
-	"lintel.dev/internal/epgm/epgmtest"
-	"lintel.dev/internal/zmtp"
+	"lintel.dev/internal/zmq/epgm"
+	"lintel.dev/internal/zmq/epgm/epgmtest"
+	"lintel.dev/internal/zmq/zmtp"
 	"lintel.dev/interop/peers"
 	"lintel.dev/zmq"
 )

@@ -10,7 +10,7 @@ import (
 	"strings"
 	"time"
 
-	"lintel.dev/internal/mcproto"
+	"lintel.dev/internal/memcached/mcproto"
 )
 
 // maxCluster bounds the answer to "config get cluster" in bytes.

@@ -3,7 +3,7 @@ package memcache
 import (
 	"strconv"
 
-	"lintel.dev/internal/mcproto"
+	"lintel.dev/internal/memcached/mcproto"
 )
 
 // replies is how many opaques the call uses.

@@ -7,7 +7,7 @@ import (
 	"fmt"
 	"io"
 
-	"lintel.dev/internal/mcproto"
+	"lintel.dev/internal/memcached/mcproto"
 )
 
 // errDowngrade: the server knows meta commands but not opaques, without which

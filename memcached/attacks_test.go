@@ -9,8 +9,8 @@ import (
 	"strings"
 	"testing"
 
-	"lintel.dev/internal/mcproto"
-	"lintel.dev/internal/netloop"
+	"lintel.dev/internal/memcached/mcproto"
+	"lintel.dev/internal/memcached/netloop"
 )
 
 // docs/memcached.md says which known attack is tested where.

@@ -9,8 +9,8 @@ import (
 	"os"
 	"time"
 
-	"lintel.dev/internal/mcproto"
-	"lintel.dev/internal/netloop"
+	"lintel.dev/internal/memcached/mcproto"
+	"lintel.dev/internal/memcached/netloop"
 )
 
 // The bounds of a password file and of what a client may send to log in.

@@ -8,7 +8,7 @@ import (
 	"strings"
 	"testing"
 
-	"lintel.dev/internal/mcproto"
+	"lintel.dev/internal/memcached/mcproto"
 )
 
 func passwords(t *testing.T, text string) string {

@@ -8,7 +8,7 @@ import (
 	"sync"
 	"testing"
 
-	"lintel.dev/internal/netloop"
+	"lintel.dev/internal/memcached/netloop"
 )
 
 // drive gives s all of in, as often as it takes, and throws the replies away.

@@ -4,9 +4,9 @@ import (
 	"encoding/binary"
 	"strconv"
 
-	"lintel.dev/internal/mcproto"
-	"lintel.dev/internal/netloop"
-	"lintel.dev/internal/store"
+	"lintel.dev/internal/memcached/mcproto"
+	"lintel.dev/internal/memcached/netloop"
+	"lintel.dev/internal/memcached/store"
 )
 
 // maxBody is the largest body of a binary request: no item could be larger.

@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"lintel.dev/internal/mcproto"
+	"lintel.dev/internal/memcached/mcproto"
 )
 
 // request is a binary request with the opaque 0xfeedf00d.

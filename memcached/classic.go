@@ -4,9 +4,9 @@ import (
 	"bytes"
 	"strconv"
 
-	"lintel.dev/internal/mcproto"
-	"lintel.dev/internal/netloop"
-	"lintel.dev/internal/store"
+	"lintel.dev/internal/memcached/mcproto"
+	"lintel.dev/internal/memcached/netloop"
+	"lintel.dev/internal/memcached/store"
 )
 
 // text dispatches one complete line, which with its end is n bytes of in.

@@ -4,7 +4,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"lintel.dev/internal/store"
+	"lintel.dev/internal/memcached/store"
 )
 
 // The counters of a server, by what stats calls them.

@@ -5,8 +5,8 @@ import (
 	"iter"
 	"strconv"
 
-	"lintel.dev/internal/mcproto"
-	"lintel.dev/internal/store"
+	"lintel.dev/internal/memcached/mcproto"
+	"lintel.dev/internal/memcached/store"
 )
 
 // scanStep is how many items a scan looks at before other connections get

@@ -4,8 +4,8 @@ import (
 	"bytes"
 	"strconv"
 
-	"lintel.dev/internal/mcproto"
-	"lintel.dev/internal/store"
+	"lintel.dev/internal/memcached/mcproto"
+	"lintel.dev/internal/memcached/store"
 )
 
 // flushCommand is flush_all [DELAY].

@@ -4,7 +4,7 @@ import (
 	"bytes"
 	"testing"
 
-	"lintel.dev/internal/netloop"
+	"lintel.dev/internal/memcached/netloop"
 )
 
 // sessionSeeds are conversations for the fuzzer to start from.

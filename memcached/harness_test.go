@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"lintel.dev/internal/netloop"
+	"lintel.dev/internal/memcached/netloop"
 )
 
 // fakeConn is a connection without a socket.

@@ -7,8 +7,8 @@ import (
 	"strings"
 	"testing"
 
-	"lintel.dev/internal/netloop"
-	"lintel.dev/internal/store"
+	"lintel.dev/internal/memcached/netloop"
+	"lintel.dev/internal/memcached/store"
 )
 
 // heapAfter is the live heap after f has run, less what it was before.

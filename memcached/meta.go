@@ -3,8 +3,8 @@ package memcached
 import (
 	"strconv"
 
-	"lintel.dev/internal/mcproto"
-	"lintel.dev/internal/store"
+	"lintel.dev/internal/memcached/mcproto"
+	"lintel.dev/internal/memcached/store"
 )
 
 const replyFolded = "CLIENT_ERROR invalid or duplicate flag"

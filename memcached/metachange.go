@@ -3,8 +3,8 @@ package memcached
 import (
 	"strconv"
 
-	"lintel.dev/internal/mcproto"
-	"lintel.dev/internal/store"
+	"lintel.dev/internal/memcached/mcproto"
+	"lintel.dev/internal/memcached/store"
 )
 
 // parseMetaSet reads what follows ms into r.

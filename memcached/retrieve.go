@@ -3,8 +3,8 @@ package memcached
 import (
 	"bytes"
 
-	"lintel.dev/internal/mcproto"
-	"lintel.dev/internal/store"
+	"lintel.dev/internal/memcached/mcproto"
+	"lintel.dev/internal/memcached/store"
 )
 
 // retrieve is a get, gets, gat or gats. It is kept in the session only while

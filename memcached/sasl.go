@@ -3,8 +3,8 @@ package memcached
 import (
 	"bytes"
 
-	"lintel.dev/internal/mcproto"
-	"lintel.dev/internal/netloop"
+	"lintel.dev/internal/memcached/mcproto"
+	"lintel.dev/internal/memcached/netloop"
 )
 
 // saslMechs are the mechanisms offered, and maxMechanism is the longest name

@@ -3,8 +3,8 @@ package memcached
 import (
 	"bytes"
 
-	"lintel.dev/internal/mcproto"
-	"lintel.dev/internal/store"
+	"lintel.dev/internal/memcached/mcproto"
+	"lintel.dev/internal/memcached/store"
 )
 
 // scout reads the commands that in begins with, up to most of them, as far as

@@ -49,8 +49,8 @@ import (
 	"sync/atomic"
 	"time"
 
-	"lintel.dev/internal/netloop"
-	"lintel.dev/internal/store"
+	"lintel.dev/internal/memcached/netloop"
+	"lintel.dev/internal/memcached/store"
 )
 
 // Server is a cache and its connections. All methods are safe for concurrent

@@ -13,7 +13,7 @@ import (
 	"sync"
 	"testing"
 
-	"lintel.dev/internal/netloop"
+	"lintel.dev/internal/memcached/netloop"
 )
 
 func newSmallWriter() *netloop.Writer { return netloop.NewWriter(64) }

@@ -5,9 +5,9 @@ import (
 	"sync/atomic"
 	"time"
 
-	"lintel.dev/internal/mcproto"
-	"lintel.dev/internal/netloop"
-	"lintel.dev/internal/store"
+	"lintel.dev/internal/memcached/mcproto"
+	"lintel.dev/internal/memcached/netloop"
+	"lintel.dev/internal/memcached/store"
 )
 
 // pinFrom is the size from which a value is sent from where it lies instead of

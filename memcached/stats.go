@@ -6,7 +6,7 @@ import (
 	"strconv"
 	"time"
 
-	"lintel.dev/internal/store"
+	"lintel.dev/internal/memcached/store"
 )
 
 // Stat is one line of stats.

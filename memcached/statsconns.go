@@ -7,7 +7,7 @@ import (
 	"strings"
 	"syscall"
 
-	"lintel.dev/internal/netloop"
+	"lintel.dev/internal/memcached/netloop"
 )
 
 // sinceReset are the figures of the loops with what stats reset took off.

@@ -3,8 +3,8 @@ package memcached
 import (
 	"errors"
 
-	"lintel.dev/internal/mcproto"
-	"lintel.dev/internal/store"
+	"lintel.dev/internal/memcached/mcproto"
+	"lintel.dev/internal/memcached/store"
 )
 
 // mode is how a value is stored.

@@ -11,7 +11,7 @@ import (
 	"sync/atomic"
 	"syscall"
 
-	"lintel.dev/internal/netloop"
+	"lintel.dev/internal/memcached/netloop"
 )
 
 // The frame that stands before every datagram of memcached's protocol over

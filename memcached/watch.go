@@ -8,9 +8,9 @@ import (
 	"sync"
 	"time"
 
-	"lintel.dev/internal/mcproto"
-	"lintel.dev/internal/netloop"
-	"lintel.dev/internal/store"
+	"lintel.dev/internal/memcached/mcproto"
+	"lintel.dev/internal/memcached/netloop"
+	"lintel.dev/internal/memcached/store"
 )
 
 // The streams of watch, as bits of Server.noting, which also has a bit for

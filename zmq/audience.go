@@ -4,7 +4,7 @@ import (
 	"math"
 	"slices"
 
-	"lintel.dev/internal/flow"
+	"lintel.dev/internal/zmq/flow"
 )
 
 // followers are the peers subscribed to one topic: one, or an audience.

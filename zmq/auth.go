@@ -6,9 +6,9 @@ import (
 	"fmt"
 	"net"
 
-	"lintel.dev/internal/flow"
-	"lintel.dev/internal/transport"
-	"lintel.dev/internal/zmtp"
+	"lintel.dev/internal/zmq/flow"
+	"lintel.dev/internal/zmq/transport"
+	"lintel.dev/internal/zmq/zmtp"
 )
 
 // Mechanism is how peers prove who they are.

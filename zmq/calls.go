@@ -5,7 +5,7 @@ import (
 	"encoding/binary"
 	"sync"
 
-	"lintel.dev/internal/flow"
+	"lintel.dev/internal/zmq/flow"
 )
 
 // calls are the Requests under way on a socket, by the id that travels with

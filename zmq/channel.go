@@ -1,6 +1,6 @@
 package zmq
 
-import "lintel.dev/internal/flow"
+import "lintel.dev/internal/zmq/flow"
 
 // Channel talks to one other CHANNEL socket with messages of one frame
 // (RFC 52). A second peer is turned away while the first is there.

@@ -1,6 +1,6 @@
 package zmq
 
-import "lintel.dev/internal/flow"
+import "lintel.dev/internal/zmq/flow"
 
 // Client talks to SERVER sockets with messages of one frame: it deals what it
 // sends out in turn and receives from them in turn (RFC 41).

@@ -7,7 +7,7 @@ import (
 	"net"
 	"syscall"
 
-	"lintel.dev/internal/flow"
+	"lintel.dev/internal/zmq/flow"
 	"lintel.dev/internal/rawio"
 )
 

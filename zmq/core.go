@@ -8,7 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"lintel.dev/internal/flow"
+	"lintel.dev/internal/zmq/flow"
 )
 
 // core is the machinery every socket type shares.

@@ -4,7 +4,7 @@ import (
 	"context"
 	"math/rand/v2"
 
-	"lintel.dev/internal/flow"
+	"lintel.dev/internal/zmq/flow"
 )
 
 // Dealer deals messages out to its peers in turn and receives from them in

@@ -5,9 +5,9 @@ import (
 	"net/netip"
 	"slices"
 
-	"lintel.dev/internal/flow"
-	"lintel.dev/internal/transport"
-	"lintel.dev/internal/udp"
+	"lintel.dev/internal/zmq/flow"
+	"lintel.dev/internal/zmq/transport"
+	"lintel.dev/internal/zmq/udp"
 )
 
 // Dgram sends and receives UDP datagrams. A message has two frames: the

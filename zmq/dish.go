@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"sync"
 
-	"lintel.dev/internal/flow"
+	"lintel.dev/internal/zmq/flow"
 )
 
 // dish is the pattern of DISH.

@@ -8,8 +8,8 @@ import (
 	"sync"
 	"sync/atomic"
 
-	"lintel.dev/internal/flow"
-	"lintel.dev/internal/transport"
+	"lintel.dev/internal/zmq/flow"
+	"lintel.dev/internal/zmq/transport"
 )
 
 // Endpoint is where a socket is bound or connected to.

@@ -6,8 +6,8 @@ import (
 	"net"
 	"strings"
 
-	"lintel.dev/internal/epgm"
-	"lintel.dev/internal/udp"
+	"lintel.dev/internal/zmq/epgm"
+	"lintel.dev/internal/zmq/udp"
 )
 
 // joinGroup makes e a member of its multicast group, or opens its datagram

@@ -7,8 +7,8 @@ import (
 	"strings"
 	"testing"
 
-	"lintel.dev/internal/epgm/epgmtest"
-	"lintel.dev/internal/pgm"
+	"lintel.dev/internal/zmq/epgm/epgmtest"
+	"lintel.dev/internal/zmq/pgm"
 	"lintel.dev/zmq"
 )
 

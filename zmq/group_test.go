@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"testing"
 
-	"lintel.dev/internal/epgm/epgmtest"
+	"lintel.dev/internal/zmq/epgm/epgmtest"
 	"lintel.dev/zmq"
 )
 

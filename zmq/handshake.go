@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"time"
 
-	"lintel.dev/internal/zmtp"
+	"lintel.dev/internal/zmq/zmtp"
 )
 
 // handshake agrees with the peer on protocol, security and types. It returns

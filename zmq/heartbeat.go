@@ -6,8 +6,8 @@ import (
 	"sync/atomic"
 	"time"
 
-	"lintel.dev/internal/flow"
-	"lintel.dev/internal/zmtp"
+	"lintel.dev/internal/zmq/flow"
+	"lintel.dev/internal/zmq/zmtp"
 )
 
 // heartbeat is the PINGs of a link, and the wait for signs of life.

@@ -6,8 +6,8 @@ import (
 	"sync/atomic"
 	"syscall"
 
-	"lintel.dev/internal/flow"
-	"lintel.dev/internal/zmtp"
+	"lintel.dev/internal/zmq/flow"
+	"lintel.dev/internal/zmq/zmtp"
 )
 
 // link carries the queues of a pipe over a connection. One goroutine reads;

@@ -4,8 +4,8 @@ import (
 	"net"
 	"time"
 
-	"lintel.dev/internal/flow"
-	"lintel.dev/internal/zmtp"
+	"lintel.dev/internal/zmq/flow"
+	"lintel.dev/internal/zmq/zmtp"
 )
 
 // writer empties the outgoing queue of a link. Its fields belong to whoever

@@ -3,7 +3,7 @@ package zmq
 import (
 	"strings"
 
-	"lintel.dev/internal/flow"
+	"lintel.dev/internal/zmq/flow"
 )
 
 // Msg is a message: its frames in order. It has at least one frame; a frame

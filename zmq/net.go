@@ -9,7 +9,7 @@ import (
 	"os"
 	"time"
 
-	"lintel.dev/internal/transport"
+	"lintel.dev/internal/zmq/transport"
 )
 
 func (e *Endpoint) transportOptions() transport.Options {

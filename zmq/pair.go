@@ -3,7 +3,7 @@ package zmq
 import (
 	"errors"
 
-	"lintel.dev/internal/flow"
+	"lintel.dev/internal/zmq/flow"
 )
 
 // Pair talks to one other PAIR socket. A second peer is turned away while

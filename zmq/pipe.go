@@ -6,7 +6,7 @@ import (
 	"sync"
 	"sync/atomic"
 
-	"lintel.dev/internal/flow"
+	"lintel.dev/internal/zmq/flow"
 )
 
 var errPipeEnded = errors.New("zmq: connection ended by this side")

@@ -1,6 +1,6 @@
 package zmq
 
-import "lintel.dev/internal/flow"
+import "lintel.dev/internal/zmq/flow"
 
 // Pull receives from its PUSH peers in turn.
 type Pull struct {

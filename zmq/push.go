@@ -1,6 +1,6 @@
 package zmq
 
-import "lintel.dev/internal/flow"
+import "lintel.dev/internal/zmq/flow"
 
 // Push deals messages out to its PULL peers in turn. With no peer that has
 // room, Send waits.

@@ -3,7 +3,7 @@ package zmq
 import (
 	"context"
 
-	"lintel.dev/internal/flow"
+	"lintel.dev/internal/zmq/flow"
 )
 
 // sendBytes is sendMsg of one frame. With a lone peer there is no choice to

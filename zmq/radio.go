@@ -4,7 +4,7 @@ import (
 	"context"
 	"fmt"
 
-	"lintel.dev/internal/flow"
+	"lintel.dev/internal/zmq/flow"
 )
 
 // maxGroup is the longest name of a group (RFC 48).

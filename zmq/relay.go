@@ -4,7 +4,7 @@ import (
 	"context"
 	"slices"
 
-	"lintel.dev/internal/flow"
+	"lintel.dev/internal/zmq/flow"
 )
 
 const (

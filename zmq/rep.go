@@ -3,7 +3,7 @@ package zmq
 import (
 	"context"
 
-	"lintel.dev/internal/flow"
+	"lintel.dev/internal/zmq/flow"
 )
 
 // Rep answers requests of REQ and DEALER peers, taken in turn: Recv and Send

@@ -5,8 +5,8 @@ import (
 	"context"
 	"math/rand/v2"
 
-	"lintel.dev/internal/flow"
-	"lintel.dev/internal/zmtp"
+	"lintel.dev/internal/zmq/flow"
+	"lintel.dev/internal/zmq/zmtp"
 )
 
 // Req asks: a request goes to the REP and ROUTER peers in turn, and the reply

@@ -5,7 +5,7 @@ import (
 	"errors"
 	"math/rand/v2"
 
-	"lintel.dev/internal/flow"
+	"lintel.dev/internal/zmq/flow"
 )
 
 // Router addresses each of its REQ, DEALER and ROUTER peers: a message it

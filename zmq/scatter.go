@@ -1,6 +1,6 @@
 package zmq
 
-import "lintel.dev/internal/flow"
+import "lintel.dev/internal/zmq/flow"
 
 // Scatter deals messages of one frame out to its GATHER peers in turn
 // (RFC 49). With no peer that has room, Send waits.

@@ -6,7 +6,7 @@ import (
 	"errors"
 	"math/rand/v2"
 
-	"lintel.dev/internal/flow"
+	"lintel.dev/internal/zmq/flow"
 )
 
 // Server talks to CLIENT sockets with messages of one frame (RFC 41). It knows

@@ -8,8 +8,8 @@ import (
 	"syscall"
 	"time"
 
-	"lintel.dev/internal/flow"
-	"lintel.dev/internal/zmtp"
+	"lintel.dev/internal/zmq/flow"
+	"lintel.dev/internal/zmq/zmtp"
 )
 
 // establish runs the handshake of a link and reports how it went.

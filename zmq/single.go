@@ -3,7 +3,7 @@ package zmq
 import (
 	"fmt"
 
-	"lintel.dev/internal/flow"
+	"lintel.dev/internal/zmq/flow"
 )
 
 // The sockets CLIENT, SERVER, SCATTER, GATHER, CHANNEL and PEER (RFC 41, 49,

@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"iter"
 
-	"lintel.dev/internal/flow"
+	"lintel.dev/internal/zmq/flow"
 )
 
 // common are the methods that every socket has.

@@ -6,7 +6,7 @@ import (
 	"math/rand/v2"
 	"slices"
 
-	"lintel.dev/internal/flow"
+	"lintel.dev/internal/zmq/flow"
 )
 
 // Stream talks to any TCP peer, without ZMTP. A message it receives is the

@@ -14,7 +14,7 @@ import (
 	"testing"
 	"time"
 
-	"lintel.dev/internal/epgm/epgmtest"
+	"lintel.dev/internal/zmq/epgm/epgmtest"
 	"lintel.dev/zmq"
 )
 

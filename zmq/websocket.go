@@ -8,8 +8,8 @@ import (
 	"net"
 	"net/http"
 
-	"lintel.dev/internal/transport"
-	"lintel.dev/internal/zmtp"
+	"lintel.dev/internal/zmq/transport"
+	"lintel.dev/internal/zmq/zmtp"
 )
 
 // WithTLS sets the TLS configuration of wss endpoints. A socket that binds

@@ -7,8 +7,8 @@ import (
 	"sync"
 	"sync/atomic"
 
-	"lintel.dev/internal/flow"
-	"lintel.dev/internal/zmtp"
+	"lintel.dev/internal/zmq/flow"
+	"lintel.dev/internal/zmq/zmtp"
 )
 
 // XPub is a Pub that also receives: subscriptions, as a message of one frame

@@ -5,7 +5,7 @@ import (
 	"slices"
 	"sync"
 
-	"lintel.dev/internal/flow"
+	"lintel.dev/internal/zmq/flow"
 )
 
 // XSub is a Sub whose subscriptions can also be sent as messages: a frame

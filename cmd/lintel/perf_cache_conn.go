@@ -7,7 +7,7 @@ import (
 	"sync"
 	"time"
 
-	"lintel.dev/internal/netloop"
+	"lintel.dev/internal/memcached/netloop"
 )
 
 // refFrom is the size from which a value is sent without being copied.

@@ -14,7 +14,7 @@ import (
 
 	"github.com/HdrHistogram/hdrhistogram-go"
 
-	"lintel.dev/internal/netloop"
+	"lintel.dev/internal/memcached/netloop"
 )
 
 // preloadDepth is how many sets a connection has in flight before the

@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"lintel.dev/internal/epgm/epgmtest"
+	"lintel.dev/internal/zmq/epgm/epgmtest"
 )
 
 // session is a lintel zmq that the test talks to line by line.

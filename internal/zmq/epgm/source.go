@@ -7,9 +7,9 @@ import (
 	"sync"
 	"time"
 
-	"lintel.dev/internal/pgm"
-	"lintel.dev/internal/standin"
-	"lintel.dev/internal/zmtp"
+	"lintel.dev/internal/zmq/pgm"
+	"lintel.dev/internal/zmq/standin"
+	"lintel.dev/internal/zmq/zmtp"
 )
 
 // sender is a source with its sockets.

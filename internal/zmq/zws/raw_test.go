@@ -13,8 +13,8 @@ import (
 
 	"github.com/coder/websocket"
 
-	"lintel.dev/internal/zmtp"
-	"lintel.dev/internal/zws"
+	"lintel.dev/internal/zmq/zmtp"
+	"lintel.dev/internal/zmq/zws"
 )
 
 // pipeListener accepts the one connection it is made with.

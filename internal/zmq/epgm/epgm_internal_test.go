@@ -11,8 +11,8 @@ import (
 
 	"go.uber.org/goleak"
 
-	"lintel.dev/internal/epgm/epgmtest"
-	"lintel.dev/internal/zmtp"
+	"lintel.dev/internal/zmq/epgm/epgmtest"
+	"lintel.dev/internal/zmq/zmtp"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }

@@ -17,8 +17,8 @@ import (
 
 	"github.com/coder/websocket"
 
-	"lintel.dev/internal/standin"
-	"lintel.dev/internal/zmtp"
+	"lintel.dev/internal/zmq/standin"
+	"lintel.dev/internal/zmq/zmtp"
 )
 
 // The subprotocols, the one without a mechanism last.

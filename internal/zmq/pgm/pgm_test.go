@@ -16,7 +16,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
-	"lintel.dev/internal/pgm"
+	"lintel.dev/internal/zmq/pgm"
 )
 
 var (

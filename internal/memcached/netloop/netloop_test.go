@@ -17,7 +17,7 @@ import (
 	"testing"
 	"time"
 
-	"lintel.dev/internal/netloop"
+	"lintel.dev/internal/memcached/netloop"
 )
 
 // toy is a line protocol that asks for everything a session can ask for.

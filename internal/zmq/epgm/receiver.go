@@ -6,9 +6,9 @@ import (
 	"net/netip"
 	"time"
 
-	"lintel.dev/internal/pgm"
-	"lintel.dev/internal/standin"
-	"lintel.dev/internal/zmtp"
+	"lintel.dev/internal/zmq/pgm"
+	"lintel.dev/internal/zmq/standin"
+	"lintel.dev/internal/zmq/zmtp"
 )
 
 // listener is a receiver with its sockets. One goroutine has it: what the

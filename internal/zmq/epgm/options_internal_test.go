@@ -10,8 +10,8 @@ import (
 
 	"golang.org/x/net/ipv4"
 
-	"lintel.dev/internal/pgm"
-	"lintel.dev/internal/zmtp"
+	"lintel.dev/internal/zmq/pgm"
+	"lintel.dev/internal/zmq/zmtp"
 )
 
 // tap sees what leaves by a socket.

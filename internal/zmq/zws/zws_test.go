@@ -14,8 +14,8 @@ import (
 	"github.com/coder/websocket"
 	"go.uber.org/goleak"
 
-	"lintel.dev/internal/zmtp"
-	"lintel.dev/internal/zws"
+	"lintel.dev/internal/zmq/zmtp"
+	"lintel.dev/internal/zmq/zws"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }

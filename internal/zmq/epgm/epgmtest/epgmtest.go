@@ -13,7 +13,7 @@ import (
 	"sync"
 	"testing"
 
-	"lintel.dev/internal/zmtp"
+	"lintel.dev/internal/zmq/zmtp"
 )
 
 // Group is what follows the scheme in an endpoint: a group on the loopback

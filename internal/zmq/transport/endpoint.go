@@ -9,7 +9,7 @@ import (
 	"strconv"
 	"strings"
 
-	"lintel.dev/internal/epgm"
+	"lintel.dev/internal/zmq/epgm"
 )
 
 // Endpoint is a parsed endpoint.

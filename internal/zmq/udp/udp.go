@@ -16,9 +16,9 @@ import (
 
 	"golang.org/x/net/ipv4"
 
-	"lintel.dev/internal/epgm"
-	"lintel.dev/internal/standin"
-	"lintel.dev/internal/zmtp"
+	"lintel.dev/internal/zmq/epgm"
+	"lintel.dev/internal/zmq/standin"
+	"lintel.dev/internal/zmq/zmtp"
 )
 
 // MaxDatagram bounds a datagram that is sent, as in libzmq.

@@ -4,7 +4,7 @@ import (
 	"testing"
 	"time"
 
-	"lintel.dev/internal/netloop"
+	"lintel.dev/internal/memcached/netloop"
 )
 
 func TestWriteTimeout(t *testing.T) {

@@ -11,7 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"lintel.dev/internal/pgm"
+	"lintel.dev/internal/zmq/pgm"
 )
 
 // Of ten receivers that miss the same packet few ask: the confirmation of the

@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"lintel.dev/internal/netloop"
+	"lintel.dev/internal/memcached/netloop"
 )
 
 // Two loops joined by adopted connections: one plays the client.

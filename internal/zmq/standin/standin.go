@@ -11,7 +11,7 @@ import (
 	"sync"
 	"time"
 
-	"lintel.dev/internal/zmtp"
+	"lintel.dev/internal/zmq/zmtp"
 )
 
 // conn is the engine's end of a pipe whose other end the workers have.

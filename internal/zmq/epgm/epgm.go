@@ -15,8 +15,8 @@ import (
 	"sync/atomic"
 	"time"
 
-	"lintel.dev/internal/pgm"
-	"lintel.dev/internal/standin"
+	"lintel.dev/internal/zmq/pgm"
+	"lintel.dev/internal/zmq/standin"
 )
 
 // Config says which group and how. The zero value of a field that has a

@@ -14,8 +14,8 @@ import (
 
 	"github.com/coder/websocket"
 
-	"lintel.dev/internal/zmtp"
-	"lintel.dev/internal/zws"
+	"lintel.dev/internal/zmq/zmtp"
+	"lintel.dev/internal/zmq/zws"
 )
 
 // WebSocket is what ws and wss need besides the options of tcp.
