@@ -7,10 +7,10 @@ import (
 	"testing"
 )
 
-// TestDocumentedTests checks that every test which docs/memcached.md names for
+// TestDocumentedTests checks that every test which docs/cache-server.md names for
 // an attack is there.
 func TestDocumentedTests(t *testing.T) {
-	text, err := os.ReadFile("../docs/memcached.md")
+	text, err := os.ReadFile("../docs/cache-server.md")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -36,7 +36,7 @@ func TestDocumentedTests(t *testing.T) {
 	}
 	for _, name := range names {
 		if !have[name] {
-			t.Errorf("docs/memcached.md names %s, which is nowhere", name)
+			t.Errorf("docs/cache-server.md names %s, which is nowhere", name)
 		}
 	}
 }

@@ -13,10 +13,10 @@ import (
 	"lintel.dev/zmq"
 )
 
-// TestDocumentedNames: the tests that docs/zmq.md names exist, and it names the
+// TestDocumentedNames: the tests that docs/protocols/zeromq.md names exist, and it names the
 // options that there are.
 func TestDocumentedNames(t *testing.T) {
-	text, err := os.ReadFile("../docs/zmq.md")
+	text, err := os.ReadFile("../docs/protocols/zeromq.md")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -37,7 +37,7 @@ func TestDocumentedNames(t *testing.T) {
 	}
 	for _, m := range regexp.MustCompile("`((?:Test|Fuzz)[A-Z]\\w*)`").FindAllSubmatch(text, -1) {
 		if name := string(m[1]); !declared[name] {
-			t.Errorf("docs/zmq.md names %s, which does not exist", name)
+			t.Errorf("docs/protocols/zeromq.md names %s, which does not exist", name)
 		}
 	}
 
@@ -51,26 +51,26 @@ func TestDocumentedNames(t *testing.T) {
 	known := append(zmq.OptionNames(), "subscribe", "unsubscribe")
 	for _, name := range known {
 		if !slices.Contains(documented, name) {
-			t.Errorf("docs/zmq.md does not name the option %s", name)
+			t.Errorf("docs/protocols/zeromq.md does not name the option %s", name)
 		}
 	}
 	for _, name := range documented {
 		if !slices.Contains(known, name) {
-			t.Errorf("docs/zmq.md names the option %s, which does not exist", name)
+			t.Errorf("docs/protocols/zeromq.md names the option %s, which does not exist", name)
 		}
 	}
 }
 
-// section is the part of docs/zmq.md below a heading.
+// section is the part of docs/protocols/zeromq.md below a heading.
 func section(t *testing.T, heading string) string {
 	t.Helper()
-	text, err := os.ReadFile("../docs/zmq.md")
+	text, err := os.ReadFile("../docs/protocols/zeromq.md")
 	if err != nil {
 		t.Fatal(err)
 	}
 	_, part, ok := strings.Cut(string(text), "\n## "+heading+"\n")
 	if !ok {
-		t.Fatalf("docs/zmq.md has no part %q", heading)
+		t.Fatalf("docs/protocols/zeromq.md has no part %q", heading)
 	}
 	part, _, _ = strings.Cut(part, "\n## ")
 	return part
@@ -85,7 +85,7 @@ func rows(t *testing.T, heading string) (rows [][]string) {
 		}
 	}
 	if len(rows) < 3 {
-		t.Fatalf("docs/zmq.md has no table below %q", heading)
+		t.Fatalf("docs/protocols/zeromq.md has no table below %q", heading)
 	}
 	return rows[2:]
 }
@@ -116,11 +116,11 @@ func TestDocumentedTables(t *testing.T) {
 			continue
 		}
 		if known++; !slices.Contains(events, e.String()) {
-			t.Errorf("docs/zmq.md does not name the event %v", e)
+			t.Errorf("docs/protocols/zeromq.md does not name the event %v", e)
 		}
 	}
 	if known != len(events) {
-		t.Errorf("docs/zmq.md has %d events, the package %d", len(events), known)
+		t.Errorf("docs/protocols/zeromq.md has %d events, the package %d", len(events), known)
 	}
 }
 
@@ -139,7 +139,7 @@ disconnect_msg hiccup_msg proxy proxy_single_socket proxy_steerable proxy_termin
 scatter_gather channel peer dgram thread_safe ws_transport wss_transport poller unittest_mtrie unittest_radix_tree
 unittest_ip_resolver unittest_udp_address unittest_curve_encoding`
 
-// TestDocumentedFiles: docs/zmq.md says what restates each of them.
+// TestDocumentedFiles: docs/protocols/zeromq.md says what restates each of them.
 func TestDocumentedFiles(t *testing.T) {
 	var named []string
 	for _, row := range rows(t, "libzmq's tests") {
@@ -147,7 +147,7 @@ func TestDocumentedFiles(t *testing.T) {
 	}
 	for _, file := range strings.Fields(portable) {
 		if !slices.Contains(named, file) {
-			t.Errorf("docs/zmq.md does not say what restates test_%s", file)
+			t.Errorf("docs/protocols/zeromq.md does not say what restates test_%s", file)
 		}
 	}
 }

@@ -18,10 +18,10 @@ import (
 	"lintel.dev/zmq"
 )
 
-// transportTable reads the table of docs/transports.md: cells by socket and
+// transportTable reads the table of docs/protocols/transports.md: cells by socket and
 // transport.
 func transportTable(t *testing.T) (transports []string, rows map[zmq.Type][]string) {
-	text, err := os.ReadFile("../docs/transports.md")
+	text, err := os.ReadFile("../docs/protocols/transports.md")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -56,7 +56,7 @@ var partners = map[zmq.Type]zmq.Type{
 	zmq.TypeDgram: zmq.TypeDgram,
 }
 
-// TestTransports tries every cell of the table in docs/transports.md.
+// TestTransports tries every cell of the table in docs/protocols/transports.md.
 func TestTransports(t *testing.T) {
 	transports, rows := transportTable(t)
 	if len(transports) < 8 || len(rows) != len(partners) {
