@@ -15,7 +15,7 @@ func TestDocumentedTests(t *testing.T) {
 		t.Fatal(err)
 	}
 	have := map[string]bool{}
-	for _, pattern := range []string{"*_test.go", "../internal/*/*_test.go"} {
+	for _, pattern := range []string{"*_test.go", "../internal/*/*_test.go", "../internal/*/*/*_test.go"} {
 		files, err := filepath.Glob(pattern)
 		if err != nil {
 			t.Fatal(err)
