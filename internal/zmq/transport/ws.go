@@ -14,8 +14,8 @@ import (
 
 	"github.com/coder/websocket"
 
+	"lintel.dev/internal/zmq/ws"
 	"lintel.dev/internal/zmq/zmtp"
-	"lintel.dev/internal/zmq/zws"
 )
 
 // WebSocket is what ws and wss need besides the options of tcp.
@@ -51,22 +51,22 @@ func dialWS(ctx context.Context, e Endpoint, o Options) (net.Conn, error) {
 	if path == "" {
 		path = "/"
 	}
-	ws, _, err := websocket.Dial(ctx, e.Scheme+"://"+e.Address+path, &websocket.DialOptions{
+	c, _, err := websocket.Dial(ctx, e.Scheme+"://"+e.Address+path, &websocket.DialOptions{
 		HTTPClient:   &http.Client{Transport: t},
-		Subprotocols: zws.Subprotocols(o.WS.Mechanism),
+		Subprotocols: ws.Subprotocols(o.WS.Mechanism),
 	})
 	if err != nil {
 		return nil, err
 	}
-	if ws.Subprotocol() == "" {
-		ws.CloseNow()
-		return nil, fmt.Errorf("the server at %s does not speak %s", e, strings.Join(zws.Subprotocols(o.WS.Mechanism), " or "))
+	if c.Subprotocol() == "" {
+		c.CloseNow()
+		return nil, fmt.Errorf("the server at %s does not speak %s", e, strings.Join(ws.Subprotocols(o.WS.Mechanism), " or "))
 	}
-	return zws.Wrap(ws, o.WS.config(conn.LocalAddr(), conn.RemoteAddr())), nil
+	return ws.Wrap(c, o.WS.config(conn.LocalAddr(), conn.RemoteAddr())), nil
 }
 
-func (w WebSocket) config(local, remote net.Addr) zws.Config {
-	return zws.Config{Mechanism: w.Mechanism, SocketType: w.SocketType, MaxFrame: w.MaxFrame, Local: local, Remote: remote}
+func (w WebSocket) config(local, remote net.Addr) ws.Config {
+	return ws.Config{Mechanism: w.Mechanism, SocketType: w.SocketType, MaxFrame: w.MaxFrame, Local: local, Remote: remote}
 }
 
 // listenWS serves the upgrade at one path of a tcp listener of its own.
@@ -135,17 +135,17 @@ func (u *Upgrader) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	default:
 	}
-	offers := zws.Subprotocols(u.ws.Mechanism)
+	offers := ws.Subprotocols(u.ws.Mechanism)
 	if !slices.ContainsFunc(offered(r), func(p string) bool { return slices.Contains(offers, p) }) {
 		http.Error(w, "expected a WebSocket with subprotocol "+strings.Join(offers, " or "), http.StatusBadRequest)
 		return
 	}
-	ws, err := websocket.Accept(w, r, &websocket.AcceptOptions{Subprotocols: offers, OriginPatterns: u.ws.Origins})
+	c, err := websocket.Accept(w, r, &websocket.AcceptOptions{Subprotocols: offers, OriginPatterns: u.ws.Origins})
 	if err != nil {
 		return // the client has been told
 	}
 	local, _ := r.Context().Value(http.LocalAddrContextKey).(net.Addr)
-	conn := zws.Wrap(ws, u.ws.config(local, textAddr(r.RemoteAddr)))
+	conn := ws.Wrap(c, u.ws.config(local, textAddr(r.RemoteAddr)))
 	select {
 	case u.conns <- conn:
 	case <-u.done:

@@ -1,4 +1,4 @@
-package zws_test
+package ws_test
 
 import (
 	"bytes"
@@ -14,8 +14,8 @@ import (
 	"github.com/coder/websocket"
 	"go.uber.org/goleak"
 
+	"lintel.dev/internal/zmq/ws"
 	"lintel.dev/internal/zmq/zmtp"
-	"lintel.dev/internal/zmq/zws"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -28,26 +28,26 @@ func guard(t *testing.T) context.Context {
 }
 
 // dial returns the raw WebSocket of a client and the wrapped one of a server.
-func dial(t *testing.T, cfg zws.Config, offer ...string) (*websocket.Conn, net.Conn) {
+func dial(t *testing.T, cfg ws.Config, offer ...string) (*websocket.Conn, net.Conn) {
 	t.Helper()
 	wrapped := make(chan net.Conn, 1)
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		ws, err := websocket.Accept(w, r, &websocket.AcceptOptions{Subprotocols: zws.Subprotocols(cfg.Mechanism)})
+		wc, err := websocket.Accept(w, r, &websocket.AcceptOptions{Subprotocols: ws.Subprotocols(cfg.Mechanism)})
 		if err != nil {
 			t.Error(err)
 			return
 		}
-		wrapped <- zws.Wrap(ws, cfg)
+		wrapped <- ws.Wrap(wc, cfg)
 	}))
 	t.Cleanup(srv.Close)
-	ws, _, err := websocket.Dial(guard(t), "ws"+strings.TrimPrefix(srv.URL, "http"), &websocket.DialOptions{Subprotocols: offer})
+	wc, _, err := websocket.Dial(guard(t), "ws"+strings.TrimPrefix(srv.URL, "http"), &websocket.DialOptions{Subprotocols: offer})
 	if err != nil {
 		t.Fatal(err)
 	}
-	ws.SetReadLimit(-1)
+	wc.SetReadLimit(-1)
 	c := <-wrapped
-	t.Cleanup(func() { ws.CloseNow(); c.Close(); http.DefaultClient.CloseIdleConnections() })
-	return ws, c
+	t.Cleanup(func() { wc.CloseNow(); c.Close(); http.DefaultClient.CloseIdleConnections() })
+	return wc, c
 }
 
 func expect(t *testing.T, r io.Reader, want []byte) {
@@ -74,7 +74,7 @@ func hello(t *testing.T, c net.Conn, mechanism string) {
 
 func TestFrames(t *testing.T) {
 	ctx := guard(t)
-	ws, c := dial(t, zws.Config{Mechanism: "NULL", SocketType: zmtp.PAIR, MaxFrame: -1}, "ZWS2.0/NULL")
+	wc, c := dial(t, ws.Config{Mechanism: "NULL", SocketType: zmtp.PAIR, MaxFrame: -1}, "ZWS2.0/NULL")
 	hello(t, c, "NULL")
 	long := bytes.Repeat([]byte("x"), 70000)
 	for _, f := range []struct {
@@ -90,14 +90,14 @@ func TestFrames(t *testing.T) {
 	} {
 		message := append([]byte{f.flags}, f.body...)
 		frame := zmtp.Framing2.Append(nil, f.frame, f.body)
-		if err := ws.Write(ctx, websocket.MessageBinary, message); err != nil {
+		if err := wc.Write(ctx, websocket.MessageBinary, message); err != nil {
 			t.Fatal(err)
 		}
 		expect(t, c, frame)
 		if _, err := c.Write(frame); err != nil {
 			t.Fatal(err)
 		}
-		kind, got, err := ws.Read(ctx)
+		kind, got, err := wc.Read(ctx)
 		if err != nil || kind != websocket.MessageBinary || !bytes.Equal(got, message) {
 			t.Fatalf("%v %v %.20q, want %.20q", err, kind, got, message)
 		}
@@ -107,9 +107,9 @@ func TestFrames(t *testing.T) {
 // A peer of the bare subprotocol says who it is and no more.
 func TestBare(t *testing.T) {
 	ctx := guard(t)
-	ws, c := dial(t, zws.Config{Mechanism: "NULL", SocketType: zmtp.ROUTER, MaxFrame: -1}, "ZWS2.0")
+	wc, c := dial(t, ws.Config{Mechanism: "NULL", SocketType: zmtp.ROUTER, MaxFrame: -1}, "ZWS2.0")
 	hello(t, c, "NULL")
-	if err := ws.Write(ctx, websocket.MessageBinary, []byte("\x00me")); err != nil {
+	if err := wc.Write(ctx, websocket.MessageBinary, []byte("\x00me")); err != nil {
 		t.Fatal(err)
 	}
 	ready := zmtp.AppendReady(nil, zmtp.Metadata{{Name: "Socket-Type", Value: []byte("REQ")}, {Name: "Identity", Value: []byte("me")}})
@@ -118,16 +118,16 @@ func TestBare(t *testing.T) {
 	if _, err := c.Write(zmtp.Framing2.Append(nil, zmtp.FlagCommand, ours)); err != nil {
 		t.Fatal(err)
 	}
-	if _, got, err := ws.Read(ctx); err != nil || string(got) != "\x00you" {
+	if _, got, err := wc.Read(ctx); err != nil || string(got) != "\x00you" {
 		t.Fatalf("%q %v", got, err)
 	}
 }
 
 // ZMTP's heartbeat becomes WebSocket's, and the answer comes back as ZMTP's.
 func TestHeartbeat(t *testing.T) {
-	ws, c := dial(t, zws.Config{Mechanism: "NULL", SocketType: zmtp.PAIR, MaxFrame: -1}, "ZWS2.0/NULL")
+	wc, c := dial(t, ws.Config{Mechanism: "NULL", SocketType: zmtp.PAIR, MaxFrame: -1}, "ZWS2.0/NULL")
 	hello(t, c, "NULL")
-	ws.CloseRead(guard(t)) // answers pings
+	wc.CloseRead(guard(t)) // answers pings
 	if _, err := c.Write(zmtp.Framing2.Append(nil, zmtp.FlagCommand, zmtp.AppendPing(nil, time.Second, []byte("ctx")))); err != nil {
 		t.Fatal(err)
 	}
@@ -139,23 +139,23 @@ func TestBadPeers(t *testing.T) {
 		name string
 		send func(context.Context, *websocket.Conn) error
 	}{
-		{"text", func(ctx context.Context, ws *websocket.Conn) error {
-			return ws.Write(ctx, websocket.MessageText, []byte("\x00a"))
+		{"text", func(ctx context.Context, wc *websocket.Conn) error {
+			return wc.Write(ctx, websocket.MessageText, []byte("\x00a"))
 		}},
-		{"no flags", func(ctx context.Context, ws *websocket.Conn) error {
-			return ws.Write(ctx, websocket.MessageBinary, nil)
+		{"no flags", func(ctx context.Context, wc *websocket.Conn) error {
+			return wc.Write(ctx, websocket.MessageBinary, nil)
 		}},
-		{"too large", func(ctx context.Context, ws *websocket.Conn) error {
-			return ws.Write(ctx, websocket.MessageBinary, make([]byte, 4096))
+		{"too large", func(ctx context.Context, wc *websocket.Conn) error {
+			return wc.Write(ctx, websocket.MessageBinary, make([]byte, 4096))
 		}},
 	} {
 		t.Run(b.name, func(t *testing.T) {
-			ws, c := dial(t, zws.Config{Mechanism: "NULL", SocketType: zmtp.PAIR, MaxFrame: 1024}, "ZWS2.0/NULL")
+			wc, c := dial(t, ws.Config{Mechanism: "NULL", SocketType: zmtp.PAIR, MaxFrame: 1024}, "ZWS2.0/NULL")
 			hello(t, c, "NULL")
-			if err := b.send(guard(t), ws); err != nil {
+			if err := b.send(guard(t), wc); err != nil {
 				t.Fatal(err)
 			}
-			ws.CloseRead(guard(t))
+			wc.CloseRead(guard(t))
 			if n, err := c.Read(make([]byte, 100)); err == nil {
 				t.Errorf("read %d bytes, want an end", n)
 			}
@@ -166,9 +166,9 @@ func TestBadPeers(t *testing.T) {
 // A message in fragments is one message (RFC 6455 section 5.4).
 func TestFragments(t *testing.T) {
 	ctx := guard(t)
-	ws, c := dial(t, zws.Config{Mechanism: "NULL", SocketType: zmtp.PAIR, MaxFrame: -1}, "ZWS2.0/NULL")
+	wc, c := dial(t, ws.Config{Mechanism: "NULL", SocketType: zmtp.PAIR, MaxFrame: -1}, "ZWS2.0/NULL")
 	hello(t, c, "NULL")
-	w, err := ws.Writer(ctx, websocket.MessageBinary)
+	w, err := wc.Writer(ctx, websocket.MessageBinary)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -187,7 +187,7 @@ func TestFragments(t *testing.T) {
 // What was written before Close arrives.
 func TestCloseFlushes(t *testing.T) {
 	ctx := guard(t)
-	ws, c := dial(t, zws.Config{Mechanism: "NULL", SocketType: zmtp.PAIR, MaxFrame: -1}, "ZWS2.0/NULL")
+	wc, c := dial(t, ws.Config{Mechanism: "NULL", SocketType: zmtp.PAIR, MaxFrame: -1}, "ZWS2.0/NULL")
 	hello(t, c, "NULL")
 	body := bytes.Repeat([]byte("y"), 1<<20)
 	closed := make(chan error)
@@ -196,11 +196,11 @@ func TestCloseFlushes(t *testing.T) {
 		c.Close()
 		closed <- err
 	}()
-	_, got, err := ws.Read(ctx)
+	_, got, err := wc.Read(ctx)
 	if err != nil || !bytes.Equal(got[1:], body) {
 		t.Fatalf("%d bytes, %v", len(got), err)
 	}
-	if _, _, err := ws.Read(ctx); websocket.CloseStatus(err) != websocket.StatusNormalClosure {
+	if _, _, err := wc.Read(ctx); websocket.CloseStatus(err) != websocket.StatusNormalClosure {
 		t.Errorf("then %v", err)
 	}
 	if err := <-closed; err != nil {

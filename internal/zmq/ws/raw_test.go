@@ -1,4 +1,4 @@
-package zws_test
+package ws_test
 
 import (
 	"bufio"
@@ -13,8 +13,8 @@ import (
 
 	"github.com/coder/websocket"
 
+	"lintel.dev/internal/zmq/ws"
 	"lintel.dev/internal/zmq/zmtp"
-	"lintel.dev/internal/zmq/zws"
 )
 
 // pipeListener accepts the one connection it is made with.
@@ -47,19 +47,19 @@ type rawPeer struct {
 }
 
 // dialRaw returns such a client, and the server's end as its engine has it.
-func dialRaw(t *testing.T, cfg zws.Config) (*rawPeer, net.Conn) {
+func dialRaw(t *testing.T, cfg ws.Config) (*rawPeer, net.Conn) {
 	t.Helper()
 	near, far := net.Pipe()
 	l := &pipeListener{conn: make(chan net.Conn, 1), done: make(chan struct{})}
 	l.conn <- far
 	wrapped := make(chan net.Conn, 1)
 	srv := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		ws, err := websocket.Accept(w, r, &websocket.AcceptOptions{Subprotocols: zws.Subprotocols(cfg.Mechanism)})
+		wc, err := websocket.Accept(w, r, &websocket.AcceptOptions{Subprotocols: ws.Subprotocols(cfg.Mechanism)})
 		if err != nil {
 			t.Error(err)
 			return
 		}
-		wrapped <- zws.Wrap(ws, cfg)
+		wrapped <- ws.Wrap(wc, cfg)
 	})}
 	var serving sync.WaitGroup
 	serving.Go(func() { srv.Serve(l) })
@@ -198,7 +198,7 @@ func TestRawFrames(t *testing.T) {
 		{name: "a length of 2^63", send: []byte{fin | opBinary, masked | 127, 0x80, 0, 0, 0, 0, 0, 0, 0, 1, 2, 3, 4}, status: noWord},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			p, engine := dialRaw(t, zws.Config{Mechanism: "NULL", SocketType: zmtp.PAIR, MaxFrame: 100_000})
+			p, engine := dialRaw(t, ws.Config{Mechanism: "NULL", SocketType: zmtp.PAIR, MaxFrame: 100_000})
 			hello(t, engine, "NULL")
 			wrote := make(chan struct{})
 			go func() {
@@ -251,7 +251,7 @@ func FuzzWebSocket(f *testing.F) {
 	f.Add([]byte{fin | opBinary, masked | 127, 0xff, 0, 0, 0, 0, 0, 0, 0})
 	f.Fuzz(func(t *testing.T, in []byte) {
 		const bound = 1 << 10
-		p, engine := dialRaw(t, zws.Config{Mechanism: "NULL", SocketType: zmtp.PAIR, MaxFrame: bound})
+		p, engine := dialRaw(t, ws.Config{Mechanism: "NULL", SocketType: zmtp.PAIR, MaxFrame: bound})
 		go io.Copy(io.Discard, p.in)
 		go func() {
 			p.Write(in)

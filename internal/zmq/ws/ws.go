@@ -4,7 +4,7 @@
 // A frame is one binary message: a flag octet and the body. There is no
 // greeting, for the mechanism is agreed on by the subprotocol; what stands for
 // the peer's greeting is made here. Heartbeats are WebSocket's own.
-package zws
+package ws
 
 import (
 	"context"
