@@ -1,8 +1,0 @@
-//go:build !linux
-
-package main
-
-import "runtime/debug"
-
-// trimMemory gives back what only starting needed.
-func trimMemory() { debug.FreeOSMemory() }

@@ -1,0 +1,248 @@
+package cachecli
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/schollz/progressbar/v3"
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"lintel.dev/memcache"
+)
+
+// cacheFlags are what every `lintel cache` command takes.
+type cacheFlags struct {
+	servers   string
+	discover  string
+	placement string
+	protocol  string
+	timeout   time.Duration
+	user      string
+	passFile  string
+	tls       bool
+	tlsCA     string
+	tlsCert   string
+	tlsKey    string
+	json      bool
+}
+
+func newCache() *cobra.Command {
+	var f cacheFlags
+	cmd := &cobra.Command{
+		Use:   "cache",
+		Short: "A client for a fleet of memcached servers",
+		Long: `A client for a fleet of memcached servers: ours, memcached's or a cloud's.
+
+Servers are given as host[:port[:weight]][=name] or /path/of/a/socket, with
+commas between them. --placement decides which server a key is on; each
+placement but the default is that of the client it is named after:
+  ` + strings.Join(memcache.Placements(), "\n  "),
+		Example: `  lintel cache set greeting 'good day'
+  lintel cache --servers 10.0.0.1:11211,10.0.0.2:11211 --placement ketama get greeting
+  lintel cache --discover 10.0.0.1:11211 stats`,
+		Args: noOther("command"),
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	p := cmd.PersistentFlags()
+	p.StringVar(&f.servers, "servers", "127.0.0.1:11211", "the fleet, a `LIST` of host:port[:weight][=name],...")
+	p.StringVar(&f.discover, "discover", "", "ask this `SERVER` for the fleet instead (config get cluster)")
+	p.StringVar(&f.placement, "placement", "rendezvous", "the `RULE` by which keys are placed on servers")
+	p.StringVar(&f.protocol, "protocol", "auto", "`NAME`: auto, meta or classic")
+	p.DurationVar(&f.timeout, "timeout", time.Second, "bound for connecting, and for each reply")
+	p.StringVar(&f.user, "user", "", "user `NAME` for memcached -Y")
+	p.StringVar(&f.passFile, "password-file", "", "`FILE` with the password on its first line")
+	p.BoolVar(&f.tls, "tls", false, "speak TLS")
+	p.StringVar(&f.tlsCA, "tls-ca", "", "PEM `FILE` of the authorities to trust (implies --tls)")
+	p.StringVar(&f.tlsCert, "tls-cert", "", "PEM `FILE` of our certificate (implies --tls)")
+	p.StringVar(&f.tlsKey, "tls-key", "", "PEM `FILE` of its key")
+	p.BoolVar(&f.json, "json", false, "print JSON")
+	cmd.AddCommand(
+		newCacheGet(&f), newCacheSet(&f), newCacheDelete(&f), newCacheIncr(&f), newCacheTouch(&f),
+		newCacheWhere(&f), newCacheBalance(&f), newCacheStats(&f), newCacheTop(&f), newCacheDump(&f),
+	)
+	return cmd
+}
+
+// list is the fleet as --servers has it.
+func (f *cacheFlags) list() ([]string, error) {
+	var specs []string
+	for spec := range strings.SplitSeq(f.servers, ",") {
+		if spec = strings.TrimSpace(spec); spec == "" {
+			continue
+		}
+		if _, err := memcache.ParseServer(spec); err != nil {
+			return nil, usagef("--servers: %s", plain(err))
+		}
+		specs = append(specs, spec)
+	}
+	if len(specs) == 0 {
+		return nil, usagef("--servers is empty, expected host:port[:weight][=name],...")
+	}
+	return specs, nil
+}
+
+// plain is the text of a library error without the library's name.
+func plain(err error) string { return strings.TrimPrefix(err.Error(), "memcache: ") }
+
+func (f *cacheFlags) selector() (memcache.Selector, error) {
+	sel, err := memcache.Placement(f.placement)
+	if err != nil {
+		return nil, usagef("--placement: %s", plain(err))
+	}
+	return sel, nil
+}
+
+// connect makes the client the flags describe.
+func (f *cacheFlags) connect(ctx context.Context) (*memcache.Client, error) {
+	specs, err := f.list()
+	if err != nil {
+		return nil, err
+	}
+	opts, err := f.options()
+	if err != nil {
+		return nil, err
+	}
+	if f.discover != "" {
+		if _, err := memcache.ParseServer(f.discover); err != nil {
+			return nil, usagef("--discover: %s", plain(err))
+		}
+		return memcache.Discover(ctx, f.discover, opts)
+	}
+	return memcache.New(opts, specs...)
+}
+
+func (f *cacheFlags) options() (*memcache.Options, error) {
+	sel, err := f.selector()
+	if err != nil {
+		return nil, err
+	}
+	if f.timeout < time.Millisecond {
+		return nil, usagef("--timeout is %v, expected 1ms or more", f.timeout)
+	}
+	opts := &memcache.Options{
+		Selector:    sel,
+		DialTimeout: f.timeout, QueueTimeout: f.timeout, WriteTimeout: f.timeout, ReadTimeout: f.timeout,
+		Username: f.user, EncodeKeys: true,
+	}
+	switch f.protocol {
+	case "auto":
+	case "meta":
+		opts.Protocol = memcache.ProtocolMeta
+	case "classic":
+		opts.Protocol = memcache.ProtocolClassic
+	default:
+		return nil, usagef("--protocol is %q, expected auto, meta or classic", f.protocol)
+	}
+	if f.passFile != "" {
+		b, err := os.ReadFile(f.passFile)
+		if err != nil {
+			return nil, usagef("--password-file: %v", err)
+		}
+		opts.Password, _, _ = strings.Cut(string(b), "\n")
+		opts.Password = strings.TrimSuffix(opts.Password, "\r")
+	}
+	if opts.TLS, err = f.tlsConfig(); err != nil {
+		return nil, err
+	}
+	return opts, nil
+}
+
+func (f *cacheFlags) tlsConfig() (*tls.Config, error) {
+	if !f.tls && f.tlsCA == "" && f.tlsCert == "" && f.tlsKey == "" {
+		return nil, nil
+	}
+	cfg := &tls.Config{MinVersion: tls.VersionTLS12}
+	if f.tlsCA != "" {
+		pem, err := os.ReadFile(f.tlsCA)
+		if err != nil {
+			return nil, usagef("--tls-ca: %v", err)
+		}
+		cfg.RootCAs = x509.NewCertPool()
+		if !cfg.RootCAs.AppendCertsFromPEM(pem) {
+			return nil, usagef("--tls-ca: %s holds no certificate", f.tlsCA)
+		}
+	}
+	if f.tlsCert != "" || f.tlsKey != "" {
+		pair, err := tls.LoadX509KeyPair(f.tlsCert, f.tlsKey)
+		if err != nil {
+			return nil, usagef("--tls-cert and --tls-key: %v", err)
+		}
+		cfg.Certificates = []tls.Certificate{pair}
+	}
+	return cfg, nil
+}
+
+// withCache runs a command with a client.
+func (f *cacheFlags) withCache(run func(cmd *cobra.Command, c *memcache.Client, args []string) error) func(*cobra.Command, []string) error {
+	return func(cmd *cobra.Command, args []string) error {
+		c, err := f.connect(cmd.Context())
+		if err != nil {
+			return err
+		}
+		defer c.Close()
+		return refusals(run(cmd, c, args))
+	}
+}
+
+// refusals marks errors that the caller's input caused as such.
+func refusals(err error) error {
+	if errors.Is(err, memcache.ErrMalformedKey) {
+		err = usageError{fmt.Errorf("%w: expected 1 to %d bytes, or to 186 if there are spaces or control characters in it", err, memcache.MaxKeyLen)}
+	}
+	return err
+}
+
+func printJSON(w io.Writer, v any) error {
+	enc := json.NewEncoder(w)
+	enc.SetEscapeHTML(false)
+	return enc.Encode(v)
+}
+
+// isTerminal tells whether w is one that obeys control sequences.
+func isTerminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd())) && os.Getenv("TERM") != "dumb"
+}
+
+// hasColours tells whether w is a terminal whose user wants colours.
+func hasColours(w io.Writer) bool { return isTerminal(w) && os.Getenv("NO_COLOR") == "" }
+
+// progress is a bar on standard error that ends at total, or without end if
+// that is -1. It is shown on a terminal only.
+func progress(cmd *cobra.Command, what string, total int64, show bool) *progressbar.ProgressBar {
+	out := cmd.ErrOrStderr()
+	if !show || !isTerminal(out) {
+		out = io.Discard
+	}
+	return progressbar.NewOptions64(total, progressbar.OptionSetWriter(out), progressbar.OptionSetDescription(what),
+		progressbar.OptionThrottle(100*time.Millisecond), progressbar.OptionClearOnFinish())
+}
+
+// atLeast is cobra.MinimumNArgs with our exit status.
+func atLeast(n int, what string) cobra.PositionalArgs {
+	return func(_ *cobra.Command, args []string) error {
+		if len(args) < n {
+			return usagef("expected %s", what)
+		}
+		return nil
+	}
+}
+
+// between is cobra.RangeArgs with our exit status.
+func between(low, high int, what string) cobra.PositionalArgs {
+	return func(_ *cobra.Command, args []string) error {
+		if len(args) < low || len(args) > high {
+			return usagef("expected %s, got %d", what, len(args))
+		}
+		return nil
+	}
+}

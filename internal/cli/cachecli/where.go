@@ -1,0 +1,246 @@
+package cachecli
+
+import (
+	"bufio"
+	"fmt"
+	"math"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"lintel.dev/memcache"
+)
+
+// placed is a fleet with its placement, without connections.
+type placed struct {
+	servers []memcache.Server
+	picker  memcache.Picker
+}
+
+func place(sel memcache.Selector, specs []string) (*placed, error) {
+	p := &placed{}
+	for _, spec := range specs {
+		s, err := memcache.ParseServer(spec)
+		if err != nil {
+			return nil, usagef("%s", plain(err))
+		}
+		p.servers = append(p.servers, s)
+	}
+	var err error
+	if p.picker, err = sel.Place(p.servers); err != nil {
+		return nil, usagef("%s", plain(err))
+	}
+	return p, nil
+}
+
+func (f *cacheFlags) placed() (*placed, memcache.Selector, []string, error) {
+	specs, err := f.list()
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	sel, err := f.selector()
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	p, err := place(sel, specs)
+	return p, sel, specs, err
+}
+
+func newCacheWhere(f *cacheFlags) *cobra.Command {
+	return &cobra.Command{
+		Use:   "where KEY...",
+		Short: "Print which server each key is placed on; no server is asked",
+		Long: `Print each key, a tab and the server it is placed on. A - takes more keys from
+standard input, one a line. No server is asked.`,
+		Example: `  lintel cache --servers a:11211,b:11211:2 where user:1 user:2
+  cut -d: -f1 /etc/passwd | lintel cache --servers a:11211,b:11211 --placement ketama where -`,
+		Args: atLeast(1, "one or more keys, or - for standard input"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			p, _, _, err := f.placed()
+			if err != nil {
+				return err
+			}
+			keys, err := keysOf(cmd, args)
+			if err != nil {
+				return err
+			}
+			out := bufio.NewWriter(cmd.OutOrStdout())
+			defer out.Flush()
+			for _, key := range keys {
+				addr := p.servers[p.picker.Pick(key, nil)].Addr()
+				if f.json {
+					err = printJSON(out, map[string]string{"key": key, "server": addr})
+				} else {
+					_, err = fmt.Fprintf(out, "%s\t%s\n", key, addr)
+				}
+				if err != nil {
+					return err
+				}
+			}
+			return nil
+		},
+	}
+}
+
+type shareJSON struct {
+	Server string  `json:"server"`
+	Weight int     `json:"weight"`
+	Keys   int     `json:"keys"`
+	Share  float64 `json:"share"`
+	Want   float64 `json:"want"`
+}
+
+type moveJSON struct {
+	Change string  `json:"change"` // join or leave
+	Server string  `json:"server"`
+	Moved  float64 `json:"moved"` // share of the keys on another server than before
+	Least  float64 `json:"least"` // what must move
+}
+
+type balanceJSON struct {
+	Placement string      `json:"placement"`
+	Keys      int         `json:"keys"`
+	Deviation float64     `json:"deviation"` // root mean square of share/want - 1
+	Servers   []shareJSON `json:"servers"`
+	Moves     []moveJSON  `json:"moves"`
+}
+
+func newCacheBalance(f *cacheFlags) *cobra.Command {
+	var (
+		n    int
+		join string
+		from string
+	)
+	cmd := &cobra.Command{
+		Use:   "balance",
+		Short: "Show each server's share of the keys, and what moves when one joins or leaves",
+		Long: `Show each server's share of the keys, and how many keys are on another server
+than before when one joins or leaves. No server is asked.`,
+		Example: `  lintel cache --servers a:11211,b:11211,c:11211 balance
+  lintel cache --servers a:11211,b:11211 --placement ketama balance --join c:11211:2
+  cut -d: -f1 /etc/passwd | lintel cache --servers a:11211,b:11211 balance --keys-from -`,
+		Args: noArguments,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			p, sel, specs, err := f.placed()
+			if err != nil {
+				return err
+			}
+			var keys []string
+			switch {
+			case from == "-":
+				if keys, err = keysOf(cmd, []string{"-"}); err != nil {
+					return err
+				}
+			case from != "":
+				return usagef("--keys-from is %q, expected - for standard input", from)
+			case n < 1 || n > 10_000_000:
+				return usagef("--keys is %d, expected 1 to 10000000", n)
+			default:
+				for i := range n {
+					keys = append(keys, fmt.Sprintf("key:%d", i))
+				}
+			}
+			if len(keys) == 0 {
+				return usagef("standard input has no keys")
+			}
+			b, err := balance(sel, p, specs, keys, join)
+			if err != nil {
+				return err
+			}
+			b.Placement = f.placement
+			if f.json {
+				return printJSON(cmd.OutOrStdout(), b)
+			}
+			return b.print(cmd)
+		},
+	}
+	cmd.Flags().IntVar(&n, "keys", 100_000, "how many made-up keys to place (key:0, key:1, ...)")
+	cmd.Flags().StringVar(&from, "keys-from", "", "`-` places the keys on standard input instead")
+	cmd.Flags().StringVar(&join, "join", "joining.example:11211", "the `SERVER` that joins")
+	return cmd
+}
+
+func balance(sel memcache.Selector, p *placed, specs, keys []string, join string) (*balanceJSON, error) {
+	b := &balanceJSON{Keys: len(keys)}
+	count := make([]int, len(p.servers))
+	at := make([]int, len(keys))
+	for i, key := range keys {
+		at[i] = p.picker.Pick(key, nil)
+		count[at[i]]++
+	}
+	total := 0
+	for _, s := range p.servers {
+		total += s.Weight
+	}
+	var sq float64
+	for i, s := range p.servers {
+		share := shareJSON{Server: s.Addr(), Weight: s.Weight, Keys: count[i]}
+		share.Share = float64(count[i]) / float64(len(keys))
+		share.Want = float64(s.Weight) / float64(total)
+		off := share.Share/share.Want - 1
+		sq += off * off
+		b.Servers = append(b.Servers, share)
+	}
+	b.Deviation = math.Sqrt(sq / float64(len(p.servers)))
+
+	grown, err := place(sel, append(append([]string(nil), specs...), join))
+	if err != nil {
+		return nil, err
+	}
+	added := grown.servers[len(grown.servers)-1]
+	b.Moves = append(b.Moves, moveJSON{
+		Change: "join", Server: added.Addr(),
+		Moved: moved(p, grown, keys, at),
+		Least: float64(added.Weight) / float64(total+added.Weight),
+	})
+	if len(specs) > 1 {
+		for i, s := range p.servers {
+			rest := append(append([]string(nil), specs[:i]...), specs[i+1:]...)
+			shrunk, err := place(sel, rest)
+			if err != nil {
+				return nil, err
+			}
+			b.Moves = append(b.Moves, moveJSON{
+				Change: "leave", Server: s.Addr(),
+				Moved: moved(p, shrunk, keys, at),
+				Least: b.Servers[i].Share,
+			})
+		}
+	}
+	return b, nil
+}
+
+func moved(from, to *placed, keys []string, at []int) float64 {
+	n := 0
+	for i, key := range keys {
+		if from.servers[at[i]] != to.servers[to.picker.Pick(key, nil)] {
+			n++
+		}
+	}
+	return float64(n) / float64(len(keys))
+}
+
+func (b *balanceJSON) print(cmd *cobra.Command) error {
+	out := cmd.OutOrStdout()
+	fmt.Fprintf(out, "%s, %d keys, shares %.1f %% off on average\n\n", b.Placement, b.Keys, 100*b.Deviation)
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "server\tweight\tkeys\tshare\twanted")
+	most := 0.0
+	for _, s := range b.Servers {
+		most = max(most, s.Share)
+	}
+	for _, s := range b.Servers {
+		bar := strings.Repeat("#", int(math.Round(30*s.Share/most)))
+		fmt.Fprintf(w, "%s\t%d\t%d\t%.1f %%\t%.1f %%\t%s\n", s.Server, s.Weight, s.Keys, 100*s.Share, 100*s.Want, bar)
+	}
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	fmt.Fprintln(out)
+	fmt.Fprintln(w, "change\tmoves\tat least")
+	for _, m := range b.Moves {
+		fmt.Fprintf(w, "%s %ss\t%.1f %%\t%.1f %%\n", m.Server, m.Change, 100*m.Moved, 100*m.Least)
+	}
+	return w.Flush()
+}

@@ -1,0 +1,58 @@
+package democli
+
+import (
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"lintel.dev/demo/shards"
+)
+
+func newDemoShards() (*cobra.Command, func(*cobra.Command) error) {
+	cfg := shards.Defaults()
+	var words string
+	run := func(cmd *cobra.Command) error {
+		cfg.Out, cfg.Progress = cmd.OutOrStdout(), cmd.ErrOrStderr()
+		switch words {
+		case "":
+		case "-":
+			cfg.Words, cfg.Name = cmd.InOrStdin(), "standard input"
+		default:
+			f, err := os.Open(words)
+			if err != nil {
+				return usagef("--words: %w: expected a file of words, one a line, or - for standard input", err)
+			}
+			defer f.Close()
+			cfg.Words, cfg.Name = f, words
+		}
+		return demoError(cmd.Context(), shards.Run(cmd.Context(), cfg))
+	}
+	cmd := &cobra.Command{
+		Use:   "shards",
+		Short: "How keys are dealt to servers, and which move when a server comes or goes",
+		Long: `Stores a list of words on a few cache servers, once for each of six ways of
+choosing the server of a word, and shows the share of each server. Then a
+server joins, or one leaves, and the words that are no longer found where they
+should be are counted.
+
+  first letter   equal parts of the alphabet
+  hash           FNV-1a, modulo the number of servers
+  md5            MD5, modulo the number of servers
+  ketama         a ring of points, as libmemcached places them
+  rendezvous     the server with the highest score for the key
+  jump           jump consistent hash, as Grafana's programs place keys`,
+		Example: `  lintel demo shards
+  lintel demo shards --words /usr/share/dict/words --servers 6
+  cut -d: -f1 /etc/passwd | lintel demo shards --words -`,
+		Args:              noArguments,
+		ValidArgsFunction: cobra.NoFileCompletions,
+		RunE:              func(cmd *cobra.Command, _ []string) error { return run(cmd) },
+	}
+	f := cmd.Flags()
+	f.SortFlags = false
+	f.StringVar(&words, "words", "", "`FILE` of words, one a line, or - for standard input (default: a list of English words)")
+	f.IntVar(&cfg.Servers, "servers", cfg.Servers, "number of servers the words are dealt to")
+	f.BoolVar(&cfg.JSON, "json", false, "one line of JSON instead of the figures and bars")
+	must(cmd.RegisterFlagCompletionFunc("servers", cobra.NoFileCompletions))
+	return cmd, run
+}

@@ -1,0 +1,64 @@
+package democli
+
+import (
+	"github.com/spf13/cobra"
+
+	"lintel.dev/demo/squares"
+)
+
+func newDemoSquares() (*cobra.Command, func(*cobra.Command) error) {
+	cfg := squares.Defaults()
+	run := func(cmd *cobra.Command) error {
+		for _, pair := range [][2]string{{"servers", "instances"}, {"db", "work"}} {
+			if cmd.Flags().Changed(pair[0]) && cmd.Flags().Changed(pair[1]) {
+				return usagef("--%s and --%s: expected one of them", pair[0], pair[1])
+			}
+		}
+		cfg.Out, cfg.Progress = cmd.OutOrStdout(), cmd.ErrOrStderr()
+		return demoError(cmd.Context(), squares.Run(cmd.Context(), cfg))
+	}
+	cmd := &cobra.Command{
+		Use:   "squares",
+		Short: "What a cache saves: ten runs of lookups, each faster than the last",
+		Long: `Looks up the squares of random numbers in a cache. One that is not found is
+worked out the slow way and stored. The times of the runs fall as the cache
+fills.
+
+The slow way is a pause, or with --db a query of a table of 100,000 rows that
+is created and filled if need be.`,
+		Example: `  lintel demo squares
+  lintel demo squares --db sqlite:/tmp/squares.db
+  lintel demo squares --servers 10.0.0.1:11211,10.0.0.2:11211 --work 5ms`,
+		Args:              noArguments,
+		ValidArgsFunction: cobra.NoFileCompletions,
+		RunE:              func(cmd *cobra.Command, _ []string) error { return run(cmd) },
+	}
+	f := cmd.Flags()
+	f.SortFlags = false
+	f.IntVar(&cfg.Instances, "instances", cfg.Instances, "number of cache servers in this process")
+	f.StringSliceVar(&cfg.Servers, "servers", nil, "`LIST` of memcached servers to use instead, host:port,...")
+	f.DurationVar(&cfg.Work, "work", cfg.Work, "how long the pretended work takes")
+	f.StringVar(&cfg.DB, "db", "", "`URL` of a database to query instead: postgres://... or sqlite:FILE")
+	f.IntVar(&cfg.Runs, "runs", cfg.Runs, "number of runs")
+	f.IntVar(&cfg.Requests, "requests", cfg.Requests, "lookups in a run")
+	f.Uint64Var(&cfg.Seed, "seed", 0, "make the numbers the same every time (0: do not)")
+	f.BoolVar(&cfg.JSON, "json", false, "one line of JSON at the end instead of the table")
+	completeDB(cmd)
+	return cmd, run
+}
+
+// completeDB offers the two kinds of databases.
+func completeDB(cmd *cobra.Command) {
+	must(cmd.RegisterFlagCompletionFunc("db", cobra.FixedCompletions(
+		[]string{"postgres://", "sqlite:"}, cobra.ShellCompDirectiveNoFileComp|cobra.ShellCompDirectiveNoSpace)))
+	for _, name := range []string{"instances", "servers", "work", "runs", "requests", "seed"} {
+		must(cmd.RegisterFlagCompletionFunc(name, cobra.NoFileCompletions))
+	}
+}
+
+// must stops a program that was put together wrongly.
+func must(err error) {
+	if err != nil {
+		panic(err)
+	}
+}

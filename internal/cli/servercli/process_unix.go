@@ -1,0 +1,180 @@
+//go:build unix
+
+package servercli
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"os/signal"
+	"os/user"
+	"strconv"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// daemonEnv marks the process that -d puts in the background. Its value is
+// the descriptor on which that one says that it listens.
+const daemonEnv = "LINTEL_DAEMON_READY"
+
+func isDaemon() bool { return os.Getenv(daemonEnv) != "" }
+
+// daemonize starts the same command line in a session of its own and returns
+// when that listens, or with the status it ended with.
+func daemonize() error {
+	r, w, err := os.Pipe()
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	cmd := exec.Command(self, os.Args[1:]...)
+	cmd.Args[0] = os.Args[0]
+	cmd.Env = append(os.Environ(), daemonEnv+"=3")
+	cmd.ExtraFiles = []*os.File{w} // becomes descriptor 3
+	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	if err := cmd.Start(); err != nil {
+		return err
+	}
+	w.Close()
+	if n, _ := r.Read(make([]byte, 1)); n == 1 {
+		return cmd.Process.Release()
+	}
+	err = cmd.Wait() // it has said why
+	var status *exec.ExitError
+	if errors.As(err, &status) && status.ExitCode() > 0 {
+		return exitError{status: status.ExitCode()}
+	}
+	return exitError{status: 1, err: errors.New("the background process ended before it listened")}
+}
+
+// detach tells the process that is waiting in daemonize that this one
+// listens, and lets go of the terminal. Elsewhere it does nothing.
+func detach(verbose bool) error {
+	fd, err := strconv.Atoi(os.Getenv(daemonEnv))
+	if err != nil {
+		return nil
+	}
+	os.Unsetenv(daemonEnv)
+	ready := os.NewFile(uintptr(fd), "ready")
+	defer ready.Close()
+	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
+	if err != nil {
+		return err
+	}
+	defer null.Close()
+	last := 2
+	if verbose {
+		last = 0
+	}
+	for fd := 0; fd <= last; fd++ {
+		if err := dup2(int(null.Fd()), fd); err != nil {
+			return err
+		}
+	}
+	_, err = ready.Write([]byte{'+'})
+	return err
+}
+
+// onSignals calls stop for SIGUSR1, memcached's graceful stop, and reload for
+// SIGHUP, until the function it returns is called.
+func onSignals(stop, reload func()) func() {
+	c := make(chan os.Signal, 4)
+	signal.Notify(c, syscall.SIGUSR1, syscall.SIGHUP)
+	quit, done := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(done)
+		for {
+			select {
+			case <-quit:
+				return
+			case sig := <-c:
+				if sig == syscall.SIGHUP {
+					reload()
+				} else {
+					stop()
+				}
+			}
+		}
+	}()
+	return func() {
+		signal.Stop(c)
+		close(quit)
+		<-done
+	}
+}
+
+// prepareProcess applies the flags about the process itself: limits, locked
+// memory, the user.
+func (s *serverSettings) prepareProcess(stderr io.Writer) error {
+	if s.coreDumps {
+		var lim unix.Rlimit
+		if err := unix.Getrlimit(unix.RLIMIT_CORE, &lim); err != nil {
+			return fmt.Errorf("-r: %w", err)
+		}
+		lim.Cur = lim.Max
+		if err := unix.Setrlimit(unix.RLIMIT_CORE, &lim); err != nil {
+			return fmt.Errorf("-r: %w", err)
+		}
+		if lim.Max == 0 {
+			return errors.New("-r: core files are forbidden by the hard limit")
+		}
+	}
+	if err := s.raiseDescriptors(); err != nil {
+		return err
+	}
+	if s.lockAll {
+		if err := lockMemory(); err != nil {
+			fmt.Fprintf(stderr, "lintel: warning: -k: memory is not locked: %v\n", err)
+		}
+	}
+	if os.Geteuid() == 0 && s.user != "" && s.user != "root" {
+		return becomeUser(s.user)
+	}
+	return nil
+}
+
+// raiseDescriptors makes room for -c connections and what else is open.
+func (s *serverSettings) raiseDescriptors() error {
+	need := uint64(s.options.MaxConns)
+	if need == 0 {
+		need = 1024
+	}
+	need = need*uint64(s.instances) + 64
+	var lim syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &lim); err != nil {
+		return err
+	}
+	if lim.Cur >= need {
+		return nil
+	}
+	want := lim
+	want.Cur, want.Max = need, max(need, lim.Max)
+	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &want); err != nil {
+		return fmt.Errorf("-c %d: %d descriptors are needed and %d allowed; start as root or raise ulimit -n", s.options.MaxConns, need, lim.Max)
+	}
+	return nil
+}
+
+func becomeUser(name string) error {
+	u, err := user.Lookup(name)
+	if err != nil {
+		return usagef("-u %s: no such user", name)
+	}
+	uid, err1 := strconv.Atoi(u.Uid)
+	gid, err2 := strconv.Atoi(u.Gid)
+	if err := errors.Join(err1, err2); err != nil {
+		return fmt.Errorf("-u %s: %w", name, err)
+	}
+	if err := errors.Join(syscall.Setgroups([]int{gid}), syscall.Setgid(gid), syscall.Setuid(uid)); err != nil {
+		return fmt.Errorf("-u %s: %w", name, err)
+	}
+	return nil
+}

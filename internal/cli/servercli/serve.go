@@ -1,0 +1,310 @@
+package servercli
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net"
+	"os"
+	"runtime"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"lintel.dev/memcached"
+)
+
+// stopIn bounds a clean stop.
+const stopIn = 10 * time.Second
+
+// instance is one cache of the process and its sockets.
+type instance struct {
+	server  *memcached.Server
+	tcp     []net.Listener
+	packets []net.PacketConn
+}
+
+// serve runs the server until ctx is done or a signal or command ends it.
+// tell says where it listens, once it does.
+func (s *serverSettings) serve(ctx context.Context, stderr io.Writer, tell bool) (err error) {
+	if err := s.prepareProcess(stderr); err != nil {
+		return err
+	}
+	// An event loop that holds a processor of the scheduler's holds up the
+	// others until it waits, unless there is one for each.
+	if threads := cmp.Or(s.options.Threads, 4) * s.instances; os.Getenv("GOMAXPROCS") == "" && runtime.GOMAXPROCS(0) <= threads {
+		runtime.GOMAXPROCS(min(threads+1, 256))
+	}
+	s.options.Dedicated = !s.tls // whose connections need the processors
+	var certs *memcached.TLS
+	if s.tls {
+		if certs, err = memcached.LoadTLS(s.certs); err != nil {
+			return usageError{err}
+		}
+		s.options.RefreshCerts = certs.Reload
+		s.options.Report.CertsRefreshed = certs.Loaded
+	}
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	s.options.OnShutdown = func(bool) { stop(errStopped) }
+	s.options.TrackLatency = s.http != ""
+	s.options.Trace = func(line string) { fmt.Fprintln(stderr, line) }
+	s.options.OnPanic = func(v any, stack []byte) {
+		fmt.Fprintf(stderr, "lintel: a connection was closed for an error of ours: %v\n%s", v, stack)
+	}
+
+	instances, topology, err := s.open(ctx, certs)
+	defer func() {
+		for _, in := range instances {
+			err = errors.Join(err, in.close())
+		}
+	}()
+	if err != nil {
+		return err
+	}
+	if err := s.writePortFile(instances); err != nil {
+		return err
+	}
+	if s.pidFile != "" {
+		if err := os.WriteFile(s.pidFile, []byte(strconv.Itoa(os.Getpid())+"\n"), 0o644); err != nil {
+			fmt.Fprintf(stderr, "lintel: warning: -P: %v\n", err) // memcached runs without one
+		}
+		defer os.Remove(s.pidFile)
+	}
+	reload := func() {
+		for _, in := range instances {
+			if err := in.server.ReloadAuth(); err != nil {
+				fmt.Fprintf(stderr, "lintel: users not read again: %v\n", err)
+			}
+		}
+		if certs != nil {
+			if err := certs.Reload(); err != nil {
+				fmt.Fprintf(stderr, "lintel: certificates not read again: %v\n", err)
+			}
+		}
+	}
+	defer onSignals(func() { stop(errStopped) }, reload)()
+
+	var tasks errgroup.Group
+	fail := func(err error) {
+		if err != nil && !errors.Is(err, memcached.ErrServerClosed) {
+			stop(err)
+		}
+	}
+	for _, in := range instances {
+		for _, l := range in.tcp {
+			tasks.Go(func() error { fail(in.server.Serve(l)); return nil })
+		}
+		for _, p := range in.packets {
+			tasks.Go(func() error { fail(in.server.ServePacket(p)); return nil })
+		}
+	}
+	if s.cluster != "" {
+		tasks.Go(func() error {
+			s.watchCluster(ctx, topology, func(err error) {
+				fmt.Fprintf(stderr, "lintel: --cluster not read again: %v\n", err)
+			})
+			return nil
+		})
+	}
+	if s.http != "" {
+		if err := s.startHTTP(ctx, &tasks, instances, stderr); err != nil {
+			stop(err)
+		}
+	}
+	if err := detach(s.options.Verbosity > 0); err != nil {
+		stop(err)
+	}
+	switch at := addresses(instances); {
+	case at == "": // memcached runs all the same
+		fmt.Fprintln(stderr, "lintel: warning: nothing to listen on: -p 0 without -s or -U (for any free port, -p -1)")
+	case tell && ctx.Err() == nil:
+		fmt.Fprintf(stderr, "lintel: memcached listens on %s\n", at)
+	}
+	trimMemory()
+
+	<-ctx.Done()
+	for i := range instances {
+		err = errors.Join(err, instances[i].close())
+	}
+	tasks.Wait()
+	if cause := context.Cause(ctx); !errors.Is(cause, errStopped) && !errors.Is(cause, context.Canceled) {
+		err = errors.Join(cause, err)
+	}
+	return err
+}
+
+// errStopped is the cause of a stop that was asked for.
+var errStopped = errors.New("stopped")
+
+// close ends the instance; a second call does nothing.
+func (in *instance) close() error {
+	for _, p := range in.packets {
+		p.Close()
+	}
+	for _, l := range in.tcp {
+		l.Close()
+	}
+	if in.server == nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), stopIn)
+	defer cancel()
+	return in.server.Shutdown(ctx)
+}
+
+// open makes the instances and their sockets. On an error it returns what it
+// had made.
+func (s *serverSettings) open(ctx context.Context, certs *memcached.TLS) ([]*instance, *memcached.Topology, error) {
+	var all []*instance
+	for i := range s.instances {
+		in := &instance{}
+		all = append(all, in)
+		if err := s.listenFor(ctx, in, i, certs); err != nil {
+			return all, nil, err
+		}
+	}
+	topology, err := s.topology(all)
+	if err != nil {
+		return all, nil, err
+	}
+	for i, in := range all {
+		o := s.options
+		o.Topology = topology
+		if i > 0 && s.port > 0 {
+			o.Report.TCPPort = s.port + i
+		}
+		srv, err := memcached.New(o)
+		if err != nil {
+			// What New cannot work with are values, or a file that one names.
+			if _, file := errors.AsType[*fs.PathError](err); file || errors.Is(err, memcached.ErrOptions) {
+				return all, nil, usageError{err}
+			}
+			return all, nil, err
+		}
+		in.server = srv
+	}
+	return all, topology, nil
+}
+
+// listenFor opens the sockets of instance i.
+func (s *serverSettings) listenFor(ctx context.Context, in *instance, i int, certs *memcached.TLS) error {
+	if s.socket != "" {
+		l, err := memcached.ListenUnix(s.socket, s.mask, s.backlog)
+		if err != nil {
+			return err
+		}
+		in.tcp = append(in.tcp, l)
+		return nil
+	}
+	where := s.listen
+	if len(where) == 0 {
+		where = []string{""}
+	}
+	for _, text := range where {
+		e, err := memcached.ParseEndpoint(text, shifted(s.port, i))
+		if err != nil {
+			return usageError{err}
+		}
+		own := strings.HasSuffix(text, ":"+strconv.Itoa(e.Port)) // a port of its own, given with -l
+		if own && i > 0 && e.Port != 0 {
+			e.Port += i
+		}
+		if e.Protocol != "" && s.options.Protocol != "" && e.Protocol != s.options.Protocol {
+			return usagef("-l %s: one protocol for all of the server, and it is %s", text, s.options.Protocol)
+		}
+		if e.Protocol != "" && len(where) == 1 {
+			s.options.Protocol = e.Protocol
+		}
+		if s.port != 0 || own {
+			found, err := e.Listen(ctx, s.backlog, certs)
+			if noHost := (*net.DNSError)(nil); errors.As(err, &noHost) {
+				return usagef("-l %s: no such host, want an address or a name with or without :PORT", text)
+			}
+			if err != nil {
+				return err
+			}
+			in.tcp = append(in.tcp, found...)
+		}
+		if s.udpPort != 0 {
+			if !own { // memcached takes it for both
+				e.Port = shifted(s.udpPort, i)
+			}
+			found, err := e.ListenPacket(ctx)
+			if err != nil {
+				return err
+			}
+			in.packets = append(in.packets, found...)
+		}
+	}
+	return nil
+}
+
+// shifted is the port of instance i, with memcached's -1 for any as net has
+// it.
+func shifted(port, i int) int {
+	if port <= 0 {
+		return 0
+	}
+	return port + i
+}
+
+// writePortFile tells whoever set MEMCACHED_PORT_FILENAME which ports were
+// taken, in the form of memcached. The file appears whole.
+func (s *serverSettings) writePortFile(all []*instance) error {
+	name := os.Getenv("MEMCACHED_PORT_FILENAME")
+	if name == "" || s.socket != "" {
+		return nil
+	}
+	var b strings.Builder
+	for _, in := range all {
+		for _, l := range in.tcp {
+			if a, ok := l.Addr().(*net.TCPAddr); ok {
+				writePorts(&b, "TCP", a.IP, a.Port)
+			}
+		}
+		for _, p := range in.packets {
+			if a, ok := p.LocalAddr().(*net.UDPAddr); ok {
+				writePorts(&b, "UDP", a.IP, a.Port)
+			}
+		}
+	}
+	if err := os.WriteFile(name+".lck", []byte(b.String()), 0o644); err != nil {
+		return fmt.Errorf("MEMCACHED_PORT_FILENAME: %w", err)
+	}
+	if err := os.Rename(name+".lck", name); err != nil {
+		return fmt.Errorf("MEMCACHED_PORT_FILENAME: %w", err)
+	}
+	return nil
+}
+
+// writePorts writes a line for each family that a socket serves. One on all
+// addresses of IPv6 has those of IPv4, too, for which memcached has a socket of
+// its own.
+func writePorts(b *strings.Builder, network string, ip net.IP, port int) {
+	six := ip.To4() == nil
+	if !six || ip.IsUnspecified() {
+		fmt.Fprintf(b, "%s INET: %d\n", network, port)
+	}
+	if six {
+		fmt.Fprintf(b, "%s INET6: %d\n", network, port)
+	}
+}
+
+func addresses(all []*instance) string {
+	var words []string
+	for _, in := range all {
+		for _, l := range in.tcp {
+			words = append(words, l.Addr().String())
+		}
+		for _, p := range in.packets {
+			words = append(words, "udp "+p.LocalAddr().String())
+		}
+	}
+	return strings.Join(words, ", ")
+}

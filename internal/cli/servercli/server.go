@@ -1,0 +1,67 @@
+package servercli
+
+import (
+	"fmt"
+	"os"
+	"strconv"
+
+	"github.com/spf13/cobra"
+
+	"lintel.dev/memcached"
+)
+
+const licence = `Lintel is free software under the Apache License, version 2.0:
+https://www.apache.org/licenses/LICENSE-2.0. It comes without warranty.
+It contains nothing of memcached, whose protocols and flags it follows.
+`
+
+// newMemcached is the cache server. Its flags are memcached's, which the flag
+// package of the other commands cannot read (-p11211, -vv).
+func newMemcached() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:                "memcached [flags]",
+		Short:              "Serve a cache as memcached does, with its flags",
+		DisableFlagParsing: true,
+	}
+	program, dropIn := programName(os.Args[0])
+	cmd.SetHelpFunc(func(cmd *cobra.Command, _ []string) {
+		fmt.Fprint(cmd.OutOrStdout(), serverHelp(program))
+	})
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		s, err := parseServer(args, os.Getenv)
+		switch {
+		case err != nil:
+			return err
+		case s.help:
+			return cmd.Help()
+		case s.license:
+			fmt.Fprint(cmd.OutOrStdout(), licence)
+			return nil
+		case s.version:
+			own := ""
+			if !dropIn { // scripts cut the version out of the line
+				own = fmt.Sprintf(" (lintel %s)", version)
+			}
+			fmt.Fprintf(cmd.OutOrStdout(), "memcached %s%s\n", memcached.DefaultVersion, own)
+			return nil
+		}
+		if s.options.Debug = program == "memcached-debug"; s.options.Debug {
+			// memcached's test of memories over 4 GiB pretends that so much
+			// is in use.
+			s.options.Report.TotalMalloced, _ = strconv.ParseInt(os.Getenv("T_MEMD_INITIAL_MALLOC"), 10, 64)
+		}
+		// memcached itself refuses; asking a newcomer's container for a flag
+		// before anything works would be no kindness.
+		if dropIn && os.Geteuid() == 0 && s.user == "" {
+			return usagef("started as root: say which user to become with -u (-u root to stay)")
+		}
+		for _, w := range s.warnings {
+			fmt.Fprintf(cmd.ErrOrStderr(), "lintel: warning: %s\n", w)
+		}
+		if s.daemon && !isDaemon() {
+			return daemonize()
+		}
+		return s.serve(cmd.Context(), cmd.ErrOrStderr(), !dropIn || s.options.Verbosity > 0)
+	}
+	return cmd
+}

@@ -1,0 +1,144 @@
+package zmqcli
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"lintel.dev/zmq"
+)
+
+type curvePair struct{ public, secret zmq.CurveKey }
+
+func newZMQKeygen() *cobra.Command {
+	var meta []string
+	var force bool
+	cmd := &cobra.Command{
+		Use:   "keygen [FILE]",
+		Short: "Make a CURVE key pair",
+		Long: `Make a CURVE key pair.
+
+With FILE, write certificates as czmq does: FILE with the public key, to be
+given away, and FILE_secret with both. Without, print both keys in Z85.`,
+		Example: `  lintel zmq keygen
+  lintel zmq keygen server.key --meta name=broker`,
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) > 1 || len(args) == 1 && args[0] == "" {
+				return usagef("%q, expected at most one file", args)
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			properties, err := parseMeta(meta)
+			if err != nil {
+				return err
+			}
+			var keys curvePair
+			keys.public, keys.secret = zmq.NewCurveKeys()
+			if len(args) == 0 {
+				fmt.Fprintf(cmd.OutOrStdout(), "public-key = \"%v\"\nsecret-key = \"%v\"\n", keys.public, keys.secret)
+				return nil
+			}
+			return writeCertificates(args[0], keys, properties, force, cmd.OutOrStdout())
+		},
+	}
+	cmd.Flags().StringArrayVar(&meta, "meta", nil, "`NAME=VALUE` to note in the certificates (repeatable)")
+	cmd.Flags().BoolVar(&force, "force", false, "overwrite the files")
+	return cmd
+}
+
+// parseMeta checks names and values for what a ZPL file can hold.
+func parseMeta(meta []string) ([][2]string, error) {
+	properties := make([][2]string, 0, len(meta))
+	for _, m := range meta {
+		name, value, ok := strings.Cut(m, "=")
+		if !ok || name == "" || strings.ContainsFunc(name, notInName) {
+			return nil, usagef("--meta %q, expected NAME=VALUE with a name of letters, digits and $ - _ @ . & + /", m)
+		}
+		if strings.ContainsAny(value, "\r\n") || strings.Contains(value, `"`) && strings.Contains(value, "'") {
+			return nil, usagef("--meta %q, expected a value on one line with at most one kind of quotes", m)
+		}
+		properties = append(properties, [2]string{name, value})
+	}
+	return properties, nil
+}
+
+func notInName(r rune) bool {
+	switch {
+	case 'a' <= r && r <= 'z', 'A' <= r && r <= 'Z', '0' <= r && r <= '9':
+		return false
+	}
+	return !strings.ContainsRune("$-_@.&+/", r)
+}
+
+// certificate is the text of a file in the format of RFC 4, ZPL.
+func certificate(note string, keys curvePair, properties [][2]string, secret bool) string {
+	var b strings.Builder
+	b.WriteString(note)
+	b.WriteString("metadata\n")
+	for _, p := range properties {
+		quote := `"`
+		if strings.Contains(p[1], quote) {
+			quote = "'"
+		}
+		fmt.Fprintf(&b, "    %s = %s%s%s\n", p[0], quote, p[1], quote)
+	}
+	fmt.Fprintf(&b, "curve\n    public-key = \"%v\"\n", keys.public)
+	if secret {
+		fmt.Fprintf(&b, "    secret-key = \"%v\"\n", keys.secret)
+	}
+	return b.String()
+}
+
+func writeCertificates(path string, keys curvePair, properties [][2]string, force bool, stdout io.Writer) error {
+	const (
+		publicNote = "#   CURVE public certificate: hand it to peers over a channel they trust.\n\n"
+		secretNote = "#   CURVE secret certificate: keep it to yourself.\n\n"
+	)
+	files := []struct {
+		path, text string
+		mode       os.FileMode
+	}{
+		{path + "_secret", certificate(secretNote, keys, properties, true), 0o600},
+		{path, certificate(publicNote, keys, properties, false), 0o644},
+	}
+	for _, f := range files {
+		if _, err := os.Lstat(f.path); err == nil && !force {
+			return usagef("%s exists, expected a new name or --force", f.path)
+		}
+	}
+	for _, f := range files {
+		if err := writeNew(f.path, f.text, f.mode); err != nil {
+			return err
+		}
+	}
+	fmt.Fprintf(stdout, "%s\n%s\n", path, path+"_secret")
+	return nil
+}
+
+// writeNew writes a file under another name first, so that neither a crash nor
+// an older file's mode ever exposes half a key.
+func writeNew(path, text string, mode os.FileMode) error {
+	f, err := os.CreateTemp(filepath.Dir(path), ".keygen-*")
+	if err != nil {
+		if errors.Is(err, fs.ErrNotExist) {
+			return usagef("no folder %s to write %s to", filepath.Dir(path), filepath.Base(path))
+		}
+		return err
+	}
+	_, err = f.WriteString(text)
+	err = errors.Join(err, f.Chmod(mode), f.Close())
+	if err == nil {
+		err = os.Rename(f.Name(), path)
+	}
+	if err != nil {
+		return errors.Join(err, os.Remove(f.Name()))
+	}
+	return nil
+}

@@ -1,0 +1,131 @@
+package zmqcli
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+
+	"lintel.dev/zmq"
+)
+
+// lineCodec writes a message as a line of text and reads it back. It appends
+// no newline and is given none.
+type lineCodec struct {
+	append func(dst []byte, m zmq.Msg) []byte
+	parse  func(line []byte) (zmq.Msg, error)
+}
+
+// textLines has TAB between frames and \xNN for bytes outside printable ASCII
+// and for the backslash.
+var textLines = lineCodec{append: appendText, parse: parseText}
+
+// jsonLines has an array of the frames in base64.
+var jsonLines = lineCodec{append: appendJSON, parse: parseJSON}
+
+const hexDigits = "0123456789abcdef"
+
+func appendText(dst []byte, m zmq.Msg) []byte {
+	for i, frame := range m {
+		if i > 0 {
+			dst = append(dst, '\t')
+		}
+		dst = appendEscaped(dst, frame)
+	}
+	return dst
+}
+
+func appendEscaped(dst, b []byte) []byte {
+	for _, c := range b {
+		if c < ' ' || c > '~' || c == '\\' {
+			dst = append(dst, '\\', 'x', hexDigits[c>>4], hexDigits[c&15])
+		} else {
+			dst = append(dst, c)
+		}
+	}
+	return dst
+}
+
+func parseText(line []byte) (zmq.Msg, error) {
+	frames := bytes.Split(line, []byte("\t"))
+	m := make(zmq.Msg, len(frames))
+	for i, frame := range frames {
+		b, err := unescape(frame)
+		if err != nil {
+			return nil, err
+		}
+		m[i] = b
+	}
+	return m, nil
+}
+
+// unescape replaces \xNN. Other bytes stand for themselves, but for a backslash
+// that begins nothing. The result does not share memory with s.
+func unescape(s []byte) ([]byte, error) {
+	b := make([]byte, 0, len(s))
+	for {
+		i := bytes.IndexByte(s, '\\')
+		if i < 0 {
+			return append(b, s...), nil
+		}
+		b = append(b, s[:i]...)
+		s = s[i:]
+		if len(s) < 4 || s[1] != 'x' {
+			return nil, fmt.Errorf("%q begins no escape, expected \\xNN", s[:min(len(s), 4)])
+		}
+		high, low := strings.IndexByte(hexDigits, lower(s[2])), strings.IndexByte(hexDigits, lower(s[3]))
+		if high < 0 || low < 0 {
+			return nil, fmt.Errorf("%q is no escape, expected \\x and two hexadecimal digits", s[:4])
+		}
+		b = append(b, byte(high<<4|low))
+		s = s[4:]
+	}
+}
+
+func lower(c byte) byte {
+	if 'A' <= c && c <= 'F' {
+		return c + 'a' - 'A'
+	}
+	return c
+}
+
+func appendJSON(dst []byte, m zmq.Msg) []byte {
+	dst = append(dst, '[')
+	for i, frame := range m {
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		dst = append(dst, '"')
+		dst = base64.StdEncoding.AppendEncode(dst, frame)
+		dst = append(dst, '"')
+	}
+	return append(dst, ']')
+}
+
+func parseJSON(line []byte) (zmq.Msg, error) {
+	var frames []*string
+	if err := json.Unmarshal(line, &frames); err != nil {
+		var kind *json.UnmarshalTypeError
+		if errors.As(err, &kind) {
+			return nil, fmt.Errorf("line has a JSON %s, expected an array of base64 strings", kind.Value)
+		}
+		return nil, fmt.Errorf("line is no JSON array of base64 strings: %w", err)
+	}
+	if len(frames) == 0 {
+		return nil, fmt.Errorf("array without frames, expected at least one")
+	}
+	m := make(zmq.Msg, len(frames))
+	for i, s := range frames {
+		if s == nil {
+			return nil, fmt.Errorf("frame %d is null, expected base64", i+1)
+		}
+		b, err := base64.StdEncoding.DecodeString(*s)
+		if err != nil {
+			return nil, fmt.Errorf("frame %d: %w", i+1, err)
+		}
+		m[i] = b
+	}
+	return m, nil
+}

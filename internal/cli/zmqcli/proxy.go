@@ -1,0 +1,179 @@
+package zmqcli
+
+import (
+	"context"
+	"errors"
+	"io"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"lintel.dev/zmq"
+)
+
+func newZMQProxy() *cobra.Command {
+	var front, back, capture, control []string
+	var options []string
+	cmd := &cobra.Command{
+		Use:   "proxy --front TYPE:ENDPOINT --back TYPE:ENDPOINT [flags]",
+		Short: "Carry messages between two sockets",
+		Long: `Carry messages between two sockets until interrupted.
+
+  queue      router in front, dealer behind
+  forwarder  xsub in front, xpub behind
+  streamer   pull in front, push behind
+
+Endpoints are bound; one that begins with ">" is connected to. A flag given
+again, with the same type, adds an endpoint to its socket. The control socket
+obeys PAUSE, RESUME, TERMINATE and STATISTICS.`,
+		Example: `  lintel zmq proxy --front 'router:tcp://*:5559' --back 'dealer:tcp://*:5560'
+  lintel zmq proxy --front 'xsub:tcp://*:5561' --back 'xpub:tcp://*:5562' --control rep:ipc:///tmp/steer
+  lintel zmq proxy --front 'pull:>tcp://10.0.0.1:5563' --back 'push:tcp://*:5564'`,
+		Args: noArguments,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			p, err := openProxy([4][]string{front, back, capture, control}, options)
+			if err == nil {
+				err = p.attach(cmd.ErrOrStderr())
+			}
+			if err == nil {
+				err = p.run(cmd.Context())
+			}
+			return errors.Join(err, p.close(cmd.Context(), cmd.ErrOrStderr()))
+		},
+	}
+	flags := cmd.Flags()
+	flags.StringArrayVar(&front, "front", nil, "`TYPE:ENDPOINT` that faces clients or publishers (repeatable)")
+	flags.StringArrayVar(&back, "back", nil, "`TYPE:ENDPOINT` that faces workers or subscribers (repeatable)")
+	flags.StringArrayVar(&capture, "capture", nil, "`TYPE:ENDPOINT` that gets a copy of every message (repeatable)")
+	flags.StringArrayVar(&control, "control", nil, "`TYPE:ENDPOINT` that takes commands (repeatable)")
+	flags.StringArrayVar(&options, "option", nil, "option `NAME=VALUE` of all those of the sockets that have it (repeatable)")
+	return cmd
+}
+
+// proxySides are the names of the flags, in the order of the sockets.
+var proxySides = [4]string{"front", "back", "capture", "control"}
+
+// proxyRun are the sockets of a proxy; capture and control may be nil.
+type proxyRun struct {
+	flags   [4]zmqFlags
+	sockets [4]zmq.Socket
+}
+
+// openProxy makes the sockets; nothing is bound or connected unless all flags
+// are in order.
+func openProxy(specs [4][]string, options []string) (p proxyRun, err error) {
+	for i, side := range proxySides {
+		if len(specs[i]) == 0 {
+			if i < 2 {
+				return p, usagef("no --%s, expected TYPE:ENDPOINT such as router:tcp://*:5559", side)
+			}
+			continue
+		}
+		var name string
+		if p.flags[i], name, err = proxySide(side, specs[i]); err != nil {
+			return p, err
+		}
+		if p.sockets[i], err = p.flags[i].open(name); err != nil {
+			return p, err
+		}
+	}
+	if s := p.sockets[2]; s != nil {
+		if _, ok := s.(zmq.Sender); !ok {
+			return p, usagef("--capture %s does not send, expected pub, push, dealer or pair", strings.ToLower(s.Type().String()))
+		}
+	}
+	if s := p.sockets[3]; s != nil {
+		if _, ok := s.(zmq.Receiver); !ok {
+			return p, usagef("--control %s does not receive, expected rep, pair, pull or sub", strings.ToLower(s.Type().String()))
+		}
+	}
+	return p, p.setOptions(options)
+}
+
+// setOptions sets each option on those of the sockets that have it.
+func (p *proxyRun) setOptions(options []string) error {
+	for _, o := range options {
+		name, value, err := parseOption(o)
+		if err != nil {
+			return err
+		}
+		var foreign error
+		taken := false
+		for _, s := range p.sockets {
+			if s == nil {
+				continue
+			}
+			switch err := s.SetOption(name, value); {
+			case err == nil:
+				taken = true
+			case errors.Is(err, zmq.ErrNotSupported):
+				foreign = err
+			default:
+				return usageError{err}
+			}
+		}
+		if !taken {
+			return usageError{foreign}
+		}
+	}
+	return nil
+}
+
+func (p *proxyRun) attach(stderr io.Writer) error {
+	for i, s := range p.sockets {
+		if s == nil {
+			continue
+		}
+		if err := p.flags[i].attach(s, stderr); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (p *proxyRun) close(ctx context.Context, stderr io.Writer) error {
+	var errs []error
+	for _, s := range p.sockets {
+		if s != nil {
+			errs = append(errs, closeSocket(ctx, s, stderr))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// proxySide reads the endpoints of one socket.
+func proxySide(flag string, specs []string) (f zmqFlags, name string, err error) {
+	for _, spec := range specs {
+		kind, at, ok := strings.Cut(spec, ":")
+		if !ok || kind == "" || at == "" || strings.HasPrefix(at, "//") {
+			return f, "", usagef("--%s %q, expected TYPE:ENDPOINT such as router:tcp://*:5559", flag, spec)
+		}
+		if name != "" && kind != name {
+			return f, "", usagef("--%s has types %s and %s, expected one", flag, name, kind)
+		}
+		name = kind
+		at, connect := strings.CutPrefix(at, ">")
+		f.endpoints = append(f.endpoints, zmqEndpoint{bind: !connect, at: strings.TrimPrefix(at, "@")})
+	}
+	return f, name, nil
+}
+
+func (p *proxyRun) run(ctx context.Context) error {
+	var capture zmq.Sender
+	if p.sockets[2] != nil {
+		capture = p.sockets[2].(zmq.Sender)
+	}
+	var err error
+	if p.sockets[3] != nil {
+		err = zmq.ProxySteerable(ctx, p.sockets[0], p.sockets[1], capture, p.sockets[3].(zmq.Receiver))
+	} else {
+		err = zmq.Proxy(ctx, p.sockets[0], p.sockets[1], capture)
+	}
+	switch {
+	case errors.Is(err, zmq.ErrNotSupported):
+		return usageError{err}
+	case ctx.Err() != nil:
+		return nil
+	}
+	return err
+}

@@ -1,0 +1,364 @@
+package zmqcli
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"lintel.dev/zmq"
+)
+
+// zmqTypes are the sockets that the command line offers, with what each does
+// there and how it is called.
+var zmqTypes = []struct{ name, short, example string }{
+	{
+		"pair", "Exchange messages with one peer",
+		`  lintel zmq pair --bind tcp://127.0.0.1:5555
+  lintel zmq pair --connect tcp://127.0.0.1:5555`,
+	},
+	{
+		"pub", "Publish each line to the subscribers of its prefix",
+		`  vmstat 1 | lintel zmq pub --bind tcp://127.0.0.1:5556
+  lintel zmq sub --connect tcp://127.0.0.1:5556 --subscribe ''`,
+	},
+	{
+		"sub", "Print the publications that begin with --subscribe",
+		`  lintel zmq sub --connect tcp://127.0.0.1:5556 --subscribe log. --subscribe alarm.
+  lintel zmq sub --connect 'epgm://eth0;239.192.1.1:5556' --subscribe '' --option rate=10000`,
+	},
+	{
+		"req", "Send each line as a request and print its reply",
+		`  echo hello | lintel zmq req --connect tcp://127.0.0.1:5558 --timeout 5s
+  lintel zmq rep --bind tcp://127.0.0.1:5558`,
+	},
+	{
+		"rep", "Print each request and answer it",
+		`  lintel zmq rep --bind tcp://127.0.0.1:5558
+  lintel zmq rep --bind tcp://127.0.0.1:5558 --reply pong --count 1`,
+	},
+	{
+		"dealer", "Deal lines to peers in turn, print what they send",
+		`  lintel zmq dealer --connect tcp://127.0.0.1:5559 --identity worker-1`,
+	},
+	{
+		"router", "Send lines to the peer that the first frame names, print what peers send",
+		`  lintel zmq router --bind tcp://127.0.0.1:5559 --option router_mandatory=1`,
+	},
+	{
+		"pull", "Print what pushers send",
+		`  lintel zmq pull --bind tcp://127.0.0.1:5557 --count 10 --json`,
+	},
+	{
+		"push", "Deal lines to pullers in turn",
+		`  seq 100 | lintel zmq push --connect tcp://127.0.0.1:5557 --connect tcp://127.0.0.1:5567`,
+	},
+	{
+		"xpub", "Publish, and print subscriptions",
+		`  lintel zmq xpub --bind tcp://127.0.0.1:5556 --option xpub_verbose=1`,
+	},
+	{
+		"xsub", "Print publications; lines \\x01topic and \\x00topic subscribe and unsubscribe",
+		`  printf '%s\n' '\x01log.' | lintel zmq xsub --connect tcp://127.0.0.1:5556`,
+	},
+	{
+		"stream", "Talk to peers that know no ZeroMQ: lines and output have the peer's id and data",
+		`  lintel zmq stream --bind tcp://127.0.0.1:8080`,
+	},
+	{
+		"server", "Send lines to the client that the first frame names, print what clients send",
+		`  lintel zmq server --bind tcp://127.0.0.1:5560`,
+	},
+	{
+		"client", "Exchange lines of one frame with servers",
+		`  echo hello | lintel zmq client --connect tcp://127.0.0.1:5560`,
+	},
+	{
+		"radio", "Send lines GROUP, TAB, BODY to those who have joined the group",
+		`  printf 'news\thello\n' | lintel zmq radio --connect udp://127.0.0.1:5561`,
+	},
+	{
+		"dish", "Print GROUP, TAB, BODY of the groups in --join",
+		`  lintel zmq dish --bind udp://127.0.0.1:5561 --join news`,
+	},
+	{
+		"scatter", "Deal lines of one frame to gatherers in turn",
+		`  seq 100 | lintel zmq scatter --connect tcp://127.0.0.1:5562`,
+	},
+	{
+		"gather", "Print what scatterers send",
+		`  lintel zmq gather --bind tcp://127.0.0.1:5562`,
+	},
+	{
+		"dgram", "Exchange UDP datagrams: lines and output have HOST:PORT, TAB, BODY",
+		`  lintel zmq dgram --bind udp://127.0.0.1:5563`,
+	},
+	{
+		"peer", "Send lines to the peer that the first frame names, print what peers send",
+		`  lintel zmq peer --bind tcp://127.0.0.1:5564`,
+	},
+	{
+		"channel", "Exchange lines of one frame with one peer",
+		`  lintel zmq channel --bind tcp://127.0.0.1:5565`,
+	},
+}
+
+func newZMQ() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "zmq",
+		Short: "ZeroMQ sockets on the command line",
+		Long: `ZeroMQ sockets on the command line.
+
+Each line of standard input is a message, with TAB between its frames; each
+message received is a line on standard output. In both, \xNN stands for a byte
+outside printable ASCII and for the backslash. With --json a line is an array
+of the frames in base64. A message that cannot be sent is reported and left
+out, and the exit status is 1 in the end. How many were queued when the linger
+time was over, or 5 s after an interrupt, is told.`,
+		Example: `  lintel zmq pull --bind tcp://127.0.0.1:5557
+  echo hello | lintel zmq push --connect tcp://127.0.0.1:5557`,
+		Args: noOther("socket type"),
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	for _, t := range zmqTypes {
+		cmd.AddCommand(newZMQSocket(t.name, t.short, t.example))
+	}
+	cmd.AddCommand(newZMQProxy(), newZMQMonitor(), newZMQKeygen())
+	return cmd
+}
+
+// zmqFlags are the flags of a socket.
+type zmqFlags struct {
+	endpoints []zmqEndpoint // in the order given
+	subscribe []string
+	join      []string
+	identity  string
+	count     int
+	timeout   time.Duration
+	options   []string
+	reply     string
+	json      bool
+}
+
+type zmqEndpoint struct {
+	bind bool
+	at   string
+}
+
+// endpointFlag collects --bind and --connect in one list: the order matters to
+// options that concern the next connect.
+type endpointFlag struct {
+	list *[]zmqEndpoint
+	bind bool
+}
+
+func (f endpointFlag) Set(s string) error {
+	*f.list = append(*f.list, zmqEndpoint{bind: f.bind, at: s})
+	return nil
+}
+
+func (f endpointFlag) Type() string   { return "endpoint" }
+func (f endpointFlag) String() string { return "" }
+
+// addSocket adds the flags that any command with a socket has.
+func (f *zmqFlags) addSocket(cmd *cobra.Command) {
+	flags := cmd.Flags()
+	flags.Var(endpointFlag{&f.endpoints, true}, "bind", "`ENDPOINT` to accept peers at; the port may be * (repeatable)")
+	flags.Var(endpointFlag{&f.endpoints, false}, "connect", "`ENDPOINT` to connect to (repeatable)")
+	flags.StringArrayVar(&f.subscribe, "subscribe", nil, "`PREFIX` to subscribe to, empty for everything (sub, xsub; repeatable)")
+	flags.StringVar(&f.identity, "identity", "", "routing `ID`, 1 to 255 bytes")
+	flags.StringArrayVar(&f.options, "option", nil, "socket option `NAME=VALUE` by libzmq's lower-case name (repeatable)")
+	flags.BoolVar(&f.json, "json", false, "lines are JSON")
+}
+
+func newZMQSocket(name, short, example string) *cobra.Command {
+	var f zmqFlags
+	cmd := &cobra.Command{
+		Use:     name + " [flags]",
+		Short:   short,
+		Example: example,
+		Args:    noArguments,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := f.check(cmd); err != nil {
+				return err
+			}
+			s, err := f.open(name)
+			if err != nil {
+				return err
+			}
+			return runSocket(cmd, s, &f)
+		},
+	}
+	f.addSocket(cmd)
+	flags := cmd.Flags()
+	flags.IntVar(&f.count, "count", 0, "stop after `N` messages received, or sent by push, pub, radio and scatter")
+	flags.DurationVar(&f.timeout, "timeout", 0, "give up when nothing can be received, or one message sent, for this long")
+	if name != "sub" && name != "xsub" {
+		must(flags.MarkHidden("subscribe")) // and refused, by its name
+	}
+	if name == "rep" {
+		flags.StringVar(&f.reply, "reply", "", "answer with this `TEXT` instead of the request")
+	}
+	if name == "dish" {
+		flags.StringArrayVar(&f.join, "join", nil, "`GROUP` to join, at most 255 bytes (repeatable)")
+	}
+	return cmd
+}
+
+func (f *zmqFlags) check(cmd *cobra.Command) error {
+	switch {
+	case len(f.endpoints) == 0:
+		return usagef("%s: no endpoint, expected --bind or --connect", cmd.Name())
+	case cmd.Flags().Changed("count") && f.count < 1:
+		return usagef("--count %d, expected at least 1", f.count)
+	case cmd.Flags().Changed("timeout") && f.timeout <= 0:
+		return usagef("--timeout %v, expected more than 0", f.timeout)
+	case cmd.Flags().Changed("identity") && f.identity == "":
+		return usagef("--identity is empty, expected 1 to 255 bytes")
+	}
+	return nil
+}
+
+// open makes the socket with its options and subscriptions; nothing is bound or
+// connected yet.
+func (f *zmqFlags) open(name string) (zmq.Socket, error) {
+	t, err := zmq.ParseType(name)
+	if err != nil {
+		return nil, usagef("%v", err)
+	}
+	var opts []zmq.Option
+	var later [][2]string
+	for _, o := range f.options {
+		name, value, err := parseOption(o)
+		if err != nil {
+			return nil, err
+		}
+		if name == "subscribe" || name == "unsubscribe" {
+			later = append(later, [2]string{name, value})
+			continue
+		}
+		opts = append(opts, zmq.WithOption(name, value))
+	}
+	if f.identity != "" {
+		id, err := unescape([]byte(f.identity))
+		if err != nil {
+			return nil, usagef("--identity: %v", err)
+		}
+		opts = append(opts, zmq.WithIdentity(id))
+	}
+	s, err := zmq.New(t, opts...)
+	if err != nil {
+		return nil, usagef("%v", err)
+	}
+	for _, o := range later {
+		if err := s.SetOption(o[0], o[1]); err != nil {
+			return nil, errors.Join(usagef("%v", err), s.Close())
+		}
+	}
+	if err := errors.Join(f.subscribeTo(s), f.joinGroups(s)); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	return s, nil
+}
+
+// parseOption reads NAME=VALUE. A value that has a backslash other than that of
+// \xNN is taken as it is.
+func parseOption(o string) (name, value string, err error) {
+	name, value, ok := strings.Cut(o, "=")
+	if !ok || name == "" {
+		return "", "", usagef("--option %q, expected NAME=VALUE", o)
+	}
+	if raw, err := unescape([]byte(value)); err == nil {
+		value = string(raw)
+	}
+	return name, value, nil
+}
+
+func (f *zmqFlags) subscribeTo(s zmq.Socket) error {
+	if len(f.subscribe) == 0 {
+		return nil
+	}
+	var subscribe func(string) error
+	switch s := s.(type) {
+	case *zmq.Sub:
+		subscribe = s.Subscribe
+	case *zmq.XSub:
+		subscribe = s.Subscribe
+	default:
+		return usagef("--subscribe is for sub and xsub, not %s", strings.ToLower(s.Type().String()))
+	}
+	for _, prefix := range f.subscribe {
+		raw, err := unescape([]byte(prefix))
+		if err != nil {
+			return usagef("--subscribe: %v", err)
+		}
+		if err := subscribe(string(raw)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (f *zmqFlags) joinGroups(s zmq.Socket) error {
+	dish, _ := s.(*zmq.Dish)
+	for _, group := range f.join {
+		raw, err := unescape([]byte(group))
+		if err == nil {
+			err = dish.Join(string(raw))
+		}
+		if err != nil {
+			return usagef("--join: %v", err)
+		}
+	}
+	return nil
+}
+
+// attach binds and connects, telling on stderr each bound endpoint, and what a
+// PEER is to call those it connects to.
+func (f *zmqFlags) attach(s zmq.Socket, stderr io.Writer) error {
+	for _, ep := range f.endpoints {
+		if err := attach(s, ep, stderr); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func attach(s zmq.Socket, ep zmqEndpoint, stderr io.Writer) error {
+	if p, ok := s.(*zmq.Peer); ok && !ep.bind {
+		_, id, err := p.ConnectPeer(ep.at)
+		if err != nil {
+			return endpointError(err)
+		}
+		name := textLines.append(nil, zmq.Msg{binary.BigEndian.AppendUint32(nil, id)})
+		fmt.Fprintf(stderr, "peer %s at %s\n", name, ep.at)
+		return nil
+	}
+	if !ep.bind {
+		_, err := s.Connect(ep.at)
+		return endpointError(err)
+	}
+	bound, err := s.Bind(ep.at)
+	if err != nil {
+		return endpointError(err)
+	}
+	fmt.Fprintf(stderr, "bound %s\n", bound.Addr())
+	return nil
+}
+
+// endpointError tells what the caller typed wrong, exit status 2, from what the
+// system refused.
+func endpointError(err error) error {
+	var op *net.OpError
+	var sys *os.SyscallError
+	if err == nil || errors.As(err, &op) || errors.As(err, &sys) || errors.Is(err, zmq.ErrAddressInUse) {
+		return err
+	}
+	return usageError{err}
+}
