@@ -76,7 +76,13 @@ func isLibrary(path string) bool {
 }
 
 func TestLayers(t *testing.T) {
-	rank := map[string]int{"internal": 0, "memcache": 1, "memcached": 1, "zmq": 1, "demo": 2, "cmd": 3, "interop": 3}
+	rank := map[string]int{"internal": 0, "memcache": 1, "memcached": 1, "zmq": 1, "demo": 2, "cli": 3, "cmd": 4, "interop": 4}
+	top := func(path string) string {
+		if path == module+"internal/cli" || strings.HasPrefix(path, module+"internal/cli/") {
+			return "cli"
+		}
+		return top(path)
+	}
 	for _, p := range goList(t) {
 		from := top(p.ImportPath)
 		if _, ok := rank[from]; !ok {

@@ -4,18 +4,15 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"strings"
 	"time"
 
-	"github.com/schollz/progressbar/v3"
 	"github.com/spf13/cobra"
-	"golang.org/x/term"
 
+	"lintel.dev/internal/cli"
 	"lintel.dev/memcache"
 )
 
@@ -35,7 +32,7 @@ type cacheFlags struct {
 	json      bool
 }
 
-func newCache() *cobra.Command {
+func New() *cobra.Command {
 	var f cacheFlags
 	cmd := &cobra.Command{
 		Use:   "cache",
@@ -49,7 +46,7 @@ placement but the default is that of the client it is named after:
 		Example: `  lintel cache set greeting 'good day'
   lintel cache --servers 10.0.0.1:11211,10.0.0.2:11211 --placement ketama get greeting
   lintel cache --discover 10.0.0.1:11211 stats`,
-		Args: noOther("command"),
+		Args: cli.NoOther("command"),
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	p := cmd.PersistentFlags()
@@ -80,12 +77,12 @@ func (f *cacheFlags) list() ([]string, error) {
 			continue
 		}
 		if _, err := memcache.ParseServer(spec); err != nil {
-			return nil, usagef("--servers: %s", plain(err))
+			return nil, cli.Usagef("--servers: %s", plain(err))
 		}
 		specs = append(specs, spec)
 	}
 	if len(specs) == 0 {
-		return nil, usagef("--servers is empty, expected host:port[:weight][=name],...")
+		return nil, cli.Usagef("--servers is empty, expected host:port[:weight][=name],...")
 	}
 	return specs, nil
 }
@@ -96,7 +93,7 @@ func plain(err error) string { return strings.TrimPrefix(err.Error(), "memcache:
 func (f *cacheFlags) selector() (memcache.Selector, error) {
 	sel, err := memcache.Placement(f.placement)
 	if err != nil {
-		return nil, usagef("--placement: %s", plain(err))
+		return nil, cli.Usagef("--placement: %s", plain(err))
 	}
 	return sel, nil
 }
@@ -113,7 +110,7 @@ func (f *cacheFlags) connect(ctx context.Context) (*memcache.Client, error) {
 	}
 	if f.discover != "" {
 		if _, err := memcache.ParseServer(f.discover); err != nil {
-			return nil, usagef("--discover: %s", plain(err))
+			return nil, cli.Usagef("--discover: %s", plain(err))
 		}
 		return memcache.Discover(ctx, f.discover, opts)
 	}
@@ -126,7 +123,7 @@ func (f *cacheFlags) options() (*memcache.Options, error) {
 		return nil, err
 	}
 	if f.timeout < time.Millisecond {
-		return nil, usagef("--timeout is %v, expected 1ms or more", f.timeout)
+		return nil, cli.Usagef("--timeout is %v, expected 1ms or more", f.timeout)
 	}
 	opts := &memcache.Options{
 		Selector:    sel,
@@ -140,12 +137,12 @@ func (f *cacheFlags) options() (*memcache.Options, error) {
 	case "classic":
 		opts.Protocol = memcache.ProtocolClassic
 	default:
-		return nil, usagef("--protocol is %q, expected auto, meta or classic", f.protocol)
+		return nil, cli.Usagef("--protocol is %q, expected auto, meta or classic", f.protocol)
 	}
 	if f.passFile != "" {
 		b, err := os.ReadFile(f.passFile)
 		if err != nil {
-			return nil, usagef("--password-file: %v", err)
+			return nil, cli.Usagef("--password-file: %v", err)
 		}
 		opts.Password, _, _ = strings.Cut(string(b), "\n")
 		opts.Password = strings.TrimSuffix(opts.Password, "\r")
@@ -164,17 +161,17 @@ func (f *cacheFlags) tlsConfig() (*tls.Config, error) {
 	if f.tlsCA != "" {
 		pem, err := os.ReadFile(f.tlsCA)
 		if err != nil {
-			return nil, usagef("--tls-ca: %v", err)
+			return nil, cli.Usagef("--tls-ca: %v", err)
 		}
 		cfg.RootCAs = x509.NewCertPool()
 		if !cfg.RootCAs.AppendCertsFromPEM(pem) {
-			return nil, usagef("--tls-ca: %s holds no certificate", f.tlsCA)
+			return nil, cli.Usagef("--tls-ca: %s holds no certificate", f.tlsCA)
 		}
 	}
 	if f.tlsCert != "" || f.tlsKey != "" {
 		pair, err := tls.LoadX509KeyPair(f.tlsCert, f.tlsKey)
 		if err != nil {
-			return nil, usagef("--tls-cert and --tls-key: %v", err)
+			return nil, cli.Usagef("--tls-cert and --tls-key: %v", err)
 		}
 		cfg.Certificates = []tls.Certificate{pair}
 	}
@@ -196,53 +193,7 @@ func (f *cacheFlags) withCache(run func(cmd *cobra.Command, c *memcache.Client, 
 // refusals marks errors that the caller's input caused as such.
 func refusals(err error) error {
 	if errors.Is(err, memcache.ErrMalformedKey) {
-		err = usageError{fmt.Errorf("%w: expected 1 to %d bytes, or to 186 if there are spaces or control characters in it", err, memcache.MaxKeyLen)}
+		err = cli.Usage(fmt.Errorf("%w: expected 1 to %d bytes, or to 186 if there are spaces or control characters in it", err, memcache.MaxKeyLen))
 	}
 	return err
-}
-
-func printJSON(w io.Writer, v any) error {
-	enc := json.NewEncoder(w)
-	enc.SetEscapeHTML(false)
-	return enc.Encode(v)
-}
-
-// isTerminal tells whether w is one that obeys control sequences.
-func isTerminal(w io.Writer) bool {
-	f, ok := w.(*os.File)
-	return ok && term.IsTerminal(int(f.Fd())) && os.Getenv("TERM") != "dumb"
-}
-
-// hasColours tells whether w is a terminal whose user wants colours.
-func hasColours(w io.Writer) bool { return isTerminal(w) && os.Getenv("NO_COLOR") == "" }
-
-// progress is a bar on standard error that ends at total, or without end if
-// that is -1. It is shown on a terminal only.
-func progress(cmd *cobra.Command, what string, total int64, show bool) *progressbar.ProgressBar {
-	out := cmd.ErrOrStderr()
-	if !show || !isTerminal(out) {
-		out = io.Discard
-	}
-	return progressbar.NewOptions64(total, progressbar.OptionSetWriter(out), progressbar.OptionSetDescription(what),
-		progressbar.OptionThrottle(100*time.Millisecond), progressbar.OptionClearOnFinish())
-}
-
-// atLeast is cobra.MinimumNArgs with our exit status.
-func atLeast(n int, what string) cobra.PositionalArgs {
-	return func(_ *cobra.Command, args []string) error {
-		if len(args) < n {
-			return usagef("expected %s", what)
-		}
-		return nil
-	}
-}
-
-// between is cobra.RangeArgs with our exit status.
-func between(low, high int, what string) cobra.PositionalArgs {
-	return func(_ *cobra.Command, args []string) error {
-		if len(args) < low || len(args) > high {
-			return usagef("expected %s, got %d", what, len(args))
-		}
-		return nil
-	}
 }

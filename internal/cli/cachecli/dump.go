@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"lintel.dev/internal/cli"
 	"lintel.dev/memcache"
 )
 
@@ -40,15 +41,15 @@ as lines of key, server, size in bytes, seconds to live (- for ever) and, with
 --values, the quoted value. Keys that change meanwhile may be missing.`,
 		Example: `  lintel cache dump --prefix user: --values
   lintel cache dump --json --limit 100`,
-		Args: noArguments,
+		Args: cli.NoArguments,
 		RunE: f.withCache(func(cmd *cobra.Command, c *memcache.Client, _ []string) error {
 			if limit < 0 {
-				return usagef("--limit is %d, expected 0 or more", limit)
+				return cli.Usagef("--limit is %d, expected 0 or more", limit)
 			}
 			d := &dumper{f: f, c: c, ctx: cmd.Context(), out: bufio.NewWriter(cmd.OutOrStdout()), values: values, clients: make(map[string]*memcache.Client)}
 			defer d.close()
 			// The list itself shows how far it is, where it is seen.
-			bar := progress(cmd, "keys", d.count(), !isTerminal(cmd.OutOrStdout()))
+			bar := cli.Progress(cmd, "keys", d.count(), !cli.IsTerminal(cmd.OutOrStdout()))
 			done := errors.New("limit reached")
 			err := c.Keys(cmd.Context(), func(k memcache.KeyInfo) error {
 				bar.Add(1)
@@ -129,7 +130,7 @@ func (d *dumper) flush() error {
 				v := newItemJSON(it, k.Server)
 				j.Value, j.Base64, j.Flags = v.Value, v.Base64, &it.Flags
 			}
-			err = printJSON(d.out, j)
+			err = cli.PrintJSON(d.out, j)
 		} else {
 			left := "-"
 			if !k.Expiry.IsZero() {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"lintel.dev/internal/cli"
 	"lintel.dev/memcache"
 )
 
@@ -44,7 +45,7 @@ func newCacheGet(f *cacheFlags) *cobra.Command {
 with the key, a tab and the value quoted.`,
 		Example: `  lintel cache get greeting
   lintel cache get user:1 user:2 --json`,
-		Args: atLeast(1, "one or more keys"),
+		Args: cli.AtLeast(1, "one or more keys"),
 		RunE: f.withCache(func(cmd *cobra.Command, c *memcache.Client, keys []string) error {
 			items, err := c.GetMulti(cmd.Context(), keys)
 			out := cmd.OutOrStdout()
@@ -55,12 +56,12 @@ with the key, a tab and the value quoted.`,
 				case it == nil:
 					missing++
 				case f.json:
-					if err := printJSON(out, newItemJSON(it, c.ServerFor(key))); err != nil {
+					if err := cli.PrintJSON(out, newItemJSON(it, c.ServerFor(key))); err != nil {
 						return err
 					}
 				case len(keys) == 1:
 					out.Write(it.Value)
-					if isTerminal(out) {
+					if cli.IsTerminal(out) {
 						fmt.Fprintln(out)
 					}
 				default:
@@ -90,7 +91,7 @@ func newCacheSet(f *cacheFlags) *cobra.Command {
 		Example: `  lintel cache set greeting 'good day' --ttl 1h
   lintel cache set logo < logo.png
   lintel cache set greeting ', all' --mode append`,
-		Args: between(1, 2, "a key and at most one value"),
+		Args: cli.Between(1, 2, "a key and at most one value"),
 		RunE: f.withCache(func(cmd *cobra.Command, c *memcache.Client, args []string) error {
 			it := &memcache.Item{Key: args[0], TTL: ttl, Flags: flags}
 			if len(args) == 2 {
@@ -115,7 +116,7 @@ func newCacheSet(f *cacheFlags) *cobra.Command {
 			case "prepend":
 				return c.Prepend(ctx, it.Key, it.Value)
 			}
-			return usagef("--mode is %q, expected set, add, replace, append or prepend", mode)
+			return cli.Usagef("--mode is %q, expected set, add, replace, append or prepend", mode)
 		}),
 	}
 	cmd.Flags().DurationVar(&ttl, "ttl", 0, "how long it lives; 0 is for ever")
@@ -130,7 +131,7 @@ func newCacheDelete(f *cacheFlags) *cobra.Command {
 		Short: "Remove keys; a - takes more of them from standard input, one a line",
 		Example: `  lintel cache delete greeting
   lintel cache dump --prefix user: | cut -f1 | lintel cache delete -`,
-		Args: atLeast(1, "one or more keys, or - for standard input"),
+		Args: cli.AtLeast(1, "one or more keys, or - for standard input"),
 		RunE: f.withCache(func(cmd *cobra.Command, c *memcache.Client, args []string) error {
 			keys, err := keysOf(cmd, args)
 			if err != nil {
@@ -181,20 +182,20 @@ func newCacheIncr(f *cacheFlags) *cobra.Command {
 		Short: "Add DELTA, by default 1, to a number and print the sum",
 		Example: `  lintel cache incr visits --init 1 --ttl 24h
   lintel cache incr stock 3 --down`,
-		Args: between(1, 2, "a key and at most one number"),
+		Args: cli.Between(1, 2, "a key and at most one number"),
 		RunE: f.withCache(func(cmd *cobra.Command, c *memcache.Client, args []string) error {
 			delta := uint64(1)
 			if len(args) == 2 {
 				var err error
 				if delta, err = strconv.ParseUint(args[1], 10, 64); err != nil {
-					return usagef("DELTA is %q, expected a number from 0 to 2^64-1", args[1])
+					return cli.Usagef("DELTA is %q, expected a number from 0 to 2^64-1", args[1])
 				}
 			}
 			var start uint64
 			if init != "" {
 				var err error
 				if start, err = strconv.ParseUint(init, 10, 64); err != nil {
-					return usagef("--init is %q, expected a number from 0 to 2^64-1", init)
+					return cli.Usagef("--init is %q, expected a number from 0 to 2^64-1", init)
 				}
 			}
 			ctx, key := cmd.Context(), args[0]
@@ -217,7 +218,7 @@ func newCacheIncr(f *cacheFlags) *cobra.Command {
 				return err
 			}
 			if f.json {
-				return printJSON(cmd.OutOrStdout(), struct {
+				return cli.PrintJSON(cmd.OutOrStdout(), struct {
 					Key    string `json:"key"`
 					Server string `json:"server"`
 					Value  uint64 `json:"value"`
@@ -239,10 +240,10 @@ func newCacheTouch(f *cacheFlags) *cobra.Command {
 		Use:     "touch KEY... --ttl TTL",
 		Short:   "Give keys a new time to live",
 		Example: `  lintel cache touch session:1 session:2 --ttl 30m`,
-		Args:    atLeast(1, "one or more keys"),
+		Args:    cli.AtLeast(1, "one or more keys"),
 		RunE: f.withCache(func(cmd *cobra.Command, c *memcache.Client, keys []string) error {
 			if !cmd.Flags().Changed("ttl") {
-				return usagef("expected --ttl, how long the keys shall live (0 for ever)")
+				return cli.Usagef("expected --ttl, how long the keys shall live (0 for ever)")
 			}
 			var errs []error
 			for _, key := range keys {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"lintel.dev/internal/cli"
 	"lintel.dev/memcache"
 )
 
@@ -69,13 +70,13 @@ names and values as they are.`,
 		Example: `  lintel cache stats
   lintel cache stats --interval 5s --repeat
   lintel cache stats settings --json`,
-		Args: between(0, 1, "at most one subcommand"),
+		Args: cli.Between(0, 1, "at most one subcommand"),
 		RunE: f.withCache(func(cmd *cobra.Command, c *memcache.Client, args []string) error {
 			if raw || len(args) == 1 {
 				return printRaw(cmd, c, f, strings.Join(args, " "))
 			}
 			if interval < 0 || interval > 0 && interval < 10*time.Millisecond {
-				return usagef("--interval is %v, expected 0 or 10ms and more", interval)
+				return cli.Usagef("--interval is %v, expected 0 or 10ms and more", interval)
 			}
 			return showStats(cmd, c, f, interval, repeat)
 		}),
@@ -90,7 +91,7 @@ func printRaw(cmd *cobra.Command, c *memcache.Client, f *cacheFlags, sub string)
 	stats, err := c.Stats(cmd.Context(), sub)
 	out := cmd.OutOrStdout()
 	if f.json {
-		if e := printJSON(out, stats); e != nil {
+		if e := cli.PrintJSON(out, stats); e != nil {
 			return e
 		}
 		return err
@@ -106,7 +107,7 @@ func printRaw(cmd *cobra.Command, c *memcache.Client, f *cacheFlags, sub string)
 func showStats(cmd *cobra.Command, c *memcache.Client, f *cacheFlags, interval time.Duration, repeat bool) error {
 	ctx, out := cmd.Context(), cmd.OutOrStdout()
 	if repeat && interval == 0 {
-		return usagef("--repeat needs an --interval")
+		return cli.Usagef("--repeat needs an --interval")
 	}
 	before, err := c.Stats(ctx, "")
 	if len(before) == 0 {
@@ -143,11 +144,11 @@ func showStats(cmd *cobra.Command, c *memcache.Client, f *cacheFlags, interval t
 		}
 		before = now
 		if f.json {
-			if e := printJSON(out, all); e != nil {
+			if e := cli.PrintJSON(out, all); e != nil {
 				return e
 			}
 		} else {
-			if repeat && isTerminal(out) {
+			if repeat && cli.IsTerminal(out) {
 				fmt.Fprint(out, "\x1b[H\x1b[2J")
 			}
 			printStats(out, all)
@@ -226,7 +227,7 @@ func since(before, now rawStats, took time.Duration) *nowStats {
 }
 
 func printStats(out io.Writer, all []serverStats) {
-	colour := hasColours(out)
+	colour := cli.HasColours(out)
 	for i, s := range all {
 		if i > 0 {
 			fmt.Fprintln(out)

@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"lintel.dev/internal/cli"
 	"lintel.dev/memcache"
 )
 
@@ -95,13 +96,13 @@ func newCacheTop(f *cacheFlags) *cobra.Command {
 list the keys in most demand. A server under load leaves lines out of its log:
 what is listed is a sample, and how much is missing is said.`,
 		Example: `  lintel cache top --duration 10s -n 5`,
-		Args:    noArguments,
+		Args:    cli.NoArguments,
 		RunE: f.withCache(func(cmd *cobra.Command, c *memcache.Client, _ []string) error {
 			if n < 1 {
-				return usagef("-n is %d, expected 1 or more", n)
+				return cli.Usagef("-n is %d, expected 1 or more", n)
 			}
 			if duration <= 0 {
-				return usagef("--duration is %v, expected more than 0", duration)
+				return cli.Usagef("--duration is %v, expected more than 0", duration)
 			}
 			ctx, cancel := context.WithTimeout(cmd.Context(), duration)
 			defer cancel()
@@ -128,7 +129,7 @@ what is listed is a sample, and how much is missing is said.`,
 // showTime shows how much of the duration has passed, until ctx ends.
 func showTime(ctx context.Context, cmd *cobra.Command, duration time.Duration) {
 	const step = 100 * time.Millisecond
-	bar := progress(cmd, "watching", max(int64(duration/step), 1), duration > 2*time.Second)
+	bar := cli.Progress(cmd, "watching", max(int64(duration/step), 1), duration > 2*time.Second)
 	defer bar.Finish()
 	tick := time.NewTicker(step)
 	defer tick.Stop()
@@ -156,7 +157,7 @@ func (t *tally) print(cmd *cobra.Command, asJSON bool, n int, d time.Duration) e
 	list = list[:min(n, len(list))]
 	out := cmd.OutOrStdout()
 	if asJSON {
-		return printJSON(out, struct {
+		return cli.PrintJSON(out, struct {
 			Seconds float64     `json:"seconds"`
 			Lines   int         `json:"lines"`
 			Skipped int         `json:"skipped"`

@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"lintel.dev/internal/cli"
 	"lintel.dev/memcache"
 )
 
@@ -23,13 +24,13 @@ func place(sel memcache.Selector, specs []string) (*placed, error) {
 	for _, spec := range specs {
 		s, err := memcache.ParseServer(spec)
 		if err != nil {
-			return nil, usagef("%s", plain(err))
+			return nil, cli.Usagef("%s", plain(err))
 		}
 		p.servers = append(p.servers, s)
 	}
 	var err error
 	if p.picker, err = sel.Place(p.servers); err != nil {
-		return nil, usagef("%s", plain(err))
+		return nil, cli.Usagef("%s", plain(err))
 	}
 	return p, nil
 }
@@ -55,7 +56,7 @@ func newCacheWhere(f *cacheFlags) *cobra.Command {
 standard input, one a line. No server is asked.`,
 		Example: `  lintel cache --servers a:11211,b:11211:2 where user:1 user:2
   cut -d: -f1 /etc/passwd | lintel cache --servers a:11211,b:11211 --placement ketama where -`,
-		Args: atLeast(1, "one or more keys, or - for standard input"),
+		Args: cli.AtLeast(1, "one or more keys, or - for standard input"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			p, _, _, err := f.placed()
 			if err != nil {
@@ -70,7 +71,7 @@ standard input, one a line. No server is asked.`,
 			for _, key := range keys {
 				addr := p.servers[p.picker.Pick(key, nil)].Addr()
 				if f.json {
-					err = printJSON(out, map[string]string{"key": key, "server": addr})
+					err = cli.PrintJSON(out, map[string]string{"key": key, "server": addr})
 				} else {
 					_, err = fmt.Fprintf(out, "%s\t%s\n", key, addr)
 				}
@@ -120,7 +121,7 @@ than before when one joins or leaves. No server is asked.`,
 		Example: `  lintel cache --servers a:11211,b:11211,c:11211 balance
   lintel cache --servers a:11211,b:11211 --placement ketama balance --join c:11211:2
   cut -d: -f1 /etc/passwd | lintel cache --servers a:11211,b:11211 balance --keys-from -`,
-		Args: noArguments,
+		Args: cli.NoArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			p, sel, specs, err := f.placed()
 			if err != nil {
@@ -133,16 +134,16 @@ than before when one joins or leaves. No server is asked.`,
 					return err
 				}
 			case from != "":
-				return usagef("--keys-from is %q, expected - for standard input", from)
+				return cli.Usagef("--keys-from is %q, expected - for standard input", from)
 			case n < 1 || n > 10_000_000:
-				return usagef("--keys is %d, expected 1 to 10000000", n)
+				return cli.Usagef("--keys is %d, expected 1 to 10000000", n)
 			default:
 				for i := range n {
 					keys = append(keys, fmt.Sprintf("key:%d", i))
 				}
 			}
 			if len(keys) == 0 {
-				return usagef("standard input has no keys")
+				return cli.Usagef("standard input has no keys")
 			}
 			b, err := balance(sel, p, specs, keys, join)
 			if err != nil {
@@ -150,7 +151,7 @@ than before when one joins or leaves. No server is asked.`,
 			}
 			b.Placement = f.placement
 			if f.json {
-				return printJSON(cmd.OutOrStdout(), b)
+				return cli.PrintJSON(cmd.OutOrStdout(), b)
 			}
 			return b.print(cmd)
 		},

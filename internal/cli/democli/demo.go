@@ -8,9 +8,10 @@ import (
 	"github.com/spf13/cobra"
 
 	"lintel.dev/demo"
+	"lintel.dev/internal/cli"
 )
 
-func newDemo() *cobra.Command {
+func New() *cobra.Command {
 	squares, runSquares := newDemoSquares()
 	shards, runShards := newDemoShards()
 	pi, runPi := newDemoPi()
@@ -29,7 +30,7 @@ Without a name, all three.`,
   lintel demo pi --plot pi.png`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) > 0 {
-				return usagef("unknown demonstration %q, expected squares, shards or pi", args[0])
+				return cli.Usagef("unknown demonstration %q, expected squares, shards or pi", args[0])
 			}
 			return nil
 		},
@@ -63,9 +64,9 @@ func demoError(ctx context.Context, err error) error {
 	var input *demo.InputError
 	switch {
 	case errors.As(err, &input):
-		return usageError{err}
+		return cli.Usage(err)
 	case err != nil && ctx.Err() != nil && errors.Is(err, context.Canceled):
-		return exitError{status: 130}
+		return cli.Exit(130, nil)
 	}
 	return err
 }

@@ -6,6 +6,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"lintel.dev/demo/pi"
+	"lintel.dev/internal/cli"
 )
 
 func newDemoPi() (*cobra.Command, func(*cobra.Command) error) {
@@ -36,7 +37,7 @@ too slow; the losses of each branch are shown.`,
       --pubsub 'tcp://*:7001' --reqrep 'tcp://*:7002' --pushpull 'tcp://*:7003'
   lintel demo pi --roles always-yes,judge --duration 0 \
       --pubsub tcp://HOST:7001 --reqrep tcp://HOST:7002 --pushpull tcp://HOST:7003`,
-		Args:              noArguments,
+		Args:              cli.NoArguments,
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE:              func(cmd *cobra.Command, _ []string) error { return run(cmd) },
 	}
@@ -54,14 +55,14 @@ too slow; the losses of each branch are shown.`,
 	f.BoolVar(&cfg.JSON, "json", false, "one line of JSON at the end instead of the table")
 	f.StringVar(&cfg.Plot, "plot", "", "draw the estimate as it converges in this `FILE`, *.png or *.svg")
 
-	must(cmd.RegisterFlagCompletionFunc("roles", completeRoles))
-	must(cmd.MarkFlagFilename("plot", "png", "svg"))
+	cli.Must(cmd.RegisterFlagCompletionFunc("roles", completeRoles))
+	cli.Must(cmd.MarkFlagFilename("plot", "png", "svg"))
 	for _, name := range []string{"pubsub", "reqrep", "pushpull"} {
-		must(cmd.RegisterFlagCompletionFunc(name, cobra.FixedCompletions(
+		cli.Must(cmd.RegisterFlagCompletionFunc(name, cobra.FixedCompletions(
 			[]string{"tcp://", "ipc://", "inproc://"}, cobra.ShellCompDirectiveNoFileComp|cobra.ShellCompDirectiveNoSpace)))
 	}
 	for _, name := range []string{"workers", "interval", "duration", "points", "seed"} {
-		must(cmd.RegisterFlagCompletionFunc(name, cobra.NoFileCompletions))
+		cli.Must(cmd.RegisterFlagCompletionFunc(name, cobra.NoFileCompletions))
 	}
 	return cmd, run
 }

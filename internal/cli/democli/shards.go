@@ -6,6 +6,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"lintel.dev/demo/shards"
+	"lintel.dev/internal/cli"
 )
 
 func newDemoShards() (*cobra.Command, func(*cobra.Command) error) {
@@ -20,7 +21,7 @@ func newDemoShards() (*cobra.Command, func(*cobra.Command) error) {
 		default:
 			f, err := os.Open(words)
 			if err != nil {
-				return usagef("--words: %w: expected a file of words, one a line, or - for standard input", err)
+				return cli.Usagef("--words: %w: expected a file of words, one a line, or - for standard input", err)
 			}
 			defer f.Close()
 			cfg.Words, cfg.Name = f, words
@@ -44,7 +45,7 @@ should be are counted.
 		Example: `  lintel demo shards
   lintel demo shards --words /usr/share/dict/words --servers 6
   cut -d: -f1 /etc/passwd | lintel demo shards --words -`,
-		Args:              noArguments,
+		Args:              cli.NoArguments,
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE:              func(cmd *cobra.Command, _ []string) error { return run(cmd) },
 	}
@@ -53,6 +54,6 @@ should be are counted.
 	f.StringVar(&words, "words", "", "`FILE` of words, one a line, or - for standard input (default: a list of English words)")
 	f.IntVar(&cfg.Servers, "servers", cfg.Servers, "number of servers the words are dealt to")
 	f.BoolVar(&cfg.JSON, "json", false, "one line of JSON instead of the figures and bars")
-	must(cmd.RegisterFlagCompletionFunc("servers", cobra.NoFileCompletions))
+	cli.Must(cmd.RegisterFlagCompletionFunc("servers", cobra.NoFileCompletions))
 	return cmd, run
 }

@@ -4,6 +4,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"lintel.dev/demo/squares"
+	"lintel.dev/internal/cli"
 )
 
 func newDemoSquares() (*cobra.Command, func(*cobra.Command) error) {
@@ -11,7 +12,7 @@ func newDemoSquares() (*cobra.Command, func(*cobra.Command) error) {
 	run := func(cmd *cobra.Command) error {
 		for _, pair := range [][2]string{{"servers", "instances"}, {"db", "work"}} {
 			if cmd.Flags().Changed(pair[0]) && cmd.Flags().Changed(pair[1]) {
-				return usagef("--%s and --%s: expected one of them", pair[0], pair[1])
+				return cli.Usagef("--%s and --%s: expected one of them", pair[0], pair[1])
 			}
 		}
 		cfg.Out, cfg.Progress = cmd.OutOrStdout(), cmd.ErrOrStderr()
@@ -29,7 +30,7 @@ is created and filled if need be.`,
 		Example: `  lintel demo squares
   lintel demo squares --db sqlite:/tmp/squares.db
   lintel demo squares --servers 10.0.0.1:11211,10.0.0.2:11211 --work 5ms`,
-		Args:              noArguments,
+		Args:              cli.NoArguments,
 		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE:              func(cmd *cobra.Command, _ []string) error { return run(cmd) },
 	}
@@ -49,16 +50,9 @@ is created and filled if need be.`,
 
 // completeDB offers the two kinds of databases.
 func completeDB(cmd *cobra.Command) {
-	must(cmd.RegisterFlagCompletionFunc("db", cobra.FixedCompletions(
+	cli.Must(cmd.RegisterFlagCompletionFunc("db", cobra.FixedCompletions(
 		[]string{"postgres://", "sqlite:"}, cobra.ShellCompDirectiveNoFileComp|cobra.ShellCompDirectiveNoSpace)))
 	for _, name := range []string{"instances", "servers", "work", "runs", "requests", "seed"} {
-		must(cmd.RegisterFlagCompletionFunc(name, cobra.NoFileCompletions))
-	}
-}
-
-// must stops a program that was put together wrongly.
-func must(err error) {
-	if err != nil {
-		panic(err)
+		cli.Must(cmd.RegisterFlagCompletionFunc(name, cobra.NoFileCompletions))
 	}
 }

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"lintel.dev/internal/cli"
 )
 
 // loadSettings say what perf cache asks of a server.
@@ -62,7 +64,7 @@ the server keeps up.`,
   lintel perf cache --multi 50 --json
   lintel perf cache --rate 50000 --server /run/memcached.sock
   lintel perf cache --trace web12.gz --value-size 1000`,
-		Args: noArguments,
+		Args: cli.NoArguments,
 		RunE: func(cmd *cobra.Command, _ []string) (err error) {
 			if s.values, err = parseSizes(values); err != nil {
 				return err
@@ -144,7 +146,7 @@ func (s *loadSettings) validate() error {
 		{s.multi > 1 && (s.oneHit > 0 || s.scan > 0), "multi", s.multi, "1 with --one-hit or --scan"},
 	} {
 		if c.bad {
-			return usagef("--%s %v: want %s", c.flag, c.got, c.want)
+			return cli.Usagef("--%s %v: want %s", c.flag, c.got, c.want)
 		}
 	}
 	return nil
@@ -158,7 +160,7 @@ func parseMix(text string) (mix, error) {
 	gets, err1 := strconv.Atoi(g)
 	sets, err2 := strconv.Atoi(t)
 	if !ok || err1 != nil || err2 != nil || gets < 0 || sets < 0 || gets+sets == 0 || gets+sets > 1<<20 {
-		return mix{}, usagef("--ratio %s: want GETS:SETS, such as 9:1", text)
+		return mix{}, cli.Usagef("--ratio %s: want GETS:SETS, such as 9:1", text)
 	}
 	return mix{gets, sets}, nil
 }
@@ -172,7 +174,7 @@ func parseDist(text string) (zipf float64, err error) {
 			return v, nil
 		}
 	}
-	return 0, usagef("--dist %s: want uniform, or zipf:EXPONENT with an exponent between 0 and 1", text)
+	return 0, cli.Usagef("--dist %s: want uniform, or zipf:EXPONENT with an exponent between 0 and 1", text)
 }
 
 // loadResult is what a run measured.
@@ -223,7 +225,7 @@ func (s *loadSettings) run(ctx context.Context, stdout, stderr io.Writer) error 
 
 // progress is a function that shows how far a run is, or nil.
 func (s *loadSettings) progress(stderr io.Writer) func(phase string, done int64, of float64) {
-	if s.quiet || !isTerminal(stderr) {
+	if s.quiet || !cli.IsTerminal(stderr) {
 		return nil
 	}
 	return func(phase string, done int64, of float64) {

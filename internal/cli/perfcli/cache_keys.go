@@ -11,6 +11,8 @@ import (
 	"os"
 	"strconv"
 	"strings"
+
+	"lintel.dev/internal/cli"
 )
 
 // minKey is the shortest key that still holds every number.
@@ -83,7 +85,7 @@ const maxValue = 1 << 30
 
 func parseSizes(text string) (sizes, error) {
 	bad := func() (sizes, error) {
-		return sizes{}, usagef("--value-size %s: want N, MIN-MAX or N:WEIGHT,N:WEIGHT,... with N up to %d", text, maxValue)
+		return sizes{}, cli.Usagef("--value-size %s: want N, MIN-MAX or N:WEIGHT,N:WEIGHT,... with N up to %d", text, maxValue)
 	}
 	number := func(t string) (int, bool) {
 		n, err := strconv.Atoi(t)
@@ -201,7 +203,7 @@ func (z *zipf) rank(u float64) uint64 {
 func readTrace(name string) ([]uint64, error) {
 	f, err := os.Open(name)
 	if err != nil {
-		return nil, usagef("--trace: %v", err)
+		return nil, cli.Usagef("--trace: %v", err)
 	}
 	defer f.Close()
 	var in io.Reader = bufio.NewReaderSize(f, 1<<20)
@@ -219,7 +221,7 @@ func readTrace(name string) ([]uint64, error) {
 		}
 		n, err := strconv.ParseUint(text, 10, 40)
 		if err != nil {
-			return nil, usagef("%s, line %d: %.40q is no key number, want one decimal number a line", name, len(keys)+1, text)
+			return nil, cli.Usagef("%s, line %d: %.40q is no key number, want one decimal number a line", name, len(keys)+1, text)
 		}
 		keys = append(keys, n)
 	}
@@ -227,7 +229,7 @@ func readTrace(name string) ([]uint64, error) {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
 	if len(keys) == 0 {
-		return nil, usagef("--trace: no keys in %s", name)
+		return nil, cli.Usagef("--trace: no keys in %s", name)
 	}
 	return keys, nil
 }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/HdrHistogram/hdrhistogram-go"
 
+	"lintel.dev/internal/cli"
 	"lintel.dev/internal/memcached/netloop"
 )
 
@@ -82,7 +83,7 @@ func (s *loadSettings) measure(ctx context.Context, show func(phase string, done
 		}
 	}
 	if _, err := l.serverCPU(); err != nil {
-		return nil, usageError{err}
+		return nil, cli.Usage(err)
 	}
 	loop, err := netloop.New(netloop.Config{
 		Threads:    s.threads,
@@ -163,7 +164,7 @@ func (l *load) connect(ctx context.Context, loop netloop.Loop) error {
 	if strings.ContainsRune(addr, filepath.Separator) {
 		network = "unix"
 	} else if _, _, err := net.SplitHostPort(addr); err != nil {
-		return usagef("--server %s: want host:port or the path of a unix socket", addr)
+		return cli.Usagef("--server %s: want host:port or the path of a unix socket", addr)
 	}
 	var z *zipf
 	if l.set.zipf > 0 {

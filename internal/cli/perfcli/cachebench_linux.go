@@ -21,6 +21,8 @@ import (
 
 	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
+
+	"lintel.dev/internal/cli"
 )
 
 func init() { perfCommands = append(perfCommands, newPerfCacheBench) }
@@ -54,10 +56,10 @@ on another, in turns. Each figure is the median of the rounds; cpu is user and
 system time of the server's process over the keys served.`,
 		Example: `  lintel perf cache-bench --rounds 3 --only 'get, one in flight'
   lintel perf cache-bench --memory 64 --json`,
-		Args: noArguments,
+		Args: cli.NoArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if s.rounds < 1 || s.memory < 8 || s.threads < 1 {
-				return usagef("want --rounds and --threads of at least 1 and --memory of at least 8")
+				return cli.Usagef("want --rounds and --threads of at least 1 and --memory of at least 8")
 			}
 			return s.run(cmd.Context(), cmd.OutOrStdout(), cmd.ErrOrStderr())
 		},
@@ -83,14 +85,14 @@ func (b *benchSettings) run(ctx context.Context, stdout, stderr io.Writer) error
 	}
 	peer, err := exec.LookPath(b.peer)
 	if err != nil {
-		return usagef("--peer %s: not found; install memcached or name another", b.peer)
+		return cli.Usagef("--peer %s: not found; install memcached or name another", b.peer)
 	}
 	b.peer = peer
 	if b.self, err = os.Executable(); err != nil {
 		return err
 	}
 	b.show = func(string) {}
-	if isTerminal(stderr) {
+	if cli.IsTerminal(stderr) {
 		b.show = func(text string) { fmt.Fprintf(stderr, "\r\x1b[K%s", text) }
 	}
 	if !b.json {
@@ -252,7 +254,7 @@ func startOn(cmd *exec.Cmd, cpus ...int) error {
 		some.Set(c)
 	}
 	if err := unix.SchedSetaffinity(0, &some); err != nil {
-		return usagef("cores %v: %v, see --server-cpu and --client-cpu", cpus, err)
+		return cli.Usagef("cores %v: %v, see --server-cpu and --client-cpu", cpus, err)
 	}
 	defer unix.SchedSetaffinity(0, &before)
 	return cmd.Start()

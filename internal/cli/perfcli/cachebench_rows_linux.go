@@ -11,6 +11,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"lintel.dev/internal/cli"
 )
 
 // row is a line of the table.
@@ -196,7 +198,7 @@ func (b *benchSettings) measures() ([]measure, error) {
 	if b.traces != "" {
 		files, err := filepath.Glob(filepath.Join(b.traces, "*.gz"))
 		if err != nil || len(files) == 0 {
-			return nil, usagef("--traces %s: no *.gz there", b.traces)
+			return nil, cli.Usagef("--traces %s: no *.gz there", b.traces)
 		}
 		for _, name := range files {
 			keys, err := readTrace(name)
@@ -215,11 +217,11 @@ func (b *benchSettings) measures() ([]measure, error) {
 	}
 	re, err := regexp.Compile(b.only)
 	if err != nil {
-		return nil, usagef("--only %s: %v", b.only, err)
+		return nil, cli.Usagef("--only %s: %v", b.only, err)
 	}
 	all = slices.DeleteFunc(all, func(m measure) bool { return !re.MatchString(m.rows[0].name) })
 	if len(all) == 0 {
-		return nil, usagef("--only %s: no measure is called that", b.only)
+		return nil, cli.Usagef("--only %s: no measure is called that", b.only)
 	}
 	return all, nil
 }

@@ -1,6 +1,10 @@
 package perfcli
 
-import "github.com/spf13/cobra"
+import (
+	"github.com/spf13/cobra"
+
+	"lintel.dev/internal/cli"
+)
 
 // perfCommands are the constructors of the commands under lintel perf.
 var perfCommands = []func() *cobra.Command{
@@ -9,7 +13,7 @@ var perfCommands = []func() *cobra.Command{
 	newPerfInprocThr, newPerfInprocLat, newPerfProxyThr,
 }
 
-func newPerf() *cobra.Command {
+func New() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "perf",
 		Short: "Measure caches and sockets, ours and others'",
@@ -19,7 +23,7 @@ cache loads a server that speaks memcached's protocol. The others have the
 names, arguments and output of libzmq's tools, and run crosswise with them.`,
 		Example: `  lintel perf cache --conns 50 --duration 10s
   lintel perf inproc_thr 100 1000000`,
-		Args: noOther("command"),
+		Args: cli.NoOther("command"),
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	for _, c := range perfCommands {

@@ -13,6 +13,7 @@ import (
 	"github.com/HdrHistogram/hdrhistogram-go"
 	"github.com/spf13/cobra"
 
+	"lintel.dev/internal/cli"
 	"lintel.dev/zmq"
 )
 
@@ -58,7 +59,7 @@ func newPerfTool(name, short, endpoint, what, example string, run func(context.C
 		Example: example,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) < least || len(args) > most {
-				return usagef("%d arguments, usage: lintel perf %s", len(args), use)
+				return cli.Usagef("%d arguments, usage: lintel perf %s", len(args), use)
 			}
 			return p.parse(args, endpoint != "", what)
 		},
@@ -84,15 +85,15 @@ func (p *perfRun) parse(args []string, endpoint bool, what string) error {
 	}
 	var err error
 	if p.size, err = strconv.Atoi(args[0]); err != nil || p.size < 0 {
-		return usagef("message size %q, expected a number of bytes", args[0])
+		return cli.Usagef("message size %q, expected a number of bytes", args[0])
 	}
 	if p.count, err = strconv.Atoi(args[1]); err != nil || p.count < 1 {
-		return usagef("%s count %q, expected a number of at least 1", what, args[1])
+		return cli.Usagef("%s count %q, expected a number of at least 1", what, args[1])
 	}
 	if len(args) > 2 {
 		n, err := strconv.Atoi(args[2])
 		if err != nil {
-			return usagef("enable-curve %q, expected 0 or 1", args[2])
+			return cli.Usagef("enable-curve %q, expected 0 or 1", args[2])
 		}
 		p.curve = n != 0
 	}

@@ -8,6 +8,7 @@ import (
 	"github.com/HdrHistogram/hdrhistogram-go"
 	"github.com/spf13/cobra"
 
+	"lintel.dev/internal/cli"
 	"lintel.dev/zmq"
 )
 
@@ -32,7 +33,7 @@ func localLat(ctx context.Context, p *perfRun) error {
 		return err
 	}
 	if _, err := s.Bind(p.endpoint); err != nil {
-		return errors.Join(endpointError(err), s.Close())
+		return errors.Join(cli.EndpointError(err), s.Close())
 	}
 	return errors.Join(p.echo(ctx, s.(*zmq.Rep)), s.Close())
 }
@@ -57,7 +58,7 @@ func remoteLat(ctx context.Context, p *perfRun) error {
 		return err
 	}
 	if _, err := s.Connect(p.endpoint); err != nil {
-		return errors.Join(endpointError(err), s.Close())
+		return errors.Join(cli.EndpointError(err), s.Close())
 	}
 	elapsed, trips, err := p.ask(ctx, s.(*zmq.Req))
 	if err == nil {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"lintel.dev/internal/cli"
 	"lintel.dev/zmq"
 )
 
@@ -37,7 +38,7 @@ func localThr(ctx context.Context, p *perfRun) error {
 		return err
 	}
 	if _, err := s.Bind(p.endpoint); err != nil {
-		return errors.Join(endpointError(err), s.Close())
+		return errors.Join(cli.EndpointError(err), s.Close())
 	}
 	elapsed, err := p.pull(ctx, s.(zmq.Receiver))
 	if err == nil {
@@ -74,7 +75,7 @@ func remoteThr(ctx context.Context, p *perfRun) error {
 		return err
 	}
 	if _, err := s.Connect(p.endpoint); err != nil {
-		return errors.Join(endpointError(err), s.Close())
+		return errors.Join(cli.EndpointError(err), s.Close())
 	}
 	return errors.Join(p.push(ctx, s.(zmq.Sender)), s.Close())
 }

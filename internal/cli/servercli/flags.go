@@ -8,11 +8,13 @@ import (
 	"strconv"
 	"strings"
 
+	"lintel.dev/internal/cli"
 	"lintel.dev/memcached"
 )
 
 // serverSettings is a command line of the cache server, understood.
 type serverSettings struct {
+	build   string // version of the program
 	options memcached.Options
 
 	help, license, version bool
@@ -132,7 +134,7 @@ func nothing(*serverSettings, string) error { return nil }
 func number(flag, v string, low int) (int, error) {
 	n, err := strconv.Atoi(v)
 	if err != nil || n < low {
-		return 0, usagef("%s %s: want a whole number of at least %d", flag, v, low)
+		return 0, cli.Usagef("%s %s: want a whole number of at least %d", flag, v, low)
 	}
 	return n, nil
 }
@@ -140,7 +142,7 @@ func number(flag, v string, low int) (int, error) {
 func portNumber(flag, v string) (int, error) {
 	n, err := strconv.Atoi(v)
 	if err != nil || n < -1 || n > 65535 {
-		return 0, usagef("%s %s: want a port, 1 to 65535, 0 for none or -1 for any", flag, v)
+		return 0, cli.Usagef("%s %s: want a port, 1 to 65535, 0 for none or -1 for any", flag, v)
 	}
 	return n, nil
 }
@@ -160,7 +162,7 @@ func (s *serverSettings) setUDPPort(v string) (err error) {
 func (s *serverSettings) setMask(v string) error {
 	n, err := strconv.ParseUint(v, 8, 32)
 	if err != nil || n > 0o777 {
-		return usagef("-a %s: want an access mode in octal, such as 700", v)
+		return cli.Usagef("-a %s: want an access mode in octal, such as 700", v)
 	}
 	s.mask = os.FileMode(n)
 	return nil
@@ -178,7 +180,7 @@ func (s *serverSettings) addListen(v string) error {
 func (s *serverSettings) setMemory(v string) error {
 	n, err := number("-m", v, 1)
 	if err == nil && n > 1<<30 {
-		return usagef("-m %s: want megabytes, not bytes", v)
+		return cli.Usagef("-m %s: want megabytes, not bytes", v)
 	}
 	s.options.MemoryLimit = int64(n) << 20
 	return err
@@ -192,7 +194,7 @@ func (s *serverSettings) setConns(v string) (err error) {
 func (s *serverSettings) setFactor(v string) error {
 	f, err := strconv.ParseFloat(v, 64)
 	if err != nil || f <= 1 {
-		return usagef("-f %s: want a number greater than 1", v)
+		return cli.Usagef("-f %s: want a number greater than 1", v)
 	}
 	s.options.Report.GrowthFactor = f
 	return nil
@@ -205,7 +207,7 @@ func (s *serverSettings) setChunk(v string) (err error) {
 
 func (s *serverSettings) setDelimiter(v string) error {
 	if len(v) != 1 {
-		return usagef("-D %s: want one character", v)
+		return cli.Usagef("-D %s: want one character", v)
 	}
 	s.options.PrefixDelimiter = v[0]
 	s.options.Detail = true
@@ -240,7 +242,7 @@ func (s *serverSettings) setProtocol(v string) error {
 	case "binary":
 		s.options.Protocol = memcached.Binary
 	default:
-		return usagef("-B %s: want ascii, binary or auto", v)
+		return cli.Usagef("-B %s: want ascii, binary or auto", v)
 	}
 	return nil
 }
@@ -260,7 +262,7 @@ func (s *serverSettings) setItemSize(v string) error {
 	}
 	n, err := strconv.ParseInt(digits, 10, 40)
 	if err != nil || n<<shift < 1<<10 || n<<shift > 1<<30 {
-		return usagef("-I %s: want a size of 1k to 1024m", v)
+		return cli.Usagef("-I %s: want a size of 1k to 1024m", v)
 	}
 	s.options.MaxItemSize = int(n << shift)
 	return nil
@@ -296,7 +298,7 @@ func (s *serverSettings) scan(args []string) error {
 		switch {
 		case arg == "--":
 			if len(args) > 0 {
-				return usagef("unexpected argument %q", args[0])
+				return cli.Usagef("unexpected argument %q", args[0])
 			}
 		case strings.HasPrefix(arg, "--"):
 			name, value, has := strings.Cut(arg[2:], "=")
@@ -305,11 +307,11 @@ func (s *serverSettings) scan(args []string) error {
 				return err
 			}
 			if f.arg == "" && has {
-				return usagef("--%s takes no value", f.long)
+				return cli.Usagef("--%s takes no value", f.long)
 			}
 			if f.arg != "" && !has {
 				if len(args) == 0 {
-					return usagef("--%s wants a value: <%s>", f.long, f.arg)
+					return cli.Usagef("--%s wants a value: <%s>", f.long, f.arg)
 				}
 				value, args = args[0], args[1:]
 			}
@@ -327,7 +329,7 @@ func (s *serverSettings) scan(args []string) error {
 				if f.arg != "" {
 					if value, cluster = cluster, ""; value == "" {
 						if len(args) == 0 {
-							return usagef("-%c wants a value: <%s>", f.short, f.arg)
+							return cli.Usagef("-%c wants a value: <%s>", f.short, f.arg)
 						}
 						value, args = args[0], args[1:]
 					}
@@ -337,7 +339,7 @@ func (s *serverSettings) scan(args []string) error {
 				}
 			}
 		default:
-			return usagef("unexpected argument %q", arg)
+			return cli.Usagef("unexpected argument %q", arg)
 		}
 	}
 	return nil
@@ -349,7 +351,7 @@ func shortFlag(c byte) (*serverFlag, error) {
 			return &serverFlags[i], nil
 		}
 	}
-	return nil, usagef("unknown flag -%c, see -h", c)
+	return nil, cli.Usagef("unknown flag -%c, see -h", c)
 }
 
 // longFlag finds a flag by its name or by a beginning that only it has.
@@ -362,13 +364,13 @@ func longFlag(name string) (*serverFlag, error) {
 			return f, nil
 		case name != "" && strings.HasPrefix(f.long, name):
 			if found != nil {
-				return nil, usagef("--%s may be --%s or --%s", name, found.long, f.long)
+				return nil, cli.Usagef("--%s may be --%s or --%s", name, found.long, f.long)
 			}
 			found = f
 		}
 	}
 	if found == nil {
-		return nil, usagef("unknown flag --%s, see -h", name)
+		return nil, cli.Usagef("unknown flag --%s, see -h", name)
 	}
 	return found, nil
 }
@@ -381,51 +383,51 @@ func (s *serverSettings) settle(getenv func(string) string) error {
 		memory = 64 << 20
 	}
 	if item := cmp.Or(int64(o.MaxItemSize), 1<<20); item > memory/2 {
-		return usagef("-I: an item of %d bytes is more than half of the memory (-m %d)", item, memory>>20)
+		return cli.Usagef("-I: an item of %d bytes is more than half of the memory (-m %d)", item, memory>>20)
 	}
 	if s.udpGiven && s.udpPort != 0 && !s.portGiven {
 		s.port = s.udpPort
 	}
 	if o.SASL {
 		if o.Protocol == memcached.ASCII || o.Protocol == memcached.Auto { // as given with -B
-			return usagef("-S needs the binary protocol, leave out -B or make it -B binary")
+			return cli.Usagef("-S needs the binary protocol, leave out -B or make it -B binary")
 		}
 		if o.SASLFile = getenv("MEMCACHED_SASL_PWDB"); o.SASLFile == "" {
-			return usagef("-S: the environment variable MEMCACHED_SASL_PWDB must name a file of user:password lines")
+			return cli.Usagef("-S: the environment variable MEMCACHED_SASL_PWDB must name a file of user:password lines")
 		}
 		if o.AuthFile != "" {
-			return usagef("-S and -Y exclude each other")
+			return cli.Usagef("-S and -Y exclude each other")
 		}
 		s.udpPort = 0
 	}
 	if o.AuthFile != "" {
 		if o.Protocol == memcached.Binary {
-			return usagef("-Y needs the ascii protocol, not -B binary")
+			return cli.Usagef("-Y needs the ascii protocol, not -B binary")
 		}
 		s.udpPort = 0
 	}
 	if s.tls {
 		switch {
 		case s.port == 0:
-			return usagef("-Z needs a TCP port, not -p 0")
+			return cli.Usagef("-Z needs a TCP port, not -p 0")
 		case s.certs.Chain == "":
-			return usagef("-Z wants -o ssl_chain_cert=FILE")
+			return cli.Usagef("-Z wants -o ssl_chain_cert=FILE")
 		}
 	}
 	r := &o.Report
 	if hot, warm := pct(r.HotPct, 20), pct(r.WarmPct, 40); hot+warm > 80 {
-		return usagef("-o: hot_lru_pct and warm_lru_pct are %d together, at most 80", hot+warm)
+		return cli.Usagef("-o: hot_lru_pct and warm_lru_pct are %d together, at most 80", hot+warm)
 	}
 	if s.instances > 1 {
 		switch {
 		case s.socket != "":
-			return usagef("--instances needs ports, leave out -s")
+			return cli.Usagef("--instances needs ports, leave out -s")
 		case s.cluster != "":
-			return usagef("--instances and --cluster exclude each other")
+			return cli.Usagef("--instances and --cluster exclude each other")
 		case o.MemoryFile != "":
-			return usagef("--instances: one memory file (-e) cannot hold the items of several")
+			return cli.Usagef("--instances: one memory file (-e) cannot hold the items of several")
 		case s.port > 0 && s.port+s.instances-1 > 65535:
-			return usagef("--instances %d: from port %d on there are not so many", s.instances, s.port)
+			return cli.Usagef("--instances %d: from port %d on there are not so many", s.instances, s.port)
 		}
 	}
 	s.report()

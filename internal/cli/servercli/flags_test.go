@@ -2,7 +2,6 @@ package servercli
 
 import (
 	"crypto/tls"
-	"errors"
 	"net"
 	"regexp"
 	"strings"
@@ -11,6 +10,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"lintel.dev/internal/cli"
 	"lintel.dev/memcached"
 )
 
@@ -196,8 +196,7 @@ func TestServerFlagErrors(t *testing.T) {
 			t.Errorf("%s: error %v, want %q in it", line, err, want)
 			continue
 		}
-		var usage usageError
-		if !errors.As(err, &usage) || strings.Contains(err.Error(), "\n") {
+		if !cli.IsUsage(err) || strings.Contains(err.Error(), "\n") {
 			t.Errorf("%s: %q is not a usage error of one line", line, err)
 		}
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"golang.org/x/sync/errgroup"
 
+	"lintel.dev/internal/cli"
 	"lintel.dev/memcached"
 )
 
@@ -21,7 +22,7 @@ import (
 func (s *serverSettings) startHTTP(ctx context.Context, tasks *errgroup.Group, all []*instance, stderr io.Writer) error {
 	l, err := net.Listen("tcp", s.http)
 	if addr := (*net.AddrError)(nil); errors.As(err, &addr) {
-		return usagef("--http %s: %s, want HOST:PORT or :PORT", s.http, addr.Err)
+		return cli.Usagef("--http %s: %s, want HOST:PORT or :PORT", s.http, addr.Err)
 	}
 	if err != nil {
 		return fmt.Errorf("--http: %w", err)
@@ -29,7 +30,7 @@ func (s *serverSettings) startHTTP(ctx context.Context, tasks *errgroup.Group, a
 	registry := prometheus.NewRegistry()
 	for i, in := range all {
 		labels := prometheus.Labels{"instance_number": strconv.Itoa(i)}
-		if err := prometheus.WrapRegistererWith(labels, registry).Register(&cacheCollector{server: in.server}); err != nil {
+		if err := prometheus.WrapRegistererWith(labels, registry).Register(&cacheCollector{in.server, s.build}); err != nil {
 			return errors.Join(err, l.Close())
 		}
 	}
@@ -60,7 +61,10 @@ func (s *serverSettings) startHTTP(ctx context.Context, tasks *errgroup.Group, a
 
 // cacheCollector shows every line of stats that is a number as
 // memcached_NAME, and how long commands took as histograms.
-type cacheCollector struct{ server *memcached.Server }
+type cacheCollector struct {
+	server *memcached.Server
+	build  string
+}
 
 // Describe describes nothing: which lines there are depends on the options.
 func (c *cacheCollector) Describe(chan<- *prometheus.Desc) {}
@@ -80,7 +84,7 @@ func (c *cacheCollector) Collect(out chan<- prometheus.Metric) {
 	info := prometheus.NewDesc("memcached_info", "Version of the server.", []string{"version", "lintel"}, nil)
 	for _, st := range c.server.All() {
 		if st.Name == "version" {
-			out <- prometheus.MustNewConstMetric(info, prometheus.GaugeValue, 1, st.Value, version)
+			out <- prometheus.MustNewConstMetric(info, prometheus.GaugeValue, 1, st.Value, c.build)
 			continue
 		}
 		v, err := strconv.ParseFloat(st.Value, 64)

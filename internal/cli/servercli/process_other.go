@@ -4,11 +4,13 @@ package servercli
 
 import (
 	"io"
+
+	"lintel.dev/internal/cli"
 )
 
 func isDaemon() bool { return false }
 
-func daemonize() error { return usagef("-d: not available on this system") }
+func daemonize() error { return cli.Usagef("-d: not available on this system") }
 
 func detach(bool) error { return nil }
 
@@ -18,9 +20,9 @@ func onSignals(_, _ func()) func() { return func() {} }
 func (s *serverSettings) prepareProcess(io.Writer) error {
 	switch {
 	case s.coreDumps:
-		return usagef("-r: not available on this system")
+		return cli.Usagef("-r: not available on this system")
 	case s.lockAll:
-		return usagef("-k: not available on this system")
+		return cli.Usagef("-k: not available on this system")
 	}
 	return nil
 }

@@ -14,6 +14,8 @@ import (
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"lintel.dev/internal/cli"
 )
 
 // daemonEnv marks the process that -d puts in the background. Its value is
@@ -50,9 +52,9 @@ func daemonize() error {
 	err = cmd.Wait() // it has said why
 	var status *exec.ExitError
 	if errors.As(err, &status) && status.ExitCode() > 0 {
-		return exitError{status: status.ExitCode()}
+		return cli.Exit(status.ExitCode(), nil)
 	}
-	return exitError{status: 1, err: errors.New("the background process ended before it listened")}
+	return errors.New("the background process ended before it started to listen")
 }
 
 // detach tells the process that is waiting in daemonize that this one
@@ -166,7 +168,7 @@ func (s *serverSettings) raiseDescriptors() error {
 func becomeUser(name string) error {
 	u, err := user.Lookup(name)
 	if err != nil {
-		return usagef("-u %s: no such user", name)
+		return cli.Usagef("-u %s: no such user", name)
 	}
 	uid, err1 := strconv.Atoi(u.Uid)
 	gid, err2 := strconv.Atoi(u.Gid)

@@ -16,6 +16,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"lintel.dev/internal/cli"
 	"lintel.dev/memcached"
 )
 
@@ -44,7 +45,7 @@ func (s *serverSettings) serve(ctx context.Context, stderr io.Writer, tell bool)
 	var certs *memcached.TLS
 	if s.tls {
 		if certs, err = memcached.LoadTLS(s.certs); err != nil {
-			return usageError{err}
+			return cli.Usage(err)
 		}
 		s.options.RefreshCerts = certs.Reload
 		s.options.Report.CertsRefreshed = certs.Loaded
@@ -126,7 +127,6 @@ func (s *serverSettings) serve(ctx context.Context, stderr io.Writer, tell bool)
 	case tell && ctx.Err() == nil:
 		fmt.Fprintf(stderr, "lintel: memcached listens on %s\n", at)
 	}
-	trimMemory()
 
 	<-ctx.Done()
 	for i := range instances {
@@ -183,7 +183,7 @@ func (s *serverSettings) open(ctx context.Context, certs *memcached.TLS) ([]*ins
 		if err != nil {
 			// What New cannot work with are values, or a file that one names.
 			if _, file := errors.AsType[*fs.PathError](err); file || errors.Is(err, memcached.ErrOptions) {
-				return all, nil, usageError{err}
+				return all, nil, cli.Usage(err)
 			}
 			return all, nil, err
 		}
@@ -209,14 +209,14 @@ func (s *serverSettings) listenFor(ctx context.Context, in *instance, i int, cer
 	for _, text := range where {
 		e, err := memcached.ParseEndpoint(text, shifted(s.port, i))
 		if err != nil {
-			return usageError{err}
+			return cli.Usage(err)
 		}
 		own := strings.HasSuffix(text, ":"+strconv.Itoa(e.Port)) // a port of its own, given with -l
 		if own && i > 0 && e.Port != 0 {
 			e.Port += i
 		}
 		if e.Protocol != "" && s.options.Protocol != "" && e.Protocol != s.options.Protocol {
-			return usagef("-l %s: one protocol for all of the server, and it is %s", text, s.options.Protocol)
+			return cli.Usagef("-l %s: one protocol for all of the server, and it is %s", text, s.options.Protocol)
 		}
 		if e.Protocol != "" && len(where) == 1 {
 			s.options.Protocol = e.Protocol
@@ -224,7 +224,7 @@ func (s *serverSettings) listenFor(ctx context.Context, in *instance, i int, cer
 		if s.port != 0 || own {
 			found, err := e.Listen(ctx, s.backlog, certs)
 			if noHost := (*net.DNSError)(nil); errors.As(err, &noHost) {
-				return usagef("-l %s: no such host, want an address or a name with or without :PORT", text)
+				return cli.Usagef("-l %s: no such host, want an address or a name with or without :PORT", text)
 			}
 			if err != nil {
 				return err

@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"lintel.dev/internal/cli"
 	"lintel.dev/memcached"
 )
 
@@ -17,7 +18,7 @@ It contains nothing of memcached, whose protocols and flags it follows.
 
 // newMemcached is the cache server. Its flags are memcached's, which the flag
 // package of the other commands cannot read (-p11211, -vv).
-func newMemcached() *cobra.Command {
+func New(version string) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:                "memcached [flags]",
 		Short:              "Serve a cache as memcached does, with its flags",
@@ -27,11 +28,17 @@ func newMemcached() *cobra.Command {
 	cmd.SetHelpFunc(func(cmd *cobra.Command, _ []string) {
 		fmt.Fprint(cmd.OutOrStdout(), serverHelp(program))
 	})
-	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		s, err := parseServer(args, os.Getenv)
+	for _, args := range serverExamples {
+		cmd.Example += "  lintel memcached " + args + "\n"
+	}
+	var s *serverSettings
+	cmd.Args = func(_ *cobra.Command, args []string) (err error) {
+		s, err = parseServer(args, os.Getenv)
+		return err
+	}
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		s.build = version
 		switch {
-		case err != nil:
-			return err
 		case s.help:
 			return cmd.Help()
 		case s.license:
@@ -53,7 +60,7 @@ func newMemcached() *cobra.Command {
 		// memcached itself refuses; asking a newcomer's container for a flag
 		// before anything works would be no kindness.
 		if dropIn && os.Geteuid() == 0 && s.user == "" {
-			return usagef("started as root: say which user to become with -u (-u root to stay)")
+			return cli.Usagef("started as root: say which user to become with -u (-u root to stay)")
 		}
 		for _, w := range s.warnings {
 			fmt.Fprintf(cmd.ErrOrStderr(), "lintel: warning: %s\n", w)

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"lintel.dev/internal/cli"
 	"lintel.dev/memcached"
 )
 
@@ -39,11 +40,11 @@ func (s *serverSettings) setExtended(v string) error {
 		o := findSuboption(name)
 		switch {
 		case o == nil:
-			return usagef("-o %s: unknown option, see -h", name)
+			return cli.Usagef("-o %s: unknown option, see -h", name)
 		case o.arg == "" && has:
-			return usagef("-o %s takes no value", name)
+			return cli.Usagef("-o %s takes no value", name)
 		case o.arg != "" && !o.loose && value == "":
-			return usagef("-o %s wants a value: %s", name, o.usage())
+			return cli.Usagef("-o %s wants a value: %s", name, o.usage())
 		}
 		if err := o.set(s, value); err != nil {
 			return err
@@ -66,7 +67,7 @@ func subInt(name string, low, high int, set func(s *serverSettings, n int)) func
 	return func(s *serverSettings, v string) error {
 		n, err := strconv.Atoi(v)
 		if err != nil || n < low || n > high {
-			return usagef("-o %s=%s: want a whole number, %d to %d", name, v, low, high)
+			return cli.Usagef("-o %s=%s: want a whole number, %d to %d", name, v, low, high)
 		}
 		set(s, n)
 		return nil
@@ -78,7 +79,7 @@ func subFloat(name string, low, high float64, set func(s *serverSettings, f floa
 	return func(s *serverSettings, v string) error {
 		f, err := strconv.ParseFloat(v, 64)
 		if err != nil || !(f > low && f <= high) {
-			return usagef("-o %s=%s: want a number greater than %g, up to %g", name, v, low, high)
+			return cli.Usagef("-o %s=%s: want a number greater than %g, up to %g", name, v, low, high)
 		}
 		set(s, f)
 		return nil
@@ -205,7 +206,7 @@ func init() {
 
 // noProxy refuses what would silently be a cache where a proxy was meant.
 func noProxy(*serverSettings, string) error {
-	return usagef("-o proxy_*: memcached's proxy is not part of this server")
+	return cli.Usagef("-o proxy_*: memcached's proxy is not part of this server")
 }
 
 func (s *serverSettings) setKeyFormat(v string) error {
@@ -216,7 +217,7 @@ func (s *serverSettings) setKeyFormat(v string) error {
 		s.certs.KeyDER = true
 		s.options.Report.TLSKeyFormat = 2 // OpenSSL's number for it
 	default:
-		return usagef("-o ssl_keyformat=%s: want PEM or DER", v)
+		return cli.Usagef("-o ssl_keyformat=%s: want PEM or DER", v)
 	}
 	return nil
 }
@@ -227,7 +228,7 @@ func (s *serverSettings) setHash(v string) error {
 		s.options.Report.HashAlgorithm = v
 		return nil
 	}
-	return usagef("-o hash_algorithm=%s: want jenkins, murmur3 or xxh3", v)
+	return cli.Usagef("-o hash_algorithm=%s: want jenkins, murmur3 or xxh3", v)
 }
 
 func (s *serverSettings) setAutomove(v string) error {
@@ -239,7 +240,7 @@ func (s *serverSettings) setAutomove(v string) error {
 	case "2":
 		s.options.Report.SlabAutomove = 2
 	default:
-		return usagef("-o slab_automove=%s: want 0, 1 or 2", v)
+		return cli.Usagef("-o slab_automove=%s: want 0, 1 or 2", v)
 	}
 	return nil
 }
@@ -250,7 +251,7 @@ func (s *serverSettings) setSlabSizes(v string) error {
 	for _, word := range strings.Split(v, "-") {
 		n, err := strconv.Atoi(word)
 		if err != nil || n < 48 || n <= last {
-			return usagef("-o slab_sizes=%s: want ascending sizes of at least 48, such as 100-1000-10000", v)
+			return cli.Usagef("-o slab_sizes=%s: want ascending sizes of at least 48, such as 100-1000-10000", v)
 		}
 		last = n
 	}

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"lintel.dev/internal/cli"
 	"lintel.dev/memcached"
 )
 
@@ -23,7 +24,7 @@ func (s *serverSettings) topology(all []*instance) (*memcached.Topology, error) 
 	case s.cluster != "":
 		nodes, err := readCluster(s.cluster)
 		if err != nil {
-			return nil, usagef("--cluster: %v", err)
+			return nil, cli.Usagef("--cluster: %v", err)
 		}
 		t.Set(nodes)
 		return t, nil
@@ -33,7 +34,7 @@ func (s *serverSettings) topology(all []*instance) (*memcached.Topology, error) 
 	var nodes []memcached.Node
 	for _, in := range all {
 		if len(in.tcp) == 0 {
-			return nil, usagef("--instances needs TCP ports")
+			return nil, cli.Usagef("--instances needs TCP ports")
 		}
 		a := in.tcp[0].Addr().(*net.TCPAddr)
 		n := memcached.Node{Port: a.Port} // without a host: the address the client came to

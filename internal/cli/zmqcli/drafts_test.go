@@ -39,8 +39,8 @@ func newSession(t *testing.T, args ...string) *session {
 	}
 	running.Go(func() { forward(outR, s.lines) })
 	running.Go(func() { forward(errR, s.said) })
-	root := newRoot()
-	root.SetArgs(append([]string{"zmq"}, args...))
+	root := New()
+	root.SetArgs(args)
 	root.SetIn(inR)
 	root.SetOut(outW)
 	root.SetErr(errW)

@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"lintel.dev/internal/cli"
 	"lintel.dev/zmq"
 )
 
@@ -30,7 +31,7 @@ given away, and FILE_secret with both. Without, print both keys in Z85.`,
   lintel zmq keygen server.key --meta name=broker`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) > 1 || len(args) == 1 && args[0] == "" {
-				return usagef("%q, expected at most one file", args)
+				return cli.Usagef("%q, expected at most one file", args)
 			}
 			return nil
 		},
@@ -59,10 +60,10 @@ func parseMeta(meta []string) ([][2]string, error) {
 	for _, m := range meta {
 		name, value, ok := strings.Cut(m, "=")
 		if !ok || name == "" || strings.ContainsFunc(name, notInName) {
-			return nil, usagef("--meta %q, expected NAME=VALUE with a name of letters, digits and $ - _ @ . & + /", m)
+			return nil, cli.Usagef("--meta %q, expected NAME=VALUE with a name of letters, digits and $ - _ @ . & + /", m)
 		}
 		if strings.ContainsAny(value, "\r\n") || strings.Contains(value, `"`) && strings.Contains(value, "'") {
-			return nil, usagef("--meta %q, expected a value on one line with at most one kind of quotes", m)
+			return nil, cli.Usagef("--meta %q, expected a value on one line with at most one kind of quotes", m)
 		}
 		properties = append(properties, [2]string{name, value})
 	}
@@ -110,7 +111,7 @@ func writeCertificates(path string, keys curvePair, properties [][2]string, forc
 	}
 	for _, f := range files {
 		if _, err := os.Lstat(f.path); err == nil && !force {
-			return usagef("%s exists, expected a new name or --force", f.path)
+			return cli.Usagef("%s exists, expected a new name or --force", f.path)
 		}
 	}
 	for _, f := range files {
@@ -128,7 +129,7 @@ func writeNew(path, text string, mode os.FileMode) error {
 	f, err := os.CreateTemp(filepath.Dir(path), ".keygen-*")
 	if err != nil {
 		if errors.Is(err, fs.ErrNotExist) {
-			return usagef("no folder %s to write %s to", filepath.Dir(path), filepath.Base(path))
+			return cli.Usagef("no folder %s to write %s to", filepath.Dir(path), filepath.Base(path))
 		}
 		return err
 	}

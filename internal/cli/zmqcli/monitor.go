@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"lintel.dev/internal/cli"
 	"lintel.dev/zmq"
 )
 
@@ -34,7 +35,7 @@ event, endpoint, addresses, and why. Messages that arrive are discarded.`,
   lintel zmq monitor sub --connect tcp://127.0.0.1:5556 --subscribe '' --timeout 10s --json`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) != 1 {
-				return usagef("monitor: %d socket types, expected one of %s", len(args), strings.Join(names, " "))
+				return cli.Usagef("monitor: %d socket types, expected one of %s", len(args), strings.Join(names, " "))
 			}
 			return nil
 		},

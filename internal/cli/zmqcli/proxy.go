@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"lintel.dev/internal/cli"
 	"lintel.dev/zmq"
 )
 
@@ -29,7 +30,7 @@ obeys PAUSE, RESUME, TERMINATE and STATISTICS.`,
 		Example: `  lintel zmq proxy --front 'router:tcp://*:5559' --back 'dealer:tcp://*:5560'
   lintel zmq proxy --front 'xsub:tcp://*:5561' --back 'xpub:tcp://*:5562' --control rep:ipc:///tmp/steer
   lintel zmq proxy --front 'pull:>tcp://10.0.0.1:5563' --back 'push:tcp://*:5564'`,
-		Args: noArguments,
+		Args: cli.NoArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			p, err := openProxy([4][]string{front, back, capture, control}, options)
 			if err == nil {
@@ -65,7 +66,7 @@ func openProxy(specs [4][]string, options []string) (p proxyRun, err error) {
 	for i, side := range proxySides {
 		if len(specs[i]) == 0 {
 			if i < 2 {
-				return p, usagef("no --%s, expected TYPE:ENDPOINT such as router:tcp://*:5559", side)
+				return p, cli.Usagef("no --%s, expected TYPE:ENDPOINT such as router:tcp://*:5559", side)
 			}
 			continue
 		}
@@ -79,12 +80,12 @@ func openProxy(specs [4][]string, options []string) (p proxyRun, err error) {
 	}
 	if s := p.sockets[2]; s != nil {
 		if _, ok := s.(zmq.Sender); !ok {
-			return p, usagef("--capture %s does not send, expected pub, push, dealer or pair", strings.ToLower(s.Type().String()))
+			return p, cli.Usagef("--capture %s does not send, expected pub, push, dealer or pair", strings.ToLower(s.Type().String()))
 		}
 	}
 	if s := p.sockets[3]; s != nil {
 		if _, ok := s.(zmq.Receiver); !ok {
-			return p, usagef("--control %s does not receive, expected rep, pair, pull or sub", strings.ToLower(s.Type().String()))
+			return p, cli.Usagef("--control %s does not receive, expected rep, pair, pull or sub", strings.ToLower(s.Type().String()))
 		}
 	}
 	return p, p.setOptions(options)
@@ -109,11 +110,11 @@ func (p *proxyRun) setOptions(options []string) error {
 			case errors.Is(err, zmq.ErrNotSupported):
 				foreign = err
 			default:
-				return usageError{err}
+				return cli.Usage(err)
 			}
 		}
 		if !taken {
-			return usageError{foreign}
+			return cli.Usage(foreign)
 		}
 	}
 	return nil
@@ -146,10 +147,10 @@ func proxySide(flag string, specs []string) (f zmqFlags, name string, err error)
 	for _, spec := range specs {
 		kind, at, ok := strings.Cut(spec, ":")
 		if !ok || kind == "" || at == "" || strings.HasPrefix(at, "//") {
-			return f, "", usagef("--%s %q, expected TYPE:ENDPOINT such as router:tcp://*:5559", flag, spec)
+			return f, "", cli.Usagef("--%s %q, expected TYPE:ENDPOINT such as router:tcp://*:5559", flag, spec)
 		}
 		if name != "" && kind != name {
-			return f, "", usagef("--%s has types %s and %s, expected one", flag, name, kind)
+			return f, "", cli.Usagef("--%s has types %s and %s, expected one", flag, name, kind)
 		}
 		name = kind
 		at, connect := strings.CutPrefix(at, ">")
@@ -171,7 +172,7 @@ func (p *proxyRun) run(ctx context.Context) error {
 	}
 	switch {
 	case errors.Is(err, zmq.ErrNotSupported):
-		return usageError{err}
+		return cli.Usage(err)
 	case ctx.Err() != nil:
 		return nil
 	}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"lintel.dev/internal/cli"
 	"lintel.dev/zmq"
 )
 
@@ -49,7 +50,7 @@ func runSocket(cmd *cobra.Command, s zmq.Socket, f *zmqFlags) error {
 	if cmd.Flags().Changed("reply") {
 		var err error
 		if reply, err = parseText([]byte(f.reply)); err != nil {
-			return errors.Join(usagef("--reply: %v", err), s.Close())
+			return errors.Join(cli.Usagef("--reply: %v", err), s.Close())
 		}
 	}
 	if err := f.attach(s, r.stderr); err != nil {

@@ -5,13 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
-	"os"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"lintel.dev/internal/cli"
 	"lintel.dev/zmq"
 )
 
@@ -109,7 +108,7 @@ var zmqTypes = []struct{ name, short, example string }{
 	},
 }
 
-func newZMQ() *cobra.Command {
+func New() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "zmq",
 		Short: "ZeroMQ sockets on the command line",
@@ -123,7 +122,7 @@ out, and the exit status is 1 in the end. How many were queued when the linger
 time was over, or 5 s after an interrupt, is told.`,
 		Example: `  lintel zmq pull --bind tcp://127.0.0.1:5557
   echo hello | lintel zmq push --connect tcp://127.0.0.1:5557`,
-		Args: noOther("socket type"),
+		Args: cli.NoOther("socket type"),
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	for _, t := range zmqTypes {
@@ -183,7 +182,7 @@ func newZMQSocket(name, short, example string) *cobra.Command {
 		Use:     name + " [flags]",
 		Short:   short,
 		Example: example,
-		Args:    noArguments,
+		Args:    cli.NoArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := f.check(cmd); err != nil {
 				return err
@@ -200,7 +199,7 @@ func newZMQSocket(name, short, example string) *cobra.Command {
 	flags.IntVar(&f.count, "count", 0, "stop after `N` messages received, or sent by push, pub, radio and scatter")
 	flags.DurationVar(&f.timeout, "timeout", 0, "give up when nothing can be received, or one message sent, for this long")
 	if name != "sub" && name != "xsub" {
-		must(flags.MarkHidden("subscribe")) // and refused, by its name
+		cli.Must(flags.MarkHidden("subscribe")) // and refused, by its name
 	}
 	if name == "rep" {
 		flags.StringVar(&f.reply, "reply", "", "answer with this `TEXT` instead of the request")
@@ -214,13 +213,13 @@ func newZMQSocket(name, short, example string) *cobra.Command {
 func (f *zmqFlags) check(cmd *cobra.Command) error {
 	switch {
 	case len(f.endpoints) == 0:
-		return usagef("%s: no endpoint, expected --bind or --connect", cmd.Name())
+		return cli.Usagef("%s: no endpoint, expected --bind or --connect", cmd.Name())
 	case cmd.Flags().Changed("count") && f.count < 1:
-		return usagef("--count %d, expected at least 1", f.count)
+		return cli.Usagef("--count %d, expected at least 1", f.count)
 	case cmd.Flags().Changed("timeout") && f.timeout <= 0:
-		return usagef("--timeout %v, expected more than 0", f.timeout)
+		return cli.Usagef("--timeout %v, expected more than 0", f.timeout)
 	case cmd.Flags().Changed("identity") && f.identity == "":
-		return usagef("--identity is empty, expected 1 to 255 bytes")
+		return cli.Usagef("--identity is empty, expected 1 to 255 bytes")
 	}
 	return nil
 }
@@ -230,7 +229,7 @@ func (f *zmqFlags) check(cmd *cobra.Command) error {
 func (f *zmqFlags) open(name string) (zmq.Socket, error) {
 	t, err := zmq.ParseType(name)
 	if err != nil {
-		return nil, usagef("%v", err)
+		return nil, cli.Usagef("%v", err)
 	}
 	var opts []zmq.Option
 	var later [][2]string
@@ -248,17 +247,17 @@ func (f *zmqFlags) open(name string) (zmq.Socket, error) {
 	if f.identity != "" {
 		id, err := unescape([]byte(f.identity))
 		if err != nil {
-			return nil, usagef("--identity: %v", err)
+			return nil, cli.Usagef("--identity: %v", err)
 		}
 		opts = append(opts, zmq.WithIdentity(id))
 	}
 	s, err := zmq.New(t, opts...)
 	if err != nil {
-		return nil, usagef("%v", err)
+		return nil, cli.Usagef("%v", err)
 	}
 	for _, o := range later {
 		if err := s.SetOption(o[0], o[1]); err != nil {
-			return nil, errors.Join(usagef("%v", err), s.Close())
+			return nil, errors.Join(cli.Usagef("%v", err), s.Close())
 		}
 	}
 	if err := errors.Join(f.subscribeTo(s), f.joinGroups(s)); err != nil {
@@ -272,7 +271,7 @@ func (f *zmqFlags) open(name string) (zmq.Socket, error) {
 func parseOption(o string) (name, value string, err error) {
 	name, value, ok := strings.Cut(o, "=")
 	if !ok || name == "" {
-		return "", "", usagef("--option %q, expected NAME=VALUE", o)
+		return "", "", cli.Usagef("--option %q, expected NAME=VALUE", o)
 	}
 	if raw, err := unescape([]byte(value)); err == nil {
 		value = string(raw)
@@ -291,12 +290,12 @@ func (f *zmqFlags) subscribeTo(s zmq.Socket) error {
 	case *zmq.XSub:
 		subscribe = s.Subscribe
 	default:
-		return usagef("--subscribe is for sub and xsub, not %s", strings.ToLower(s.Type().String()))
+		return cli.Usagef("--subscribe is for sub and xsub, not %s", strings.ToLower(s.Type().String()))
 	}
 	for _, prefix := range f.subscribe {
 		raw, err := unescape([]byte(prefix))
 		if err != nil {
-			return usagef("--subscribe: %v", err)
+			return cli.Usagef("--subscribe: %v", err)
 		}
 		if err := subscribe(string(raw)); err != nil {
 			return err
@@ -313,7 +312,7 @@ func (f *zmqFlags) joinGroups(s zmq.Socket) error {
 			err = dish.Join(string(raw))
 		}
 		if err != nil {
-			return usagef("--join: %v", err)
+			return cli.Usagef("--join: %v", err)
 		}
 	}
 	return nil
@@ -334,7 +333,7 @@ func attach(s zmq.Socket, ep zmqEndpoint, stderr io.Writer) error {
 	if p, ok := s.(*zmq.Peer); ok && !ep.bind {
 		_, id, err := p.ConnectPeer(ep.at)
 		if err != nil {
-			return endpointError(err)
+			return cli.EndpointError(err)
 		}
 		name := textLines.append(nil, zmq.Msg{binary.BigEndian.AppendUint32(nil, id)})
 		fmt.Fprintf(stderr, "peer %s at %s\n", name, ep.at)
@@ -342,23 +341,12 @@ func attach(s zmq.Socket, ep zmqEndpoint, stderr io.Writer) error {
 	}
 	if !ep.bind {
 		_, err := s.Connect(ep.at)
-		return endpointError(err)
+		return cli.EndpointError(err)
 	}
 	bound, err := s.Bind(ep.at)
 	if err != nil {
-		return endpointError(err)
+		return cli.EndpointError(err)
 	}
 	fmt.Fprintf(stderr, "bound %s\n", bound.Addr())
 	return nil
-}
-
-// endpointError tells what the caller typed wrong, exit status 2, from what the
-// system refused.
-func endpointError(err error) error {
-	var op *net.OpError
-	var sys *os.SyscallError
-	if err == nil || errors.As(err, &op) || errors.As(err, &sys) || errors.Is(err, zmq.ErrAddressInUse) {
-		return err
-	}
-	return usageError{err}
 }
