@@ -63,7 +63,7 @@ cross: ## build for linux, darwin and windows on amd64 and arm64, without cgo, a
 	done
 
 bench-zmq: ## our sockets beside libzmq, one table (gcc and libzmq3-dev; BENCH="-rounds 5 -cross")
-	cd bench/zmqperf && $(GO) run . $(BENCH)
+	cd bench && $(GO) run ./zmqperf $(BENCH)
 
 bench-go: ## our sockets beside go-zeromq and, with libzmq3-dev, pebbe/zmq4 (ROUNDS=6 BENCH=PushPull/transport=tcp)
 	@dir=$$(mktemp -d) && trap 'rm -rf "$$dir"' EXIT && cd bench && \
@@ -79,8 +79,8 @@ nested: ## the nested modules: bench compiles, and each benchmark runs once
 		(cd $$m && $(GO) vet ./... && $(GO) test -run . -bench . -benchtime 1x ./...) || exit 1; \
 	done
 
-bench-cache: ## our cache server beside memcached, as ratios (BENCH="--rounds 9 --traces DIR --only cpu")
-	CGO_ENABLED=0 $(GO) run ./cmd/lintel perf cache-bench $(BENCH)
+bench-cache: ## our cache server beside memcached, as ratios (BENCH="-rounds 9 -traces DIR -rows cpu")
+	cd bench && CGO_ENABLED=0 $(GO) run ./serverperf $(BENCH)
 
 bench-client: ## our cache client beside gomemcache, one table (BENCH="-rounds 99 -rows ^get -server HOST:PORT")
 	cd bench && $(GO) run ./cacheperf $(BENCH)

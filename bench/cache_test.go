@@ -64,8 +64,8 @@ const (
 
 func key(i int) string { return fmt.Sprintf("bench:key:%06d", i%keys) }
 
-// eachCache runs a benchmark for every client and number of goroutines, on so
-// many servers that hold the keys.
+// eachCache runs a benchmark for every client and number of goroutines, on n
+// servers that hold the keys.
 func eachCache(b *testing.B, n int, run func(b *testing.B, c cache, goroutines int)) {
 	fleet := servers(b, n)
 	for _, goroutines := range []int{1, 8, 64} {

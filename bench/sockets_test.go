@@ -14,7 +14,7 @@ var transports = []string{"tcp", "ipc", "inproc"}
 
 var inprocNames atomic.Int64
 
-// endpoint is one to bind to that nobody else uses.
+// endpoint returns an unused endpoint to bind to.
 func endpoint(b *testing.B, transport string) string {
 	switch transport {
 	case "tcp":

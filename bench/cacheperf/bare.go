@@ -8,15 +8,15 @@ import (
 	"sync"
 )
 
-// bare is the least that a client can do whose callers share a connection and
-// wait for their replies: requests are queued and written together, replies are
-// counted off by their length, nobody looks at what they say, and nothing is
-// allocated. What it reaches is the ceiling of the rate rows.
+// bare is the minimum that a client does whose callers share a connection:
+// requests are queued and written together, replies are counted by their length
+// and not parsed, and nothing is allocated. Its rate is the ceiling of the rate
+// rows.
 type bare struct {
 	conn  net.Conn
 	calls sync.Pool
 	wake  chan struct{}
-	quit  chan struct{} // closed when the reader is gone
+	quit  chan struct{} // closed when read has ended
 
 	mu      sync.Mutex // protects what follows
 	pending []byte
@@ -31,7 +31,7 @@ type bareCall struct {
 	err  error
 }
 
-var errBare = errors.New("the bare loop can only get")
+var errBare = errors.New("the bare loop has only get")
 
 func newBare(fleet []string, _ int) (client, error) {
 	conn, err := net.Dial("tcp", fleet[0])
@@ -71,7 +71,7 @@ func (b *bare) get(key string) (int, error) {
 	return valueSize, err
 }
 
-// write lets those queue who were woken together before it writes.
+// write yields before it writes, so that callers woken together queue first.
 func (b *bare) write() {
 	for {
 		select {
@@ -85,7 +85,7 @@ func (b *bare) write() {
 			out := b.pending
 			b.pending = b.spare[:0]
 			b.mu.Unlock()
-			_, _ = b.conn.Write(out) // the reader meets the error
+			_, _ = b.conn.Write(out) // read returns the same error
 			b.mu.Lock()
 			b.spare = out
 		}
@@ -123,7 +123,7 @@ func (b *bare) read() {
 	}
 }
 
-// set does nothing: the other side of a row sets the same.
+// set does nothing: the other side of a row stores the same values.
 func (b *bare) set(string, []byte) error { return nil }
 
 func (b *bare) getMulti([]string) (int, error) { return 0, errBare }

@@ -8,8 +8,8 @@ import (
 	"lintel.dev/memcache"
 )
 
-// client is what both sides can do. Each call says whether it found what it
-// should have.
+// client is what both sides implement. get returns the length of the value,
+// getMulti the number of keys found.
 type client interface {
 	get(key string) (n int, err error)
 	getMulti(keys []string) (found int, err error)
@@ -45,8 +45,7 @@ func (o ours) close() error { return o.c.Close() }
 
 type theirs struct{ c *gomemcache.Client }
 
-// newTheirs pools a connection for each caller, so that none ever has to dial
-// again.
+// newTheirs pools a connection for each caller, so that calls never dial.
 func newTheirs(fleet []string, callers int) (client, error) {
 	c := gomemcache.New(fleet...)
 	c.MaxIdleConns = callers

@@ -1,10 +1,9 @@
-// Command cacheperf measures our cache client beside gomemcache: the same
-// work in short turns, so that both meet the same weather, and medians over
-// the rounds. It prints one table with the target of each row.
+// Command cacheperf measures our cache client beside gomemcache: the same work
+// in short, alternating turns. It prints one table with the target of each row.
 //
 //	go run ./cacheperf [-rounds 31] [-turn 40ms] [-rows REGEXP] [-server HOST:PORT,...]
 //
-// Without -server it starts sixteen servers of ours in a process of their own.
+// Without -server it starts sixteen of our servers in another process.
 package main
 
 import (
@@ -18,10 +17,10 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
-	"regexp"
 	"strings"
 	"time"
 
+	"lintel.dev/bench/harness"
 	"lintel.dev/memcached"
 )
 
@@ -41,27 +40,37 @@ func run(ctx context.Context) error {
 	if len(os.Args) == 2 && os.Args[1] == "serve" {
 		return serve(ctx)
 	}
-	rounds := flag.Int("rounds", 31, "turns of each client, of which the median counts")
+	t := harness.Flags(flag.CommandLine, os.Stdout, "gomemcache", 31)
 	turn := flag.Duration("turn", 40*time.Millisecond, "length of a turn")
-	only := flag.String("rows", "", "regular expression of the rows to measure")
-	list := flag.String("server", "", "servers to measure on, separated by commas; rows that need more are left out")
+	list := flag.String("server", "", "servers to measure on, a `list` separated by commas; rows that need more are left out")
 	flag.Parse()
-	re, err := regexp.Compile(*only)
-	if err != nil {
+	if err := t.Check(); err != nil {
 		return err
 	}
-	if flag.NArg() > 0 || *rounds < 1 || *turn <= 0 {
+	if flag.NArg() > 0 || *turn <= 0 {
 		return errors.New("unexpected arguments, see -help")
 	}
 	servers := strings.Split(*list, ",")
 	if *list == "" {
-		var end func()
-		if servers, end, err = start(ctx); err != nil {
+		started, end, err := start(ctx)
+		if err != nil {
 			return err
 		}
 		defer end()
+		servers = started
 	}
-	return table(ctx, servers, *rounds, *turn, re)
+	t.Head(fmt.Sprintf("turns of %v", *turn))
+	for _, r := range rows {
+		if r.servers > len(servers) {
+			continue
+		}
+		if m := r.measure(servers[:r.servers], *turn); t.Wants(m) {
+			if _, err := t.Run(ctx, m); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // start runs this program as the servers and returns their addresses.
@@ -87,7 +96,7 @@ func start(ctx context.Context) (servers []string, end func(), err error) {
 	line, err := bufio.NewReader(out).ReadString('\n')
 	if err != nil {
 		end()
-		return nil, nil, fmt.Errorf("the servers did not start: %w", err)
+		return nil, nil, fmt.Errorf("start the servers: %w", err)
 	}
 	return strings.Fields(line), end, nil
 }

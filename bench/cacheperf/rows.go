@@ -3,12 +3,14 @@ package main
 import (
 	"context"
 	"fmt"
-	"regexp"
+	"math"
 	"runtime"
 	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"lintel.dev/bench/harness"
 )
 
 const (
@@ -50,144 +52,113 @@ func getMulti(c client, i int) error {
 	return err
 }
 
-// row is one line of the table. Rate rows compare calls a second, paced ones
-// what 99 of 100 calls take at the most at the same rate.
+// row is one line of the table. Rate rows compare calls a second, paced rows
+// the 99th percentile of the latency at an equal rate.
 type row struct {
-	name    string
+	harness.Row
 	job     job
 	servers int
 	callers int
-	paced   bool
-	target  float64 // 0: none
-	open    opener  // of what stands in our column, nil: our client
+	open    opener // of our column; nil: our client
 }
 
-// opener makes a client for a fleet that so many goroutines will use.
+// opener makes a client for a fleet, to be used by callers goroutines.
 type opener func(fleet []string, callers int) (client, error)
 
+// rate is a row whose target is the least ratio of calls a second; 0: none.
+func rate(name string, do job, servers, callers int, target float64) row {
+	return row{Row: harness.Row{Name: name, Unit: "/s", Target: target}, job: do, servers: servers, callers: callers}
+}
+
+// paced is a row of latencies, of which ours must not be higher.
+func paced(name string, callers int) row {
+	return row{Row: harness.Row{Name: name, Unit: "us", Target: 1, Less: true}, job: get, servers: 1, callers: callers}
+}
+
+// withoutProtocol is the ceiling of the rate rows: see bare.
+func withoutProtocol() row {
+	r := rate("a loop without a protocol, 64 goroutines", get, 1, 64, 0)
+	r.open = newBare
+	return r
+}
+
 var rows = []row{
-	{name: "get, 1 goroutine", job: get, servers: 1, callers: 1, target: 1},
-	{name: "get, 8 goroutines", job: get, servers: 1, callers: 8},
-	{name: "get, 64 goroutines", job: get, servers: 1, callers: 64, target: 6},
-	{name: "a loop without a protocol, 64 goroutines", job: get, servers: 1, callers: 64, open: newBare},
-	{name: "set, 1 goroutine", job: set, servers: 1, callers: 1},
-	{name: "set, 64 goroutines", job: set, servers: 1, callers: 64},
-	{name: "50 keys, 1 goroutine", job: getMulti, servers: 1, callers: 1},
-	{name: "50 keys, 64 goroutines", job: getMulti, servers: 1, callers: 64},
-	{name: "get, 1 goroutine, 16 servers", job: get, servers: 16, callers: 1},
-	{name: "get, 64 goroutines, 16 servers", job: get, servers: 16, callers: 64},
-	{name: "50 keys, 1 goroutine, 16 servers", job: getMulti, servers: 16, callers: 1},
-	{name: "50 keys, 64 goroutines, 16 servers", job: getMulti, servers: 16, callers: 64},
-	{name: "p99 of get at an equal rate, 1 goroutine", job: get, servers: 1, callers: 1, paced: true, target: 1},
-	{name: "p99 of get at an equal rate, 8 goroutines", job: get, servers: 1, callers: 8, paced: true, target: 1},
-	{name: "p99 of get at an equal rate, 64 goroutines", job: get, servers: 1, callers: 64, paced: true, target: 1},
+	rate("get, 1 goroutine", get, 1, 1, 1),
+	rate("get, 8 goroutines", get, 1, 8, 0),
+	rate("get, 64 goroutines", get, 1, 64, 6),
+	withoutProtocol(),
+	rate("set, 1 goroutine", set, 1, 1, 0),
+	rate("set, 64 goroutines", set, 1, 64, 0),
+	rate("50 keys, 1 goroutine", getMulti, 1, 1, 0),
+	rate("50 keys, 64 goroutines", getMulti, 1, 64, 0),
+	rate("get, 1 goroutine, 16 servers", get, 16, 1, 0),
+	rate("get, 64 goroutines, 16 servers", get, 16, 64, 0),
+	rate("50 keys, 1 goroutine, 16 servers", getMulti, 16, 1, 0),
+	rate("50 keys, 64 goroutines, 16 servers", getMulti, 16, 64, 0),
+	paced("p99 of get at an equal rate, 1 goroutine", 1),
+	paced("p99 of get at an equal rate, 8 goroutines", 8),
+	paced("p99 of get at an equal rate, 64 goroutines", 64),
 }
 
-// sides are the clients, ours first.
-var sides = [2]opener{newOurs, newTheirs}
-
-func table(ctx context.Context, servers []string, rounds int, turn time.Duration, only *regexp.Regexp) error {
-	fmt.Println("| | ours | gomemcache | ratio | target | |\n|---|---|---|---|---|---|")
-	for _, r := range rows {
-		if !only.MatchString(r.name) || r.servers > len(servers) {
-			continue
-		}
-		if err := r.measure(ctx, servers[:r.servers], rounds, turn); err != nil {
-			return fmt.Errorf("%s: %w", r.name, err)
-		}
-	}
-	return nil
-}
-
-func (r row) measure(ctx context.Context, fleet []string, rounds int, turn time.Duration) error {
+// measure returns what the harness runs for the row.
+func (r row) measure(fleet []string, turn time.Duration) *harness.Measure {
 	var both [2]client
-	for i, open := range sides {
-		if i == 0 && r.open != nil {
-			open = r.open
-		}
-		c, err := open(fleet, r.callers)
-		if err != nil {
-			return err
-		}
-		defer c.close()
-		both[i] = c
-		for k := range keys {
-			if err := set(c, k); err != nil {
-				return err
-			}
-		}
-	}
-	var rate float64 // of the paced rows
-	if r.paced {
-		// A quarter of what the slower client can do.
-		for i, c := range both {
-			n, err := full(c, r.job, r.callers, 10*turn)
-			if err != nil {
-				return err
-			}
-			if can := n / 4; i == 0 || can < rate {
-				rate = can
-			}
-		}
-	}
-	var got [2][]float64
-	for round := range rounds {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		for i := range both {
-			i = (i + round) % 2
-			runtime.GC()
-			if r.paced {
-				took, err := pace(both[i], r.job, r.callers, rate, 10*turn)
-				if err != nil {
-					return err
+	var calls float64 // a second, of the paced rows
+	return &harness.Measure{
+		Rows: []harness.Row{r.Row},
+		Prepare: func(context.Context) (end func(), err error) {
+			end = func() {
+				for _, c := range both {
+					if c != nil {
+						c.close()
+					}
 				}
-				got[i] = append(got[i], quantile(took, 0.99))
-				continue
 			}
-			n, err := full(both[i], r.job, r.callers, turn)
-			if err != nil {
-				return err
+			for i, open := range [2]opener{newOurs, newTheirs} {
+				if i == harness.Ours && r.open != nil {
+					open = r.open
+				}
+				if both[i], err = open(fleet, r.callers); err != nil {
+					return end, err
+				}
+				for k := range keys {
+					if err := set(both[i], k); err != nil {
+						return end, err
+					}
+				}
 			}
-			got[i] = append(got[i], n)
+			if r.Less {
+				calls, err = quarter(both, r.job, r.callers, 10*turn)
+			}
+			return end, err
+		},
+		Take: func(_ context.Context, side int) ([]float64, error) {
+			runtime.GC()
+			if r.Less {
+				took, err := pace(both[side], r.job, r.callers, calls, 10*turn)
+				return []float64{harness.Quantile(took, 0.99)}, err
+			}
+			n, err := full(both[side], r.job, r.callers, turn)
+			return []float64{n}, err
+		},
+	}
+}
+
+// quarter returns a quarter of the rate that the slower client can reach.
+func quarter(both [2]client, do job, callers int, d time.Duration) (float64, error) {
+	least := math.Inf(1)
+	for _, c := range both {
+		n, err := full(c, do, callers, d)
+		if err != nil {
+			return 0, err
 		}
+		least = min(least, n/4)
 	}
-	r.print(got)
-	return nil
+	return least, nil
 }
 
-// print writes the row: medians over the rounds, and the median of their
-// ratios.
-func (r row) print(got [2][]float64) {
-	form := func(x float64) string { return fmt.Sprintf("%.1f k/s", x/1000) }
-	sign := ">="
-	if r.paced {
-		form = func(x float64) string { return fmt.Sprintf("%.0f us", x) }
-		sign = "<="
-	}
-	var ratios []float64
-	for i := range got[0] {
-		ratios = append(ratios, got[0][i]/got[1][i])
-	}
-	us, them, ratio := quantile(got[0], 0.5), quantile(got[1], 0.5), quantile(ratios, 0.5)
-	target, verdict := "", ""
-	if r.target > 0 {
-		target = fmt.Sprintf("%s %.1f", sign, r.target)
-		if r.paced && ratio > r.target || !r.paced && ratio < r.target {
-			verdict = "missed"
-		}
-	}
-	fmt.Printf("| %s | %s | %s | %.2f | %s | %s |\n", r.name, form(us), form(them), ratio, target, verdict)
-}
-
-func quantile(x []float64, q float64) float64 {
-	x = slices.Sorted(slices.Values(x))
-	return x[int(q*float64(len(x)))]
-}
-
-// full makes calls for as long as d, one after the other in each of the
-// goroutines, and returns how many there were in a second.
+// full makes calls for the time d, one after the other in each of the callers
+// goroutines, and returns the calls a second.
 func full(c client, do job, callers int, d time.Duration) (float64, error) {
 	var calls atomic.Int64
 	var failed atomic.Pointer[error]
@@ -213,11 +184,11 @@ func full(c client, do job, callers int, d time.Duration) (float64, error) {
 	return float64(calls.Load()) / took.Seconds(), nil
 }
 
-// pace makes calls at a fixed rate and returns what each took, in
-// microseconds. Each goroutine has a timetable: a call that is late because
-// the one before took long counts from when it was due. One that is late
-// because the goroutine overslept counts from when it began, and so does the
-// timetable: a sleep takes a millisecond at least, whatever the client.
+// pace makes calls at a fixed rate and returns the latency of each in
+// microseconds. Each goroutine has a schedule. A call that is late because the
+// previous one took long counts from the time it was due. A call that is late
+// because the goroutine slept too long counts from the time it began, and the
+// schedule moves with it: a sleep takes at least a millisecond with any client.
 func pace(c client, do job, callers int, rate float64, d time.Duration) ([]float64, error) {
 	every := time.Duration(float64(callers) / rate * float64(time.Second))
 	took := make([][]float64, callers)

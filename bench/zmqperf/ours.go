@@ -281,7 +281,7 @@ func topics(ctx context.Context, at string, subscriptions, count int) error {
 	return nil
 }
 
-// idleRouter waits for a message of each peer and then tells what one costs.
+// idleRouter waits for a message of each peer and reports the memory of one.
 func idleRouter(ctx context.Context, at string, peers int) error {
 	s, err := zmq.NewRouter(zmq.WithHWM(0))
 	if err != nil {
@@ -316,7 +316,7 @@ func idleRouter(ctx context.Context, at string, peers int) error {
 }
 
 // idleDealers connects peers that know just enough of ZMTP, say something each,
-// and wait to be told that it was enough.
+// and wait for the router's message that ends them.
 func idleDealers(_ context.Context, at string, peers int) error {
 	greeting := append([]byte("\xff\x00\x00\x00\x00\x00\x00\x00\x01\x7f\x03\x01NULL"), make([]byte, 48)...)
 	opening := append(greeting, "\x04\x27\x05READY\x0bSocket-Type\x00\x00\x00\x06DEALER\x08Identity\x00\x00\x00\x00"...)

@@ -16,7 +16,7 @@ import (
 	"time"
 )
 
-// side is who plays one end of a measurement.
+// side is the library at one end of a measurement.
 type side int
 
 const (
@@ -24,11 +24,12 @@ const (
 	libzmq
 )
 
-// programs are what a measurement starts.
+// programs are the paths of the programs that a measurement starts, and a
+// directory for ipc sockets.
 type programs struct{ dir, lintel, peer, self string }
 
-// perfTools are the measurements that lintel perf has; the others are ours
-// alone.
+// perfTools are the measurements that are commands of lintel perf. The others
+// are in this program (see ours).
 var perfTools = map[string]bool{
 	"local_thr": true, "remote_thr": true, "local_lat": true, "remote_lat": true,
 	"inproc_thr": true, "inproc_lat": true, "proxy_thr": true,
@@ -45,21 +46,21 @@ func (p programs) command(ctx context.Context, s side, name string, args ...stri
 	return exec.CommandContext(ctx, p.self, append([]string{"ours", name}, args...)...)
 }
 
-// row is a line or two of the table.
+// row is one or more lines of the table.
 type row struct {
 	name       string
 	columns    []column
 	cross      bool
-	alone      bool // libzmq has nothing to set beside it
+	alone      bool // libzmq is not measured
 	run        func(ctx context.Context, p programs, receiver, sender side) (map[string]float64, error)
 	bare       func(ctx context.Context, p programs) (map[string]float64, error)
-	bareTarget float64 // 0: none, it tells how much of the time is the system's
+	bareTarget float64 // 0: none, the line shows the kernel's share of the time
 }
 
 const stuck = 2 * time.Minute
 
-// headStart is what an end gets before the next is started. A sender that finds
-// nobody tries again after 100 ms, which would count as latency.
+// headStart is the delay between the starts of the two ends. A sender whose
+// connection is refused retries after 100 ms, which would count as latency.
 const headStart = 100 * time.Millisecond
 
 // together runs the ends of a measurement and returns the figures they print.
@@ -106,8 +107,8 @@ func together(ctx context.Context, cmds ...*exec.Cmd) (map[string]float64, error
 	return values, nil
 }
 
-// lingers tells the ends that wait to be ended when the first has all: proxies,
-// and senders to libzmq over ipc, for a reason given in the C program.
+// lingers reports whether cmd runs until it is killed: proxies, and senders to
+// libzmq over ipc, for the reason given in the C program.
 func lingers(cmd *exec.Cmd) bool {
 	args := cmd.Args[1:]
 	if args[0] == "ours" {
@@ -145,7 +146,7 @@ func figures(out *bytes.Buffer, values map[string]float64) error {
 	return nil
 }
 
-// endpoint makes a fresh one.
+// endpoint returns an unused endpoint.
 func (p programs) endpoint(transport string) (string, error) {
 	if transport == "ipc" {
 		return "ipc://" + filepath.Join(p.dir, strconv.FormatInt(time.Now().UnixNano(), 36)), nil
@@ -158,7 +159,7 @@ func (p programs) endpoint(transport string) (string, error) {
 	return "tcp://" + l.Addr().String(), nil
 }
 
-// two is a measurement with a process at each end.
+// two is a measurement with one process at each end.
 func two(transport, local, remote string, localArgs, remoteArgs []string) func(context.Context, programs, side, side) (map[string]float64, error) {
 	return func(ctx context.Context, p programs, receiver, sender side) (map[string]float64, error) {
 		at, err := p.endpoint(transport)
@@ -177,8 +178,8 @@ func two(transport, local, remote string, localArgs, remoteArgs []string) func(c
 	}
 }
 
-// proxied is a measurement of two publishers and a subscriber with a proxy
-// between, each in a process of its own.
+// proxied is a measurement of publishers, a proxy and a subscriber, each in a
+// process of its own.
 func proxied(transport string, args ...string) func(context.Context, programs, side, side) (map[string]float64, error) {
 	return func(ctx context.Context, p programs, s, _ side) (map[string]float64, error) {
 		front, err := p.endpoint(transport)
@@ -221,7 +222,7 @@ func one(name string, args ...string) func(context.Context, programs, side, side
 	}
 }
 
-// bareTwo is a measurement of two processes with nothing but a net.Conn.
+// bareTwo is a measurement of two processes over a plain net.Conn.
 func bareTwo(local, remote string, args ...string) func(context.Context, programs) (map[string]float64, error) {
 	run := two("tcp", local, remote, args, args)
 	return func(ctx context.Context, p programs) (map[string]float64, error) {

@@ -1,4 +1,4 @@
-package perfcli
+package main
 
 import (
 	"bytes"
@@ -17,50 +17,55 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"lintel.dev/bench/harness"
 	"lintel.dev/memcached"
 )
 
-// threadCores is how many cores it takes to see over sockets what a second
-// thread brings: two of the server's, and two that can keep them busy.
+// threadCores is how many cores a measurement of two threads over sockets
+// needs: two for the server and two for the clients.
 const threadCores = 4
 
-// threadsMeasure is how many times the sets of one thread two threads do.
-// With fewer cores than threadCores the sets do not come over sockets but from
-// memory, and there is nothing to be said about the peer.
-func threadsMeasure() measure {
-	m := measure{rows: []row{{"sets of 2 threads over those of 1", "", "ours >= 1.8"}}, take: secondThread, alone: true}
-	if n := runtime.NumCPU(); n < threadCores {
-		m.rows[0].name += ", no sockets"
-		m.take = secondGoroutine
+// secondThread measures the sets a second of two threads over those of one.
+// With fewer cores than threadCores the sets come from memory instead of
+// sockets, and the peer cannot be measured.
+func secondThread() *measure {
+	m := &measure{
+		rows:  []harness.Row{{Name: "sets of 2 threads over those of 1", Limit: 1.8}},
+		take:  threadsOverSockets,
+		alone: true,
+	}
+	if runtime.NumCPU() < threadCores {
+		m.rows[0].Name += ", no sockets"
+		m.take = threadsInMemory
 	}
 	return m
 }
 
-func secondThread(ctx context.Context, b *benchSettings, s *benchServer) ([]float64, error) {
-	var rates []float64
-	for threads := 1; threads <= 2; threads++ {
-		for _, one := range b.servers(threads, b.memory) {
-			if one.name != s.name {
+func threadsOverSockets(ctx context.Context, s *settings, v *server) ([]float64, error) {
+	var rates [2]float64
+	for i := range rates {
+		for _, one := range s.servers(i+1, s.memory) {
+			if one.name != v.name {
 				continue
 			}
 			if err := one.start(0, 1); err != nil {
 				return nil, err
 			}
-			r, err := b.loadOn(ctx, one, []int{2, 3}, "--threads", "2", "--ratio", "0:1", "--pipeline", "16", "--duration", b.duration.String())
+			r, err := s.loadOn(ctx, one, []int{2, 3}, "--threads", "2", "--ratio", "0:1", "--pipeline", "16", "--duration", s.duration.String())
 			one.stop()
 			if err != nil {
 				return nil, err
 			}
-			rates = append(rates, r.Rate)
+			rates[i] = r.Rate
 		}
 	}
 	return []float64{rates[1] / rates[0]}, nil
 }
 
-// secondGoroutine is secondThread with a server of this process: each of its
-// clients is a goroutine that replaces items at random, 15 at a time, in two
-// thirds of the memory.
-func secondGoroutine(ctx context.Context, b *benchSettings, s *benchServer) ([]float64, error) {
+// threadsInMemory measures a server of this process whose connections are in
+// memory. Each client is a goroutine that replaces items at random, 15 at a
+// time, in two thirds of the memory.
+func threadsInMemory(ctx context.Context, b *settings, s *server) ([]float64, error) {
 	if s.name != "lintel" || runtime.NumCPU() < 2 || b.serverCPU == b.clientCPU {
 		return []float64{math.NaN()}, nil
 	}
@@ -81,7 +86,7 @@ func secondGoroutine(ctx context.Context, b *benchSettings, s *benchServer) ([]f
 	}
 	before := b.lineTrip()
 	var rates [2]float64
-	for range 4 { // in short turns, of which the best counts: what else goes on in the machine only slows them down
+	for range 4 { // short runs, of which the fastest counts: other load on the machine only slows them down
 		for i := range rates {
 			if ctx.Err() != nil {
 				return nil, ctx.Err()
@@ -94,15 +99,15 @@ func secondGoroutine(ctx context.Context, b *benchSettings, s *benchServer) ([]f
 			rates[i] = max(rates[i], r)
 		}
 	}
-	b.notes = append(b.notes, fmt.Sprintf("%.2f M sets a second, then %.2f; a line of cache to the other core and back takes %d ns before, %d after",
-		rates[0]/1e6, rates[1]/1e6, before.Nanoseconds(), b.lineTrip().Nanoseconds()))
+	b.table.Note("%.2f M sets a second, then %.2f; a round trip of a cache line to the other core takes %d ns before, %d ns after",
+		rates[0]/1e6, rates[1]/1e6, before.Nanoseconds(), b.lineTrip().Nanoseconds())
 	return []float64{rates[1] / rates[0]}, nil
 }
 
-// lineTrip is how long a line of cache takes from one of the cores to the
-// other and back. On a virtual machine it may be six times as long at one time
-// as at another, and what two threads gain over one follows it.
-func (b *benchSettings) lineTrip() time.Duration {
+// lineTrip measures how long a cache line takes from one of the cores to the
+// other and back. On a virtual machine it may vary by a factor of six between
+// runs, and the gain of a second thread follows it.
+func (b *settings) lineTrip() time.Duration {
 	const trips = 200_000
 	var began time.Time
 	var line struct {
@@ -111,7 +116,7 @@ func (b *benchSettings) lineTrip() time.Duration {
 		_    [128]byte
 	}
 	pass := func(cpu int, mine int32) {
-		runtime.LockOSThread() // for good: the thread is not to be used for anything else
+		runtime.LockOSThread() // never unlocked: the thread ends with the goroutine
 		var one unix.CPUSet
 		one.Set(cpu)
 		_ = unix.SchedSetaffinity(0, &one)
@@ -122,7 +127,7 @@ func (b *benchSettings) lineTrip() time.Duration {
 			if i == 0 && mine == 0 {
 				for line.turn.Load() != mine {
 				}
-				began = time.Now() // both are on their way
+				began = time.Now() // both have started
 			}
 		}
 	}
@@ -157,8 +162,9 @@ func (l *setsListener) Close() error {
 
 func (l *setsListener) Addr() net.Addr { return &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)} }
 
-// run lets some clients set keys until done, which each tells how many it has
-// set so far, and returns how many a second were stored. In order is each key once.
+// run starts clients that set keys, and returns how many keys a second were
+// stored. A client ends when done returns true for the number of keys it has
+// set. With inOrder it sets each key once, in order.
 func (l *setsListener) run(clients, keys int, done func(n int64) bool, inOrder bool) (rate float64, err error) {
 	all := make([]*setsConn, clients)
 	began := time.Now()
@@ -177,8 +183,8 @@ func (l *setsListener) run(clients, keys int, done func(n int64) bool, inOrder b
 	return float64(stored) / time.Since(began).Seconds(), err
 }
 
-// setsConn is the server's end of a connection: what it reads are sets, and it
-// counts the replies.
+// setsConn is the server's end of a connection in memory. Read returns set
+// commands; Write counts the replies.
 type setsConn struct {
 	line    []byte
 	keys    int
@@ -190,7 +196,7 @@ type setsConn struct {
 	stored  atomic.Int64
 	over    chan struct{}
 	once    sync.Once
-	_       [128]byte // the next is on other lines of the processor's cache
+	_       [128]byte // keeps the next one off these cache lines
 }
 
 const setsKey = len("set key:") // where the digits of the key are
@@ -205,8 +211,8 @@ func newSetsConn(keys, cpu int, done func(int64) bool, inOrder bool) *setsConn {
 func (c *setsConn) Read(p []byte) (n int, err error) {
 	if c.sent == 0 {
 		// The goroutine that serves the connection gets a core of its own until
-		// it ends; on a busy machine two were put on one. Where that is not
-		// allowed they share.
+		// it ends: on a busy machine the scheduler may put two on one core.
+		// Where pinning is not allowed, they share.
 		runtime.LockOSThread()
 		var one unix.CPUSet
 		one.Set(c.cpu)

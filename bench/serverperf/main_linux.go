@@ -1,0 +1,150 @@
+// Command serverperf measures our cache server beside memcached: memory,
+// misses, cpu time, latency and the gain of a second thread. Both servers run
+// on one core and the load generator, lintel perf cache, on another. It prints
+// one table with the target of each row.
+//
+//	go run ./serverperf [-rounds 5] [-rows REGEXP] [-memory 256] [-threads 2] [-traces DIR]
+//
+// It needs memcached, or another server with its flags (-peer). cpu is user and
+// system time of the server's process divided by the keys served.
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"math"
+	"os"
+	"os/exec"
+	"os/signal"
+	"strings"
+	"time"
+
+	"lintel.dev/bench/harness"
+)
+
+// settings are the flags, and what the rows share.
+type settings struct {
+	table     *harness.Table
+	peer      string
+	memory    int // MiB
+	threads   int
+	duration  time.Duration
+	traces    string
+	serverCPU int
+	clientCPU int
+
+	lintel      string // path of our program
+	traceRatios []float64
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	if err := run(ctx, os.Args[1:]); err != nil {
+		fmt.Fprintln(os.Stderr, "serverperf:", err)
+		os.Exit(1)
+	}
+}
+
+// parse reads the command line.
+func parse(args []string) (*settings, error) {
+	s := &settings{}
+	f := flag.NewFlagSet("serverperf", flag.ExitOnError)
+	s.table = harness.Flags(f, os.Stdout, "peer", 5)
+	f.StringVar(&s.peer, "peer", "memcached", "the other server, a `program` that has memcached's flags")
+	f.IntVar(&s.memory, "memory", 256, "memory of each server in `megabytes` (-m)")
+	f.IntVar(&s.threads, "threads", 2, "threads of each server (-t)")
+	f.DurationVar(&s.duration, "duration", 2*time.Second, "length of a run")
+	f.StringVar(&s.traces, "traces", "", "`directory` of traces (*.gz) to replay with -m 64")
+	f.IntVar(&s.serverCPU, "server-cpu", 0, "core of the servers")
+	f.IntVar(&s.clientCPU, "client-cpu", 1, "core of the load generator")
+	f.Parse(args)
+	switch err := s.table.Check(); {
+	case err != nil:
+		return nil, err
+	case f.NArg() > 0:
+		return nil, fmt.Errorf("unexpected argument %q, see -help", f.Arg(0))
+	case s.threads < 1:
+		return nil, fmt.Errorf("-threads %d, expected at least 1", s.threads)
+	case s.memory < 8:
+		return nil, fmt.Errorf("-memory %d, expected at least 8", s.memory)
+	}
+	path, err := exec.LookPath(s.peer)
+	if err != nil {
+		return nil, fmt.Errorf("-peer: %w; install memcached or name another server", err)
+	}
+	s.peer = path
+	return s, nil
+}
+
+func run(ctx context.Context, args []string) error {
+	s, err := parse(args)
+	if err != nil {
+		return err
+	}
+	measures, err := s.measures()
+	if err != nil {
+		return err
+	}
+	dir, err := os.MkdirTemp("", "serverperf")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	if s.lintel, err = harness.BuildLintel(ctx, dir); err != nil {
+		return err
+	}
+	s.table.Head(fmt.Sprintf("-m %d -t %d, runs of %v; miss ratios with -m %d, of traces with -m %d",
+		s.memory, s.threads, s.duration, s.missMemory(), traceMemory))
+	for _, m := range measures {
+		results, err := s.table.Run(ctx, s.measure(m))
+		if err != nil {
+			return err
+		}
+		if r := results[0]; strings.HasPrefix(r.Name, tracePrefix) && r.Ours >= 0 && r.Peer > 0 {
+			s.traceRatios = append(s.traceRatios, r.Ratio)
+		}
+	}
+	if n := len(s.traceRatios); n > 1 {
+		sum := 0.0
+		for _, r := range s.traceRatios {
+			sum += r
+		}
+		mean := sum / float64(n)
+		return s.table.Print(harness.Result{
+			Row:  harness.Row{Name: "mean of the ratios of the traces", Target: 0.92, Less: true},
+			Ours: math.NaN(), Peer: math.NaN(), Ratio: mean,
+		})
+	}
+	return nil
+}
+
+// measure adds to m what starts and ends the two servers.
+func (s *settings) measure(m *measure) *harness.Measure {
+	var servers [2]*server
+	return &harness.Measure{
+		Rows: m.rows, Once: m.once,
+		Prepare: func(ctx context.Context) (end func(), err error) {
+			servers = s.servers(s.threads, cmp.Or(m.memory, s.memory))
+			end = func() {
+				for _, one := range servers {
+					one.stop()
+				}
+			}
+			if m.alone {
+				return end, nil
+			}
+			for _, one := range servers {
+				err = errors.Join(err, one.start(s.serverCPU))
+			}
+			if err == nil && m.prepare != nil {
+				err = m.prepare(ctx, s, servers)
+			}
+			return end, err
+		},
+		Take: func(ctx context.Context, side int) ([]float64, error) { return m.take(ctx, s, servers[side]) },
+	}
+}
