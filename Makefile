@@ -14,7 +14,7 @@ FUZZTIME_REST ?= 3s
 SOAK          ?= 60s
 
 .DEFAULT_GOAL := help
-.PHONY: help build test peers lint fmt unit race soak interop fuzz cross nested bench-cache bench-zmq bench-go bench-client
+.PHONY: help build test peers lint fmt unit race soak interop fuzz cross nested pictures bench-cache bench-zmq bench-go bench-client
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -84,3 +84,10 @@ bench-cache: ## our cache server beside memcached, as ratios (BENCH="-rounds 9 -
 
 bench-client: ## our cache client beside gomemcache, one table (BENCH="-rounds 99 -rows ^get -server HOST:PORT")
 	cd bench && $(GO) run ./cacheperf $(BENCH)
+
+pictures: build ## draw the pictures of README and docs/ from the recorded results and the demonstrations
+	@cd bench && $(GO) build -o "$(CURDIR)/plot" ./plot
+	./plot bars docs/benchmarks >docs/images/performance.svg
+	./$(BIN) demo squares --seed 1 | ./plot terminal 'lintel demo squares' >docs/images/demo.svg
+	./$(BIN) demo pi --seed 7 --plot docs/images/pi.svg 2>/dev/null
+	@rm plot

@@ -76,7 +76,7 @@ func isLibrary(path string) bool {
 }
 
 func TestLayers(t *testing.T) {
-	rank := map[string]int{"internal": 0, "memcache": 1, "memcached": 1, "zmq": 1, "demo": 2, "cli": 3, "cmd": 4, "interop": 4}
+	rank := map[string]int{"internal": 0, "memcache": 1, "memcached": 1, "zmq": 1, "demo": 2, "cli": 3, "cmd": 4, "interop": 4, "docs": 4}
 	top := func(path string) string {
 		if path == module+"internal/cli" || strings.HasPrefix(path, module+"internal/cli/") {
 			return "cli"

@@ -13,7 +13,7 @@ import (
 	"lintel.dev/internal/memcached/netloop"
 )
 
-// docs/cache-server.md says which known attack is tested where.
+// SECURITY.md says which known attack is tested where.
 
 // TestHalfCommands leaves a thousand connections in the middle of a command, of
 // each kind; others are served as before, and what was held is given back.

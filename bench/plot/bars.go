@@ -1,0 +1,141 @@
+package main
+
+import (
+	"bufio"
+	"fmt"
+	"html"
+	"io"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+)
+
+// bar is one row of the picture: a row of a file of results.
+type bar struct {
+	label   string
+	measure string // the first column of the file; of equal ones the first counts
+	unit    string // of the figures, where the file has none
+	less    bool   // less is better: the bar is the inverse of the ratio
+}
+
+// group is the bars that come from one file, all against one peer.
+type group struct {
+	head string
+	file string
+	bars []bar
+}
+
+var groups = []group{
+	{"Cache server, against memcached 1.6.18", "cache-server.tsv", []bar{
+		{"gets, one in flight", "gets a second", "/s", false},
+		{"50-key gets", "50-key gets a second", "/s", false},
+		{"cpu per set, 16 in flight", "cpu per set, 16 in flight", " µs", true},
+		{"items of 100 B per MB of memory", "items, 100-byte values", "", false},
+	}},
+	{"Sockets, against libzmq 4.3.4", "sockets.tsv", []bar{
+		{"PUSH to PULL over tcp, 64 B", "tcp throughput 64 B", "", false},
+		{"PUSH to PULL over tcp, 64 KB", "tcp throughput 64 KB", "", false},
+		{"REQ and REP, round trip of 1 B", "tcp latency 1 B, mean", "", true},
+		{"PUB to 100 SUB, 64 B", "PUB to 100 SUB, 64 B, a tenth each", "", false},
+		{"CURVE, 1 KB", "CURVE throughput 1 KB", "", false},
+	}},
+	{"Cache client, against gomemcache", "cache-client.tsv", []bar{
+		{"get, 1 goroutine", "get, 1 goroutine", "", false},
+		{"get, 64 goroutines", "get, 64 goroutines", "", false},
+	}},
+}
+
+// result is one line of a file of results.
+type result struct {
+	ours, theirs string // with their units
+	ratio        float64
+}
+
+// results reads a file: columns separated by tabs, measure, Lintel, peer and
+// ratio first; lines that begin with # are comments.
+func results(path string) (map[string]result, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	all := map[string]result{}
+	for s := bufio.NewScanner(f); s.Scan(); {
+		c := strings.Split(s.Text(), "\t")
+		if strings.HasPrefix(c[0], "#") || len(c) < 4 {
+			continue
+		}
+		ratio, err := strconv.ParseFloat(strings.TrimSuffix(c[3], "x"), 64)
+		if _, again := all[c[0]]; err != nil || again {
+			continue
+		}
+		all[c[0]] = result{c[1], c[2], ratio}
+	}
+	return all, nil
+}
+
+const (
+	width  = 880
+	left   = 262 // where the bars begin
+	right  = 240 // what is left for the figures behind the longest bar
+	pitch  = 25  // from bar to bar
+	height = 15  // of a bar
+)
+
+// bars draws the groups from the results in dir.
+func bars(out io.Writer, dir string) error {
+	type drawn struct {
+		bar
+		result
+		times float64 // how many times as good as the peer
+	}
+	var all [][]drawn
+	longest := 1.0
+	lines := 0
+	for _, g := range groups {
+		have, err := results(filepath.Join(dir, g.file))
+		if err != nil {
+			return err
+		}
+		var rows []drawn
+		for _, b := range g.bars {
+			r, ok := have[b.measure]
+			if !ok || r.ratio <= 0 {
+				return fmt.Errorf("%s: no row %q", g.file, b.measure)
+			}
+			d := drawn{b, r, r.ratio}
+			if b.less {
+				d.times = 1 / r.ratio
+			}
+			longest = max(longest, d.times)
+			rows = append(rows, d)
+		}
+		all = append(all, rows)
+		lines += len(rows)
+	}
+	scale := (width - left - right) / longest
+	total := 46 + lines*pitch + len(groups)*40
+	open(out, width, total, "Lintel against memcached, libzmq and gomemcache")
+	fmt.Fprintf(out, `<rect class="frame" x="0.5" y="0.5" width="%d" height="%d" rx="6"/>`+"\n", width-1, total-1)
+	fmt.Fprintf(out, `<text class="dim" x="16" y="28">How many times as good as the other implementation. Longer is better; the line marks equality.</text>`+"\n")
+	y := 38
+	for i, g := range groups {
+		y += 28
+		fmt.Fprintf(out, `<text class="head" x="16" y="%d">%s</text>`+"\n", y, escape(g.head))
+		top := y + 8
+		for _, d := range all[i] {
+			y += pitch
+			fmt.Fprintf(out, `<text class="end" x="%d" y="%d">%s</text><rect class="bar" x="%d" y="%d" width="%.1f" height="%d" rx="2"/>`,
+				left-10, y, escape(d.label), left, y-12, d.times*scale, height)
+			fmt.Fprintf(out, `<text x="%.1f" y="%d">%.1f× <tspan class="dim">%s against %s</tspan></text>`+"\n",
+				left+d.times*scale+8, y, d.times, escape(d.ours+d.unit), escape(d.theirs+d.unit))
+		}
+		fmt.Fprintf(out, `<line class="peer" x1="%.1f" x2="%.1f" y1="%d" y2="%d"/>`+"\n", left+scale, left+scale, top, y+6)
+		y += 12
+	}
+	_, err := io.WriteString(out, "</svg>\n")
+	return err
+}
+
+func escape(s string) string { return html.EscapeString(s) }

@@ -1,0 +1,192 @@
+package docs_test
+
+import (
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// files returns the files below the root of the repository whose names end
+// with suffix, by their path from here.
+func files(t *testing.T, suffix string) map[string]string {
+	t.Helper()
+	all := make(map[string]string)
+	err := filepath.WalkDir("..", func(path string, d fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case d.IsDir() && path != ".." && (strings.HasPrefix(d.Name(), ".") || d.Name() == "node_modules"):
+			return filepath.SkipDir
+		case d.IsDir() || !strings.HasSuffix(path, suffix):
+			return nil
+		}
+		text, err := os.ReadFile(path)
+		all[filepath.ToSlash(path)] = string(text)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all
+}
+
+// TestNames checks that every test, fuzz target and benchmark which a page
+// names exists. A name that ends with ... stands for all that begin with it.
+func TestNames(t *testing.T) {
+	declared := make(map[string]bool)
+	function := regexp.MustCompile(`(?m)^func ((?:Test|Fuzz|Benchmark)\w+)\(`)
+	var all strings.Builder
+	for _, src := range files(t, "_test.go") {
+		for _, m := range function.FindAllStringSubmatch(src, -1) {
+			declared[m[1]] = true
+			all.WriteString(" " + m[1])
+		}
+	}
+	name := regexp.MustCompile(`\b((?:Test|Fuzz|Benchmark)[A-Z]\w*)(\.\.\.)?`)
+	for page, text := range files(t, ".md") {
+		for _, m := range name.FindAllStringSubmatch(text, -1) {
+			known := declared[m[1]]
+			if m[2] != "" {
+				known = strings.Contains(all.String(), " "+m[1])
+			}
+			if !known {
+				t.Errorf("%s names %s, which does not exist", page, m[1])
+			}
+		}
+	}
+}
+
+// TestLinks checks that relative links lead to a file, and those with a
+// fragment to one of its headings.
+func TestLinks(t *testing.T) {
+	pages := files(t, ".md")
+	link := regexp.MustCompile(`\]\(([^)\s]+)\)`)
+	heading := regexp.MustCompile(`(?m)^#+ (.+)$`)
+	dropped := regexp.MustCompile(`[^\p{L}\p{N} _-]`)
+	for page, text := range pages {
+		for _, m := range link.FindAllStringSubmatch(text, -1) {
+			target, fragment, _ := strings.Cut(m[1], "#")
+			if strings.Contains(target, "://") {
+				continue
+			}
+			to := page
+			if target != "" {
+				to = filepath.ToSlash(filepath.Join(filepath.Dir(page), target))
+			}
+			if _, err := os.Stat(to); err != nil {
+				t.Errorf("%s links to %s, which does not exist", page, m[1])
+				continue
+			}
+			if fragment == "" {
+				continue
+			}
+			found := false
+			for _, h := range heading.FindAllStringSubmatch(pages[to], -1) {
+				anchor := strings.ReplaceAll(dropped.ReplaceAllString(strings.ToLower(h[1]), ""), " ", "-")
+				found = found || anchor == fragment
+			}
+			if !found {
+				t.Errorf("%s links to %s, which has no such heading", page, m[1])
+			}
+		}
+	}
+}
+
+// TestPaths checks that the Go files, scripts and folders which a page names
+// in backticks exist. A name without a slash may be in any folder.
+func TestPaths(t *testing.T) {
+	known := make(map[string]bool)
+	err := filepath.WalkDir("..", func(path string, d fs.DirEntry, err error) error {
+		if err == nil {
+			known[filepath.Base(path)] = true
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	quoted := regexp.MustCompile("`((?:cmd|demo|docs|deploy|internal|interop|memcache|memcached|zmq|bench|tools|compat|\\.ci)/[\\w./-]*|[\\w-]+\\.go)`")
+	for page, text := range files(t, ".md") {
+		for _, m := range quoted.FindAllStringSubmatch(text, -1) {
+			path := m[1]
+			if !strings.Contains(path, "/") {
+				if !known[path] {
+					t.Errorf("%s names %s, which does not exist", page, path)
+				}
+				continue
+			}
+			if _, err := os.Stat(filepath.Join("..", path)); err != nil {
+				t.Errorf("%s names %s, which does not exist", page, path)
+			}
+		}
+	}
+}
+
+// TestMakeTargets checks that every `make TARGET` of a page is one.
+func TestMakeTargets(t *testing.T) {
+	makefile, err := os.ReadFile("../Makefile")
+	if err != nil {
+		t.Fatal(err)
+	}
+	command := regexp.MustCompile("(?m)(?:`|^)make ([a-z][a-z-]*)")
+	for page, text := range files(t, ".md") {
+		for _, m := range command.FindAllStringSubmatch(text, -1) {
+			if !strings.Contains(string(makefile), "\n"+m[1]+":") {
+				t.Errorf("%s says make %s, which is no target", page, m[1])
+			}
+		}
+	}
+}
+
+// TestPrograms checks that the Go programs of the README are part of the
+// examples of this package, which are compiled and run.
+func TestPrograms(t *testing.T) {
+	readme, err := os.ReadFile("../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	examples, err := os.ReadFile("example_test.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	flat := func(text string) string {
+		return strings.ReplaceAll(text, "\t", "")
+	}
+	blocks := regexp.MustCompile("(?s)```go\n(.*?)```").FindAllStringSubmatch(string(readme), -1)
+	if len(blocks) < 3 {
+		t.Errorf("the README has %d programs, expected one for each library", len(blocks))
+	}
+	for _, b := range blocks {
+		if !strings.Contains(flat(string(examples)), flat(b[1])) {
+			t.Errorf("this program of the README is not in example_test.go:\n%s", b[1])
+		}
+	}
+}
+
+// TestPackages checks that the README names every package that a program may
+// import, and every command.
+func TestPackages(t *testing.T) {
+	readme, err := os.ReadFile("../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for path, src := range files(t, ".go") {
+		dir := strings.TrimPrefix(filepath.ToSlash(filepath.Dir(path)), "../")
+		if strings.HasSuffix(path, "_test.go") || strings.Contains("/"+dir+"/", "/internal/") || regexp.MustCompile(`^(interop|bench|tools|docs)`).MatchString(dir) {
+			continue
+		}
+		if strings.Contains(src, "\npackage main\n") && dir != "cmd/lintel" || dir == "demo" {
+			continue
+		}
+		if !strings.Contains(string(readme), "("+dir+")") {
+			t.Errorf("the README does not name the package %s", dir)
+		}
+	}
+}
