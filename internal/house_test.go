@@ -8,21 +8,50 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
 
-// maxLines is how long a Go file may grow before it is two things.
-const maxLines = 600
+// The bounds of files, types and packages.
+const (
+	maxLines   = 600 // of a file
+	maxMethods = 45  // of a type
+	maxFiles   = 30  // of a package, tests left out
+)
 
-// goFiles calls visit for every Go file of the module and its nested modules.
+// oneNounAFile are the packages that may have more than maxFiles files, and how
+// many, because each file is one noun of the protocol: a socket type, an option
+// group, a command.
+var oneNounAFile = map[string]int{
+	"zmq":       61,
+	"memcache":  36,
+	"memcached": 33,
+}
+
+// largeTypes are the types that may have more than maxMethods methods, and how
+// many, because each method is one command or socket operation that users call.
+var largeTypes = map[string]int{
+	"memcache.Client":                49,
+	"memcached.Server":               47,
+	"memcached.turn":                 97,
+	"zmq.core":                       86,
+	"internal/zmq/flow.Queue":        57,
+	"internal/memcached/store.shard": 67,
+}
+
+// root is the folder of the module.
+const root = ".."
+
+// goFiles calls visit for every Go file of the module and its nested modules,
+// by its path relative to the root.
 func goFiles(t *testing.T, visit func(path string)) {
 	t.Helper()
-	err := filepath.WalkDir("..", func(path string, d fs.DirEntry, err error) error {
+	err := fs.WalkDir(os.DirFS(root), ".", func(path string, d fs.DirEntry, err error) error {
 		switch {
 		case err != nil:
 			return err
-		case d.IsDir() && path != ".." && strings.HasPrefix(d.Name(), "."):
+		case d.IsDir() && path != "." && strings.HasPrefix(d.Name(), "."):
 			return filepath.SkipDir
 		case !d.IsDir() && strings.HasSuffix(path, ".go"):
 			visit(path)
@@ -34,45 +63,54 @@ func goFiles(t *testing.T, visit func(path string)) {
 	}
 }
 
+// eachFile calls visit for every Go file with its syntax tree.
+func eachFile(t *testing.T, visit func(path string, file *ast.File)) {
+	t.Helper()
+	goFiles(t, func(path string) {
+		file, err := parser.ParseFile(token.NewFileSet(), filepath.Join(root, path), nil, parser.ParseComments)
+		if err != nil {
+			t.Fatal(err)
+		}
+		visit(path, file)
+	})
+}
+
 func TestFilesStayShort(t *testing.T) {
 	goFiles(t, func(path string) {
-		src, err := os.ReadFile(path)
+		src, err := os.ReadFile(filepath.Join(root, path))
 		if err != nil {
 			t.Fatal(err)
 		}
 		if n := bytes.Count(src, []byte("\n")); n > maxLines {
-			t.Errorf("%s has %d lines, more than %d: one file per noun of the protocol", path, n, maxLines)
+			t.Errorf("%s has %d lines, more than %d: one file for each noun of the protocol", path, n, maxLines)
 		}
 	})
 }
 
-// TestNoSleeps keeps tests from waiting for time to pass where they could wait
-// for what they mean. Inside synctest the clock is false, and sleeping is how
-// it is moved.
+// TestNoSleeps forbids tests to wait for time to pass where they can wait for
+// the event. Inside synctest time is simulated, and a sleep advances it.
 func TestNoSleeps(t *testing.T) {
-	goFiles(t, func(path string) {
-		if !strings.HasSuffix(path, "_test.go") {
+	eachFile(t, func(path string, file *ast.File) {
+		if !strings.HasSuffix(path, "_test.go") || imports(file, "testing/synctest") {
 			return
 		}
-		fset := token.NewFileSet()
-		file, err := parser.ParseFile(fset, path, nil, 0)
-		if err != nil {
-			t.Fatal(err)
+		for _, decl := range file.Decls {
+			ast.Inspect(decl, func(n ast.Node) bool {
+				if sleeps(n) {
+					name := ""
+					if fn, ok := decl.(*ast.FuncDecl); ok {
+						name = fn.Name.Name
+					}
+					t.Errorf("%s: %s sleeps: wait for the event itself, or use testing/synctest", path, name)
+				}
+				return true
+			})
 		}
-		if imports(file, "testing/synctest") {
-			return
-		}
-		ast.Inspect(file, func(n ast.Node) bool {
-			if sleeps(n) {
-				t.Errorf("%s: a sleep in a test: wait for the event itself, or use testing/synctest", fset.Position(n.Pos()))
-			}
-			return true
-		})
 	})
 }
 
-// sleeps finds time.Sleep, and its other spelling: a receive from time.After
-// that is a statement, not one case of a select.
+// sleeps reports whether n is time.Sleep, or a receive from time.After that is
+// a statement of its own and not a case of a select.
 func sleeps(n ast.Node) bool {
 	switch n := n.(type) {
 	case *ast.SelectorExpr:
@@ -91,7 +129,7 @@ func sleeps(n ast.Node) bool {
 	return false
 }
 
-// ofTime tells whether e is that name of package time.
+// ofTime reports whether e is that name of package time.
 func ofTime(e ast.Expr, name string) bool {
 	sel, ok := e.(*ast.SelectorExpr)
 	if !ok || sel.Sel.Name != name {
@@ -101,23 +139,19 @@ func ofTime(e ast.Expr, name string) bool {
 	return ok && pkg.Name == "time"
 }
 
-// TestFuzzTargetsHaveSeeds: a target that starts from nothing finds nothing in
-// the time CI gives it.
+// TestFuzzTargetsHaveSeeds requires seeds of each fuzz target: without any, it
+// finds nothing in the time that CI gives it.
 func TestFuzzTargetsHaveSeeds(t *testing.T) {
-	goFiles(t, func(path string) {
+	eachFile(t, func(path string, file *ast.File) {
 		if !strings.HasSuffix(path, "_test.go") {
 			return
-		}
-		file, err := parser.ParseFile(token.NewFileSet(), path, nil, 0)
-		if err != nil {
-			t.Fatal(err)
 		}
 		for _, d := range file.Decls {
 			fn, ok := d.(*ast.FuncDecl)
 			if !ok || !strings.HasPrefix(fn.Name.Name, "Fuzz") {
 				continue
 			}
-			seeds, _ := filepath.Glob(filepath.Join(filepath.Dir(path), "testdata", "fuzz", fn.Name.Name, "*"))
+			seeds, _ := filepath.Glob(filepath.Join(root, filepath.Dir(path), "testdata", "fuzz", fn.Name.Name, "*"))
 			if len(seeds) == 0 && !addsSeeds(fn) {
 				t.Errorf("%s: %s has no seed: call f.Add, or commit testdata/fuzz/%[2]s/*", path, fn.Name.Name)
 			}
@@ -125,15 +159,11 @@ func TestFuzzTargetsHaveSeeds(t *testing.T) {
 	})
 }
 
-// TestGoroutinesAreCounted: the tests of a package that starts goroutines, or
-// whose tests do, fail when one is left behind.
+// TestGoroutinesAreCounted requires goleak in a package that starts goroutines,
+// or whose tests do: its tests fail when a goroutine is left.
 func TestGoroutinesAreCounted(t *testing.T) {
 	starts, counts := make(map[string]bool), make(map[string]bool)
-	goFiles(t, func(path string) {
-		file, err := parser.ParseFile(token.NewFileSet(), path, nil, 0)
-		if err != nil {
-			t.Fatal(err)
-		}
+	eachFile(t, func(path string, file *ast.File) {
 		dir := filepath.Dir(path)
 		if strings.HasSuffix(path, "_test.go") {
 			counts[dir] = counts[dir] || imports(file, "go.uber.org/goleak")
@@ -146,42 +176,64 @@ func TestGoroutinesAreCounted(t *testing.T) {
 		})
 	})
 	for dir := range counts {
-		if starts[dir] && !counts[dir] && filepath.Base(dir) != "bench" { // which only measures
+		if starts[dir] && !counts[dir] && dir != "bench" { // bench only measures
 			t.Errorf("%s: no TestMain with goleak, though goroutines are started here", dir)
 		}
 	}
 }
 
-// TestExportsAreDocumented: a name that others use says what it is. Methods
-// that implement an interface of the standard library may be silent.
-func TestExportsAreDocumented(t *testing.T) {
-	silent := map[string]bool{"Error": true, "Unwrap": true, "String": true, "Write": true, "Read": true, "Close": true}
-	goFiles(t, func(path string) {
-		rel, err := filepath.Rel("..", path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		switch first, _, _ := strings.Cut(filepath.ToSlash(rel), "/"); first {
-		case "memcache", "memcached", "zmq", "demo":
-		default:
-			return
-		}
+// TestTypesStaySmall bounds the methods of a type.
+func TestTypesStaySmall(t *testing.T) {
+	methods := make(map[string]int) // by folder and type
+	eachFile(t, func(path string, file *ast.File) {
 		if strings.HasSuffix(path, "_test.go") {
 			return
 		}
-		fset := token.NewFileSet()
-		file, err := parser.ParseFile(fset, path, nil, parser.ParseComments)
-		if err != nil {
-			t.Fatal(err)
+		for _, decl := range file.Decls {
+			if d, ok := decl.(*ast.FuncDecl); ok && d.Recv != nil {
+				methods[filepath.ToSlash(filepath.Dir(path))+"."+receiver(d)]++
+			}
+		}
+	})
+	for name, n := range methods {
+		if n > max(maxMethods, largeTypes[name]) {
+			t.Errorf("%s has %d methods, more than %d: split it by what its fields belong to", name, n, maxMethods)
+		}
+	}
+}
+
+// TestPackagesStaySmall bounds the files of a package, tests left out. A
+// package whose files are one noun of a protocol each may have more.
+func TestPackagesStaySmall(t *testing.T) {
+	files := make(map[string]int)
+	goFiles(t, func(path string) {
+		if !strings.HasSuffix(path, "_test.go") {
+			files[filepath.ToSlash(filepath.Dir(path))]++
+		}
+	})
+	for dir, n := range files {
+		if n > max(maxFiles, oneNounAFile[dir]) {
+			t.Errorf("%s has %d files, more than %d: a package is missing", dir, n, maxFiles)
+		}
+	}
+}
+
+// TestExportsAreDocumented requires a comment on each exported name of the
+// public packages. That the comment begins with the name is staticcheck's rule
+// (ST1020 to ST1022, see staticcheck.conf), which accepts no comment at all.
+// Methods that implement an interface of the standard library need none.
+func TestExportsAreDocumented(t *testing.T) {
+	silent := map[string]bool{"Error": true, "Unwrap": true, "String": true, "Write": true, "Read": true, "Close": true}
+	public := []string{"memcache", "memcached", "zmq", "demo"}
+	eachFile(t, func(path string, file *ast.File) {
+		first, _, _ := strings.Cut(filepath.ToSlash(path), "/")
+		if !slices.Contains(public, first) || strings.HasSuffix(path, "_test.go") {
+			return
 		}
 		check := func(name *ast.Ident, docs ...*ast.CommentGroup) {
-			for _, d := range docs {
-				if d != nil {
-					return
-				}
-			}
-			if name.IsExported() {
-				t.Errorf("%s: %s has no comment", fset.Position(name.Pos()), name)
+			documented := slices.ContainsFunc(docs, func(d *ast.CommentGroup) bool { return d != nil })
+			if name.IsExported() && !documented {
+				t.Errorf("%s: %s has no comment", path, name)
 			}
 		}
 		for _, decl := range file.Decls {
@@ -206,7 +258,7 @@ func TestExportsAreDocumented(t *testing.T) {
 	})
 }
 
-// receiver is the name of a method's type.
+// receiver returns the name of a method's type.
 func receiver(d *ast.FuncDecl) string {
 	typ := d.Recv.List[0].Type
 	for {
@@ -234,8 +286,8 @@ func imports(file *ast.File, path string) bool {
 	return false
 }
 
-// addsSeeds tells whether a fuzz target adds seeds, itself or by handing its f
-// to a helper.
+// addsSeeds reports whether a fuzz target adds seeds itself or passes its f to
+// a helper.
 func addsSeeds(fn *ast.FuncDecl) bool {
 	found := false
 	ast.Inspect(fn.Body, func(n ast.Node) bool {

@@ -1,5 +1,6 @@
-// Package internal_test keeps the arrows of ARCHITECTURE.md: cmd -> demo ->
-// public packages -> internal.
+// Package internal_test checks the rules of the tree: the layers of
+// ARCHITECTURE.md (cmd, internal/cli, demo, public packages, internal) and the
+// house rules that no linter has.
 package internal_test
 
 import (
@@ -7,6 +8,7 @@ import (
 	"errors"
 	"io"
 	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -20,10 +22,10 @@ var small = []string{
 	"github.com/coder/websocket",
 }
 
-// bytesOnly names the packages that work on bytes alone: they may import
-// nothing but the standard library, golang.org/x/crypto in a mechanism,
-// golang.org/x/sys for a mapping, and a hash.
-var bytesOnly = []string{"internal/memcached/mcproto", "internal/zmq/zmtp", "internal/memcached/store"}
+// bytesOnly are the packages without sockets: codecs and the store. They import
+// only each other, the standard library without net, golang.org/x/crypto in a
+// mechanism, golang.org/x/sys for a mapping, and a hash.
+var bytesOnly = []string{"internal/memcached/mcproto", "internal/memcached/store", "internal/zmq/pgm", "internal/zmq/zmtp"}
 
 type pkg struct {
 	ImportPath string
@@ -32,8 +34,8 @@ type pkg struct {
 	Deps       []string
 }
 
-// goList returns every package below the root with what it links, tests left
-// out.
+// goList returns every package of the module with its imports and dependencies,
+// without those of its tests.
 func goList(t *testing.T) []pkg {
 	t.Helper()
 	cmd := exec.Command("go", "list", "-json=ImportPath,Standard,Imports,Deps", "lintel.dev/...")
@@ -56,6 +58,7 @@ func goList(t *testing.T) []pkg {
 	}
 }
 
+// top returns the first folder of a package of this module, or an empty string.
 func top(path string) string {
 	rel, ok := strings.CutPrefix(path, module)
 	if !ok {
@@ -65,8 +68,8 @@ func top(path string) string {
 	return first
 }
 
-// isLibrary tells the three libraries themselves from the packages beside
-// them (collectors, test servers, adapters), which may link more.
+// isLibrary reports whether path is one of the three libraries. The packages
+// beside them (collectors, test servers, adapters) may link more.
 func isLibrary(path string) bool {
 	switch path {
 	case module + "memcache", module + "memcached", module + "zmq":
@@ -75,32 +78,63 @@ func isLibrary(path string) bool {
 	return false
 }
 
-func TestLayers(t *testing.T) {
-	rank := map[string]int{"internal": 0, "memcache": 1, "memcached": 1, "zmq": 1, "demo": 2, "cli": 3, "cmd": 4, "interop": 4, "docs": 4}
-	top := func(path string) string {
-		if path == module+"internal/cli" || strings.HasPrefix(path, module+"internal/cli/") {
-			return "cli"
+// layers are the layers of the tree, by the folder that a package is below. A
+// package imports packages of its own layer and of lower ones.
+var layers = map[string]int{
+	"internal": 0,
+	"memcache": 1, "memcached": 1, "zmq": 1,
+	"demo":         2,
+	"internal/cli": 3,
+	"cmd":          4, "docs": 4, "interop": 4,
+}
+
+// shared are the internal packages that are not the inside of one library
+// alone, and what else may import them: the subjects of place, or cli.
+var shared = map[string][]string{
+	"internal/rawio":             {"memcache", "zmq"},
+	"internal/memcached/mcproto": {"memcache"},
+	"internal/memcached/netloop": {"cli"}, // the connections of lintel perf cache
+}
+
+// place returns the folder of layers that a package is below, and its subject:
+// the library that it is or that it is the inside of, cli, or empty.
+func place(path string) (folder, subject string) {
+	words := strings.Split(strings.TrimPrefix(path, module), "/")
+	switch folder = words[0]; folder {
+	case "internal":
+		if len(words) > 1 {
+			subject = words[1]
 		}
-		return top(path)
+		if subject == "cli" {
+			folder = "internal/cli"
+		}
+	case "memcache", "memcached", "zmq":
+		subject = folder
 	}
+	return folder, subject
+}
+
+// TestLayers checks that imports follow the layers, and that the three
+// libraries, with what is inside each, do not know each other.
+func TestLayers(t *testing.T) {
 	for _, p := range goList(t) {
-		from := top(p.ImportPath)
-		if _, ok := rank[from]; !ok {
+		from, subject := place(p.ImportPath)
+		if _, ok := layers[from]; !ok {
 			t.Errorf("%s: the tree has no folder %q", p.ImportPath, from)
 		}
 		for _, imp := range p.Imports {
-			to := top(imp)
-			if to == "" {
+			if top(imp) == "" {
 				continue
 			}
-			if rank[to] > rank[from] {
-				t.Errorf("%s imports %s: the arrows point cmd -> demo -> public packages -> internal", p.ImportPath, imp)
-			}
-			if rank[from] == 1 && rank[to] == 1 && from != to {
+			to, of := place(imp)
+			switch {
+			case layers[to] > layers[from]:
+				t.Errorf("%s imports %s: imports go from cmd to internal/cli, demo, the public packages and internal, never back", p.ImportPath, imp)
+			case slices.Contains(shared[strings.TrimPrefix(imp, module)], subject):
+			case to == "internal" && subject != of:
+				t.Errorf("%s imports %s: that is the inside of %s; what is shared is in the list of this test", p.ImportPath, imp, of)
+			case layers[from] == 1 && layers[to] == 1 && subject != of:
 				t.Errorf("%s imports %s: memcache, memcached and zmq never import each other", p.ImportPath, imp)
-			}
-			if from == "demo" && to == "internal" {
-				t.Errorf("%s imports %s: a demo stands on the public API alone", p.ImportPath, imp)
 			}
 		}
 	}
@@ -127,9 +161,9 @@ func TestBytesOnly(t *testing.T) {
 		}
 		for _, imp := range p.Imports {
 			switch {
-			case top(imp) != "" && !strings.HasPrefix(imp, p.ImportPath):
+			case top(imp) != "" && !hasPrefix(strings.TrimPrefix(imp, module), bytesOnly):
 				t.Errorf("%s imports %s: codecs and the store stand alone", p.ImportPath, imp)
-			case imp == "net" || strings.HasPrefix(imp, "net/"):
+			case imp == "net" || strings.HasPrefix(imp, "net/") && imp != "net/netip":
 				t.Errorf("%s imports %s: bytes only, no sockets", p.ImportPath, imp)
 			case external(imp) && !hasPrefix(imp, small) && !strings.HasPrefix(imp, "golang.org/x/crypto") && !strings.HasPrefix(imp, "golang.org/x/sys"):
 				t.Errorf("%s imports %s", p.ImportPath, imp)
@@ -138,8 +172,8 @@ func TestBytesOnly(t *testing.T) {
 	}
 }
 
-// external tells a path of another module from the standard library and our
-// own: only the former has a dot in its first element.
+// external reports whether path belongs to another module: it has a dot in its
+// first element and is not ours.
 func external(path string) bool {
 	first, _, _ := strings.Cut(path, "/")
 	return strings.Contains(first, ".") && top(path) == ""

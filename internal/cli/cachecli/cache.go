@@ -1,3 +1,11 @@
+// Package cachecli is the command lintel cache: a client for one or more
+// servers that speak memcached's protocol.
+//
+// Each command makes a memcache.Client from the flags of lintel cache, runs,
+// and closes it. Commands on keys (get, set, delete, incr, decr, touch) print
+// values and exit with status 1 if a key is missing. where and balance compute
+// placements without any connection. stats, top and dump read from every server
+// of the fleet. All have --json.
 package cachecli
 
 import (

@@ -1,3 +1,5 @@
+// Package democli is the command lintel demo: the command lines of the
+// demonstrations in lintel.dev/demo. Without a name it runs all of them.
 package democli
 
 import (

@@ -1,3 +1,12 @@
+// Package servercli is the command lintel memcached: the cache server with
+// memcached's flags.
+//
+// The command line becomes a settings value: flags.go has the flags,
+// suboptions.go the options of -o. serve.go opens the listeners of every
+// instance, starts the servers, and waits for a signal or a shutdown command.
+// process_*.go has what concerns the process: daemon, user, limits, core dumps,
+// locked memory, signals. http.go serves /metrics and /healthz; topology.go
+// answers config get cluster.
 package servercli
 
 import (

@@ -1,3 +1,10 @@
+// Package zmqcli is the command lintel zmq: ZeroMQ sockets for shells.
+//
+// A socket command reads messages from standard input and writes those it
+// receives to standard output, one a line (lines.go). One goroutine reads
+// lines, one sends, one receives; an interrupt cancels the context of all three,
+// and close.go then bounds how long queued messages keep the process. proxy,
+// monitor and keygen are commands of their own.
 package zmqcli
 
 import (
