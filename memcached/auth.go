@@ -124,13 +124,13 @@ func (s *Server) saslAccounts() *accounts {
 // logIn handles what a client sends before it is logged in by text: the line
 // in in[:end], of which the end has not arrived if end is negative. A login
 // looks like a set whose data is "user password".
-func (t *turn) logIn(in []byte, end int) (n int, ok bool, next netloop.Next) {
+func (t *turn) logIn(in []byte, end int) (n int, ok bool, next netloop.Step) {
 	if end < 0 {
 		if len(in) > mcproto.MaxPending || in[0] == mcproto.MagicRequest {
 			t.count(malformed)
 			return 0, false, netloop.Close
 		}
-		return 0, false, netloop.More
+		return 0, false, netloop.NeedMore
 	}
 	n = end + 1
 	line := bytes.TrimSuffix(in[:end], []byte("\r"))
@@ -144,7 +144,7 @@ func (t *turn) logIn(in []byte, end int) (n int, ok bool, next netloop.Next) {
 		return n, true, netloop.Close
 	case string(verb) != "set" || line[0] == ' ':
 		t.reply("CLIENT_ERROR unauthenticated")
-		return n, true, netloop.More
+		return n, true, netloop.NeedMore
 	}
 	var length []byte
 	for range 4 {
@@ -154,37 +154,37 @@ func (t *turn) logIn(in []byte, end int) (n int, ok bool, next netloop.Next) {
 	switch {
 	case len(length) == 0 || !good && len(length) > 0 && length[0]-'0' > 9:
 		t.reply(mcproto.ErrFormat)
-		return n, true, netloop.More
+		return n, true, netloop.NeedMore
 	case !good || size > maxAuthToken:
 		t.reply("CLIENT_ERROR auth token too long")
-		return n, true, netloop.More
+		return n, true, netloop.NeedMore
 	}
 	need := size + 2
 	if len(in)-n < need {
 		t.await(line, in[n:], need)
-		return len(in), true, netloop.More
+		return len(in), true, netloop.NeedMore
 	}
 	return n + need, true, t.token(in[n : n+need])
 }
 
 // token checks the data of a login.
-func (t *turn) token(data []byte) netloop.Next {
+func (t *turn) token(data []byte) netloop.Step {
 	if !bytes.HasSuffix(data, []byte("\r\n")) {
 		t.reply("CLIENT_ERROR bad command line termination")
-		return netloop.More
+		return netloop.NeedMore
 	}
 	user, password, ok := bytes.Cut(data[:len(data)-2], []byte(" "))
 	if !ok {
 		t.reply("CLIENT_ERROR bad authentication token format")
-		return netloop.More
+		return netloop.NeedMore
 	}
 	t.count(authCmds)
 	if !t.srv.auth.Load().check(user, password) {
 		t.count(authErrors)
 		t.reply("CLIENT_ERROR authentication failure")
-		return netloop.More
+		return netloop.NeedMore
 	}
 	t.authed = true
 	t.reply("STORED")
-	return netloop.More
+	return netloop.NeedMore
 }

@@ -13,13 +13,13 @@ import (
 const maxBody = 1 << 30
 
 // frame handles one binary request.
-func (t *turn) frame(in []byte) (n int, ok bool, next netloop.Next) {
+func (t *turn) frame(in []byte) (n int, ok bool, next netloop.Step) {
 	if in[0] != mcproto.MagicRequest {
 		t.count(malformed)
 		return 0, false, netloop.Close
 	}
 	if len(in) < mcproto.HeaderLen {
-		return 0, false, netloop.More
+		return 0, false, netloop.NeedMore
 	}
 	h := mcproto.ParseHeader(in)
 	// The extras and the key are looked at together, before the rest of the
@@ -30,7 +30,7 @@ func (t *turn) frame(in []byte) (n int, ok bool, next netloop.Next) {
 		n = min(n, len(in))
 	}
 	if len(in) < n {
-		return 0, false, netloop.More
+		return 0, false, netloop.NeedMore
 	}
 	if int64(h.ExtLen+h.KeyLen) > h.BodyLen {
 		t.binError(&h, mcproto.StatusUnknownCommand)
@@ -49,7 +49,7 @@ func (t *turn) frame(in []byte) (n int, ok bool, next netloop.Next) {
 			return n, true, netloop.Close
 		}
 	}
-	invalid := func() (int, bool, netloop.Next) {
+	invalid := func() (int, bool, netloop.Step) {
 		t.count(malformed)
 		t.binError(&h, mcproto.StatusInvalid)
 		return n, true, netloop.Close
@@ -137,7 +137,7 @@ func (t *turn) frame(in []byte) (n int, ok bool, next netloop.Next) {
 			t.discard(int64(value), "")
 		}
 	}
-	return n, true, netloop.More
+	return n, true, netloop.NeedMore
 }
 
 // binError appends an error response with its text.
@@ -279,7 +279,7 @@ func (t *turn) binArith(h *mcproto.Header, incr, quiet bool, key, extras []byte)
 
 // binStorage handles a request with a value behind its key: head bytes of in
 // are header, extras and key, n is the length of the value.
-func (t *turn) binStorage(h *mcproto.Header, in []byte, head, n int) (used int, ok bool, next netloop.Next) {
+func (t *turn) binStorage(h *mcproto.Header, in []byte, head, n int) (used int, ok bool, next netloop.Step) {
 	if h.Op == mcproto.OpSASLAuth || h.Op == mcproto.OpSASLStep {
 		switch {
 		case !t.srv.opts.SASL:
@@ -292,7 +292,7 @@ func (t *turn) binStorage(h *mcproto.Header, in []byte, head, n int) (used int, 
 		if n > 0 {
 			t.discard(int64(n), "")
 		}
-		return head, true, netloop.More
+		return head, true, netloop.NeedMore
 	}
 	c := t.binChange(h, in)
 	if t.tooBig(&c, n) {
@@ -301,16 +301,16 @@ func (t *turn) binStorage(h *mcproto.Header, in []byte, head, n int) (used int, 
 		if n > 0 {
 			t.discard(int64(n), "")
 		}
-		return head, true, netloop.More
+		return head, true, netloop.NeedMore
 	}
 	return t.binAwait(in, head, n)
 }
 
 // binAwait runs the request if all of its value is there, else takes it over.
-func (t *turn) binAwait(in []byte, head, n int) (used int, ok bool, next netloop.Next) {
+func (t *turn) binAwait(in []byte, head, n int) (used int, ok bool, next netloop.Step) {
 	if len(in)-head < n {
 		t.await(in[:head], in[head:], n)
-		return len(in), true, netloop.More
+		return len(in), true, netloop.NeedMore
 	}
 	return head + n, true, t.stored(in[:head], in[head:head+n])
 }
@@ -346,7 +346,7 @@ func (t *turn) binChange(h *mcproto.Header, head []byte) (c change) {
 }
 
 // stored runs a request with a value: head is its header, extras and key.
-func (t *turn) stored(head, value []byte) netloop.Next {
+func (t *turn) stored(head, value []byte) netloop.Step {
 	h := mcproto.ParseHeader(head)
 	if h.Op == mcproto.OpSASLAuth || h.Op == mcproto.OpSASLStep {
 		return t.binSASL(&h, head[mcproto.HeaderLen:], value)
@@ -374,7 +374,7 @@ func (t *turn) stored(head, value []byte) netloop.Next {
 			t.binError(&h, mcproto.StatusNotStored)
 		}
 	}
-	return netloop.More
+	return netloop.NeedMore
 }
 
 // binStat is stat: every figure is a response of its own, an empty one ends

@@ -10,7 +10,7 @@ import (
 )
 
 // text dispatches one complete line, which with its end is n bytes of in.
-func (t *turn) text(line, in []byte, n int) (used int, ok bool, next netloop.Next) {
+func (t *turn) text(line, in []byte, n int) (used int, ok bool, next netloop.Step) {
 	verb, rest := line, []byte(nil)
 	if i := bytes.IndexByte(line, ' '); i >= 0 {
 		verb, rest = line[:i], line[i+1:]
@@ -24,12 +24,12 @@ func (t *turn) text(line, in []byte, n int) (used int, ok bool, next netloop.Nex
 	switch string(verb) {
 	case "get", "gets":
 		t.kind = kindGet
-		return t.getLine(line, rest, n, retrieve{cas: len(verb) == 4}), true, netloop.More
+		return t.getLine(line, rest, n, retrieve{cas: len(verb) == 4}), true, netloop.NeedMore
 	case "mg":
 		t.kind = kindMetaGet
 		t.metaGet(rest)
 	case "set", "add", "replace", "append", "prepend", "cas", "ms":
-		return t.storageLine(line, in, n), true, netloop.More
+		return t.storageLine(line, in, n), true, netloop.NeedMore
 	case "md":
 		t.kind = kindMetaDelete
 		t.metaDelete(rest)
@@ -56,7 +56,7 @@ func (t *turn) text(line, in []byte, n int) (used int, ok bool, next netloop.Nex
 			break
 		}
 		r := retrieve{cas: len(verb) == 4, touch: true, expiry: expiry(e, t.srv.clock.Now())}
-		return t.getLine(line, keys, n, r), true, netloop.More
+		return t.getLine(line, keys, n, r), true, netloop.NeedMore
 	case "delete":
 		t.kind = kindDelete
 		t.deleteKey(rest)
@@ -91,7 +91,7 @@ func (t *turn) text(line, in []byte, n int) (used int, ok bool, next netloop.Nex
 			t.answer(quiet(rest), "ERROR")
 		}
 	}
-	return n, true, netloop.More
+	return n, true, netloop.NeedMore
 }
 
 // quiet reports whether the last token of args is noreply.

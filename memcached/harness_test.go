@@ -28,6 +28,7 @@ func (c *fakeConn) RemoteAddr() net.Addr {
 }
 func (c *fakeConn) Active() int64        { return 0 }
 func (c *fakeConn) Close(netloop.Reason) {}
+func (c *fakeConn) Wake()                {}
 func (c *fakeConn) Send(b []byte) bool {
 	if c.full {
 		return false
@@ -98,7 +99,7 @@ func (c *client) send(input string) string {
 		c.in = c.in[n:]
 		out.Write(w.Drain(nil))
 		switch next {
-		case netloop.More:
+		case netloop.NeedMore:
 			return out.String()
 		case netloop.Close:
 			c.closed = true

@@ -17,7 +17,7 @@ const (
 // binSASL is sasl auth and sasl step: body begins with the mechanism's name,
 // message is what the mechanism sends. A failed login costs the connection
 // whatever rights an earlier one gave it.
-func (t *turn) binSASL(h *mcproto.Header, body, message []byte) netloop.Next {
+func (t *turn) binSASL(h *mcproto.Header, body, message []byte) netloop.Step {
 	t.authed = false
 	t.count(authCmds)
 	user, password, ok := plain(body[:h.KeyLen], message)
@@ -25,12 +25,12 @@ func (t *turn) binSASL(h *mcproto.Header, body, message []byte) netloop.Next {
 	if h.Op != mcproto.OpSASLAuth || !ok || !t.srv.saslAccounts().check(user, password) {
 		t.count(authErrors)
 		t.binError(h, mcproto.StatusAuthError)
-		return netloop.More
+		return netloop.NeedMore
 	}
 	t.authed = true
 	const text = "Authenticated"
 	t.w.B = append(mcproto.AppendResponse(t.w.B, h, mcproto.StatusOK, 0, 0, len(text), 0), text...)
-	return netloop.More
+	return netloop.NeedMore
 }
 
 // plain reads a PLAIN message (RFC 4616): an authorization identity, which

@@ -94,7 +94,7 @@ func newTurn() any {
 }
 
 // Data is called by the event loop with what has arrived.
-func (s *session) Data(in []byte, w *netloop.Writer) (int, netloop.Next) {
+func (s *session) Data(in []byte, w *netloop.Writer) (int, netloop.Step) {
 	if s.state.Load() == stateNew {
 		s.state.Store(stateRead)
 	}
@@ -141,7 +141,7 @@ func (s *session) Drained() {
 }
 
 // run handles as much of in as it can and may.
-func (t *turn) run(in []byte) (used int, next netloop.Next) {
+func (t *turn) run(in []byte) (used int, next netloop.Step) {
 	t.scouts, t.atScout = t.scouts[:0], 0
 	seen := 0
 	for left := t.srv.opts.Requests; ; left-- {
@@ -156,7 +156,7 @@ func (t *turn) run(in []byte) (used int, next netloop.Next) {
 			return used, netloop.Yield
 		}
 		if used == len(in) {
-			return used, netloop.More
+			return used, netloop.NeedMore
 		}
 		if left <= 0 {
 			t.count(connYields)
@@ -189,7 +189,7 @@ func (t *turn) run(in []byte) (used int, next netloop.Next) {
 		if t.srv.traced() && len(t.w.B) > before {
 			t.trace('>', t.w.B[before:])
 		}
-		if next != netloop.More || !ok {
+		if next != netloop.NeedMore || !ok {
 			return used, next
 		}
 	}
@@ -197,7 +197,7 @@ func (t *turn) run(in []byte) (used int, next netloop.Next) {
 
 // command handles the command that in begins with. ok is false when there is
 // not all of it yet.
-func (t *turn) command(in []byte) (n int, ok bool, next netloop.Next) {
+func (t *turn) command(in []byte) (n int, ok bool, next netloop.Step) {
 	if t.proto == Auto {
 		if in[0] == mcproto.MagicRequest {
 			t.proto = Binary
@@ -220,21 +220,21 @@ func (t *turn) command(in []byte) (n int, ok bool, next netloop.Next) {
 }
 
 // line handles one text command.
-func (t *turn) line(in []byte) (n int, ok bool, next netloop.Next) {
+func (t *turn) line(in []byte) (n int, ok bool, next netloop.Step) {
 	end := bytes.IndexByte(in, '\n')
 	if t.srv.auth.Load() != nil && !t.authed {
 		return t.logIn(in, end)
 	}
 	if end < 0 {
 		if len(in) <= mcproto.MaxPending {
-			return 0, false, netloop.More
+			return 0, false, netloop.NeedMore
 		}
 		if !mcproto.IsRetrieval(in) {
 			t.count(malformed)
 			t.fault = true
 			return 0, false, netloop.Close
 		}
-		return t.longLine(in), true, netloop.More
+		return t.longLine(in), true, netloop.NeedMore
 	}
 	n = end + 1
 	line := in[:end]
@@ -243,7 +243,7 @@ func (t *turn) line(in []byte) (n int, ok bool, next netloop.Next) {
 	}
 	if n < 4 {
 		t.reply(mcproto.ErrFormat)
-		return n, true, netloop.More
+		return n, true, netloop.NeedMore
 	}
 	return t.text(line, in, n)
 }
@@ -284,7 +284,7 @@ func (t *turn) await(head, data []byte, need int) {
 
 // collect adds to the data block of t.body and runs the command when it is
 // complete.
-func (t *turn) collect(in []byte) (n int, ok bool, next netloop.Next) {
+func (t *turn) collect(in []byte) (n int, ok bool, next netloop.Step) {
 	b := t.body
 	n = min(b.need-len(b.data), len(in))
 	if want := len(b.data) + n; want > cap(b.data) {
@@ -303,7 +303,7 @@ func (t *turn) collect(in []byte) (n int, ok bool, next netloop.Next) {
 	}
 	b.data = append(b.data, in[:n]...)
 	if len(b.data) < b.need {
-		return n, false, netloop.More
+		return n, false, netloop.NeedMore
 	}
 	t.body = nil
 	t.srv.reading.Add(-int64(cap(b.data)))

@@ -39,7 +39,7 @@ func (s *Server) ServePacket(p net.PacketConn) error {
 		p.Close()
 		return fmt.Errorf("%w: there is no logging in over UDP", ErrOptions)
 	}
-	u := &udpLoop{server: s, packets: p, done: make(chan struct{})}
+	u := &udpLoop{server: s, packets: p, done: make(chan struct{}), wakeup: make(chan struct{}, 1)}
 	if err := s.addLoop(u); err != nil {
 		p.Close()
 		return err
@@ -61,6 +61,7 @@ type udpLoop struct {
 	peer    atomic.Pointer[net.Addr] // of the request at hand
 	closing atomic.Bool
 	done    chan struct{}
+	wakeup  chan struct{} // holds a token from Wake to the end of the next wait
 
 	active              atomic.Int64
 	opened              atomic.Uint64
@@ -143,6 +144,13 @@ func (u *udpLoop) answer(sess *session, in []byte, w *netloop.Writer, out []byte
 				out = append(out, udpTooLarge...)
 			}
 			return out, false
+		case next == netloop.Wait:
+			<-u.wakeup
+			if u.closing.Load() {
+				w.Drain(nil)
+				return out, false
+			}
+			continue
 		case next == netloop.Yield && (len(in) > 0 || sess.job != nil || sess.keys != nil):
 			continue
 		case next == netloop.Close || next == netloop.Stream || sess.body != nil || sess.swallow > 0 || sess.keys != nil || sess.job != nil:
@@ -178,6 +186,13 @@ func (u *udpLoop) Active() int64        { return u.active.Load() }
 func (u *udpLoop) Send([]byte) bool     { return false } // nobody watches over UDP
 func (u *udpLoop) Close(netloop.Reason) {}
 
+func (u *udpLoop) Wake() {
+	select {
+	case u.wakeup <- struct{}{}:
+	default:
+	}
+}
+
 // The loop of the server.
 
 func (u *udpLoop) Serve(l net.Listener) error {
@@ -193,6 +208,7 @@ func (u *udpLoop) Adopt(c net.Conn) error {
 func (u *udpLoop) Shutdown(ctx context.Context) error {
 	u.closing.Store(true)
 	u.packets.Close()
+	u.Wake()
 	select {
 	case <-u.done:
 		return nil

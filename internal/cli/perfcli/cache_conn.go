@@ -145,7 +145,7 @@ func (c *loadConn) issue(w *netloop.Writer, r request, began int64) {
 }
 
 // Data checks replies and sends what comes next.
-func (c *loadConn) Data(in []byte, w *netloop.Writer) (int, netloop.Next) {
+func (c *loadConn) Data(in []byte, w *netloop.Writer) (int, netloop.Step) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	l := c.load
@@ -177,7 +177,7 @@ func (c *loadConn) Data(in []byte, w *netloop.Writer) (int, netloop.Next) {
 		c.refill(w, now)
 	}
 	c.restIfDone()
-	return used, netloop.More
+	return used, netloop.NeedMore
 }
 
 // finished accounts for the request at the head.

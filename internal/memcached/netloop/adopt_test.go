@@ -58,10 +58,10 @@ func TestAdopt(t *testing.T) {
 // caller answers each line with another.
 type caller func(line string) string
 
-func (f caller) Data(in []byte, w *netloop.Writer) (int, netloop.Next) {
+func (f caller) Data(in []byte, w *netloop.Writer) (int, netloop.Step) {
 	line, _, ok := strings.Cut(string(in), "\n")
 	if !ok {
-		return 0, netloop.More
+		return 0, netloop.NeedMore
 	}
 	w.B = append(w.B, f(line)...)
 	return len(line) + 1, netloop.Yield

@@ -20,6 +20,7 @@ type conn struct {
 	active  atomic.Int64 // unix seconds
 	why     atomic.Uint32
 	dead    atomic.Bool
+	waking  atomic.Bool // a msgWake for it is in the thread's inbox
 	mail    atomic.Pointer[mailbox]
 
 	// What follows belongs to the thread.
@@ -36,6 +37,9 @@ const (
 	resumes                         // has a turn to come once out is empty
 	closes                          // ends once out is empty
 	streams                         // input is discarded
+	parked                          // its session waits for Wake
+	woken                           // Wake came while it was not parked
+	muted                           // epoll reports no input: it came while parked
 )
 
 // outbox is what the kernel did not take of a connection's replies.
@@ -107,6 +111,12 @@ func addrPort(sa unix.Sockaddr) netip.AddrPort {
 func (c *conn) Close(why Reason) {
 	if c.why.CompareAndSwap(0, uint32(why)+1) && !c.dead.Load() {
 		c.t.post(message{kind: msgClose, conn: c})
+	}
+}
+
+func (c *conn) Wake() {
+	if !c.dead.Load() && c.waking.CompareAndSwap(false, true) {
+		c.t.post(message{kind: msgWake, conn: c})
 	}
 }
 

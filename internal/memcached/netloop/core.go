@@ -145,30 +145,64 @@ func (c *core) stats() Stats {
 	return s
 }
 
-// data calls the session and turns a panic, or a count that cannot be, into
-// ok false.
-func (c *core) data(s Session, in []byte, w *Writer) (n int, next Next, ok bool) {
+// data calls the session until it wants anything but Next. ok is false if it
+// panicked or returned an impossible count; then n is 0.
+func (c *core) data(s Session, in []byte, w *Writer) (n int, step Step, ok bool) {
 	defer func() {
 		if !ok {
 			n = 0
 			c.panicked(recover())
 		}
 	}()
-	n, next = s.Data(in, w)
-	if n < 0 || n > len(in) {
-		panic("netloop: session consumed more than there was")
+	for {
+		used, step := s.Data(in[n:], w)
+		if used < 0 || used > len(in)-n {
+			panic("netloop: session consumed more than there was")
+		}
+		n += used
+		switch {
+		case step != Next:
+			return n, step, true
+		case used == 0 || n == len(in):
+			return n, NeedMore, true
+		}
 	}
-	return n, next, true
 }
 
-// farewell tells the session that its connection is gone.
-func (c *core) farewell(s Session, why Reason) {
-	defer func() {
-		if v := recover(); v != nil {
-			c.panicked(v)
-		}
-	}()
+// onClose calls the session's on-close hook.
+func (c *core) onClose(s Session, why Reason) {
+	defer c.recovered(nil)
 	s.Closed(why)
+}
+
+// drained calls Drained if the session has it.
+func drained(s Session) {
+	if d, ok := s.(Drainer); ok {
+		d.Drained()
+	}
+}
+
+// halfClosed calls HalfClosed if the session has it. ok is false if that
+// panicked.
+func (c *core) halfClosed(s Session) (ok bool) {
+	h, is := s.(HalfCloser)
+	if !is {
+		return true
+	}
+	defer c.recovered(&ok)
+	h.HalfClosed()
+	return true
+}
+
+// recovered is deferred around a call of a session that has no result. It
+// reports a panic and sets *ok, if there is one, to false.
+func (c *core) recovered(ok *bool) {
+	if v := recover(); v != nil {
+		c.panicked(v)
+		if ok != nil {
+			*ok = false
+		}
+	}
 }
 
 func (c *core) panicked(v any) {

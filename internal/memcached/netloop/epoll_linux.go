@@ -186,7 +186,9 @@ func (l *epollLoop) Conns() iter.Seq[Conn] {
 	}
 }
 
-func (l *epollLoop) Stats() Stats { return l.stats() }
+// Stats are those of core, which both drivers share, and of the open
+// connections of other.
+func (l *epollLoop) Stats() Stats { return l.other.Stats() }
 
 // acceptor is a listening socket in a thread's epoll set. Its fields belong
 // to the thread; err is set before done is closed.

@@ -100,10 +100,10 @@ func TestSpread(t *testing.T) {
 // idle is the smallest session there can be.
 type idle struct{ n int }
 
-func (s *idle) Data(in []byte, w *netloop.Writer) (int, netloop.Next) {
+func (s *idle) Data(in []byte, w *netloop.Writer) (int, netloop.Step) {
 	s.n++
 	w.B = append(w.B, in...)
-	return len(in), netloop.More
+	return len(in), netloop.NeedMore
 }
 func (s *idle) Closed(netloop.Reason) {}
 

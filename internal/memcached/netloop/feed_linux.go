@@ -76,9 +76,9 @@ func (t *thread) takeTurn(next turn) {
 // the connection may be read again at once.
 func (t *thread) feed(c *conn, in, buf []byte) bool {
 	for turns := 0; ; turns++ {
-		used, next, ok := t.data(c.session, in, &t.w)
+		used, step, ok := t.data(c.session, in, &t.w)
 		in = in[used:]
-		if !ok || t.w.Len() > t.cfg.MaxQueued || (next == More && len(in) > t.cfg.MaxInput) {
+		if !ok || t.w.Len() > t.cfg.MaxQueued || (step == NeedMore && len(in) > t.cfg.MaxInput) {
 			if ok && t.w.Len() > t.cfg.MaxQueued {
 				t.slowKicks.Add(1)
 			}
@@ -87,7 +87,8 @@ func (t *thread) feed(c *conn, in, buf []byte) bool {
 			t.hangUp(c, Failed)
 			return false
 		}
-		if next == Yield {
+		switch step {
+		case Yield:
 			t.yielded++
 			alone := t.more == 0 && len(t.turns) == 0 && turns < streak
 			if alone && !t.w.Full() {
@@ -102,14 +103,17 @@ func (t *thread) feed(c *conn, in, buf []byte) bool {
 			}
 			t.putOff(c, in, buf)
 			return false
+		case Wait:
+			t.park(c, in, buf)
+			return false
 		}
-		return t.settle(c, in, buf, next)
+		return t.settle(c, in, buf, step)
 	}
 }
 
-// settle ends a feed with anything but Yield.
-func (t *thread) settle(c *conn, in, buf []byte, next Next) bool {
-	if next == More {
+// settle ends a feed with NeedMore, Close or Stream.
+func (t *thread) settle(c *conn, in, buf []byte, step Step) bool {
+	if step == NeedMore {
 		c.keep(in)
 	} else {
 		c.in = nil
@@ -118,7 +122,7 @@ func (t *thread) settle(c *conn, in, buf []byte, next Next) bool {
 	if !t.flush(c) {
 		return false
 	}
-	switch next {
+	switch step {
 	case Close:
 		if c.out == nil {
 			t.hangUp(c, Normal)
@@ -128,7 +132,7 @@ func (t *thread) settle(c *conn, in, buf []byte, next Next) bool {
 	case Stream:
 		c.flags |= streams
 	}
-	return c.out == nil
+	return c.out == nil && t.unmute(c)
 }
 
 // keep copies what a session left unconsumed.
@@ -205,6 +209,7 @@ func (t *thread) flush(c *conn) bool {
 	}
 	c.out = &outbox{w: t.w, written: n, since: t.millis()}
 	t.w = Writer{soft: t.cfg.SoftQueued}
+	c.flags &^= muted
 	if t.interest(c, unix.EPOLL_CTL_MOD, unix.EPOLLOUT) != nil {
 		t.hangUp(c, Failed)
 		return false

@@ -96,7 +96,7 @@ func (l *netLoop) begin(nc net.Conn) error {
 		l.leave()
 		return ErrClosed
 	}
-	c := &netConn{loop: l, nc: nc, id: l.nextID, fd: descriptor(nc)}
+	c := &netConn{loop: l, nc: nc, id: l.nextID, fd: descriptor(nc), wakeup: make(chan struct{}, 1)}
 	l.nextID++
 	c.active.Store(l.seconds())
 	l.conns[c] = struct{}{}
@@ -222,8 +222,9 @@ type netConn struct {
 	// Counted here, so that connections do not wait for each other's lines of the processor's cache; the loop has those of the ended.
 	read, written atomic.Uint64
 
-	why    atomic.Int32 // 1 + Reason given to Close first
-	oneWay atomic.Bool  // its session returned Stream
+	why    atomic.Int32  // 1 + Reason given to Close first
+	oneWay atomic.Bool   // its session returned Stream
+	wakeup chan struct{} // holds a token from Wake to the end of the next wait
 
 	// wmu is held over writes to nc, so that replies and Send take turns.
 	wmu sync.Mutex
@@ -235,6 +236,7 @@ type netConn struct {
 	refused bool   // something did not fit since the session was last told that it would
 	closed  bool
 	session Session
+	reads   bool // a parked session's connection is being read
 }
 
 func (c *netConn) ID() int {
@@ -251,6 +253,7 @@ func (c *netConn) Active() int64        { return c.active.Load() }
 func (c *netConn) Close(why Reason) {
 	c.why.CompareAndSwap(0, int32(why)+1)
 	c.hangUp()
+	c.Wake()
 }
 
 // hangUp closes the socket under a TLS connection too, whose own Close may
@@ -385,7 +388,7 @@ func (c *netConn) serve() {
 	c.sent = nil
 	c.smu.Unlock()
 	c.ready.Store(false)
-	l.farewell(s, why)
+	l.onClose(s, why)
 	if why == Normal {
 		c.nc.Close() // says goodbye over TLS, as hangUp does not
 	}
@@ -425,7 +428,7 @@ func (c *netConn) converse(s Session) Reason {
 			buf = buf[:0]
 		}
 		for n > 0 && !stream {
-			used, next, ok := l.data(s, buf[from:], w)
+			used, step, ok := l.data(s, buf[from:], w)
 			if !ok {
 				return Failed
 			}
@@ -434,7 +437,7 @@ func (c *netConn) converse(s Session) Reason {
 				l.slowKicks.Add(1)
 				return Failed
 			}
-			if next != Yield || w.Full() {
+			if step != Yield || w.Full() {
 				if werr := c.flush(w); werr != nil {
 					if errors.Is(werr, os.ErrDeadlineExceeded) {
 						l.slowKicks.Add(1)
@@ -442,16 +445,21 @@ func (c *netConn) converse(s Session) Reason {
 					return Failed
 				}
 			}
-			if next == Yield {
+			switch step {
+			case Yield:
 				l.yields.Add(1)
 				runtime.Gosched()
 				continue
-			}
-			if next == Close {
+			case Wait:
+				buf, from = buf[:copy(buf, buf[from:])], 0
+				if buf, ok = c.park(s, buf); !ok {
+					return Failed
+				}
+				continue
+			case Close:
 				return Normal
-			}
-			stream = next == Stream
-			if stream {
+			case Stream:
+				stream = true
 				c.oneWay.Store(true)
 				c.nc.SetReadDeadline(time.Time{})
 				buf, from = buf[:0], 0

@@ -28,79 +28,6 @@ import (
 // ErrClosed is returned by Serve once Shutdown has been called.
 var ErrClosed = errors.New("netloop: closed")
 
-// Session is the protocol side of one connection. Calls for one connection
-// never overlap; those of different connections do.
-type Session interface {
-	// Data gets every byte that was received and not yet consumed, and appends
-	// replies to w. It returns how many bytes of in it consumed and what comes
-	// next. in and w are valid during the call only. in is empty when Data is
-	// called again after [Yield] with nothing left to read.
-	Data(in []byte, w *Writer) (consumed int, next Next)
-	// Closed is the last call; the connection's addresses can still be asked.
-	// It is called even where Data panicked.
-	Closed(why Reason)
-}
-
-// Drainer is a session that wants to know when it can queue again.
-type Drainer interface {
-	// Drained is called once what Conn.Send had queued is written, if Send
-	// refused something meanwhile. It may call Send. Where Data is still called
-	// it may overlap with that.
-	Drained()
-}
-
-// drained tells a session that asks for it.
-func drained(s Session) {
-	if d, ok := s.(Drainer); ok {
-		d.Drained()
-	}
-}
-
-// Next is what a session wants after a call of Data.
-type Next uint8
-
-const (
-	// More waits for further input.
-	More Next = iota
-	// Yield has work left, in the unconsumed input or of its own: other
-	// connections get their turn, then Data is called again whether or not
-	// anything arrived. A session returns it after its share of requests, and
-	// as soon as it can once Writer.Full reports true.
-	Yield
-	// Close flushes the replies and closes the connection.
-	Close
-	// Stream makes the connection one-way: input is discarded, Data is never
-	// called again, output is what Conn.Send queues.
-	Stream
-)
-
-// Reason says why a connection ended.
-type Reason uint8
-
-const (
-	// Normal: the peer hung up, or the session returned [Close].
-	Normal Reason = iota
-	// Failed: an error of the socket, or a bound that was exceeded.
-	Failed
-	// IdleTimeout: no input for Config.IdleTimeout.
-	IdleTimeout
-	// Shutdown: the server is stopping.
-	Shutdown
-)
-
-// String is memcached's word for it, as in `watch connevents`.
-func (r Reason) String() string {
-	switch r {
-	case Normal:
-		return "normal"
-	case IdleTimeout:
-		return "idle_timeout"
-	case Shutdown:
-		return "shutdown"
-	}
-	return "error"
-}
-
 // Conn is a connection as its session and the statistics see it. All methods
 // are safe for concurrent use.
 type Conn interface {
@@ -118,6 +45,10 @@ type Conn interface {
 	// false, having queued nothing, when Config.SendBudget bytes of earlier
 	// Sends are still waiting, or when the connection is closed.
 	Send(b []byte) bool
+	// Wake ends the wait of a session that Data parked with [Wait]. It may come
+	// before Data returns Wait: one wake-up is remembered, and several count as
+	// one. It has no effect once the connection is closed, and does not block.
+	Wake()
 	// Close ends the connection without flushing. It does not wait.
 	Close(why Reason)
 }

@@ -67,6 +67,7 @@ const (
 	msgAdopt  msgKind = iota // fd is a new connection
 	msgMail                  // conn has mail
 	msgClose                 // conn is to be closed
+	msgWake                  // conn's session is to be resumed
 	msgListen                // accept from listen
 	msgResume                // paused acceptors may try again
 	msgStop
@@ -231,7 +232,7 @@ func (t *thread) deadlines() {
 				t.slowKicks.Add(1)
 				t.hangUp(c, Failed)
 			}
-		case idle > 0 && now-c.seen >= idle && c.flags&(streams|turnWaits) == 0:
+		case idle > 0 && now-c.seen >= idle && c.flags&(streams|turnWaits|parked) == 0:
 			t.idleKicks.Add(1)
 			t.hangUp(c, IdleTimeout)
 		}
@@ -267,6 +268,8 @@ func (t *thread) handle(ev *unix.EpollEvent) {
 		case c == nil: // closed earlier in this wake-up
 		case c.out != nil:
 			t.writable(c)
+		case c.flags&parked != 0:
+			t.parkedEvent(c, ev.Events)
 		case c.flags&turnWaits == 0:
 			t.readable(c)
 		}
@@ -292,6 +295,8 @@ func (t *thread) openMail() {
 			}
 		case msgClose:
 			t.hangUp(m.conn, Reason(m.conn.why.Load()-1))
+		case msgWake:
+			t.wake(m.conn)
 		case msgListen:
 			t.listen(m.listen)
 		case msgResume:
@@ -339,7 +344,7 @@ func (t *thread) hangUp(c *conn, why Reason) {
 		m.closed, m.b = true, nil
 		m.mu.Unlock()
 	}
-	t.farewell(c.session, why)
+	t.onClose(c.session, why)
 	t.mu.Lock()
 	t.conns[c.slot] = nil
 	t.free = append(t.free, c.slot)
