@@ -24,8 +24,8 @@ const (
 	Cyan   Color = "36"
 )
 
-// Screen draws on a terminal, or on anything else without colour and without
-// moving the cursor. It is not safe for concurrent use.
+// Screen writes to a terminal. To any other writer it writes without colour and
+// without moving the cursor. It is not safe for concurrent use.
 type Screen struct {
 	w     io.Writer
 	live  bool
@@ -34,8 +34,8 @@ type Screen struct {
 	err   error
 }
 
-// NewScreen draws on w. Colour and live lines are used when w is a terminal;
-// NO_COLOR and TERM=dumb turn colour off.
+// NewScreen returns a Screen that writes to w. Colour and live lines are used
+// when w is a terminal; NO_COLOR and TERM=dumb turn colour off.
 func NewScreen(w io.Writer) *Screen {
 	s := &Screen{w: w}
 	if f, ok := w.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
@@ -45,17 +45,16 @@ func NewScreen(w io.Writer) *Screen {
 	return s
 }
 
-// Terminal tells whether live lines replace each other.
+// Terminal reports whether live lines replace each other.
 func (s *Screen) Terminal() bool { return s.live }
 
-// Printf writes text, after removing a live line that stands.
+// Printf removes the live line, if there is one, and writes text.
 func (s *Screen) Printf(format string, args ...any) {
 	s.Clear()
 	s.write(fmt.Sprintf(format, args...))
 }
 
-// Live shows a line in the place of the live line before it. On anything but
-// a terminal it shows nothing.
+// Live replaces the live line. It does nothing unless the Screen is a terminal.
 func (s *Screen) Live(format string, args ...any) {
 	if !s.live {
 		return
@@ -64,10 +63,10 @@ func (s *Screen) Live(format string, args ...any) {
 	s.drawn = true
 }
 
-// Err returns the first error of writing.
+// Err returns the first write error.
 func (s *Screen) Err() error { return s.err }
 
-// Clear removes the live line, before something else writes to the terminal.
+// Clear removes the live line, so that other output can follow.
 func (s *Screen) Clear() {
 	if s.drawn {
 		s.drawn = false
@@ -81,7 +80,7 @@ func (s *Screen) write(text string) {
 	}
 }
 
-// Paint returns text in a colour where there is colour.
+// Paint returns text in a colour, or as it is if the Screen has no colours.
 func (s *Screen) Paint(c Color, text string) string {
 	if !s.color || text == "" {
 		return text
@@ -90,7 +89,8 @@ func (s *Screen) Paint(c Color, text string) string {
 }
 
 // Bar returns a bar of share (0 to 1) of width characters, in eighths of a
-// character. Any share over zero shows; one over 1 is cut and marked.
+// character. A share over 0 has at least one eighth; a share over 1 is cut and
+// ends with an arrow.
 func Bar(share float64, width int) string {
 	if math.IsNaN(share) || share <= 0 {
 		return ""

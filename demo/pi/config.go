@@ -9,8 +9,8 @@ import (
 	"lintel.dev/demo"
 )
 
-// The roles. The first, the fourth and the fifth live long and bind their
-// endpoint; the workers between them connect.
+// The roles. Bitsource, Pythagoras and Tally bind their endpoint; the workers,
+// AlwaysYes and Judge, connect.
 const (
 	Bitsource  = "bitsource"  // publishes points: PUB, binds Config.PubSub
 	AlwaysYes  = "always-yes" // judges the quadrant 00: SUB, PUSH
@@ -19,35 +19,38 @@ const (
 	Tally      = "tally"      // counts verdicts: PULL, binds Config.PushPull
 )
 
-// Roles lists the roles in the order in which a point meets them.
+// Roles lists the roles in the order in which a point passes them.
 func Roles() []string { return []string{Bitsource, AlwaysYes, Judge, Pythagoras, Tally} }
 
-// Config says what to run. Defaults returns one that is ready to run.
+// Config is the configuration of a run. Defaults returns one that is ready to
+// use.
 type Config struct {
-	// Roles are those that this process plays; the others are played by
-	// programs that it meets at the endpoints.
+	// Roles are the roles of this process. The others belong to programs at the
+	// endpoints.
 	Roles []string
 	// PubSub, ReqRep and PushPull are endpoints: inproc://NAME between roles of
 	// this process, tcp://HOST:PORT or ipc://PATH between any.
 	PubSub, ReqRep, PushPull string
-	// Workers is the number of judges, who share the three quadrants: 1 to 64.
+	// Workers is the number of judges, which share three quadrants: 1 to 64.
 	Workers int
-	// Interval is the time from one point to the next; 0 is as fast as it goes.
+	// Interval is the time from one point to the next; 0 is as fast as
+	// possible.
 	Interval time.Duration
-	// Duration is how long points are published and counted; 0 is until the
+	// Duration is how long points are published and counted; 0 means until the
 	// context ends.
 	Duration time.Duration
-	// Points ends the run after so many, published if the bitsource is played
-	// here, otherwise counted or judged; 0 is no such end.
+	// Points ends the run after this many points: published ones if this
+	// process plays the bitsource, otherwise counted or judged ones. 0 is no
+	// limit.
 	Points int64
-	// Seed makes the points the same in every run; 0 is a seed of chance.
+	// Seed makes the points the same in every run; 0 chooses a random seed.
 	Seed uint64
-	// JSON asks for one line of JSON at the end in place of the table.
+	// JSON selects one line of JSON as the output instead of the table.
 	JSON bool
 	// Plot names a file, *.png or *.svg, for a picture of the estimate as it
 	// converges; empty is none.
 	Plot string
-	// Out gets the result, Progress what is shown meanwhile.
+	// Out receives the result, Progress the state while it runs.
 	Out, Progress io.Writer
 }
 
@@ -69,7 +72,7 @@ func Defaults() Config {
 
 const maxWorkers = 64
 
-// check refuses what cannot work.
+// check returns an error for a configuration that cannot work.
 func (c *Config) check() error {
 	if len(c.Roles) == 0 {
 		return demo.Inputf("--roles: none: expected some of %s", strings.Join(Roles(), ","))
@@ -112,7 +115,7 @@ func (c *Config) check() error {
 	return nil
 }
 
-// link is an endpoint with who binds it and who connects to it.
+// link is an endpoint with the role that binds it and those that connect.
 type link struct {
 	flag, endpoint string
 	bind           string

@@ -2,7 +2,7 @@ package pi
 
 import "math"
 
-// tally counts verdicts and keeps how the estimate came about.
+// tally counts verdicts and records how the estimate converges.
 type tally struct {
 	yes, points int64
 	trail       []sample
@@ -12,9 +12,9 @@ type tally struct {
 // sample is the state of the tally after some points.
 type sample struct{ yes, points int64 }
 
-// perDoubling is how many samples the trail keeps while the number of points
-// doubles: enough for a smooth curve over a logarithmic axis, and no more
-// than a few hundred for any run.
+// perDoubling is the number of samples that are kept while the number of points
+// doubles: enough for a smooth curve over a logarithmic axis, and at most a few
+// hundred in a run.
 const perDoubling = 12
 
 // add counts one verdict.
@@ -29,7 +29,7 @@ func (t *tally) add(isYes bool) {
 	}
 }
 
-// samples returns the trail with the present state at its end.
+// samples returns the samples and, as the last one, the present state.
 func (t *tally) samples() []sample {
 	if n := len(t.trail); n > 0 && t.trail[n-1].points < t.points {
 		return append(t.trail[:n:n], sample{t.yes, t.points})
@@ -37,26 +37,26 @@ func (t *tally) samples() []sample {
 	return t.trail
 }
 
-// estimate is pi as the share of points inside the circle has it.
+// estimate returns four times the share of points inside the circle.
 func (s sample) estimate() float64 {
 	return 4 * float64(s.yes) / float64(s.points)
 }
 
-// confidence is the width, in standard errors, of the band in which the
-// estimate lies 19 times in 20.
+// confidence is the half width, in standard errors, of the 95 % confidence
+// band.
 const confidence = 1.96
 
-// errorBand is the half width of that band around the estimate.
+// errorBand returns the half width of that band around the estimate.
 func (s sample) errorBand() float64 {
-	// Two points more on either side (Agresti and Coull) keep the band honest
-	// while all verdicts have been the same.
+	// Two more points on either side (Agresti and Coull) keep the band valid
+	// while all verdicts are the same.
 	n := float64(s.points) + 4
 	p := (float64(s.yes) + 2) / n
 	return 4 * confidence * math.Sqrt(p*(1-p)/n)
 }
 
-// trueBand is the half width of the band around pi in which an unbiased
-// estimate from so many points lies 19 times in 20.
+// trueBand returns the half width of the band around pi in which an unbiased
+// estimate from this many points lies with a probability of 95 %.
 func trueBand(points int64) float64 {
 	const p = math.Pi / 4
 	return 4 * confidence * math.Sqrt(p*(1-p)/float64(points))

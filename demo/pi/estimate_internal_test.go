@@ -29,8 +29,8 @@ func TestTallyKeepsAShortTrail(t *testing.T) {
 	}
 }
 
-// The band must hold the truth about 19 times in 20: of 400 fixed runs, 380
-// give or take four standard deviations.
+// The band must contain pi in 95 % of the runs: of 400 fixed runs in 380, plus
+// or minus four standard deviations.
 func TestErrorBandHoldsPi(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 2))
 	held := 0

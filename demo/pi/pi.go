@@ -1,7 +1,7 @@
-// Package pi estimates pi with messages: it throws points at a square and
-// counts those inside a quarter circle. Each step is a role of its own, each
-// pair of roles is joined by one of the three great patterns of ZeroMQ, and
-// every role can be another process, in any language.
+// Package pi estimates pi with messages. It draws random points in a square and
+// counts those inside a quarter circle. Each step is a role, the roles are
+// connected by three patterns of ZeroMQ, and every role can be another process
+// in any language.
 //
 //	             PUB   SUB 00          PUSH
 //	bitsource ------+----- always-yes -----+-- tally (PULL)
@@ -14,11 +14,11 @@
 //
 // # Losses
 //
-// PUB never waits: a point for a worker whose queue is full is dropped, for
-// that worker alone. Always-yes is fast and judges are slow, so that under
-// pressure the quadrants lose different shares of their points and the plain
-// count of verdicts is bent upwards. The report therefore counts each branch
-// and its losses, and gives a second estimate that weighs the quadrants alike.
+// PUB never waits. It drops a point for a worker whose queue is full, for that
+// worker only. Always-yes is fast and judges are slow, so under load the
+// quadrants lose different shares of their points and the count of verdicts is
+// biased upwards. The report therefore counts each branch and its losses, and
+// gives a second estimate that weights the quadrants equally.
 package pi
 
 import (
@@ -34,14 +34,15 @@ import (
 	"lintel.dev/demo"
 )
 
-// The intervals of what is shown meanwhile: on a terminal, and elsewhere.
+// The intervals of progress output: on a terminal, and elsewhere.
 const (
 	liveEvery = 100 * time.Millisecond
 	lineEvery = 2 * time.Second
 )
 
-// Once the bitsource is silent, points under way get time to arrive: until
-// nothing has arrived for a while, longer if it is known that some are missing.
+// After the bitsource has stopped, the run waits for points that are in flight:
+// until nothing has arrived for quietFor, or stuckFor if some are known to be
+// missing.
 const (
 	drainEvery = 5 * time.Millisecond
 	quietFor   = 300 * time.Millisecond
@@ -50,7 +51,7 @@ const (
 )
 
 // Run plays the configured roles for the configured time, or until ctx ends,
-// which is no error. It reports to cfg.Out. What the user got wrong comes as a
+// which is not an error. It writes the report to cfg.Out. Wrong input is a
 // *demo.InputError.
 func Run(ctx context.Context, cfg Config) (err error) {
 	if err := cfg.check(); err != nil {
@@ -122,8 +123,8 @@ func Run(ctx context.Context, cfg Config) (err error) {
 
 // play runs the roles. It returns how long points were published or counted.
 func (s *stage) play(ctx context.Context, progress *demo.Screen) (time.Duration, error) {
-	// The roles outlive the time by what it takes to judge the last points, so
-	// they do not end with ctx.
+	// The roles do not end with ctx, because the last points must still be
+	// judged.
 	roles, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
 	group, roles := errgroup.WithContext(roles)
@@ -160,7 +161,7 @@ func (s *stage) play(ctx context.Context, progress *demo.Screen) (time.Duration,
 	return took, group.Wait()
 }
 
-// watch shows how it goes until ctx ends.
+// watch shows the progress until ctx ends.
 func (s *stage) watch(ctx context.Context, progress *demo.Screen, start time.Time) {
 	every := lineEvery
 	if progress.Terminal() {
@@ -183,7 +184,7 @@ func (s *stage) watch(ctx context.Context, progress *demo.Screen, start time.Tim
 	}
 }
 
-// live is one line on how it goes.
+// live returns one line of progress.
 func (s *stage) live(elapsed time.Duration) string {
 	done, what := int64(0), "points published"
 	line := ""
@@ -234,12 +235,12 @@ func (s *stage) drain(ctx context.Context) {
 	}
 }
 
-// underWay is how many points are between the bitsource and the last role of
-// this process. It is known when every subscriber of the bitsource is a worker
+// underWay returns the number of points between the bitsource and the last role
+// of this process. It is known if every subscriber of the bitsource is a worker
 // of this process.
 func (s *stage) underWay() (n int64, known bool) {
-	// What a point has passed is read before what it comes to, so that none
-	// is taken for arrived that is not.
+	// Later stages are read before earlier ones, so no point counts as arrived
+	// before it has.
 	counted := s.counts.verdicts().points
 	answered := sum(&s.counts.answered) + s.counts.malformed.Load()
 	stats := s.pub.Stats()

@@ -19,7 +19,7 @@ import (
 	"lintel.dev/zmq"
 )
 
-// few is a run of so few points that no queue can overflow: each takes 1,000.
+// few is a run with fewer points than the 1,000 that a queue holds.
 const few = 2000
 
 func quick() Config {
@@ -45,7 +45,7 @@ func runJSON(t *testing.T, ctx context.Context, cfg Config) Report {
 	return r
 }
 
-// expected is what the points of a seed come to, without messages.
+// expected computes the result of a seed without messages.
 func expected(seed uint64, points int) (published, yes [4]int64) {
 	random := rand.New(rand.NewPCG(seed, seed^0x9e3779b97f4a7c15))
 	for range points {
@@ -92,8 +92,8 @@ func TestEveryPointIsCounted(t *testing.T) {
 	}
 }
 
-// Under pressure every point is either answered or counted as lost, and the
-// estimate that weighs the quadrants alike stands.
+// Under load every point is either answered or counted as lost, and the
+// weighted estimate is correct.
 func TestLossesAreCounted(t *testing.T) {
 	cfg := quick()
 	cfg.Interval, cfg.Points = 0, 200_000
@@ -192,8 +192,8 @@ func TestRolesApart(t *testing.T) {
 	}
 }
 
-// TestStrangeMessages: what is not in the wire format is counted and stops
-// nobody.
+// TestStrangeMessages checks that messages of another format are counted and do
+// not stop the run.
 func TestStrangeMessages(t *testing.T) {
 	cfg := quick()
 	cfg.ReqRep, cfg.PushPull = "tcp://127.0.0.1:*", "tcp://127.0.0.1:*"

@@ -13,7 +13,7 @@ import (
 	"lintel.dev/demo"
 )
 
-// plotFormat returns the format that a file's name asks for.
+// plotFormat returns the format of a file by its extension.
 func plotFormat(file string) (string, error) {
 	switch ext := strings.ToLower(filepath.Ext(file)); ext {
 	case ".png", ".svg":
@@ -22,8 +22,7 @@ func plotFormat(file string) (string, error) {
 	return "", demo.Inputf("--plot %q: expected a file named *.png or *.svg", file)
 }
 
-// openPlot makes the file at once: a plot that cannot be written is better
-// known before the run than after it.
+// openPlot creates the file before the run, so an error is reported before it.
 func openPlot(name string) (*os.File, error) {
 	if _, err := plotFormat(name); err != nil {
 		return nil, err
@@ -54,9 +53,8 @@ var (
 	piColor   = charts.ColorRGB(0xc0, 0x39, 0x2b)
 )
 
-// plot draws how the estimate converged: a logarithmic axis of points, the
-// estimate with the band that holds pi 19 times in 20, and pi. It needs a
-// sample of at least one point.
+// plot draws the estimate with its 95 % confidence band, and pi, over a
+// logarithmic axis of points. It needs a sample of at least one point.
 func plot(format string, trail []sample) ([]byte, error) {
 	last := trail[len(trail)-1]
 	p := charts.NewPainter(charts.PainterOptions{OutputFormat: format, Width: plotWidth, Height: plotHeight})
@@ -111,7 +109,7 @@ func plot(format string, trail []sample) ([]byte, error) {
 		name  string
 		color charts.Color
 		thick int
-	}{{"estimate", lineColor, 3}, {"19 times in 20", bandColor, 10}, {"pi", piColor, 2}} {
+	}{{"estimate", lineColor, 3}, {"95 % confidence", bandColor, 10}, {"pi", piColor, 2}} {
 		y := plotTop - 10
 		p.FilledRect(legend, y-4-entry.thick/2, legend+20, y-4+(entry.thick+1)/2, entry.color, entry.color, 0)
 		text(entry.name, legend+26, y, plotText, inkColor)
@@ -122,7 +120,7 @@ func plot(format string, trail []sample) ([]byte, error) {
 	return p.Bytes()
 }
 
-// plotArea turns points and estimates into pixels.
+// plotArea converts points and estimates to pixels.
 type plotArea struct {
 	left, right, top, bottom int
 	first, last              int64
@@ -152,7 +150,7 @@ func (a plotArea) x(points int64) int {
 	return a.left + int(math.Round(max(share, 0)*float64(a.right-a.left)))
 }
 
-// y keeps what is outside the picture on its edge.
+// y clamps to the edges of the picture.
 func (a plotArea) y(value float64) int {
 	share := (min(max(value, a.low), a.high) - a.low) / (a.high - a.low)
 	return a.bottom - int(math.Round(share*float64(a.bottom-a.top)))

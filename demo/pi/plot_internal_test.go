@@ -83,7 +83,7 @@ func TestPlotSVG(t *testing.T) {
 		t.Fatal(err)
 	}
 	svg := string(b)
-	for _, want := range []string{"<svg", "after 20,000 points", "estimate", "19 times in 20", ">10,000<", ">3.2<"} {
+	for _, want := range []string{"<svg", "after 20,000 points", "estimate", "95 % confidence", ">10,000<", ">3.2<"} {
 		if !strings.Contains(svg, want) {
 			t.Errorf("the drawing lacks %q", want)
 		}

@@ -9,12 +9,12 @@ import (
 	"lintel.dev/demo"
 )
 
-// Report is the result of a run. What the roles of this process cannot know
-// is nil.
+// Report is the result of a run. A value that the roles of this process cannot
+// know is nil.
 type Report struct {
 	Pi       *float64 `json:"pi"`       // four times the share of verdicts Y
-	Error    *float64 `json:"error"`    // half the band that holds pi 19 times in 20, without losses
-	Weighted *float64 `json:"weighted"` // pi with the quadrants weighed alike, whatever they lost
+	Error    *float64 `json:"error"`    // half the 95 % confidence band, without losses
+	Weighted *float64 `json:"weighted"` // pi with all quadrants weighted equally, whatever they lost
 	Points   *int64   `json:"points"`   // verdicts counted
 	Yes      *int64   `json:"yes"`      // verdicts Y among them
 	Branches []Branch `json:"branches"`
@@ -34,7 +34,7 @@ type Subscriber struct {
 	Dropped uint64 `json:"dropped"`
 }
 
-// report gathers the figures while the sockets are still there.
+// report collects the figures before the sockets are closed.
 func (s *stage) report(took time.Duration) *Report {
 	r := &Report{Malformed: s.counts.malformed.Load(), Seconds: math.Round(took.Seconds()*1000) / 1000}
 	if s.pull != nil {
@@ -73,11 +73,11 @@ func (s *stage) report(took time.Duration) *Report {
 	return r
 }
 
-// bentFrom is the difference between the shares that two branches have lost
-// from which the report says that it bends pi.
+// bentFrom is the least difference between the loss shares of two branches at
+// which the report warns about a biased estimate.
 const bentFrom = 0.001
 
-// print writes the report for people.
+// print writes the report as a table.
 func (r *Report) print(s *demo.Screen, cfg *Config) {
 	least, most := 1.0, 0.0
 	for _, b := range r.Branches {
@@ -90,11 +90,11 @@ func (r *Report) print(s *demo.Screen, cfg *Config) {
 	if r.Pi != nil {
 		s.Printf("%s after %s points in %.1f s, %s/s\n", s.Paint(demo.Bold, fmt.Sprintf("pi is about %.5f ± %.5f", *r.Pi, *r.Error)),
 			demo.Count(*r.Points), r.Seconds, demo.Count(int64(float64(*r.Points)/max(r.Seconds, 0.001))))
-		holds := "the band holds pi 19 times in 20"
+		holds := "95 % confidence band"
 		if bent {
-			holds = "without losses the band would hold pi 19 times in 20"
+			holds = "95 % confidence band if nothing were lost"
 		}
-		s.Printf("%s\n\n", s.Paint(demo.Dim, fmt.Sprintf("%s; this time the estimate is off by %+.5f", holds, *r.Pi-math.Pi)))
+		s.Printf("%s\n\n", s.Paint(demo.Dim, fmt.Sprintf("%s; the error is %+.5f", holds, *r.Pi-math.Pi)))
 	} else {
 		s.Printf("%s for %.1f s\n\n", strings.Join(cfg.Roles, ", "), r.Seconds)
 	}
@@ -125,13 +125,13 @@ func (r *Report) print(s *demo.Screen, cfg *Config) {
 		s.Printf("\nThe bitsource dropped %s points at the high-water marks of %d subscribers.\n", demo.Count(*r.Dropped), len(r.Subscribers))
 	}
 	if r.Weighted != nil && bent {
-		s.Printf("\nThe branches lost different shares of their points, which bends the count.\nWith each quadrant weighed alike pi is about %s.\n",
+		s.Printf("\nThe branches lost different shares of their points, so the estimate is biased.\nWith all quadrants weighted equally pi is about %s.\n",
 			s.Paint(demo.Bold, fmt.Sprintf("%.5f", *r.Weighted)))
 	}
 	if r.Malformed > 0 {
-		s.Printf("\n%s messages of other programs were not in the wire format.\n", demo.Count(r.Malformed))
+		s.Printf("\n%s messages did not have the wire format.\n", demo.Count(r.Malformed))
 	}
 	if cfg.Plot != "" && r.Pi != nil {
-		s.Printf("\nThe estimate as it converged is drawn in %s\n", cfg.Plot)
+		s.Printf("\nThe estimate as it converges is drawn in %s\n", cfg.Plot)
 	}
 }

@@ -12,7 +12,7 @@ import (
 	"lintel.dev/zmq"
 )
 
-// counts are what the roles of this process have seen, by branch.
+// counts are the counters of the roles of this process, by branch.
 type counts struct {
 	published [4]atomic.Int64
 	answered  [4]atomic.Int64
@@ -30,7 +30,7 @@ func (c *counts) verdicts() sample {
 	return sample{c.tally.yes, c.tally.points}
 }
 
-// sum adds the branches up.
+// sum returns the sum of all branches.
 func sum(branches *[4]atomic.Int64) (n int64) {
 	for i := range branches {
 		n += branches[i].Load()
@@ -38,7 +38,7 @@ func sum(branches *[4]atomic.Int64) (n int64) {
 	return n
 }
 
-// stage is the sockets of the roles of this process.
+// stage has the sockets of the roles of this process.
 type stage struct {
 	cfg    *Config
 	ctx    *zmq.Context
@@ -55,19 +55,19 @@ type stage struct {
 	enough context.CancelFunc
 }
 
-// worker is an always-yes, which has no req, or a judge.
+// worker is a judge, or an always-yes, which has no req.
 type worker struct {
 	sub  *zmq.Sub
 	req  *zmq.Req
 	push *zmq.Push
 }
 
-// askAgainAfter is how long a judge waits for a sum before it asks again: a
-// pythagoras that was restarted has forgotten the question.
+// askAgainAfter is how long a judge waits for a sum before it sends the request
+// again: a restarted pythagoras does not know it.
 const askAgainAfter = 2 * time.Second
 
-// newStage makes the sockets, binds those that stay and connects the workers
-// to them or to other processes.
+// newStage creates the sockets, binds the endpoints of this process and
+// connects the workers.
 func newStage(cfg *Config) (_ *stage, err error) {
 	s := &stage{cfg: cfg, ctx: zmq.NewContext()}
 	defer func() {
@@ -117,25 +117,24 @@ func newStage(cfg *Config) (_ *stage, err error) {
 	return s, nil
 }
 
-// linger is how long the last messages get to leave at the end: long enough
-// for a peer that is there.
+// linger is how long Close waits for the last messages to be sent.
 const linger = time.Second
 
-// option is what all sockets of the stage are made with.
+// option is the option that all sockets of the stage share.
 func (s *stage) option() zmq.Option {
 	return func(o *zmq.Options) error {
 		return errors.Join(zmq.WithContext(s.ctx)(o), zmq.WithLinger(linger)(o))
 	}
 }
 
-// socket is what all sockets can do.
+// socket has the methods of all sockets.
 type socket interface {
 	Bind(string) (*zmq.Endpoint, error)
 	Connect(string) (*zmq.Endpoint, error)
 	Close() error
 }
 
-// bind returns the endpoint that others connect to.
+// bind binds a socket and returns the endpoint that peers connect to.
 func (s *stage) bind(sock socket, flag, endpoint, role string) (string, error) {
 	e, err := sock.Bind(endpoint)
 	if err != nil {
@@ -156,8 +155,9 @@ func badEndpoint(flag, endpoint string, err error) error {
 	return demo.Inputf("--%s %s: %w: expected inproc://NAME, tcp://HOST:PORT or ipc://PATH", flag, endpoint, err)
 }
 
-// addWorker makes a worker for points with the prefixes. It is connected to
-// what it needs before it subscribes, so that no point meets it unready.
+// addWorker creates a worker for points with the prefixes. It connects the
+// worker's other sockets before it subscribes, so the worker is ready for the
+// first point.
 func (s *stage) addWorker(prefixes []string, pubsub, reqrep, pushpull string) (err error) {
 	w := &worker{}
 	s.works = append(s.works, w)
@@ -192,7 +192,7 @@ func (s *stage) close() error {
 	return s.ctx.Close(context.Background())
 }
 
-// topics is how many subscriptions the workers of this process have made.
+// topics returns the number of subscriptions of the workers of this process.
 func (s *stage) topics() (n int) {
 	if s.cfg.plays(AlwaysYes) {
 		n++
@@ -208,8 +208,8 @@ func (s *stage) topics() (n int) {
 // readyIn bounds the wait for subscriptions.
 const readyIn = 30 * time.Second
 
-// ready waits until the workers of this process have reached its bitsource: a
-// subscription travels, and a point published before it arrives is lost.
+// ready waits until the subscriptions of this process's workers have arrived at
+// its bitsource. Points published earlier would be lost.
 func (s *stage) ready(ctx context.Context) {
 	if s.pub == nil {
 		return
@@ -227,8 +227,8 @@ func (s *stage) ready(ctx context.Context) {
 	}
 }
 
-// mostLate is how many points the bitsource publishes at once after it was
-// held up. A burst as long as the queues of its subscribers would be lost.
+// mostLate bounds the points that the bitsource publishes at once after a
+// delay. A burst as long as the queues of its subscribers would be lost.
 const mostLate = 200
 
 // publish plays the bitsource until ctx ends.
@@ -331,7 +331,8 @@ func (s *stage) work(ctx context.Context, w *worker) error {
 	}
 }
 
-// ask has pythagoras add the squares, again if no answer comes.
+// ask requests the sum from pythagoras, and repeats the request if no reply
+// arrives.
 func (s *stage) ask(ctx context.Context, req *zmq.Req, question []byte) (in bool, err error) {
 	for {
 		patience, cancel := context.WithTimeout(ctx, askAgainAfter)
@@ -349,8 +350,8 @@ func (s *stage) ask(ctx context.Context, req *zmq.Req, question []byte) (in bool
 	}
 }
 
-// add plays pythagoras until ctx ends. What it cannot add it answers with
-// null, so that whoever asked is not left waiting.
+// add plays pythagoras until ctx ends. It replies to an invalid request with
+// null, so the peer does not wait.
 func (s *stage) add(ctx context.Context) error {
 	err := s.rep.Serve(ctx, func(_ context.Context, question zmq.Msg) (zmq.Msg, error) {
 		if len(question) == 1 {
@@ -387,7 +388,7 @@ func (s *stage) count(ctx context.Context) error {
 	}
 }
 
-// ended turns the error of a call that ctx has ended into the end it is.
+// ended returns nil for the error of a call that ctx has ended.
 func ended(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return nil

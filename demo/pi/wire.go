@@ -7,8 +7,7 @@ import (
 	"strconv"
 )
 
-// The messages are those of the program that this demonstration follows, so
-// that any role can be played by a program in any language.
+// The wire format, for programs in other languages that play a role.
 //
 // A point is 64 characters of 0 and 1. Those at even positions (0, 2, ...)
 // are the 32 bits of n, highest first, those at odd positions the bits of m.
@@ -16,9 +15,9 @@ import (
 // characters are the quadrant of the unit square: a point in 00 is always
 // inside.
 //
-// A judge asks with a JSON array of integers, [n, m], and is answered with a
-// JSON integer, the sum of their squares. Both may be beyond 2^53, where a
-// float64 is no longer exact.
+// A judge sends a JSON array of integers, [n, m]. The reply is a JSON integer,
+// the sum of their squares. Both may be beyond 2^53, where a float64 is no
+// longer exact.
 //
 // A verdict is one character, Y or N.
 const pointLen = 64
@@ -61,7 +60,7 @@ var (
 	errBadSum     = errors.New("expected a JSON integer, the sum of the squares")
 )
 
-// appendNumbers appends the question of a judge.
+// appendNumbers appends the request of a judge.
 func appendNumbers(b []byte, n, m uint32) []byte {
 	b = append(b, '[')
 	b = strconv.AppendUint(b, uint64(n), 10)
@@ -70,11 +69,11 @@ func appendNumbers(b []byte, n, m uint32) []byte {
 	return append(b, ']')
 }
 
-// maxDigits bounds the work that one number of a peer can ask for.
+// maxDigits bounds the work for one number from a peer.
 const maxDigits = 100
 
-// sumOfSquares answers a judge: exact for integers of any size up to
-// maxDigits digits, as many as there are.
+// sumOfSquares returns the reply to a judge. It is exact for any number of
+// integers of up to maxDigits digits.
 func sumOfSquares(question []byte) ([]byte, error) {
 	rest, ok := bytes.CutPrefix(trimJSON(question), []byte("["))
 	if !ok {
@@ -112,7 +111,8 @@ func sumOfSquares(question []byte) ([]byte, error) {
 // unit is the square of the radius: 2^64.
 var unit = new(big.Int).Lsh(big.NewInt(1), 64)
 
-// inside reads the answer to a judge: does the point lie in the circle?
+// inside parses the reply to a judge and reports whether the point lies in the
+// circle.
 func inside(answer []byte) (bool, error) {
 	number, rest := cutInteger(trimJSON(answer))
 	if number == nil || len(trimJSON(rest)) > 0 {
@@ -122,7 +122,7 @@ func inside(answer []byte) (bool, error) {
 	return sum.Cmp(unit) < 0, nil
 }
 
-// trimJSON cuts what JSON counts as white space from both ends.
+// trimJSON removes JSON white space from both ends.
 func trimJSON(b []byte) []byte { return bytes.Trim(b, " \t\r\n") }
 
 // cutInteger returns the JSON integer that b starts with, nil if none or one
@@ -143,9 +143,9 @@ func cutInteger(b []byte) (number, rest []byte) {
 	return b[:end], b[end:]
 }
 
-// judgePrefixes deals the three quadrants that need judging to workers: each
-// worker gets prefixes to subscribe to, every point matches one prefix of one
-// worker, and the shares are as equal as prefixes of one length allow.
+// judgePrefixes distributes the three quadrants of the judges over workers.
+// Each worker gets prefixes to subscribe to, every point matches one prefix of
+// one worker, and the shares are as equal as prefixes of one length allow.
 func judgePrefixes(workers int) [][]string {
 	prefixes := []string{"01", "10", "11"}
 	for len(prefixes) < workers {

@@ -134,8 +134,7 @@ func FuzzPoint(f *testing.F) {
 	})
 }
 
-// FuzzSumOfSquares: whatever is answered is what encoding/json and math/big
-// make of the same question.
+// FuzzSumOfSquares compares each reply with that of encoding/json and math/big.
 func FuzzSumOfSquares(f *testing.F) {
 	for _, seed := range []string{"[3, 4]", "[]", "[-1]", "[4294967295,4294967295]", "[1.5]", "[", "null", `["1"]`} {
 		f.Add([]byte(seed))

@@ -7,23 +7,24 @@ import (
 	"lintel.dev/demo"
 )
 
-// Report is what a run found out.
+// Report is the result of a run.
 type Report struct {
 	Words   int      `json:"words"`
 	Servers int      `json:"servers"`
 	Schemes []Scheme `json:"schemes"`
 }
 
-// Scheme is how one way of placing keys did.
+// Scheme is the result of one placement rule.
 type Scheme struct {
 	Name string `json:"name"`
-	// Keys counts what each server held.
+	// Keys is the number of items on each server.
 	Keys []int64 `json:"keys"`
-	// Moved counts the keys that were not found after the fleet had changed.
+	// Moved counts the keys that were not found after the list of servers had
+	// changed.
 	Moved Moved `json:"moved"`
 }
 
-// Moved counts keys that another server must hold than before.
+// Moved counts keys that are placed on another server after a change.
 type Moved struct {
 	Joins      int64 `json:"joins"`       // one more server at the end of the list
 	LastLeaves int64 `json:"last_leaves"` // the last server of the list goes
@@ -32,7 +33,7 @@ type Moved struct {
 
 const barWidth = 30
 
-// print writes the report for people.
+// print writes the report as tables.
 func (r *Report) print(s *demo.Screen) {
 	s.Printf("%s words on %d servers\n\n", demo.Count(r.Words), r.Servers)
 	s.Printf("%s\n", s.Paint(demo.Bold, fmt.Sprintf("%-14s  %-9s  %7s  %7s", "placed by", "server", "keys", "share")))
@@ -83,6 +84,6 @@ func (r *Report) print(s *demo.Screen) {
 	line("least possible", joins, leaves, leaves)
 }
 
-// serverName is the name by which a server is placed, so that the shares do
-// not depend on the ports that it happens to get.
+// serverName is the name that is hashed for server i, so the shares do not
+// depend on its port.
 func serverName(i int) string { return fmt.Sprintf("server%d", i) }

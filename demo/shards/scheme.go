@@ -8,15 +8,14 @@ import (
 	"lintel.dev/memcache"
 )
 
-// scheme is one way of dealing keys to servers.
+// scheme is one placement rule.
 type scheme struct {
 	name     string
 	selector memcache.Selector
 }
 
-// schemes lists the ways in the order in which they are shown: three that
-// look only at how many servers there are, and three whose concern is what
-// happens when that number changes.
+// schemes lists the rules in the order in which they are shown: three that
+// depend on the number of servers only, and three consistent ones.
 func schemes() ([]scheme, error) {
 	all := []scheme{
 		{"first letter", byCount(firstLetter)},
@@ -37,8 +36,8 @@ func schemes() ([]scheme, error) {
 	return all, nil
 }
 
-// byName places by the names of the servers alone: embedded ones get whatever
-// port is free, and the shares must not change with it.
+// byName places by the names of the servers and ignores their addresses:
+// embedded servers have random ports.
 type byName struct{ memcache.Selector }
 
 func (b byName) Place(servers []memcache.Server) (memcache.Picker, error) {
@@ -49,7 +48,7 @@ func (b byName) Place(servers []memcache.Server) (memcache.Picker, error) {
 	return b.Selector.Place(named)
 }
 
-// byCount is a Selector that only wants to know how many servers there are.
+// byCount is a Selector that depends on the number of servers only.
 type byCount func(key string, servers int) int
 
 func (f byCount) Place(servers []memcache.Server) (memcache.Picker, error) {
@@ -69,8 +68,8 @@ func (c counted) Pick(key string, dead func(int) bool) int {
 	return i
 }
 
-// firstLetter deals the alphabet in equal parts: with four servers a-f, g-m,
-// n-s and t-z. What comes before a goes to the first server, what comes after
+// firstLetter divides the alphabet into equal parts: with four servers a-f,
+// g-m, n-s and t-z. Characters before a belong to the first server, those after
 // z to the last.
 func firstLetter(key string, servers int) int {
 	c := key[0]
@@ -81,14 +80,14 @@ func firstLetter(key string, servers int) int {
 	return (letter*servers + servers - 1) / 26
 }
 
-// byHash takes a plain hash modulo the number of servers.
+// byHash places by 64-bit FNV-1a modulo the number of servers.
 func byHash(key string, servers int) int {
 	h := fnv.New64a()
 	h.Write([]byte(key))
 	return int(h.Sum64() % uint64(servers))
 }
 
-// byMD5 does the same with a hash that any language has.
+// byMD5 places by the last 8 bytes of MD5 modulo the number of servers.
 func byMD5(key string, servers int) int {
 	sum := md5.Sum([]byte(key))
 	return int(binary.BigEndian.Uint64(sum[8:]) % uint64(servers))

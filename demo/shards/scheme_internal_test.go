@@ -47,7 +47,7 @@ func TestEverySchemePlacesOnEveryCount(t *testing.T) {
 	}
 }
 
-// The shares must not depend on the ports that the servers happen to get.
+// The shares must not depend on the servers' ports.
 func TestSchemesLookAtNames(t *testing.T) {
 	all, err := schemes()
 	if err != nil {

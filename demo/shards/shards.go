@@ -1,11 +1,11 @@
-// Package shards deals a list of words to cache servers by several rules and
-// shows what each server gets, and how many words are no longer found when a
-// server joins the fleet or leaves it.
+// Package shards distributes a list of words over cache servers by several
+// placement rules. It shows the share of each server, and how many words are no
+// longer found after a server was added or removed.
 //
-// Nothing is computed on paper: for each rule a fresh fleet of embedded
-// servers is started, the words are stored through a client that has the rule
-// as its Selector, read back, and counted by the servers. The words that have
-// moved are those that a client with one server more, or fewer, then misses.
+// The numbers are measured, not computed. For each rule it starts new servers,
+// stores the words through a client with the rule as its Selector, reads them
+// back, and asks the servers how many items they hold. The words that have
+// moved are those that a client with one server more, or fewer, misses.
 package shards
 
 import (
@@ -22,17 +22,18 @@ import (
 	"lintel.dev/memcache"
 )
 
-// Config says what to deal, and to how many.
+// Config is the configuration of a run. Defaults returns one that is ready to
+// use.
 type Config struct {
 	// Words has one word a line; nil is a list of a few thousand English words.
 	Words io.Reader
-	// Name is what errors call Words.
+	// Name is the name of Words in errors.
 	Name string
-	// Servers is how many servers the words are dealt to, 2 to 32.
+	// Servers is the number of servers, 2 to 32.
 	Servers int
-	// JSON asks for one line of JSON in place of the figures and bars.
+	// JSON selects one line of JSON as the output instead of tables.
 	JSON bool
-	// Out gets the result, Progress what is shown meanwhile.
+	// Out receives the result, Progress the state while it runs.
 	Out, Progress io.Writer
 }
 
@@ -47,8 +48,8 @@ const (
 	maxServers = 32
 )
 
-// Run deals the words by each rule and reports to cfg.Out. What the user got
-// wrong comes as a *demo.InputError.
+// Run distributes the words by each rule and writes the report to cfg.Out.
+// Wrong input is a *demo.InputError.
 func Run(ctx context.Context, cfg Config) error {
 	if cfg.Servers < minServers || cfg.Servers > maxServers {
 		return demo.Inputf("--servers %d: expected %d to %d", cfg.Servers, minServers, maxServers)
@@ -85,10 +86,10 @@ func Run(ctx context.Context, cfg Config) error {
 	return out.Err()
 }
 
-// batch is how many keys one call to the client carries.
+// batch is the number of keys in one call to the client.
 const batch = 1000
 
-// deal stores the words by one rule and counts.
+// deal stores the words by one rule and counts them.
 func deal(ctx context.Context, sch scheme, words []string, servers int) (_ Scheme, err error) {
 	f, err := fleet.Start(servers+1, memoryFor(words))
 	if err != nil {
@@ -149,7 +150,7 @@ func deal(ctx context.Context, sch scheme, words []string, servers int) (_ Schem
 	return result, nil
 }
 
-// memoryFor bounds what a server needs that gets all the words, in bytes.
+// memoryFor returns the bytes of memory that one server needs for all words.
 func memoryFor(words []string) int64 {
 	const overhead = 256
 	n := int64(16 << 20)
@@ -171,7 +172,7 @@ func with(sch scheme, servers []string, f func(*memcache.Client) error) error {
 	return f(c)
 }
 
-// read asks for every word and returns how many are there.
+// read gets every word and returns the number of hits.
 func read(ctx context.Context, c *memcache.Client, words []string) (found int64, err error) {
 	for part := range slices.Chunk(words, batch) {
 		items, err := c.GetMulti(ctx, part)
@@ -188,7 +189,7 @@ func read(ctx context.Context, c *memcache.Client, words []string) (found int64,
 	return found, nil
 }
 
-// held asks each server how many items it holds.
+// held returns the number of items on each server.
 func held(ctx context.Context, c *memcache.Client) ([]int64, error) {
 	stats, err := c.Stats(ctx, "")
 	if err != nil {

@@ -21,8 +21,8 @@ func wordList(n int) string {
 	return b.String()
 }
 
-// TestServersAgreeWithArithmetic: what the servers held and what was missed
-// after a change is what the rules say, without a server.
+// TestServersAgreeWithArithmetic compares the measured shares and misses with
+// those computed from the rules.
 func TestServersAgreeWithArithmetic(t *testing.T) {
 	const n, servers = 2600, 3
 	var out bytes.Buffer
@@ -76,8 +76,8 @@ func TestServersAgreeWithArithmetic(t *testing.T) {
 	}
 }
 
-// What the demonstration is for: the plain rules move most of the keys when a
-// server joins, the consistent ones little more than they must.
+// The plain rules move most keys when a server joins, the consistent ones
+// little more than the minimum.
 func TestConsistentSchemesMoveLittle(t *testing.T) {
 	var out bytes.Buffer
 	cfg := Defaults()

@@ -17,13 +17,13 @@ var embedded []byte
 const (
 	// maxWord is the longest key memcached takes, in bytes.
 	maxWord = 250
-	// maxWords bounds the memory that a word list may take.
+	// maxWords bounds the memory of a word list.
 	maxWords = 2_000_000
 )
 
-// readWords reads one word a line, in order, each word once. Every word can
-// be a key: 1 to 250 bytes, none of them white space or a control character.
-// name is what errors call the list.
+// readWords reads one word a line, in order, each word once. A word must be a
+// valid key: 1 to 250 bytes without white space and control characters. name is
+// the name of the list in errors.
 func readWords(r io.Reader, name string) ([]string, error) {
 	var words []string
 	seen := map[string]bool{}
@@ -55,7 +55,7 @@ func readWords(r io.Reader, name string) ([]string, error) {
 	return words, nil
 }
 
-// notKey says why a word cannot be a key, or nothing.
+// notKey returns why a word cannot be a key, or "".
 func notKey(word []byte) string {
 	if len(word) > maxWord {
 		return fmt.Sprintf("a word of %d bytes", len(word))

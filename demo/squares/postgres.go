@@ -12,7 +12,7 @@ import (
 	"lintel.dev/demo"
 )
 
-// connectIn bounds how long a database that does not answer is waited for.
+// connectIn is the timeout for connecting to a database.
 const connectIn = 5 * time.Second
 
 type postgres struct{ conn *pgx.Conn }
@@ -81,8 +81,7 @@ func (p *postgres) close() error {
 	return p.conn.Close(ctx)
 }
 
-// reason is the last and most telling part of an error of the driver, on one
-// line.
+// reason returns the last part of an error of the driver, on one line.
 func reason(err error) string {
 	var server *pgconn.PgError
 	if errors.As(err, &server) {

@@ -8,8 +8,8 @@ import (
 
 const barWidth = 40
 
-// printPass writes the line of the last run, its bar to the measure of the
-// first.
+// printPass writes the line of the last run. Its bar is relative to the first
+// run.
 func printPass(s *demo.Screen, run int, passes []Pass) {
 	p := passes[len(passes)-1]
 	bar := demo.Bar(p.Seconds/passes[0].Seconds, barWidth)
@@ -23,7 +23,7 @@ func printPass(s *demo.Screen, run int, passes []Pass) {
 	s.Printf("%3d  %7.3f s  %7s  %s\n", run+1, p.Seconds, demo.Percent(p.ratio()), s.Paint(color, bar))
 }
 
-// printEnd writes what there is to say when the runs are over.
+// printEnd writes the summary.
 func (r *Report) printEnd(s *demo.Screen) {
 	total := 0
 	for _, server := range r.Servers {
@@ -40,8 +40,8 @@ func (r *Report) printEnd(s *demo.Screen) {
 			s.Paint(demo.Cyan, demo.Bar(got, barWidth)))
 	}
 	if r.Uncached > 0 {
-		s.Printf("\nIn all %.1f s; without a cache it would have been %.1f s.\n", r.Seconds, r.Uncached)
+		s.Printf("\n%.1f s in all; without a cache %.1f s.\n", r.Seconds, r.Uncached)
 	} else {
-		s.Printf("\nIn all %.1f s: everything was found, the cache was warm.\n", r.Seconds)
+		s.Printf("\n%.1f s in all: no miss, the cache was warm.\n", r.Seconds)
 	}
 }

@@ -14,17 +14,17 @@ import (
 type source interface {
 	// square returns n*n. n is 0 to maxN.
 	square(ctx context.Context, n int) (int64, error)
-	// String says in a few words what makes it slow.
+	// String describes why it is slow, in a few words.
 	String() string
 	close() error
 }
 
-// openSource opens what --db names; an empty name is pretended work.
+// openSource opens the database of --db. An empty name selects simulated work.
 func openSource(ctx context.Context, db string, work time.Duration, progress *demo.Screen) (source, error) {
 	scheme, rest, _ := strings.Cut(db, ":")
 	switch {
 	case db == "":
-		return pretended{work}, nil
+		return simulated{work}, nil
 	case scheme == "postgres" || scheme == "postgresql":
 		return openPostgres(ctx, db, progress)
 	case scheme == "sqlite" && rest != "":
@@ -33,8 +33,8 @@ func openSource(ctx context.Context, db string, work time.Duration, progress *de
 	return nil, demo.Inputf("--db %q: expected postgres://USER@HOST/DATABASE or sqlite:FILE", schemeOnly(db))
 }
 
-// schemeOnly keeps a password that stands in a database's address out of an
-// error.
+// schemeOnly removes everything but the scheme of a database's address, which
+// may contain a password.
 func schemeOnly(db string) string {
 	if scheme, _, ok := strings.Cut(db, "://"); ok {
 		return scheme + "://..."
@@ -42,10 +42,10 @@ func schemeOnly(db string) string {
 	return db
 }
 
-// pretended takes its time and multiplies.
-type pretended struct{ work time.Duration }
+// simulated waits and multiplies.
+type simulated struct{ work time.Duration }
 
-func (p pretended) square(ctx context.Context, n int) (int64, error) {
+func (p simulated) square(ctx context.Context, n int) (int64, error) {
 	if p.work > 0 {
 		timer := time.NewTimer(p.work)
 		defer timer.Stop()
@@ -58,12 +58,12 @@ func (p pretended) square(ctx context.Context, n int) (int64, error) {
 	return int64(n) * int64(n), nil
 }
 
-func (p pretended) String() string { return fmt.Sprintf("%v of pretended work", p.work) }
+func (p simulated) String() string { return fmt.Sprintf("%v of simulated work", p.work) }
 
-func (p pretended) close() error { return nil }
+func (p simulated) close() error { return nil }
 
 // The table holds the first odd numbers, the k-th of them in row k. The sum of
-// the first n is n*n, which gives the database something to add up.
+// the first n is n*n.
 const (
 	table     = "lintel_odd_numbers"
 	tableRows = 100_000
@@ -79,8 +79,8 @@ const (
 var fillTable = "INSERT INTO " + table + " (k, odd) WITH RECURSIVE n(k) AS (SELECT 1 UNION ALL SELECT k + 1 FROM n WHERE k < " +
 	strconv.Itoa(tableRows) + ") SELECT k, 2*k - 1 FROM n"
 
-// checkTable tells a table that is filled from an empty one, and refuses any
-// other: it is not ours to change.
+// checkTable reports whether the table is filled. A table with other contents
+// is an error.
 func checkTable(where string, rows, ours, sum int64) (filled bool, err error) {
 	if rows == tableRows && ours == tableRows && sum == tableSum {
 		return true, nil
@@ -92,7 +92,7 @@ func checkTable(where string, rows, ours, sum int64) (filled bool, err error) {
 		table, where, demo.Count(rows))
 }
 
-// sayFilling says what the first start on a database waits for.
+// sayFilling reports that the table is being filled.
 func sayFilling(s *demo.Screen) {
 	line := "filling table " + table + " with " + demo.Count(tableRows) + " rows"
 	if s.Terminal() {

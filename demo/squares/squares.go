@@ -1,6 +1,6 @@
-// Package squares shows what a cache saves: it looks up the squares of random
-// numbers, and those it does not find it works out the slow way and stores.
-// Run after run more of them are found, and the time falls.
+// Package squares shows what a cache saves. It looks up the squares of random
+// numbers in a cache, and on a miss computes the square the slow way and stores
+// it. Each run finds more of its numbers and takes less time.
 package squares
 
 import (
@@ -18,30 +18,31 @@ import (
 	"lintel.dev/memcache"
 )
 
-// maxN is the greatest number whose square is asked for.
+// maxN is the greatest number that is looked up.
 const maxN = 5000
 
-// Config says where to cache, and what.
+// Config is the configuration of a run. Defaults returns one that is ready to
+// use.
 type Config struct {
-	// Servers are those of a fleet, host:port or the path of a unix socket
-	// each; none makes servers in this process.
+	// Servers are the addresses of memcached servers: host:port or the path of
+	// a Unix socket. If it is empty, servers are started in this process.
 	Servers []string
-	// Instances is the number of servers made in this process, 1 to 64. The
-	// client is told one of them, and learns of the others from it.
+	// Instances is the number of servers started in this process, 1 to 64. The
+	// client gets the address of one and discovers the others.
 	Instances int
 	// DB names a database whose queries are the slow way: postgres://... or
-	// sqlite:FILE. Empty is pretended work.
+	// sqlite:FILE. Empty selects simulated work.
 	DB string
-	// Work is how long the pretended work takes.
+	// Work is the duration of the simulated work.
 	Work time.Duration
-	// Runs and Requests are how many runs there are of how many lookups.
+	// Runs is the number of runs, Requests the number of lookups in each.
 	Runs, Requests int
-	// Seed makes the numbers the same in every run of the program; 0 is a seed
-	// of chance.
+	// Seed makes the numbers the same in every run of the program; 0 chooses a
+	// random seed.
 	Seed uint64
-	// JSON asks for one line of JSON at the end in place of figures and bars.
+	// JSON selects one line of JSON as the output instead of tables.
 	JSON bool
-	// Out gets the result, Progress what is shown meanwhile.
+	// Out receives the result, Progress the state while it runs.
 	Out, Progress io.Writer
 }
 
@@ -80,13 +81,14 @@ func (c *Config) check() error {
 	return nil
 }
 
-// Report is what the runs took.
+// Report is the result of all runs.
 type Report struct {
 	SlowWay string   `json:"slow_way"`
 	Runs    []Pass   `json:"runs"`
 	Servers []Server `json:"servers"`
-	// Uncached is what all lookups would have taken the slow way, at what the
-	// slow way took on average; 0 if it was never gone.
+	// Uncached is the time that all lookups would have taken without a cache:
+	// their number times the average of the slow way. It is 0 if there was no
+	// miss.
 	Uncached float64 `json:"uncached_seconds"`
 	Seconds  float64 `json:"seconds"`
 }
@@ -108,7 +110,7 @@ type Server struct {
 	Keys    int    `json:"keys"` // different numbers among the lookups
 }
 
-// Run makes the runs and reports to cfg.Out. What the user got wrong comes as
+// Run does the configured runs and writes the report to cfg.Out. Wrong input is
 // a *demo.InputError.
 func Run(ctx context.Context, cfg Config) (err error) {
 	if err := cfg.check(); err != nil {
@@ -152,7 +154,7 @@ func Run(ctx context.Context, cfg Config) (err error) {
 	}
 	defer client.Close()
 
-	// With JSON the table is not shown, but how it goes still is.
+	// With JSON the table is not shown, but the progress is.
 	shown := cfg.Out
 	if cfg.JSON {
 		shown = io.Discard
@@ -196,8 +198,8 @@ func Run(ctx context.Context, cfg Config) (err error) {
 	return out.Err()
 }
 
-// join makes a client of servers that must all answer: a wrong address is
-// better known before the runs than from their times.
+// join returns a client. It checks that all servers answer, so a wrong address
+// is reported before the runs.
 func join(ctx context.Context, servers []string) (*memcache.Client, error) {
 	const expected = "expected host:port[,host:port...] of memcached servers that answer"
 	client, err := memcache.New(fleet.ClientOptions(), servers...)
@@ -215,7 +217,7 @@ func join(ctx context.Context, servers []string) (*memcache.Client, error) {
 	return client, nil
 }
 
-// lookups is the program that the cache is put into.
+// lookups does the lookups of all runs.
 type lookups struct {
 	client *memcache.Client
 	slow   source
@@ -223,16 +225,16 @@ type lookups struct {
 	shares map[string]*share // by server
 }
 
-// share is what one server is asked for.
+// share counts the lookups of one server.
 type share struct {
 	lookups int
 	keys    map[int]bool
 }
 
-// showEvery is how many lookups pass between two calls of a run's show.
+// showEvery is the number of lookups between two calls of show.
 const showEvery = 50
 
-// run makes so many lookups, one after the other.
+// run does the lookups of one run, one after the other.
 func (l *lookups) run(ctx context.Context, requests int, show func(done int)) (p Pass, err error) {
 	start := time.Now()
 	for i := range requests {
@@ -266,7 +268,7 @@ func (l *lookups) run(ctx context.Context, requests int, show func(done int)) (p
 	return p, nil
 }
 
-// key is what the square of n is cached under.
+// key returns the cache key of the square of n.
 func key(n int) string { return "sq:" + strconv.Itoa(n) }
 
 func (l *lookups) note(key string, n int) {

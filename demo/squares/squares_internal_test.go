@@ -15,7 +15,7 @@ import (
 	"lintel.dev/memcache"
 )
 
-// small is a short run without pretended work.
+// small is a short run without simulated work.
 func small(out *bytes.Buffer) Config {
 	cfg := Defaults()
 	cfg.Work, cfg.Runs, cfg.Requests, cfg.Seed, cfg.Out = 0, 4, 500, 7, out
@@ -107,7 +107,7 @@ func TestAFleetStaysWarm(t *testing.T) {
 		t.Errorf("%v\n%s", err, &out)
 	}
 
-	// Somebody else's value under our key is an error, not a square.
+	// A foreign value under one of the keys is an error.
 	client, err := memcache.New(fleet.ClientOptions(), cfg.Servers...)
 	if err != nil {
 		t.Fatal(err)

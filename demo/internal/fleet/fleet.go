@@ -12,26 +12,27 @@ import (
 	"lintel.dev/memcached"
 )
 
-// Fleet is some servers of one process, each with its own memory and items,
-// on ports of 127.0.0.1 that were free. Each answers "config get cluster" with
-// all of them.
+// Fleet is a set of servers in one process, each with its own memory and items,
+// on free ports of 127.0.0.1. Each answers "config get cluster" with all of
+// them.
 type Fleet struct {
 	cluster *memcached.Cluster
 	addrs   []string
 	served  chan error // what Serve returned
 }
 
-// patience bounds what only a broken server exceeds. The client, the servers
-// and the work share one machine, and a busy one can keep any of them from
-// running for more than the second that a client waits by default.
+// patience is the client's timeout. The client, the servers and the work share
+// one machine; if it is busy, any of them may not run for longer than the
+// default timeout of one second.
 const patience = 15 * time.Second
 
-// ClientOptions are for a client whose servers run beside it.
+// ClientOptions returns options for a client on the same machine as its
+// servers.
 func ClientOptions() *memcache.Options {
 	return &memcache.Options{DialTimeout: patience, QueueTimeout: patience, WriteTimeout: patience, ReadTimeout: patience}
 }
 
-// Start starts n servers with so many bytes of memory each.
+// Start starts n servers with the given bytes of memory each.
 func Start(n int, memory int64) (*Fleet, error) {
 	cluster, err := memcached.NewCluster(memcached.Options{MemoryLimit: memory, Threads: 1}, n)
 	if err != nil {

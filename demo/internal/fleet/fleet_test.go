@@ -13,7 +13,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// A client that is told one server finds them all, and each has its own items.
+// A client that knows one server discovers all, and each has its own items.
 func TestOneServerNamesThemAll(t *testing.T) {
 	f, err := fleet.Start(3, 8<<20)
 	if err != nil {

@@ -38,7 +38,7 @@ is created and filled if need be.`,
 	f.SortFlags = false
 	f.IntVar(&cfg.Instances, "instances", cfg.Instances, "number of cache servers in this process")
 	f.StringSliceVar(&cfg.Servers, "servers", nil, "`LIST` of memcached servers to use instead, host:port,...")
-	f.DurationVar(&cfg.Work, "work", cfg.Work, "how long the pretended work takes")
+	f.DurationVar(&cfg.Work, "work", cfg.Work, "duration of the simulated work")
 	f.StringVar(&cfg.DB, "db", "", "`URL` of a database to query instead: postgres://... or sqlite:FILE")
 	f.IntVar(&cfg.Runs, "runs", cfg.Runs, "number of runs")
 	f.IntVar(&cfg.Requests, "requests", cfg.Requests, "lookups in a run")
