@@ -93,6 +93,7 @@ var layers = map[string]int{
 var shared = map[string][]string{
 	"internal/rawio":             {"memcache", "zmq"},
 	"internal/memcached/mcproto": {"memcache"},
+	"internal/memcached/listen":  {"cli"}, // the flags -l, -s, -Z
 	"internal/memcached/netloop": {"cli"}, // the connections of lintel perf cache
 }
 

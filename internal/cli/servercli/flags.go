@@ -2,7 +2,6 @@ package servercli
 
 import (
 	"cmp"
-	"fmt"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -44,81 +43,137 @@ type serverSettings struct {
 	warnings []string // said once the command line has been accepted
 }
 
-// serverFlag is one flag of the command line, as getopt_long knows it.
-type serverFlag struct {
-	short byte   // 0: long only
-	long  string // "": short only
-	arg   string // what it takes, for the help; "": nothing
-	set   func(s *serverSettings, v string) error
-	help  string
-	inert bool // has no effect here
+// newSettings returns the defaults.
+func newSettings() *serverSettings {
+	s := &serverSettings{port: 11211, mask: 0o700, instances: 1, backlog: 1024}
+	s.certs.MinVersion = defaultTLSVersion
+	return s
 }
 
+// serverFlag is one flag of the command line.
+type serverFlag struct {
+	short     byte // 0: only long
+	long      string
+	arg       string // name of the value, for the help; empty: takes none
+	set       func(s *serverSettings, v string) error
+	help      string
+	inert     bool // accepted, without effect
+	hidesLong bool // memcached has only the short name: the help does not show long
+}
+
+// text returns a setter that stores the value.
+func text(field func(*serverSettings) *string) func(*serverSettings, string) error {
+	return func(s *serverSettings, v string) error {
+		*field(s) = v
+		return nil
+	}
+}
+
+// serverFlags are memcached's flags in the order of its help, then ours.
 var serverFlags = []serverFlag{
-	{'p', "port", "num", (*serverSettings).setPort, "TCP port (default 11211; 0 is none, -1 any free one)", false},
-	{'U', "udp-port", "num", (*serverSettings).setUDPPort, "UDP port (default 0, off)", false},
+	{short: 'p', long: "port", arg: "num", set: (*serverSettings).setPort, help: "TCP port (default 11211; 0: none, -1: any free port)"},
+	{short: 'U', long: "udp-port", arg: "num", set: (*serverSettings).setUDPPort, help: "UDP port (default 0: none)"},
 	{
-		's', "unix-socket", "file", func(s *serverSettings, v string) error { s.socket = v; return nil },
-		"listen on a unix socket, and on no network", false,
+		short: 's', long: "unix-socket", arg: "file", set: text(func(s *serverSettings) *string { return &s.socket }),
+		help: "listen on a unix socket instead of the network",
 	},
-	{'a', "unix-mask", "mode", (*serverSettings).setMask, "access mode of the unix socket, octal (default 700)", false},
-	{'A', "enable-shutdown", "", on(func(s *serverSettings) *bool { return &s.options.EnableShutdown }), "the command shutdown works", false},
+	{short: 'a', long: "unix-mask", arg: "mode", set: (*serverSettings).setMask, help: "access mode of the unix socket in octal (default 700)"},
 	{
-		'l', "listen", "addr", (*serverSettings).addListen,
-		"address, name or address:port to listen on (default all); may be repeated\nor hold several, separated by commas; the prefixes notls:, btls: and mtls:\nset TLS apart for one", false,
-	},
-	{'d', "daemon", "", on(func(s *serverSettings) *bool { return &s.daemon }), "run in the background", false},
-	{'r', "enable-coredumps", "", on(func(s *serverSettings) *bool { return &s.coreDumps }), "raise the limit on core files", false},
-	{'u', "user", "user", func(s *serverSettings, v string) error { s.user = v; return nil }, "become this user, when started as root", false},
-	{'m', "memory-limit", "num", (*serverSettings).setMemory, "megabytes for items and their index (default 64)", false},
-	{'M', "disable-evictions", "", on(func(s *serverSettings) *bool { return &s.options.DisableEvictions }), "answer with an error where an item would be evicted", false},
-	{'c', "conn-limit", "num", (*serverSettings).setConns, "connections at a time (default 1024)", false},
-	{'k', "lock-memory", "", on(func(s *serverSettings) *bool { return &s.lockAll }), "lock all memory", false},
-	{
-		'v', "verbose", "", func(s *serverSettings, _ string) error { s.options.Verbosity++; return nil },
-		"-vv: write commands and replies to stderr", false,
-	},
-	{'h', "help", "", on(func(s *serverSettings) *bool { return &s.help }), "print this and exit", false},
-	{'i', "license", "", on(func(s *serverSettings) *bool { return &s.license }), "print the licence and exit", false},
-	{'V', "version", "", on(func(s *serverSettings) *bool { return &s.version }), "print the version and exit", false},
-	{'P', "pidfile", "file", func(s *serverSettings, v string) error { s.pidFile = v; return nil }, "write the process number to a file, removed at the end", false},
-	{'f', "slab-growth-factor", "num", (*serverSettings).setFactor, "growth of size classes in the statistics (default 1.25)", true},
-	{'n', "slab-min-size", "bytes", (*serverSettings).setChunk, "smallest size class in the statistics (default 48)", true},
-	{'L', "enable-largepages", "", nothing, "large memory pages", true},
-	{'D', "", "char", (*serverSettings).setDelimiter, "count by the prefix of keys up to this character (default ':'), as\nstats detail on does", false},
-	{'t', "threads", "num", (*serverSettings).setThreads, "event loops (default 4)", false},
-	{'R', "max-reqs-per-event", "num", (*serverSettings).setRequests, "commands of a connection before others get their turn (default 20)", false},
-	{'C', "disable-cas", "", on(func(s *serverSettings) *bool { return &s.options.DisableCAS }), "keep no CAS values", false},
-	{'b', "listen-backlog", "num", (*serverSettings).setBacklog, "connections that may wait to be accepted (default 1024)", false},
-	{'B', "protocol", "name", (*serverSettings).setProtocol, "ascii, binary or auto (default auto)", false},
-	{'I', "max-item-size", "num", (*serverSettings).setItemSize, "largest item, with suffix k or m (default 1m, 1k to 1024m)", false},
-	{
-		'S', "enable-sasl", "", on(func(s *serverSettings) *bool { return &s.options.SASL }),
-		"require SASL PLAIN of binary clients; the environment variable\nMEMCACHED_SASL_PWDB names the file of user:password lines", false,
-	},
-	{'F', "disable-flush-all", "", on(func(s *serverSettings) *bool { return &s.options.DisableFlush }), "refuse flush_all", false},
-	{'X', "disable-dumping", "", on(func(s *serverSettings) *bool { return &s.options.DisableDump }), "refuse stats cachedump and lru_crawler metadump", false},
-	{'W', "disable-watch", "", on(func(s *serverSettings) *bool { return &s.options.DisableWatch }), "refuse watch", false},
-	{
-		'Y', "auth-file", "file", func(s *serverSettings, v string) error { s.options.AuthFile = v; return nil },
-		"require one of the file's user:password lines of ascii clients", false,
+		short: 'A', long: "enable-shutdown", set: on(func(s *serverSettings) *bool { return &s.options.EnableShutdown }),
+		help: "accept the shutdown command",
 	},
 	{
-		'e', "memory-file", "file", func(s *serverSettings, v string) error { s.options.MemoryFile = v; return nil },
-		"keep the items in a file, for the next start (stop with SIGUSR1)", false,
+		short: 'l', long: "listen", arg: "addr", set: (*serverSettings).addListen,
+		help: "listen on an address or name, with or without :port (default: all addresses). Repeat the flag or separate several with commas. The prefixes notls:, btls: and mtls: set TLS for one address",
 	},
-	{'Z', "enable-ssl", "", on(func(s *serverSettings) *bool { return &s.tls }), "TLS; see the options ssl_*", false},
-	{'N', "napi-ids", "num", (*serverSettings).setNAPI, "threads by network queue", true},
-	{'o', "extended", "options", (*serverSettings).setExtended, "options separated by commas, as below; may be repeated", false},
+	{short: 'd', long: "daemon", set: on(func(s *serverSettings) *bool { return &s.daemon }), help: "run in the background"},
+	{short: 'r', long: "enable-coredumps", set: on(func(s *serverSettings) *bool { return &s.coreDumps }), help: "raise the limit on core files"},
+	{short: 'u', long: "user", arg: "user", set: text(func(s *serverSettings) *string { return &s.user }), help: "run as this user if started as root"},
+	{short: 'm', long: "memory-limit", arg: "num", set: (*serverSettings).setMemory, help: "memory for items and their index in megabytes (default 64)"},
 	{
-		0, "instances", "num", (*serverSettings).setInstances,
-		"serve so many caches on consecutive ports, each with its own memory,\nitems and statistics; config get cluster names them all", false,
+		short: 'M', long: "disable-evictions", set: on(func(s *serverSettings) *bool { return &s.options.DisableEvictions }),
+		help: "return an error when memory is full instead of evicting items",
+	},
+	{short: 'c', long: "conn-limit", arg: "num", set: (*serverSettings).setConns, help: "largest number of connections (default 1024)"},
+	{short: 'k', long: "lock-memory", set: on(func(s *serverSettings) *bool { return &s.lockAll }), help: "lock memory pages, so that none is swapped out"},
+	{
+		short: 'v', long: "verbose", set: func(s *serverSettings, _ string) error { s.options.Verbosity++; return nil },
+		help: "log to stderr; -vv: also commands and replies",
+	},
+	{short: 'h', long: "help", set: on(func(s *serverSettings) *bool { return &s.help }), help: "print this help and exit"},
+	{short: 'i', long: "license", set: on(func(s *serverSettings) *bool { return &s.license }), help: "print the licence and exit"},
+	{short: 'V', long: "version", set: on(func(s *serverSettings) *bool { return &s.version }), help: "print the version and exit"},
+	{
+		short: 'P', long: "pidfile", arg: "file", set: text(func(s *serverSettings) *string { return &s.pidFile }),
+		help: "write the process id to a file, and remove the file on exit",
 	},
 	{
-		0, "cluster", "file|list", func(s *serverSettings, v string) error { s.cluster = v; return nil },
-		"what config get cluster answers: servers separated by commas, or a file\nof them, one a line, read again when it changes", false,
+		short: 'f', long: "slab-growth-factor", arg: "num", set: (*serverSettings).setFactor, inert: true,
+		help: "growth factor of the size classes in stats (default 1.25)",
 	},
-	{0, "http", "addr", func(s *serverSettings, v string) error { s.http = v; return nil }, "serve /metrics (Prometheus) and /healthz over HTTP", false},
+	{
+		short: 'n', long: "slab-min-size", arg: "bytes", set: (*serverSettings).setChunk, inert: true,
+		help: "smallest size class in stats (default 48)",
+	},
+	{short: 'L', long: "enable-largepages", set: nothing, inert: true, help: "large memory pages"},
+	{
+		short: 'D', long: "prefix-delimiter", arg: "char", set: (*serverSettings).setDelimiter, hidesLong: true,
+		help: "count by the prefix of keys before this character (default ':'), as after stats detail on",
+	},
+	{short: 't', long: "threads", arg: "num", set: (*serverSettings).setThreads, help: "number of event loops (default 4)"},
+	{
+		short: 'R', long: "max-reqs-per-event", arg: "num", set: (*serverSettings).setRequests,
+		help: "commands of one connection before the next connection is served (default 20)",
+	},
+	{short: 'C', long: "disable-cas", set: on(func(s *serverSettings) *bool { return &s.options.DisableCAS }), help: "keep no CAS values"},
+	{
+		short: 'b', long: "listen-backlog", arg: "num", set: (*serverSettings).setBacklog,
+		help: "connections that may wait to be accepted (default 1024)",
+	},
+	{short: 'B', long: "protocol", arg: "name", set: (*serverSettings).setProtocol, help: "ascii, binary or auto (default auto)"},
+	{
+		short: 'I', long: "max-item-size", arg: "num", set: (*serverSettings).setItemSize,
+		help: "size of the largest item, with suffix k or m (default 1m, min 1k, max 1024m)",
+	},
+	{
+		short: 'S', long: "enable-sasl", set: on(func(s *serverSettings) *bool { return &s.options.SASL }),
+		help: "require SASL PLAIN, in the binary protocol. MEMCACHED_SASL_PWDB in the environment names a file of user:password lines",
+	},
+	{
+		short: 'F', long: "disable-flush-all", set: on(func(s *serverSettings) *bool { return &s.options.DisableFlush }),
+		help: "refuse flush_all",
+	},
+	{
+		short: 'X', long: "disable-dumping", set: on(func(s *serverSettings) *bool { return &s.options.DisableDump }),
+		help: "refuse stats cachedump and lru_crawler metadump",
+	},
+	{short: 'W', long: "disable-watch", set: on(func(s *serverSettings) *bool { return &s.options.DisableWatch }), help: "refuse watch"},
+	{
+		short: 'Y', long: "auth-file", arg: "file", set: text(func(s *serverSettings) *string { return &s.options.AuthFile }),
+		help: "require authentication in the ascii protocol with a user:password line of this file",
+	},
+	{
+		short: 'e', long: "memory-file", arg: "file", set: text(func(s *serverSettings) *string { return &s.options.MemoryFile }),
+		help: "keep the items in a file for the next start (stop with SIGUSR1)",
+	},
+	{short: 'Z', long: "enable-ssl", set: on(func(s *serverSettings) *bool { return &s.tls }), help: "require TLS; see the options ssl_*"},
+	{short: 'N', long: "napi-ids", arg: "num", set: (*serverSettings).setNAPI, inert: true, help: "assign connections to threads by NAPI id"},
+	{
+		short: 'o', long: "extended", arg: "options", set: (*serverSettings).setExtended,
+		help: "options separated by commas, see below; may be repeated",
+	},
+	{
+		long: "instances", arg: "num", set: (*serverSettings).setInstances,
+		help: "serve this many caches on consecutive ports, each with its own memory, items and statistics. config get cluster lists them",
+	},
+	{
+		long: "cluster", arg: "file|list", set: text(func(s *serverSettings) *string { return &s.cluster }),
+		help: "answer config get cluster with these servers: a list separated by commas, or a file with one a line, read again when it changes",
+	},
+	{
+		long: "http", arg: "addr", set: text(func(s *serverSettings) *string { return &s.http }),
+		help: "serve /metrics (Prometheus) and /healthz over HTTP",
+	},
 }
 
 func on(field func(*serverSettings) *bool) func(*serverSettings, string) error {
@@ -134,7 +189,7 @@ func nothing(*serverSettings, string) error { return nil }
 func number(flag, v string, low int) (int, error) {
 	n, err := strconv.Atoi(v)
 	if err != nil || n < low {
-		return 0, cli.Usagef("%s %s: want a whole number of at least %d", flag, v, low)
+		return 0, cli.Usagef("%s %s: expected a whole number of at least %d", flag, v, low)
 	}
 	return n, nil
 }
@@ -142,7 +197,7 @@ func number(flag, v string, low int) (int, error) {
 func portNumber(flag, v string) (int, error) {
 	n, err := strconv.Atoi(v)
 	if err != nil || n < -1 || n > 65535 {
-		return 0, cli.Usagef("%s %s: want a port, 1 to 65535, 0 for none or -1 for any", flag, v)
+		return 0, cli.Usagef("%s %s: expected a port, 1 to 65535, 0 for none or -1 for any", flag, v)
 	}
 	return n, nil
 }
@@ -162,7 +217,7 @@ func (s *serverSettings) setUDPPort(v string) (err error) {
 func (s *serverSettings) setMask(v string) error {
 	n, err := strconv.ParseUint(v, 8, 32)
 	if err != nil || n > 0o777 {
-		return cli.Usagef("-a %s: want an access mode in octal, such as 700", v)
+		return cli.Usagef("-a %s: expected an access mode in octal, such as 700", v)
 	}
 	s.mask = os.FileMode(n)
 	return nil
@@ -180,7 +235,7 @@ func (s *serverSettings) addListen(v string) error {
 func (s *serverSettings) setMemory(v string) error {
 	n, err := number("-m", v, 1)
 	if err == nil && n > 1<<30 {
-		return cli.Usagef("-m %s: want megabytes, not bytes", v)
+		return cli.Usagef("-m %s: expected megabytes, not bytes", v)
 	}
 	s.options.MemoryLimit = int64(n) << 20
 	return err
@@ -194,7 +249,7 @@ func (s *serverSettings) setConns(v string) (err error) {
 func (s *serverSettings) setFactor(v string) error {
 	f, err := strconv.ParseFloat(v, 64)
 	if err != nil || f <= 1 {
-		return cli.Usagef("-f %s: want a number greater than 1", v)
+		return cli.Usagef("-f %s: expected a number greater than 1", v)
 	}
 	s.options.Report.GrowthFactor = f
 	return nil
@@ -207,7 +262,7 @@ func (s *serverSettings) setChunk(v string) (err error) {
 
 func (s *serverSettings) setDelimiter(v string) error {
 	if len(v) != 1 {
-		return cli.Usagef("-D %s: want one character", v)
+		return cli.Usagef("-D %s: expected one character", v)
 	}
 	s.options.PrefixDelimiter = v[0]
 	s.options.Detail = true
@@ -242,7 +297,7 @@ func (s *serverSettings) setProtocol(v string) error {
 	case "binary":
 		s.options.Protocol = memcached.Binary
 	default:
-		return cli.Usagef("-B %s: want ascii, binary or auto", v)
+		return cli.Usagef("-B %s: expected ascii, binary or auto", v)
 	}
 	return nil
 }
@@ -262,7 +317,7 @@ func (s *serverSettings) setItemSize(v string) error {
 	}
 	n, err := strconv.ParseInt(digits, 10, 40)
 	if err != nil || n<<shift < 1<<10 || n<<shift > 1<<30 {
-		return cli.Usagef("-I %s: want a size of 1k to 1024m", v)
+		return cli.Usagef("-I %s: expected a size of 1k to 1024m", v)
 	}
 	s.options.MaxItemSize = int(n << shift)
 	return nil
@@ -278,105 +333,11 @@ func (s *serverSettings) setInstances(v string) (err error) {
 	return err
 }
 
-// parseServer reads a command line as getopt_long would.
-func parseServer(args []string, getenv func(string) string) (*serverSettings, error) {
-	s := &serverSettings{port: 11211, mask: 0o700, instances: 1, backlog: 1024}
-	s.certs.MinVersion = defaultTLSVersion
-	if err := s.scan(args); err != nil {
-		return nil, err
-	}
+// check applies the rules that need the whole command line.
+func (s *serverSettings) check(getenv func(string) string) error {
 	if s.help || s.license || s.version {
-		return s, nil
+		return nil
 	}
-	return s, s.settle(getenv)
-}
-
-func (s *serverSettings) scan(args []string) error {
-	for len(args) > 0 {
-		arg := args[0]
-		args = args[1:]
-		switch {
-		case arg == "--":
-			if len(args) > 0 {
-				return cli.Usagef("unexpected argument %q", args[0])
-			}
-		case strings.HasPrefix(arg, "--"):
-			name, value, has := strings.Cut(arg[2:], "=")
-			f, err := longFlag(name)
-			if err != nil {
-				return err
-			}
-			if f.arg == "" && has {
-				return cli.Usagef("--%s takes no value", f.long)
-			}
-			if f.arg != "" && !has {
-				if len(args) == 0 {
-					return cli.Usagef("--%s wants a value: <%s>", f.long, f.arg)
-				}
-				value, args = args[0], args[1:]
-			}
-			if err := f.set(s, value); err != nil {
-				return err
-			}
-		case len(arg) > 1 && arg[0] == '-':
-			for cluster := arg[1:]; cluster != ""; {
-				f, err := shortFlag(cluster[0])
-				if err != nil {
-					return err
-				}
-				cluster = cluster[1:]
-				value := ""
-				if f.arg != "" {
-					if value, cluster = cluster, ""; value == "" {
-						if len(args) == 0 {
-							return cli.Usagef("-%c wants a value: <%s>", f.short, f.arg)
-						}
-						value, args = args[0], args[1:]
-					}
-				}
-				if err := f.set(s, value); err != nil {
-					return err
-				}
-			}
-		default:
-			return cli.Usagef("unexpected argument %q", arg)
-		}
-	}
-	return nil
-}
-
-func shortFlag(c byte) (*serverFlag, error) {
-	for i := range serverFlags {
-		if serverFlags[i].short == c {
-			return &serverFlags[i], nil
-		}
-	}
-	return nil, cli.Usagef("unknown flag -%c, see -h", c)
-}
-
-// longFlag finds a flag by its name or by a beginning that only it has.
-func longFlag(name string) (*serverFlag, error) {
-	var found *serverFlag
-	for i := range serverFlags {
-		f := &serverFlags[i]
-		switch {
-		case f.long == name && name != "":
-			return f, nil
-		case name != "" && strings.HasPrefix(f.long, name):
-			if found != nil {
-				return nil, cli.Usagef("--%s may be --%s or --%s", name, found.long, f.long)
-			}
-			found = f
-		}
-	}
-	if found == nil {
-		return nil, cli.Usagef("unknown flag --%s, see -h", name)
-	}
-	return found, nil
-}
-
-// settle applies the rules that need the whole command line.
-func (s *serverSettings) settle(getenv func(string) string) error {
 	o := &s.options
 	memory := o.MemoryLimit
 	if memory == 0 {
@@ -455,83 +416,6 @@ func (s *serverSettings) report() {
 		r.TLSCiphers = s.certs.Ciphers
 		r.TLSSessionCache = s.certs.SessionCache
 		r.TLSMinVersion = tlsVersionName(s.certs.MinVersion)
-	}
-}
-
-// serverExamples are command lines that the help shows.
-var serverExamples = []string{
-	"-p 11211 -m 1024 -t 4 -l 127.0.0.1",
-	"-s /tmp/cache.sock -a 770",
-	"-m 256 --instances 3 --http 127.0.0.1:9150",
-}
-
-// serverHelp is what -h prints.
-func serverHelp(program string) string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "Usage: %s [flags]\n\nA cache that speaks memcached's protocols and takes memcached's flags.\n\nFlags:\n", program)
-	for _, inert := range []bool{false, true} {
-		if inert {
-			b.WriteString("\nAccepted, without effect here:\n")
-		}
-		for _, f := range serverFlags {
-			if f.inert == inert {
-				helpLine(&b, f.name(), f.help)
-			}
-		}
-	}
-	b.WriteString("\nOptions of -o:\n")
-	for _, inert := range []bool{false, true} {
-		if inert {
-			b.WriteString("\nOptions of -o that are accepted, without effect here but on stats settings:\n")
-		}
-		for _, o := range suboptions {
-			if o.inert == inert && o.help != "" {
-				helpLine(&b, "  "+o.usage(), o.help)
-			}
-		}
-	}
-	b.WriteString("\nThose of slab_*, lru_* and hash* describe an allocator that is not used here. slab_reassign,\nslab_automove, lru_maintainer and inline_ascii_resp may have no_ in front.\n\nExamples:\n")
-	for _, args := range serverExamples {
-		b.WriteString("  " + program + " " + args + "\n")
-	}
-	return b.String()
-}
-
-func (f *serverFlag) name() string {
-	var b strings.Builder
-	if f.short != 0 {
-		fmt.Fprintf(&b, "-%c", f.short)
-	} else {
-		b.WriteString("  ")
-	}
-	if f.long != "" {
-		if f.short != 0 {
-			b.WriteString(", ")
-		} else {
-			b.WriteString("  ")
-		}
-		b.WriteString("--" + f.long)
-		if f.arg != "" {
-			b.WriteString("=<" + f.arg + ">")
-		}
-	} else if f.arg != "" {
-		b.WriteString(" <" + f.arg + ">")
-	}
-	return b.String()
-}
-
-const helpColumn = 32
-
-func helpLine(b *strings.Builder, name, help string) {
-	for i, line := range strings.Split(help, "\n") {
-		if i > 0 {
-			name = ""
-		}
-		if len(name) >= helpColumn {
-			b.WriteString(name + "\n")
-			name = ""
-		}
-		fmt.Fprintf(b, "%-*s%s\n", helpColumn, name, line)
 	}
 }
 

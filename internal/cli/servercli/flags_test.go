@@ -19,7 +19,7 @@ func noEnv(string) string { return "" }
 func TestServerFlags(t *testing.T) {
 	for _, c := range []struct {
 		line string
-		want func(*serverSettings) (got, want any)
+		want func(*serverSettings) (got, expected any)
 	}{
 		{"", func(s *serverSettings) (any, any) {
 			return []any{s.port, s.udpPort, s.instances, s.options.MemoryLimit}, []any{11211, 0, 1, int64(0)}
@@ -119,33 +119,41 @@ func TestEverySuboptionIsTaken(t *testing.T) {
 
 func TestServerFlagErrors(t *testing.T) {
 	for line, want := range map[string]string{
-		"-c 0":                           `-c 0: want a whole number of at least 1`,
+		"-c 0":                           `-c 0: expected a whole number of at least 1`,
 		"-c -1":                          `at least 1`,
 		"-t 0":                           `at least 1`,
-		"-I 1000":                        `want a size of 1k to 1024m`,
-		"-I 2048m -m 9999":               `want a size of 1k to 1024m`,
+		"-I 1000":                        `expected a size of 1k to 1024m`,
+		"-I 2048m -m 9999":               `expected a size of 1k to 1024m`,
 		"-I 256m":                        `more than half`,
-		"-I 9999999999999999999m":        `want a size`,
-		"-B http":                        `want ascii, binary or auto`,
+		"-I 9999999999999999999m":        `expected a size`,
+		"-B http":                        `expected ascii, binary or auto`,
 		"-m 0":                           `at least 1`,
 		"-m 99999999999":                 `-m 99999999999`,
-		"-p 70000":                       `want a port`,
-		"-p x":                           `want a port`,
+		"-p 70000":                       `expected a port`,
+		"-p x":                           `expected a port`,
 		"-a 999":                         `octal`,
 		"-x":                             `unknown flag -x`,
-		"--nonsense":                     `unknown flag --nonsense`,
+		"--nonsense":                     `unknown flag --nonsense, see -h`,
+		"--prot":                         `--protocol needs a value`,
+		"--thread=":                      `whole number`,
+		"--thraeds=2":                    `unknown flag --thraeds, did you mean --threads?`,
+		"--help=no":                      `-h takes no value`,
+		"-vvx":                           `unknown flag -x`,
+		"-v=3":                           `-v takes no value`,
+		"-":                              `unexpected argument "-"`,
+		"-p 1 -vm":                       `-m needs a value`,
 		"--":                             ``,
 		"-- x":                           `unexpected argument "x"`,
 		"stray":                          `unexpected argument "stray"`,
-		"-m":                             `-m wants a value`,
-		"--threads":                      `--threads wants a value`,
+		"-m":                             `-m needs a value`,
+		"--threads":                      `--threads needs a value`,
 		"--daemon=1":                     `takes no value`,
-		"--memory":                       `--memory-limit or --memory-file`,
+		"--memory":                       `--memory is ambiguous: --memory-file, --memory-limit`,
 		"-o nonsense":                    `-o nonsense: unknown option`,
-		"-o hashpower":                   `wants a value`,
+		"-o hashpower":                   `needs a value`,
 		"-o hashpower=99":                `12 to 32`,
 		"-o modern=1":                    `takes no value`,
-		"-o slab_automove=3":             `want 0, 1 or 2`,
+		"-o slab_automove=3":             `expected 0, 1 or 2`,
 		"-o slab_sizes=5":                `ascending`,
 		"-o hot_lru_pct=50":              `90 together`,
 		"-o tail_repair_time=5":          `10 to`,
@@ -217,7 +225,10 @@ func TestSASLNeedsItsFile(t *testing.T) {
 // The help is what memcached's own test harness looks at to find out what the
 // binary can do.
 func TestServerHelp(t *testing.T) {
-	h := serverHelp("memcached")
+	h := serverHelp("memcached", "v1")
+	if !strings.HasPrefix(h, "memcached "+memcached.DefaultVersion+"\n") {
+		t.Errorf("the help begins with %.30q", h)
+	}
 	for _, want := range []string{"(?i)unix-socket", "(?i)sasl", "(?i)enable-ssl", "-p, --port=<num>", "without effect"} {
 		if !regexp.MustCompile(want).MatchString(h) {
 			t.Errorf("no %q in the help", want)
@@ -234,7 +245,7 @@ func TestServerHelp(t *testing.T) {
 		}
 	}
 	for _, line := range strings.Split(h, "\n") {
-		if len(line) > 110 || strings.HasSuffix(line, " ") {
+		if len(line) > 80 || strings.HasSuffix(line, " ") {
 			t.Errorf("untidy line %q", line)
 		}
 	}

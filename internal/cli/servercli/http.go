@@ -22,7 +22,7 @@ import (
 func (s *serverSettings) startHTTP(ctx context.Context, tasks *errgroup.Group, all []*instance, stderr io.Writer) error {
 	l, err := net.Listen("tcp", s.http)
 	if addr := (*net.AddrError)(nil); errors.As(err, &addr) {
-		return cli.Usagef("--http %s: %s, want HOST:PORT or :PORT", s.http, addr.Err)
+		return cli.Usagef("--http %s: %s, expected HOST:PORT or :PORT", s.http, addr.Err)
 	}
 	if err != nil {
 		return fmt.Errorf("--http: %w", err)

@@ -56,7 +56,7 @@ func (s *serverSettings) serve(ctx context.Context, stderr io.Writer, tell bool)
 	s.options.TrackLatency = s.http != ""
 	s.options.Trace = func(line string) { fmt.Fprintln(stderr, line) }
 	s.options.OnPanic = func(v any, stack []byte) {
-		fmt.Fprintf(stderr, "lintel: a connection was closed for an error of ours: %v\n%s", v, stack)
+		fmt.Fprintf(stderr, "lintel: internal error, connection closed: %v\n%s", v, stack)
 	}
 
 	instances, topology, err := s.open(ctx, certs)
@@ -67,6 +67,9 @@ func (s *serverSettings) serve(ctx context.Context, stderr io.Writer, tell bool)
 	}()
 	if err != nil {
 		return err
+	}
+	for _, w := range s.warnings {
+		fmt.Fprintf(stderr, "lintel: warning: %s\n", w)
 	}
 	if err := s.writePortFile(instances); err != nil {
 		return err
@@ -80,12 +83,12 @@ func (s *serverSettings) serve(ctx context.Context, stderr io.Writer, tell bool)
 	reload := func() {
 		for _, in := range instances {
 			if err := in.server.ReloadAuth(); err != nil {
-				fmt.Fprintf(stderr, "lintel: users not read again: %v\n", err)
+				fmt.Fprintf(stderr, "lintel: reload users: %v\n", err)
 			}
 		}
 		if certs != nil {
 			if err := certs.Reload(); err != nil {
-				fmt.Fprintf(stderr, "lintel: certificates not read again: %v\n", err)
+				fmt.Fprintf(stderr, "lintel: reload certificates: %v\n", err)
 			}
 		}
 	}
@@ -108,7 +111,7 @@ func (s *serverSettings) serve(ctx context.Context, stderr io.Writer, tell bool)
 	if s.cluster != "" {
 		tasks.Go(func() error {
 			s.watchCluster(ctx, topology, func(err error) {
-				fmt.Fprintf(stderr, "lintel: --cluster not read again: %v\n", err)
+				fmt.Fprintf(stderr, "lintel: reload --cluster: %v\n", err)
 			})
 			return nil
 		})
@@ -123,7 +126,7 @@ func (s *serverSettings) serve(ctx context.Context, stderr io.Writer, tell bool)
 	}
 	switch at := addresses(instances); {
 	case at == "": // memcached runs all the same
-		fmt.Fprintln(stderr, "lintel: warning: nothing to listen on: -p 0 without -s or -U (for any free port, -p -1)")
+		fmt.Fprintln(stderr, "lintel: warning: nothing to listen on: -p 0 without -s or -U (-p -1 is any free port)")
 	case tell && ctx.Err() == nil:
 		fmt.Fprintf(stderr, "lintel: memcached listens on %s\n", at)
 	}
@@ -224,7 +227,7 @@ func (s *serverSettings) listenFor(ctx context.Context, in *instance, i int, cer
 		if s.port != 0 || own {
 			found, err := e.Listen(ctx, s.backlog, certs)
 			if noHost := (*net.DNSError)(nil); errors.As(err, &noHost) {
-				return cli.Usagef("-l %s: no such host, want an address or a name with or without :PORT", text)
+				return cli.Usagef("-l %s: no such host, expected an address or a name with or without :PORT", text)
 			}
 			if err != nil {
 				return err

@@ -20,64 +20,76 @@ import (
 	"lintel.dev/memcached"
 )
 
+// licence is what -i prints below memcached's version line.
 const licence = `Lintel is free software under the Apache License, version 2.0:
 https://www.apache.org/licenses/LICENSE-2.0. It comes without warranty.
-It contains nothing of memcached, whose protocols and flags it follows.
+It contains no code of memcached, whose protocols and flags it implements.
 `
 
-// newMemcached is the cache server. Its flags are memcached's, which the flag
-// package of the other commands cannot read (-p11211, -vv).
+// New returns the command lintel memcached. version is that of the program.
 func New(version string) *cobra.Command {
-	cmd := &cobra.Command{
-		Use:                "memcached [flags]",
-		Short:              "Serve a cache as memcached does, with its flags",
-		DisableFlagParsing: true,
-	}
 	program, dropIn := programName(os.Args[0])
-	cmd.SetHelpFunc(func(cmd *cobra.Command, _ []string) {
-		fmt.Fprint(cmd.OutOrStdout(), serverHelp(program))
-	})
+	s := newSettings()
+	s.build = version
+	cmd := &cobra.Command{
+		Use:   "memcached [flags]",
+		Short: "Run a cache server with memcached's protocols and flags",
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return cli.Usagef("unexpected argument %q, see -h", args[0])
+			}
+			return s.check(os.Getenv)
+		},
+		RunE: func(cmd *cobra.Command, _ []string) error { return s.run(cmd, program, dropIn) },
+	}
 	for _, args := range serverExamples {
 		cmd.Example += "  lintel memcached " + args + "\n"
 	}
-	var s *serverSettings
-	cmd.Args = func(_ *cobra.Command, args []string) (err error) {
-		s, err = parseServer(args, os.Getenv)
-		return err
-	}
-	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		s.build = version
-		switch {
-		case s.help:
-			return cmd.Help()
-		case s.license:
-			fmt.Fprint(cmd.OutOrStdout(), licence)
-			return nil
-		case s.version:
-			own := ""
-			if !dropIn { // scripts cut the version out of the line
-				own = fmt.Sprintf(" (lintel %s)", version)
-			}
-			fmt.Fprintf(cmd.OutOrStdout(), "memcached %s%s\n", memcached.DefaultVersion, own)
-			return nil
-		}
-		if s.options.Debug = program == "memcached-debug"; s.options.Debug {
-			// memcached's test of memories over 4 GiB pretends that so much
-			// is in use.
-			s.options.Report.TotalMalloced, _ = strconv.ParseInt(os.Getenv("T_MEMD_INITIAL_MALLOC"), 10, 64)
-		}
-		// memcached itself refuses; asking a newcomer's container for a flag
-		// before anything works would be no kindness.
-		if dropIn && os.Geteuid() == 0 && s.user == "" {
-			return cli.Usagef("started as root: say which user to become with -u (-u root to stay)")
-		}
-		for _, w := range s.warnings {
-			fmt.Fprintf(cmd.ErrOrStderr(), "lintel: warning: %s\n", w)
-		}
-		if s.daemon && !isDaemon() {
-			return daemonize()
-		}
-		return s.serve(cmd.Context(), cmd.ErrOrStderr(), !dropIn || s.options.Verbosity > 0)
-	}
+	s.addFlags(cmd.Flags())
+	s.addCompletions(cmd)
+	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return flagError(err) })
+	cmd.SetHelpFunc(func(cmd *cobra.Command, _ []string) {
+		fmt.Fprint(cmd.OutOrStdout(), serverHelp(program, version))
+	})
 	return cmd
+}
+
+// run does what the settings say. dropIn is whether the program was started as
+// memcached: it then prints what memcached prints, for scripts that read it.
+func (s *serverSettings) run(cmd *cobra.Command, program string, dropIn bool) error {
+	stdout, stderr := cmd.OutOrStdout(), cmd.ErrOrStderr()
+	switch {
+	case s.license:
+		fmt.Fprintf(stdout, "memcached %s\n\n%s", memcached.DefaultVersion, licence)
+		return nil
+	case s.version && dropIn:
+		fmt.Fprintf(stdout, "memcached %s\n", memcached.DefaultVersion)
+		fmt.Fprintf(stderr, "lintel %s\n", s.build)
+		return nil
+	case s.version:
+		fmt.Fprintf(stdout, "memcached %s (lintel %s)\n", memcached.DefaultVersion, s.build)
+		return nil
+	}
+	if s.options.Debug = program == "memcached-debug"; s.options.Debug {
+		// memcached's tests of memory limits over 4 GiB set this value.
+		s.options.Report.TotalMalloced, _ = strconv.ParseInt(os.Getenv("T_MEMD_INITIAL_MALLOC"), 10, 64)
+	}
+	if os.Geteuid() == 0 && s.user == "" {
+		if dropIn {
+			return cli.Usagef("can't run as root without the -u switch (-u root keeps root)")
+		}
+		s.warnings = append(s.warnings, s.rootWarning())
+	}
+	if s.daemon && !isDaemon() {
+		return daemonize()
+	}
+	return s.serve(cmd.Context(), stderr, !dropIn || s.options.Verbosity > 0)
+}
+
+// rootWarning is the warning of a server that root started without -u.
+func (s *serverSettings) rootWarning() string {
+	if s.socket == "" && len(s.listen) == 0 {
+		return "running as root, on all addresses: set a user with -u USER and an address with -l ADDR"
+	}
+	return "running as root: set a user with -u USER"
 }
