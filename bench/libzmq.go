@@ -16,7 +16,7 @@ var cgoSockets = []socketMaker{{"libzmq", newLibzmq}}
 type libzmqSocket struct{ s *zmq.Socket }
 
 func newLibzmq(_ context.Context, typ, name string) (socket, error) {
-	types := map[string]zmq.Type{
+	types := map[string]string{
 		"PUSH": zmq.PUSH, "PULL": zmq.PULL, "REQ": zmq.REQ, "REP": zmq.REP,
 		"PUB": zmq.PUB, "SUB": zmq.SUB, "DEALER": zmq.DEALER, "ROUTER": zmq.ROUTER,
 	}

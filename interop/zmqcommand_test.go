@@ -33,8 +33,10 @@ func (s secured) flags(options []any) (flags []string) {
 }
 
 func securities() []secured {
-	serverPublic, serverSecret := zmq.NewCurveKeys()
-	clientPublic, clientSecret := zmq.NewCurveKeys()
+	serverSecret := zmq.NewSecretKey()
+	serverPublic := serverSecret.Public()
+	clientSecret := zmq.NewSecretKey()
+	clientPublic := clientSecret.Public()
 	return []secured{
 		{name: "NULL"},
 		{

@@ -9,16 +9,17 @@ import (
 
 	"lintel.dev/interop/peers"
 	"lintel.dev/zmq"
+	"lintel.dev/zmq/event"
 )
 
 // events follows a socket's events from now on.
 type events struct {
 	t    *testing.T
-	next func() (zmq.Event, bool)
+	next func() (event.Event, bool)
 }
 
 func watch(t *testing.T, s interface {
-	Events(context.Context) iter.Seq[zmq.Event]
+	Events(context.Context) iter.Seq[event.Event]
 },
 ) *events {
 	next, stop := iter.Pull(s.Events(guard(t)))
@@ -27,7 +28,7 @@ func watch(t *testing.T, s interface {
 }
 
 // until waits for an event, past others.
-func (e *events) until(want zmq.EventType) zmq.Event {
+func (e *events) until(want event.Type) event.Event {
 	e.t.Helper()
 	for {
 		got, ok := e.next()
@@ -58,7 +59,7 @@ func TestPeerRestarts(t *testing.T) {
 	sendFrames(t, push.Send, "to the first")
 	sameFrames(t, pull.recv(), []string{"to the first"})
 	first.p.Kill()
-	ev.until(zmq.EventDisconnected)
+	ev.until(event.Disconnected)
 	for i := range 10 {
 		sendFrames(t, push.Send, "while away", itoa(i))
 	}
@@ -140,7 +141,7 @@ func TestWeRestart(t *testing.T) {
 // TestRequestsOutliveServers: a relaxed REQ of ours asks the server that took
 // the place of the one it lost.
 func TestRequestsOutliveServers(t *testing.T) {
-	req := opened[*zmq.Req](t)(zmq.NewReq(soon, zmq.WithRelaxed(true)))
+	req := opened[*zmq.Req](t)(zmq.NewReq(soon, zmq.WithOption("req_relaxed", "1"), zmq.WithOption("req_correlate", "1")))
 	ev := watch(t, req)
 	z := newPyzmq(t)
 	rep := z.socket("REP")
@@ -151,7 +152,7 @@ func TestRequestsOutliveServers(t *testing.T) {
 	sendFrames(t, req.Send, "one")
 	sameFrames(t, rep.recv(), []string{"one"})
 	z.p.Kill() // with the request taken and not answered
-	ev.until(zmq.EventDisconnected)
+	ev.until(event.Disconnected)
 
 	rep = newPyzmq(t).socket("REP")
 	rep.bind(addr)
@@ -173,14 +174,14 @@ func TestHeartbeats(t *testing.T) {
 	if _, err := push.Connect(addr); err != nil {
 		t.Fatal(err)
 	}
-	ev.until(zmq.EventHandshakeSucceeded)
+	ev.until(event.HandshakeSucceeded)
 	sendFrames(t, push.Send, "before")
 	sameFrames(t, pull.recv(), []string{"before"})
 
 	z.p.Stop()
-	ev.until(zmq.EventDisconnected)
+	ev.until(event.Disconnected)
 	z.p.Continue()
-	ev.until(zmq.EventHandshakeSucceeded)
+	ev.until(event.HandshakeSucceeded)
 	sendFrames(t, push.Send, "after")
 	sameFrames(t, pull.recv(), []string{"after"})
 }
@@ -219,7 +220,7 @@ func TestMonitor(t *testing.T) {
 		t.Fatal(err)
 	}
 	theirs.connect(ep.Addr())
-	for _, want := range []zmq.EventType{zmq.EventListening, zmq.EventAccepted, zmq.EventHandshakeSucceeded} {
+	for _, want := range []event.Type{event.Listening, event.Accepted, event.HandshakeSucceeded} {
 		if got, ok := ev.next(); !ok || got.Type != want {
 			t.Errorf("our event is %q, not %q", got.Type, want)
 		}
@@ -227,5 +228,5 @@ func TestMonitor(t *testing.T) {
 	theirs.until("CONNECTED")
 	theirs.until("HANDSHAKE_SUCCEEDED")
 	theirs.close()
-	ev.until(zmq.EventDisconnected)
+	ev.until(event.Disconnected)
 }

@@ -21,7 +21,7 @@ func TestDealerToRouter(t *testing.T) {
 
 func TestRouterToDealer(t *testing.T) {
 	overLinks(t, func(t *testing.T, l link, z *pyzmq) {
-		router, dealer := opened[*zmq.Router](t)(zmq.NewRouter(zmq.WithMandatory())), z.socket("DEALER", "routing_id", "python")
+		router, dealer := opened[*zmq.Router](t)(zmq.NewRouter(zmq.WithOption("router_mandatory", "1"))), z.socket("DEALER", "routing_id", "python")
 		l.join(t, router, dealer)
 		for _, m := range messages {
 			dealer.send(m...)

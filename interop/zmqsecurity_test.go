@@ -9,6 +9,8 @@ import (
 
 	"lintel.dev/interop/peers"
 	"lintel.dev/zmq"
+	"lintel.dev/zmq/certificate"
+	"lintel.dev/zmq/event"
 )
 
 // eitherBinds runs a test twice: who is the server of the mechanism does not
@@ -46,7 +48,7 @@ func TestPlainTheirServer(t *testing.T) {
 func TestPlainOurServer(t *testing.T) {
 	eitherBinds(t, func(t *testing.T, l link, z *pyzmq) {
 		asked := make(chan zmq.AuthRequest, 10)
-		ours := opened[*zmq.Dealer](t)(zmq.NewDealer(zmq.WithPlainServer(),
+		ours := opened[*zmq.Dealer](t)(zmq.NewDealer(zmq.WithOption("plain_server", "1"),
 			zmq.WithAuthenticator(func(_ context.Context, r zmq.AuthRequest) (zmq.AuthResult, error) {
 				asked <- r
 				return zmq.AuthResult{Allow: r.Username == "ada" && r.Password == "engine"}, nil
@@ -54,7 +56,7 @@ func TestPlainOurServer(t *testing.T) {
 		client := z.socket("DEALER", "plain_username", "ada", "plain_password", "engine")
 		l.join(t, ours, client)
 		talk(t, ours, client)
-		if r := <-asked; r.Mechanism != zmq.MechanismPlain || r.Username != "ada" {
+		if r := <-asked; r.Mechanism != "PLAIN" || r.Username != "ada" {
 			t.Errorf("the authenticator was asked about %+v", r)
 		}
 	})
@@ -70,13 +72,13 @@ func TestPlainRefused(t *testing.T) {
 		ours := opened[*zmq.Dealer](t)(zmq.NewDealer(zmq.WithPlain("ada", "guess")))
 		ev := watch(t, ours)
 		links[1].join(t, ours, server)
-		if e := ev.until(zmq.EventHandshakeAuth); e.Status != 400 {
+		if e := ev.until(event.HandshakeAuth); e.Status != 400 {
 			t.Errorf("refused with status %d, not 400", e.Status)
 		}
 	})
 	t.Run("their client", func(t *testing.T) {
 		t.Parallel()
-		ours := opened[*zmq.Dealer](t)(zmq.NewDealer(zmq.WithPlainServer(),
+		ours := opened[*zmq.Dealer](t)(zmq.NewDealer(zmq.WithOption("plain_server", "1"),
 			zmq.WithAuthenticator(func(context.Context, zmq.AuthRequest) (zmq.AuthResult, error) {
 				return zmq.AuthResult{}, nil
 			})))
@@ -89,13 +91,13 @@ func TestPlainRefused(t *testing.T) {
 	})
 }
 
-func keys(t *testing.T, r zmqReply) (public, secret zmq.CurveKey) {
+func keys(t *testing.T, r zmqReply) (public zmq.PublicKey, secret zmq.SecretKey) {
 	t.Helper()
-	public, err := zmq.ParseCurveKey(r.Public)
+	public, err := zmq.ParsePublicKey(r.Public)
 	if err != nil {
 		t.Fatal(err)
 	}
-	secret, err = zmq.ParseCurveKey(r.Secret)
+	secret, err = zmq.ParseSecretKey(r.Secret)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -108,24 +110,24 @@ func TestCurveTheirServer(t *testing.T) {
 		// zmq.auth wrote.
 		dir := t.TempDir()
 		path := z.ask("certificate", zmqRequest{"dir": dir, "name": "client"}).Secret
-		public, secret := keys(t, z.ask("load_certificate", zmqRequest{"path": path}))
+		_, secret := keys(t, z.ask("load_certificate", zmqRequest{"path": path}))
 		z.ask("auth", zmqRequest{"curve": dir})
 		pair := z.ask("keypair", nil)
 		serverKey, _ := keys(t, pair)
 		server := z.socket("DEALER", "curve_server", 1, "curve_publickey", pair.Public, "curve_secretkey", pair.Secret)
 
-		ours := opened[*zmq.Dealer](t)(zmq.NewDealer(zmq.WithCurve(public, secret, serverKey)))
+		ours := opened[*zmq.Dealer](t)(zmq.NewDealer(zmq.WithCurve(secret, serverKey)))
 		l.join(t, ours, server)
 		talk(t, ours, server)
 
 		// A stranger with keys of its own gets no further.
-		strangerPublic, strangerSecret := zmq.NewCurveKeys()
+		strangerSecret := zmq.NewSecretKey()
 		if !l.weBind {
-			stranger := opened[*zmq.Dealer](t)(zmq.NewDealer(zmq.WithCurve(strangerPublic, strangerSecret, serverKey)))
+			stranger := opened[*zmq.Dealer](t)(zmq.NewDealer(zmq.WithCurve(strangerSecret, serverKey)))
 			ev := watch(t, stranger)
 			other := z.socketAs("other", "DEALER", "curve_server", 1, "curve_publickey", pair.Public, "curve_secretkey", pair.Secret)
 			l.join(t, stranger, other)
-			if e := ev.until(zmq.EventHandshakeAuth); e.Status != 400 {
+			if e := ev.until(event.HandshakeAuth); e.Status != 400 {
 				t.Errorf("refused with status %d, not 400", e.Status)
 			}
 		}
@@ -134,7 +136,8 @@ func TestCurveTheirServer(t *testing.T) {
 
 func TestCurveOurServer(t *testing.T) {
 	eitherBinds(t, func(t *testing.T, l link, z *pyzmq) {
-		serverPublic, serverSecret := zmq.NewCurveKeys()
+		serverSecret := zmq.NewSecretKey()
+		serverPublic := serverSecret.Public()
 		pair := z.ask("keypair", nil)
 		clientKey, _ := keys(t, pair)
 		ours := opened[*zmq.Dealer](t)(zmq.NewDealer(zmq.WithCurveServer(serverSecret),
@@ -150,7 +153,7 @@ func TestCurveOurServer(t *testing.T) {
 
 // TestCurveOnly: neither side lets a peer in that offers no security.
 func TestCurveOnly(t *testing.T) {
-	_, secret := zmq.NewCurveKeys()
+	secret := zmq.NewSecretKey()
 	ours := opened[*zmq.Dealer](t)(zmq.NewDealer(zmq.WithCurveServer(secret)))
 	client := newPyzmq(t).socket("DEALER")
 	client.do("monitor", nil)
@@ -173,18 +176,18 @@ func TestCertificates(t *testing.T) {
 	}
 	for _, name := range []string{"mine.key", "mine.key_secret"} {
 		pair := z.ask("load_certificate", zmqRequest{"path": filepath.Join(dir, name)})
-		public, err := zmq.ParseCurveKey(pair.Public)
+		public, err := zmq.ParsePublicKey(pair.Public)
 		if err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
 		if pair.Secret == "" {
 			continue
 		}
-		secret, err := zmq.ParseCurveKey(pair.Secret)
+		secret, err := zmq.ParseSecretKey(pair.Secret)
 		if err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
-		if zmq.CurvePublicKey(secret) != public {
+		if secret.Public() != public {
 			t.Errorf("%s: the keys do not belong together", name)
 		}
 	}
@@ -201,7 +204,7 @@ func TestCertificateFiles(t *testing.T) {
 	}
 	theirs := z.ask("certificate", zmqRequest{"dir": dir, "name": "theirs"})
 	for _, file := range []string{path, path + "_secret", theirs.Public, theirs.Secret} {
-		cert, err := zmq.LoadCertificate(file)
+		cert, err := certificate.Load(file)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -210,8 +213,8 @@ func TestCertificateFiles(t *testing.T) {
 			t.Errorf("%s: public key %s, zmq.auth reads %s", file, cert.PublicKey, r.Public)
 		}
 		secret := ""
-		if cert.SecretKey != (zmq.CurveKey{}) {
-			secret = cert.SecretKey.String()
+		if !cert.SecretKey.IsZero() {
+			secret = cert.SecretKey.Text()
 		}
 		if r.Secret != secret {
 			t.Errorf("%s: zmq.auth reads another secret key", file)

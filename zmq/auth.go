@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"log/slog"
 	"net"
 
 	"lintel.dev/internal/zmq/flow"
@@ -11,32 +13,30 @@ import (
 	"lintel.dev/internal/zmq/zmtp"
 )
 
-// Mechanism is how peers prove who they are.
-type Mechanism string
-
-// The mechanisms. The empty Mechanism is NULL too.
+// The mechanisms; the empty string is NULL too.
 const (
-	MechanismNull  Mechanism = "NULL"
-	MechanismPlain Mechanism = "PLAIN"
-	MechanismCurve Mechanism = "CURVE"
+	mechanismNull  = "NULL"
+	mechanismPlain = "PLAIN"
+	mechanismCurve = "CURVE"
 )
 
-// Security says how a socket proves who it is and what it asks of its peers.
-// The zero value is NULL: nothing.
-type Security struct {
-	Mechanism Mechanism
-	Server    bool // the peer has to convince us
+// security is how a socket proves its identity and what it demands of its
+// peers. The zero value is NULL: nothing.
+type security struct {
+	Mechanism string
+	Server    bool // the peer authenticates itself to this socket
 
 	Username, Password string // of a PLAIN client, each 1 to 255 octets
 
-	PublicKey, SecretKey CurveKey // of CURVE: ours, on both sides
-	ServerKey            CurveKey // of a CURVE client: the server's public key
+	PublicKey PublicKey // of CURVE; zero: the one of SecretKey
+	SecretKey SecretKey // of CURVE, on both sides
+	ServerKey PublicKey // of a CURVE client: the server's key
 
-	// ZAPDomain is what the authenticator is asked about. NULL peers are only
-	// checked when it is set.
+	// ZAPDomain is sent to the authenticator. NULL peers are only checked when
+	// it is set.
 	ZAPDomain string
-	// ZAPEnforceDomain asks nobody when there is no domain, and refuses CURVE
-	// peers when there is one and nobody to ask.
+	// ZAPEnforceDomain skips the authenticator when there is no domain, and
+	// refuses CURVE peers when there is one and no authenticator.
 	ZAPEnforceDomain bool
 
 	// Authenticator, if set, decides about peers instead of a ZAP handler at
@@ -44,110 +44,155 @@ type Security struct {
 	Authenticator Authenticator
 }
 
-// Authenticator decides whether a peer may connect. An error is a temporary
-// failure: the peer is told nothing and may try again.
+// Authenticator decides whether a peer may connect. ctx ends when the peer
+// leaves or the handshake times out. An error is a temporary failure: the
+// connection ends without a reason, and the peer may try again.
 type Authenticator func(ctx context.Context, r AuthRequest) (AuthResult, error)
 
-// AuthRequest is a peer that wants to connect (RFC 27).
+// AuthRequest describes a peer that wants to connect (RFC 27).
 type AuthRequest struct {
-	Domain    string
-	Address   string // of the peer, without its port; over ipc localhost:USER:GROUP:PROCESS (on Linux)
-	Identity  []byte // our routing id
-	Mechanism Mechanism
-	Username  string   // of PLAIN
-	Password  string   // of PLAIN
-	PublicKey CurveKey // of CURVE
+	Domain    string    // of the option zap_domain
+	Address   string    // of the peer, without its port; over ipc localhost:USER:GROUP:PROCESS (on Linux)
+	Identity  []byte    // the routing id of this socket
+	Mechanism string    // "NULL", "PLAIN" or "CURVE"
+	Username  string    // of PLAIN
+	Password  string    // of PLAIN
+	PublicKey PublicKey // of CURVE
 }
 
-// AuthResult is the decision. The zero value refuses.
+// AuthResult is the decision of an Authenticator. The zero value refuses.
 type AuthResult struct {
 	Allow    bool
-	UserID   string            // shown with the peer's messages
-	Metadata map[string]string // likewise
+	UserID   string            // becomes PeerInfo.UserID
+	Metadata map[string]string // added to PeerInfo.Properties
 }
 
-// CurveKey is a key of CURVE, public or secret. Its text is Z85.
-type CurveKey [32]byte
+// PublicKey is a public key of CURVE. Its text form is 40 characters of Z85
+// (RFC 32). The zero value is no key.
+type PublicKey [32]byte
 
-// ParseCurveKey reads a key: 40 characters of Z85, or 32 octets as they are.
-func ParseCurveKey(s string) (CurveKey, error) {
+// ParsePublicKey reads a key of 40 characters of Z85, or of 32 octets.
+func ParsePublicKey(s string) (PublicKey, error) {
 	k, err := zmtp.ParseKey(s)
-	return CurveKey(k), err
+	return PublicKey(k), err
 }
 
-// String is the key in Z85.
-func (k CurveKey) String() string { return zmtp.Key(k).String() }
+// String returns the key in Z85.
+func (k PublicKey) String() string { return zmtp.Key(k).String() }
 
-// MarshalText is the key in Z85.
-func (k CurveKey) MarshalText() ([]byte, error) { return []byte(k.String()), nil }
+// MarshalText returns the key in Z85.
+func (k PublicKey) MarshalText() ([]byte, error) { return []byte(k.String()), nil }
 
-// UnmarshalText reads a key as ParseCurveKey does.
-func (k *CurveKey) UnmarshalText(text []byte) error {
-	key, err := ParseCurveKey(string(text))
-	if err == nil {
-		*k = key
-	}
+// UnmarshalText reads a key as ParsePublicKey does.
+func (k *PublicKey) UnmarshalText(text []byte) (err error) {
+	*k, err = ParsePublicKey(string(text))
 	return err
 }
 
-// NewCurveKeys makes a random pair of keys.
-func NewCurveKeys() (public, secret CurveKey) {
-	p := zmtp.NewKeyPair()
-	return CurveKey(p.Public), CurveKey(p.Secret)
+// SecretKey is a secret key of CURVE. Printing it with any verb of package
+// fmt, logging it with log/slog and encoding it as text or JSON show the word
+// REDACTED instead; Text returns the key. The zero value is no key.
+type SecretKey struct {
+	// A pointer, because package fmt shows the contents of other values in
+	// unexported fields without calling their methods.
+	key *zmtp.Key
+	_   [0]func() // == would compare the pointers, so it does not compile
 }
 
-// CurvePublicKey is the public key that belongs to a secret one.
-func CurvePublicKey(secret CurveKey) CurveKey { return CurveKey(zmtp.PublicKey(zmtp.Key(secret))) }
+// NewSecretKey returns a new random key.
+func NewSecretKey() SecretKey {
+	pair := zmtp.NewKeyPair()
+	return SecretKey{key: &pair.Secret}
+}
 
-// WithPlain makes the socket a PLAIN client.
+// ParseSecretKey reads a key of 40 characters of Z85, or of 32 octets. Its
+// errors do not show the key.
+func ParseSecretKey(s string) (SecretKey, error) {
+	k, err := zmtp.ParseKey(s)
+	if err != nil {
+		return SecretKey{}, fmt.Errorf("zmq: secret key of %d characters, expected 40 of Z85 or 32 octets", len(s))
+	}
+	return SecretKey{key: &k}, nil
+}
+
+// Public returns the public key that belongs to k.
+func (k SecretKey) Public() PublicKey { return PublicKey(zmtp.PublicKey(k.value())) }
+
+// IsZero reports whether k is no key.
+func (k SecretKey) IsZero() bool { return k.key == nil }
+
+func (k SecretKey) value() zmtp.Key {
+	if k.key == nil {
+		return zmtp.Key{}
+	}
+	return *k.key
+}
+
+// Text returns the key in Z85, to be stored.
+func (k SecretKey) Text() string { return k.value().String() }
+
+const redacted = "REDACTED"
+
+// String returns REDACTED.
+func (SecretKey) String() string { return redacted }
+
+// Format writes REDACTED for every verb.
+func (SecretKey) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, redacted) }
+
+// LogValue returns REDACTED.
+func (SecretKey) LogValue() slog.Value { return slog.StringValue(redacted) }
+
+// MarshalText returns REDACTED.
+func (SecretKey) MarshalText() ([]byte, error) { return []byte(redacted), nil }
+
+// UnmarshalText reads a key as ParseSecretKey does.
+func (k *SecretKey) UnmarshalText(text []byte) (err error) {
+	*k, err = ParseSecretKey(string(text))
+	return err
+}
+
+// WithPlain makes the socket a PLAIN client. Name and password have 1 to 255
+// octets. They are sent unencrypted. The option plain_server makes a server.
 func WithPlain(username, password string) Option {
-	return func(o *Options) error {
+	return func(o *options) error {
 		if n := len(username); n < 1 || n > 255 {
 			return fmt.Errorf("zmq: PLAIN user name of %d octets, expected 1 to 255", n)
 		}
 		if n := len(password); n < 1 || n > 255 {
 			return fmt.Errorf("zmq: PLAIN password of %d octets, expected 1 to 255", n)
 		}
-		o.Security.Mechanism, o.Security.Server = MechanismPlain, false
+		o.Security.Mechanism, o.Security.Server = mechanismPlain, false
 		o.Security.Username, o.Security.Password = username, password
 		return nil
 	}
 }
 
-// WithPlainServer makes the socket a PLAIN server. Without an authenticator
-// or a ZAP handler nobody gets in.
-func WithPlainServer() Option {
-	return set(func(o *Options) { o.Security.Mechanism, o.Security.Server = MechanismPlain, true })
-}
-
-// WithCurve makes the socket a CURVE client with the keys given, of a server
-// known by its public key.
-func WithCurve(public, secret, server CurveKey) Option {
-	return set(func(o *Options) {
-		o.Security.Mechanism, o.Security.Server = MechanismCurve, false
-		o.Security.PublicKey, o.Security.SecretKey, o.Security.ServerKey = public, secret, server
+// WithCurve makes the socket a CURVE client with the given secret key, of the
+// server that has the given public key.
+func WithCurve(secret SecretKey, serverPublic PublicKey) Option {
+	return set(func(o *options) {
+		o.Security.Mechanism, o.Security.Server = mechanismCurve, false
+		o.Security.PublicKey, o.Security.SecretKey, o.Security.ServerKey = secret.Public(), secret, serverPublic
 	})
 }
 
-// WithCurveServer makes the socket a CURVE server. Without an authenticator or
-// a ZAP handler every client that knows the public key gets in.
-func WithCurveServer(secret CurveKey) Option {
-	return set(func(o *Options) {
-		o.Security.Mechanism, o.Security.Server = MechanismCurve, true
-		o.Security.PublicKey, o.Security.SecretKey = CurvePublicKey(secret), secret
+// WithCurveServer makes the socket a CURVE server with the given secret key.
+// Without an Authenticator or a ZAP handler it accepts every client that knows
+// the public key.
+func WithCurveServer(secret SecretKey) Option {
+	return set(func(o *options) {
+		o.Security.Mechanism, o.Security.Server = mechanismCurve, true
+		o.Security.PublicKey, o.Security.SecretKey = secret.Public(), secret
 	})
 }
 
 // WithAuthenticator lets f decide about every peer that connects to the
-// socket, whatever the mechanism.
+// socket, with any mechanism. f may be called by several goroutines at once.
+// Without it, a REP or ROUTER bound to inproc://zeromq.zap.01 in the same
+// Context decides, as RFC 27 has it; the options zap_domain and
+// zap_enforce_domain belong to it.
 func WithAuthenticator(f Authenticator) Option {
-	return set(func(o *Options) { o.Security.Authenticator = f })
-}
-
-// WithZAP sets the domain that a ZAP handler is asked about, and whether
-// there must be a handler.
-func WithZAP(domain string, enforce bool) Option {
-	return set(func(o *Options) { o.Security.ZAPDomain, o.Security.ZAPEnforceDomain = domain, enforce })
+	return set(func(o *options) { o.Security.Authenticator = f })
 }
 
 // zapEndpoint is where a ZAP handler is bound.
@@ -158,37 +203,37 @@ const zapEndpoint = "inproc://zeromq.zap.01"
 func (e *Endpoint) secures() error {
 	m := e.o.Security.Mechanism
 	switch {
-	case m == "" || m == MechanismNull || e.at.Scheme == "inproc":
+	case m == "" || m == mechanismNull || e.at.Scheme == "inproc":
 		return nil
 	case e.at.Group():
 		return fmt.Errorf("zmq: %s has no handshake, %s cannot secure it: %w", e.at.Scheme, m, ErrNotSupported)
-	case e.s.typ == TypeStream, e.s.typ == TypeRouter && e.o.RouterRaw:
+	case e.s.typ == zmtp.STREAM, e.s.typ == zmtp.ROUTER && e.o.RouterRaw:
 		return fmt.Errorf("zmq: a STREAM or raw ROUTER speaks no ZMTP, %s cannot secure it: %w", m, ErrNotSupported)
 	}
 	return e.o.Security.complete()
 }
 
 // complete says which key is missing: without it every handshake would fail.
-func (sec *Security) complete() error {
+func (sec *security) complete() error {
 	switch {
-	case sec.Mechanism != MechanismCurve:
-	case sec.SecretKey == (CurveKey{}):
+	case sec.Mechanism != mechanismCurve:
+	case sec.SecretKey.IsZero():
 		return errors.New("zmq: CURVE without curve_secretkey, expected the socket's own key")
-	case !sec.Server && sec.ServerKey == (CurveKey{}):
+	case !sec.Server && sec.ServerKey == (PublicKey{}):
 		return errors.New("zmq: CURVE client without curve_serverkey, expected the server's public key")
 	}
 	return nil
 }
 
 // asks tells whether an authenticator decides about the peers of a server.
-func (sec *Security) asks(handler bool) bool {
+func (sec *security) asks(handler bool) bool {
 	if sec.Authenticator != nil {
 		return true
 	}
 	switch sec.Mechanism {
-	case MechanismPlain:
+	case mechanismPlain:
 		return true
-	case MechanismCurve:
+	case mechanismCurve:
 		if sec.ZAPEnforceDomain {
 			return sec.ZAPDomain != ""
 		}
@@ -201,18 +246,18 @@ func (sec *Security) asks(handler bool) bool {
 func (l *link) mechanism() (zmtp.Mechanism, error) {
 	sec := &l.ep.o.Security
 	zap := sec.asks(l.s.ctx.hasZAP())
-	keys := zmtp.KeyPair{Public: zmtp.Key(sec.PublicKey), Secret: zmtp.Key(sec.SecretKey)}
-	if sec.Mechanism == MechanismCurve && keys.Public == (zmtp.Key{}) {
+	keys := zmtp.KeyPair{Public: zmtp.Key(sec.PublicKey), Secret: sec.SecretKey.value()}
+	if sec.Mechanism == mechanismCurve && keys.Public == (zmtp.Key{}) {
 		keys.Public = zmtp.PublicKey(keys.Secret)
 	}
 	switch {
-	case sec.Mechanism == MechanismPlain && sec.Server:
+	case sec.Mechanism == mechanismPlain && sec.Server:
 		return zmtp.NewPlainServer(l.metadata()), nil
-	case sec.Mechanism == MechanismPlain:
+	case sec.Mechanism == mechanismPlain:
 		return zmtp.NewPlainClient(sec.Username, sec.Password, l.metadata())
-	case sec.Mechanism == MechanismCurve && sec.Server:
+	case sec.Mechanism == mechanismCurve && sec.Server:
 		return zmtp.NewCurveServer(keys, l.metadata(), zap), nil
-	case sec.Mechanism == MechanismCurve:
+	case sec.Mechanism == mechanismCurve:
 		return zmtp.NewCurveClient(keys, zmtp.Key(sec.ServerKey), l.metadata()), nil
 	}
 	return zmtp.NewNull(l.metadata(), zap), nil
@@ -244,11 +289,11 @@ func (l *link) authenticate(ctx context.Context, m zmtp.Mechanism) error {
 	credentials := m.Credentials()
 	var status int
 	if sec.Authenticator != nil {
-		r := AuthRequest{Domain: sec.ZAPDomain, Address: address, Identity: l.ep.o.Identity, Mechanism: Mechanism(m.Name())}
+		r := AuthRequest{Domain: sec.ZAPDomain, Address: address, Identity: l.ep.o.Identity, Mechanism: m.Name()}
 		switch {
-		case r.Mechanism == MechanismPlain && len(credentials) == 2:
+		case r.Mechanism == mechanismPlain && len(credentials) == 2:
 			r.Username, r.Password = string(credentials[0]), string(credentials[1])
-		case r.Mechanism == MechanismCurve && len(credentials) == 1:
+		case r.Mechanism == mechanismCurve && len(credentials) == 1:
 			copy(r.PublicKey[:], credentials[0])
 		}
 		res, err := sec.Authenticator(ctx, r)
@@ -287,7 +332,7 @@ func (l *link) authenticate(ctx context.Context, m zmtp.Mechanism) error {
 
 // askZAP puts one question to the ZAP handler.
 func (c *Context) askZAP(ctx context.Context, r zmtp.ZAPRequest) (zmtp.ZAPReply, error) {
-	d, err := NewDealer(WithContext(c), WithLinger(0))
+	d, err := NewDealer(InContext(c), WithLinger(0))
 	if err != nil {
 		return zmtp.ZAPReply{}, err
 	}

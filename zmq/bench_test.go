@@ -22,9 +22,9 @@ func BenchmarkPushPull(b *testing.B) {
 		for _, size := range []int{8, 64, 1 << 10, 64 << 10, 1 << 20} {
 			b.Run(fmt.Sprintf("%s/%d", net, size), func(b *testing.B) {
 				ctx := context.Background()
-				zctx := zmq.NewContext()
-				push, _ := zmq.NewPush(zmq.WithContext(zctx))
-				pull, _ := zmq.NewPull(zmq.WithContext(zctx))
+				zctx := new(zmq.Context)
+				push, _ := zmq.NewPush(zmq.InContext(zctx))
+				pull, _ := zmq.NewPull(zmq.InContext(zctx))
 				defer push.Close()
 				defer pull.Close()
 				e, err := pull.Bind(benchEndpoints(b)[net])
@@ -51,7 +51,7 @@ func BenchmarkPushPull(b *testing.B) {
 					if err != nil {
 						b.Fatal(err)
 					}
-					zmq.Release(f)
+					zmq.Msg{f}.Release()
 				}
 			})
 		}
@@ -62,9 +62,9 @@ func BenchmarkReqRep(b *testing.B) {
 	for _, net := range []string{"tcp", "inproc"} {
 		b.Run(net, func(b *testing.B) {
 			ctx := context.Background()
-			zctx := zmq.NewContext()
-			req, _ := zmq.NewReq(zmq.WithContext(zctx))
-			rep, _ := zmq.NewRep(zmq.WithContext(zctx))
+			zctx := new(zmq.Context)
+			req, _ := zmq.NewReq(zmq.InContext(zctx))
+			rep, _ := zmq.NewRep(zmq.InContext(zctx))
 			defer req.Close()
 			e, err := rep.Bind(benchEndpoints(b)[net])
 			if err != nil {

@@ -1,6 +1,9 @@
 package zmq
 
-import "lintel.dev/internal/zmq/flow"
+import (
+	"lintel.dev/internal/zmq/flow"
+	"lintel.dev/internal/zmq/zmtp"
+)
 
 // Channel talks to one other CHANNEL socket with messages of one frame
 // (RFC 52). A second peer is turned away while the first is there.
@@ -12,7 +15,7 @@ type Channel struct {
 
 // NewChannel makes a CHANNEL socket.
 func NewChannel(opts ...Option) (*Channel, error) {
-	c, err := newCore(TypeChannel, true, opts)
+	c, err := newCore(zmtp.CHANNEL, true, opts)
 	if err != nil {
 		return nil, err
 	}

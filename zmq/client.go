@@ -1,6 +1,9 @@
 package zmq
 
-import "lintel.dev/internal/zmq/flow"
+import (
+	"lintel.dev/internal/zmq/flow"
+	"lintel.dev/internal/zmq/zmtp"
+)
 
 // Client talks to SERVER sockets with messages of one frame: it deals what it
 // sends out in turn and receives from them in turn (RFC 41).
@@ -12,7 +15,7 @@ type Client struct {
 
 // NewClient makes a CLIENT socket.
 func NewClient(opts ...Option) (*Client, error) {
-	c, err := newCore(TypeClient, false, opts)
+	c, err := newCore(zmtp.CLIENT, false, opts)
 	if err != nil {
 		return nil, err
 	}

@@ -17,7 +17,7 @@ func TestConflateTopics(t *testing.T) {
 			everywhere(t, func(t *testing.T, r rig) {
 				// The high-water mark of the publisher must not lose any.
 				pub := made(r, zmq.NewXPub, zmq.WithHWM(0))
-				sub := made(r, zmq.NewSub, zmq.WithConflateTopics(), zmq.WithHWM(0))
+				sub := made(r, zmq.NewSub, zmq.WithOption("conflate_topics", "1"), zmq.WithHWM(0))
 				if err := sub.Subscribe(""); err != nil {
 					t.Fatal(err)
 				}

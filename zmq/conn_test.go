@@ -14,12 +14,13 @@ import (
 	"time"
 
 	"lintel.dev/zmq"
+	"lintel.dev/zmq/event"
 )
 
 func over(t *testing.T, n network) rig {
 	ctx, stop := context.WithTimeout(t.Context(), limit)
 	t.Cleanup(stop)
-	return rig{T: t, net: n, ctx: ctx, zctx: zmq.NewContext()}
+	return rig{T: t, net: n, ctx: ctx, zctx: new(zmq.Context)}
 }
 
 func overTCP(t *testing.T) rig { return over(t, networks()[0]) }
@@ -129,7 +130,7 @@ func TestContext(t *testing.T) {
 	if err := <-waiting; !errors.Is(err, zmq.ErrTerminated) {
 		t.Error(err)
 	}
-	if _, err := zmq.NewPull(zmq.WithContext(r.zctx)); !errors.Is(err, zmq.ErrTerminated) {
+	if _, err := zmq.NewPull(zmq.InContext(r.zctx)); !errors.Is(err, zmq.ErrTerminated) {
 		t.Error(err)
 	}
 	r.must(r.zctx.Close(r.ctx))
@@ -143,13 +144,12 @@ func TestContextsAreApart(t *testing.T) {
 	a, b := overTCP(t), overTCP(t)
 	for _, r := range []rig{a, b} {
 		pull := made(r, zmq.NewPull)
-		if _, err := pull.Bind("inproc://same"); err != nil {
-			t.Error(err)
-		}
+		e, err := pull.Bind("inproc://same")
+		r.must(err)
 		if _, err := made(r, zmq.NewPull).Bind("inproc://same"); !errors.Is(err, zmq.ErrAddressInUse) {
 			t.Error(err)
 		}
-		r.must(pull.Unbind("inproc://same"))
+		r.must(e.Close())
 		if _, err := made(r, zmq.NewPull).Bind("inproc://same"); err != nil {
 			t.Error(err)
 		}
@@ -161,9 +161,11 @@ func TestContextsAreApart(t *testing.T) {
 func TestUnbindAndDisconnect(t *testing.T) {
 	everywhere(t, func(t *testing.T, r rig) {
 		push, pull := made(r, zmq.NewPush), made(r, zmq.NewPull)
-		ep := r.bind(pull)
-		if got := pull.LastEndpoint(); got != ep {
-			t.Errorf("last endpoint %q, want %q", got, ep)
+		bound, err := pull.Bind(r.net.bind(t))
+		r.must(err)
+		ep := bound.Addr()
+		if got, err := pull.Option("last_endpoint"); got != ep {
+			t.Errorf("last endpoint %q, %v, want %q", got, err, ep)
 		}
 		e := r.connect(push, ep)
 		r.send(push, "1")
@@ -176,11 +178,8 @@ func TestUnbindAndDisconnect(t *testing.T) {
 		r.connect(push, ep)
 		r.until(func() bool { return push.TrySend(zmq.NewMsg("2")) == nil })
 		r.want(pull, "2")
-		r.must(pull.Unbind(ep))
-		if err := pull.Unbind(ep); !errors.Is(err, zmq.ErrNoEndpoint) {
-			t.Error(err)
-		}
-		if err := push.Disconnect("tcp://127.0.0.1:1"); !errors.Is(err, zmq.ErrNoEndpoint) {
+		r.must(bound.Close())
+		if err := bound.Close(); !errors.Is(err, zmq.ErrNoEndpoint) {
 			t.Error(err)
 		}
 	})
@@ -204,11 +203,11 @@ func TestDisconnectFlushes(t *testing.T) {
 // The second connection to an endpoint is none for some types (1.2).
 func TestDuplicateConnect(t *testing.T) {
 	for _, c := range []struct {
-		typ  zmq.Type
+		typ  string
 		want int
-	}{{zmq.TypeDealer, 1}, {zmq.TypeSub, 1}, {zmq.TypePub, 1}, {zmq.TypeReq, 1}, {zmq.TypePush, 2}, {zmq.TypePull, 2}} {
+	}{{"DEALER", 1}, {"SUB", 1}, {"PUB", 1}, {"REQ", 1}, {"PUSH", 2}, {"PULL", 2}} {
 		r := overTCP(t)
-		s, err := zmq.New(c.typ, zmq.WithContext(r.zctx), zmq.WithLinger(0))
+		s, err := zmq.New(c.typ, zmq.InContext(r.zctx), zmq.WithLinger(0))
 		r.socket(s, err)
 		for range 2 {
 			r.connect(s, "tcp://127.0.0.1:1")
@@ -295,10 +294,10 @@ func TestWrongPeer(t *testing.T) {
 			events := push.Events(ctx)
 			r.connect(push, r.bind(rep))
 			for e := range events {
-				if e.Type == zmq.EventHandshakeProtocol || e.Type == zmq.EventHandshakeAuth || e.Type == zmq.EventHandshakeFailed {
+				if e.Type == event.HandshakeProtocol || e.Type == event.HandshakeAuth || e.Type == event.HandshakeFailed {
 					break
 				}
-				if e.Type == zmq.EventHandshakeSucceeded {
+				if e.Type == event.HandshakeSucceeded {
 					t.Fatal("a PUSH and a REP became peers")
 				}
 			}
@@ -307,7 +306,7 @@ func TestWrongPeer(t *testing.T) {
 }
 
 // next returns the next event of one of the types, skipping the rest.
-func next(t *testing.T, pull func() (zmq.Event, bool), types ...zmq.EventType) zmq.Event {
+func next(t *testing.T, pull func() (event.Event, bool), types ...event.Type) event.Event {
 	t.Helper()
 	for {
 		e, ok := pull()
@@ -334,28 +333,28 @@ func TestEvents(t *testing.T) {
 			defer stop2()
 			ep := r.bind(pull)
 			r.connect(push, ep)
-			for _, want := range []zmq.EventType{zmq.EventListening, zmq.EventAccepted, zmq.EventHandshakeSucceeded} {
+			for _, want := range []event.Type{event.Listening, event.Accepted, event.HandshakeSucceeded} {
 				if e, _ := server(); e.Type != want || e.Endpoint != ep || e.Time.IsZero() {
 					t.Errorf("server: %+v, want %v", e, want)
 				}
 			}
-			for _, want := range []zmq.EventType{zmq.EventConnectDelayed, zmq.EventConnected, zmq.EventHandshakeSucceeded} {
+			for _, want := range []event.Type{event.ConnectDelayed, event.Connected, event.HandshakeSucceeded} {
 				if e, _ := client(); e.Type != want || e.Endpoint != ep {
 					t.Errorf("client: %+v, want %v", e, want)
 				}
 			}
 			r.must(pull.Close())
-			next(t, server, zmq.EventClosed)
-			next(t, server, zmq.EventMonitorStopped)
+			next(t, server, event.Closed)
+			next(t, server, event.MonitorStopped)
 			if e, ok := server(); ok {
 				t.Errorf("event after the last: %+v", e)
 			}
-			next(t, client, zmq.EventDisconnected)
-			if e := next(t, client, zmq.EventConnectRetried); e.Interval < time.Millisecond || e.Interval >= 2*time.Millisecond {
+			next(t, client, event.Disconnected)
+			if e := next(t, client, event.ConnectRetried); e.Interval < time.Millisecond || e.Interval >= 2*time.Millisecond {
 				t.Errorf("the wait is %v, want 1 to 2 ms", e.Interval)
 			}
 			r.must(push.Close())
-			next(t, client, zmq.EventMonitorStopped)
+			next(t, client, event.MonitorStopped)
 		})
 	}
 }
@@ -371,11 +370,11 @@ func TestBackoff(t *testing.T) {
 	defer stop()
 	r.connect(push, nowhere)
 	for _, want := range []time.Duration{1, 2, 4, 5, 5} {
-		if e := next(t, events, zmq.EventConnectRetried); e.Interval != want*time.Millisecond {
+		if e := next(t, events, event.ConnectRetried); e.Interval != want*time.Millisecond {
 			t.Errorf("waits %v, want %v", e.Interval, want*time.Millisecond)
 		}
 	}
-	stopped := made(r, zmq.NewPush, zmq.WithReconnectStop(zmq.StopOnRefused), zmq.WithLinger(0))
+	stopped := made(r, zmq.NewPush, zmq.WithOption("reconnect_stop", "1"), zmq.WithLinger(0))
 	r.connect(stopped, nowhere)
 	r.until(func() bool { return len(stopped.Stats().Peers) == 0 })
 }
@@ -437,7 +436,7 @@ func TestTCPAddresses(t *testing.T) {
 	defer stop()
 	other := made(r, zmq.NewPush, zmq.WithLinger(0), zmq.WithReconnect(-1, 0))
 	r.connect(other, r.bind(closed))
-	next(t, events, zmq.EventAcceptFailed)
+	next(t, events, event.AcceptFailed)
 	if err := pull.SetOption("tcp_accept_filter", "nonsense"); err == nil {
 		t.Error("filter accepted")
 	}
@@ -454,7 +453,7 @@ func TestIPCFilter(t *testing.T) {
 		push := made(r, zmq.NewPush, zmq.WithLinger(0))
 		events, stop := iter.Pull(pull.Events(r.ctx))
 		r.connect(push, r.bind(pull))
-		if e := next(t, events, zmq.EventAccepted, zmq.EventAcceptFailed); (e.Type == zmq.EventAccepted) != ok {
+		if e := next(t, events, event.Accepted, event.AcceptFailed); (e.Type == event.Accepted) != ok {
 			t.Errorf("user %d: %v", uid, e.Type)
 		}
 		stop()
@@ -495,12 +494,12 @@ func TestPeerInfo(t *testing.T) {
 		dealer := made(r, zmq.NewDealer, zmq.WithIdentity([]byte("me")), zmq.WithOption("metadata", "X-color:blue"))
 		r.connect(dealer, r.bind(router))
 		r.send(dealer, "x")
-		m, err := router.RecvMessage(r.ctx)
-		if err != nil || m.Frames.String() != "me|x" || m.Peer == nil || m.Peer.SocketType != "DEALER" || string(m.Peer.RoutingID) != "me" {
-			t.Fatalf("%+v, %v", m, err)
+		m, peer, err := router.RecvFrom(r.ctx)
+		if err != nil || m.String() != "me|x" || peer.SocketType != "DEALER" || string(peer.RoutingID) != "me" {
+			t.Fatalf("%v of %+v, %v", m, peer, err)
 		}
-		if r.net.name != "inproc" && (m.Peer.Properties["X-color"] != "blue" || m.Peer.Address == "" && r.net.name == "tcp") {
-			t.Errorf("%+v", m.Peer)
+		if r.net.name != "inproc" && (peer.Properties["X-color"] != "blue" || peer.Address == "" && r.net.name == "tcp") {
+			t.Errorf("%+v", peer)
 		}
 	})
 }
@@ -509,41 +508,36 @@ func TestPoller(t *testing.T) {
 	everywhere(t, func(t *testing.T, r rig) {
 		pull, push := made(r, zmq.NewPull), made(r, zmq.NewPush)
 		ep := r.bind(pull)
-		p := zmq.NewPoller()
+		var p zmq.Poller
 		defer p.Close()
-		r.must(p.Add(pull, zmq.CanRecv))
-		r.must(p.Add(push, zmq.CanSend))
-		if err := p.Add(push, zmq.CanSend); err == nil {
-			t.Error("added twice")
-		}
+		r.must(p.Set(zmq.PollItem{Socket: pull, Recv: true}))
+		r.must(p.Set(zmq.PollItem{Socket: push, Send: true}))
 		if got := p.Poll(); len(got) != 0 {
 			t.Errorf("ready without peers: %v", got)
 		}
 		r.connect(push, ep)
 		ready, err := p.Wait(r.ctx)
-		if err != nil || len(ready) != 1 || ready[0].Socket != zmq.Socket(push) || ready[0].Is != zmq.CanSend {
+		if err != nil || len(ready) != 1 || ready[0] != (zmq.PollItem{Socket: push, Send: true}) {
 			t.Fatal(ready, err)
 		}
-		r.must(p.Remove(push))
+		r.must(p.Set(zmq.PollItem{Socket: push}))
 		r.send(push, "x")
 		ready, err = p.Wait(r.ctx)
-		if err != nil || len(ready) != 1 || ready[0].Socket != zmq.Socket(pull) || ready[0].Is != zmq.CanRecv {
+		if err != nil || len(ready) != 1 || ready[0] != (zmq.PollItem{Socket: pull, Recv: true}) {
 			t.Fatal(ready, err)
 		}
 		r.want(pull, "x")
-		r.must(p.Modify(pull, 0))
+		r.must(p.Set(zmq.PollItem{Socket: pull}))
 		ctx, cancel := context.WithTimeout(r.ctx, time.Millisecond)
 		defer cancel()
 		if _, err := p.Wait(ctx); !errors.Is(err, context.DeadlineExceeded) {
 			t.Error(err)
 		}
-		r.must(p.Modify(pull, zmq.CanRecv))
+		r.must(p.Set(zmq.PollItem{Socket: pull, Recv: true}))
 		pull.Close()
 		if ready, err := p.Wait(r.ctx); err != nil || len(ready) != 1 {
 			t.Error(ready, err)
 		}
-		if err := p.Remove(push); err == nil {
-			t.Error("removed twice")
-		}
+		r.must(p.Set(zmq.PollItem{Socket: push})) // it is removed already
 	})
 }

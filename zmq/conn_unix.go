@@ -7,8 +7,8 @@ import (
 	"net"
 	"syscall"
 
-	"lintel.dev/internal/zmq/flow"
 	"lintel.dev/internal/rawio"
+	"lintel.dev/internal/zmq/flow"
 )
 
 // rawConn returns what tryWrite needs, nil if conn has no descriptor.

@@ -6,29 +6,20 @@ import (
 	"sync"
 )
 
-// Context holds sockets: inproc names are known within one Context, and
-// closing it closes all its sockets. The zero value is not ready; use
-// NewContext.
+// Context is a group of sockets. Endpoints of inproc are known within one
+// Context, and closing it closes all its sockets. The zero value is ready for
+// use. Sockets made without InContext are in a default Context. A Context must
+// not be copied.
 type Context struct {
 	mu sync.Mutex
-	// The fields below are protected by mu.
+	// The fields below are protected by mu. The maps are made when needed.
 	done    bool
 	sockets map[*core]struct{}
 	inproc  map[string]*Endpoint
 	waiting map[string][]*pipe // connected to a name nobody bound yet
 }
 
-var defaultContext = NewContext()
-
-// NewContext makes a Context of its own. Sockets made without WithContext
-// share a default one.
-func NewContext() *Context {
-	return &Context{
-		sockets: make(map[*core]struct{}),
-		inproc:  make(map[string]*Endpoint),
-		waiting: make(map[string][]*pipe),
-	}
-}
+var defaultContext Context
 
 // Shutdown makes every blocked and later call on the Context's sockets fail
 // with ErrTerminated. The sockets still have to be closed.
@@ -74,6 +65,11 @@ func (c *Context) add(s *core) error {
 	defer c.mu.Unlock()
 	if c.done {
 		return ErrTerminated
+	}
+	if c.sockets == nil {
+		c.sockets = make(map[*core]struct{})
+		c.inproc = make(map[string]*Endpoint)
+		c.waiting = make(map[string][]*pipe)
 	}
 	c.sockets[s] = struct{}{}
 	return nil

@@ -17,8 +17,8 @@ func TestContextCloseLingers(t *testing.T) {
 		t.Fatal(err)
 	}
 	gone.Close()
-	c := zmq.NewContext()
-	push, err := zmq.NewPush(zmq.WithContext(c), zmq.WithLinger(10*time.Millisecond))
+	c := new(zmq.Context)
+	push, err := zmq.NewPush(zmq.InContext(c), zmq.WithLinger(10*time.Millisecond))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"lintel.dev/internal/zmq/flow"
+	"lintel.dev/internal/zmq/zmtp"
 )
 
 // core is the machinery every socket type shares.
@@ -18,7 +19,7 @@ import (
 // never the reverse; socket types whose two locks are one (see newCore) take
 // no other socket's lock while holding it.
 type core struct {
-	typ Type
+	typ zmtp.SocketType
 	ctx *Context
 	pat pattern
 
@@ -31,7 +32,7 @@ type core struct {
 	logger *slog.Logger
 
 	opt     sync.Mutex // protects o
-	o       Options
+	o       options
 	events  eventLog
 	counter socketCounters
 	wrote   atomic.Int64 // when a sender wrote itself last, in nanoseconds since epoch
@@ -97,7 +98,7 @@ type pattern interface {
 // What only some patterns do.
 type (
 	// optionsChanged is called with both locks held.
-	optionHook interface{ optionsChanged(o *Options) }
+	optionHook interface{ optionsChanged(o *options) }
 	// admits says why p cannot be attached; both locks are held.
 	admitter interface{ admits(p *pipe) error }
 	// identified tells the routing id of an attached peer; both locks are held.
@@ -123,7 +124,7 @@ type (
 
 // newCore makes the core of a socket. shared makes its two locks one, for the
 // types whose sending and receiving depend on each other.
-func newCore(t Type, shared bool, opts []Option) (*core, error) {
+func newCore(t zmtp.SocketType, shared bool, opts []Option) (*core, error) {
 	s := &core{
 		typ:    t,
 		eps:    make(map[*Endpoint]struct{}),
@@ -146,7 +147,7 @@ func newCore(t Type, shared bool, opts []Option) (*core, error) {
 	s.logger = s.o.Logger
 	s.ctx = s.o.Context
 	if s.ctx == nil {
-		s.ctx = defaultContext
+		s.ctx = &defaultContext
 	}
 	return s, nil
 }
@@ -167,7 +168,7 @@ func (s *core) start(p pattern) error {
 	return s.ctx.add(s)
 }
 
-func (s *core) options() Options {
+func (s *core) options() options {
 	s.opt.Lock()
 	defer s.opt.Unlock()
 	return s.o
@@ -185,13 +186,6 @@ func (s *core) optionsChanged() {
 		h.optionsChanged(&o)
 	}
 	s.unlockBoth()
-}
-
-func (s *core) emit(e Event) {
-	s.events.emit(e)
-	if l := s.logger; l != nil {
-		logEvent(l, s.typ, e)
-	}
 }
 
 func (s *core) lockBoth() {
@@ -249,13 +243,13 @@ func (s *core) joined(p *pipe) {
 		h.connected(p)
 	}
 	o := &p.ep.o
-	if s.notifies(o, NotifyConnect) {
+	if s.notifies(o, notifyConnect) {
 		p.deliver(nil)
 	}
-	if len(o.HelloMsg) > 0 && s.typ.greets() {
+	if len(o.HelloMsg) > 0 && greets(s.typ) {
 		p.greet(o.HelloMsg)
 	}
-	if o.ProbeRouter && (s.typ == TypeReq || s.typ == TypeDealer || s.typ == TypeRouter) {
+	if o.ProbeRouter && (s.typ == zmtp.REQ || s.typ == zmtp.DEALER || s.typ == zmtp.ROUTER) {
 		p.greet(nil)
 	}
 }

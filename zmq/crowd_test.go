@@ -61,7 +61,7 @@ func TestHalfOpen(t *testing.T) {
 // nobody receives, but what they sent.
 func TestGoneUnread(t *testing.T) {
 	everywhere(t, func(t *testing.T, r rig) {
-		for _, pair := range [][2]zmq.Type{{zmq.TypeReq, zmq.TypeRep}, {zmq.TypeDealer, zmq.TypeDealer}} {
+		for _, pair := range [][2]string{{"REQ", "REP"}, {"DEALER", "DEALER"}} {
 			s, err := zmq.New(pair[0], r.opts()...)
 			r.socket(s, err)
 			e, err := s.Bind(r.net.bind(t))

@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 
 	"lintel.dev/internal/zmq/flow"
+	"lintel.dev/internal/zmq/zmtp"
 )
 
 // Dealer deals messages out to its peers in turn and receives from them in
@@ -18,7 +19,7 @@ type Dealer struct {
 
 // NewDealer makes a DEALER socket.
 func NewDealer(opts ...Option) (*Dealer, error) {
-	c, err := newCore(TypeDealer, false, opts)
+	c, err := newCore(zmtp.DEALER, false, opts)
 	if err != nil {
 		return nil, err
 	}

@@ -8,6 +8,7 @@ import (
 	"lintel.dev/internal/zmq/flow"
 	"lintel.dev/internal/zmq/transport"
 	"lintel.dev/internal/zmq/udp"
+	"lintel.dev/internal/zmq/zmtp"
 )
 
 // Dgram sends and receives UDP datagrams. A message has two frames: the
@@ -22,7 +23,7 @@ type Dgram struct {
 
 // NewDgram makes a DGRAM socket.
 func NewDgram(opts ...Option) (*Dgram, error) {
-	c, err := newCore(TypeDgram, false, opts)
+	c, err := newCore(zmtp.DGRAM, false, opts)
 	if err != nil {
 		return nil, err
 	}
@@ -72,20 +73,20 @@ func (x *dgram) canSendNow() bool                            { return true }
 func (x *dgram) canRecvNow() bool                            { return x.s.fairReady() }
 
 // datagrams tells the types that udp carries, and how.
-func (t Type) datagrams(bind bool) error {
+func datagrams(t zmtp.SocketType, bind bool) error {
 	switch {
-	case t == TypeDgram, t == TypeRadio && !bind, t == TypeDish && bind:
+	case t == zmtp.DGRAM, t == zmtp.RADIO && !bind, t == zmtp.DISH && bind:
 		return nil
-	case t == TypeRadio:
+	case t == zmtp.RADIO:
 		return fmt.Errorf("zmq: a RADIO connects to udp, the DISH binds: %w", ErrNotSupported)
-	case t == TypeDish:
+	case t == zmtp.DISH:
 		return fmt.Errorf("zmq: a DISH binds udp, the RADIO connects: %w", ErrNotSupported)
 	}
 	return fmt.Errorf("zmq: udp carries RADIO, DISH and DGRAM, not %v: %w", t, ErrNotSupported)
 }
 
 // carries says why a transport does not carry the type, nil if it does.
-func (t Type) carries(scheme string, bind bool) error {
+func carries(t zmtp.SocketType, scheme string, bind bool) error {
 	switch scheme {
 	case "tipc":
 		return fmt.Errorf("zmq: tipc is not implemented, tcp reaches the same hosts: %w", ErrNotSupported)
@@ -94,16 +95,16 @@ func (t Type) carries(scheme string, bind bool) error {
 			return fmt.Errorf("zmq: vsock needs Linux: %w", ErrNotSupported)
 		}
 	case "udp":
-		return t.datagrams(bind)
+		return datagrams(t, bind)
 	case "epgm", "pgm":
-		if !slices.Contains([]Type{TypePub, TypeXPub, TypeSub, TypeXSub}, t) {
+		if !slices.Contains([]zmtp.SocketType{zmtp.PUB, zmtp.XPUB, zmtp.SUB, zmtp.XSUB}, t) {
 			return fmt.Errorf("zmq: %s carries PUB, XPUB, SUB and XSUB, not %v: %w", scheme, t, ErrNotSupported)
 		}
 	}
 	switch {
-	case t == TypeDgram && scheme != "udp":
+	case t == zmtp.DGRAM && scheme != "udp":
 		return fmt.Errorf("zmq: a DGRAM knows udp alone, not %s: %w", scheme, ErrNotSupported)
-	case t == TypeStream && scheme != "tcp" && scheme != "ipc":
+	case t == zmtp.STREAM && scheme != "tcp" && scheme != "ipc":
 		return fmt.Errorf("zmq: a STREAM knows tcp and ipc, not %s: %w", scheme, ErrNotSupported)
 	}
 	return nil

@@ -208,9 +208,9 @@ func TestLoneReceiverAndOthers(t *testing.T) {
 			}
 		}
 		r.lend(pull, func(m string) { r.send(push, m) })
-		p := zmq.NewPoller()
+		var p zmq.Poller
 		defer p.Close()
-		r.must(p.Add(pull, zmq.CanRecv))
+		r.must(p.Set(zmq.PollItem{Socket: pull, Recv: true}))
 		r.send(push, "polled")
 		if _, err := p.Wait(r.ctx); err != nil {
 			t.Fatal(err)
@@ -218,7 +218,7 @@ func TestLoneReceiverAndOthers(t *testing.T) {
 		r.want(pull, "polled")
 	})
 	onStreams(t, func(t *testing.T, r rig) {
-		dealer, router := made(r, zmq.NewDealer), made(r, zmq.NewRouter, zmq.WithRecvHWM(1))
+		dealer, router := made(r, zmq.NewDealer), made(r, zmq.NewRouter, zmq.WithOption("rcvhwm", "1"))
 		r.connect(dealer, r.bind(router))
 		r.send(dealer, "hello")
 		m, err := router.Recv(r.ctx)

@@ -12,13 +12,14 @@ import (
 	"time"
 
 	"lintel.dev/zmq"
+	"lintel.dev/zmq/event"
 )
 
 func TestClientServer(t *testing.T) {
 	everywhere(t, func(t *testing.T, r rig) {
 		server := made(r, zmq.NewServer)
 		at := r.bind(server)
-		ids := map[uint32]string{}
+		ids := map[string]string{}
 		var clients []*zmq.Client
 		for i := range 3 {
 			c := made(r, zmq.NewClient)
@@ -27,25 +28,25 @@ func TestClientServer(t *testing.T) {
 			clients = append(clients, c)
 		}
 		for range clients {
-			id, b, err := server.RecvFrom(r.ctx)
-			if err != nil || id == 0 || ids[id] != "" {
-				t.Fatalf("%d %q %v", id, b, err)
+			m, err := server.Recv(r.ctx)
+			if err != nil || len(m) != 2 || len(m[0]) != 4 || ids[string(m[0])] != "" {
+				t.Fatalf("%q %v", m, err)
 			}
-			ids[id] = strings.TrimPrefix(string(b), "from ")
+			ids[string(m[0])] = strings.TrimPrefix(string(m[1]), "from ")
 		}
 		for id, name := range ids {
-			if err := server.SendTo(r.ctx, id, []byte("to "+name)); err != nil {
+			if err := server.Send(r.ctx, zmq.NewMsg(id, "to "+name)); err != nil {
 				t.Fatal(err)
 			}
 		}
 		for i, c := range clients {
 			r.want(c, fmt.Sprint("to ", i))
 		}
-		var nobody uint32 = 1
-		for ids[nobody] != "" {
-			nobody++
+		unknown := []byte{0, 0, 0, 1}
+		for ids[string(unknown)] != "" {
+			unknown[3]++
 		}
-		if err := server.SendTo(r.ctx, nobody, nil); !errors.Is(err, zmq.ErrHostUnreachable) {
+		if err := server.Send(r.ctx, zmq.Msg{unknown, nil}); !errors.Is(err, zmq.ErrHostUnreachable) {
 			t.Errorf("to nobody: %v", err)
 		}
 	})
@@ -119,26 +120,26 @@ func TestChannel(t *testing.T) {
 func TestPeer(t *testing.T) {
 	everywhere(t, func(t *testing.T, r rig) {
 		a, b := made(r, zmq.NewPeer), made(r, zmq.NewPeer)
-		_, id, err := a.ConnectPeer(r.bind(b))
-		if err != nil || id == 0 {
-			t.Fatal(id, err)
+		e, err := a.Connect(r.bind(b))
+		r.must(err)
+		id := e.RoutingID()
+		if len(id) != 4 {
+			t.Fatalf("routing id %q", id)
 		}
-		if err := a.SendTo(r.ctx, id, []byte("question")); err != nil {
-			t.Fatal(err)
-		}
-		from, q, err := b.RecvFrom(r.ctx)
-		if err != nil || string(q) != "question" {
+		r.must(a.Send(r.ctx, zmq.Msg{id, []byte("question")}))
+		q, err := b.Recv(r.ctx)
+		if err != nil || len(q) != 2 || string(q[1]) != "question" {
 			t.Fatalf("%q %v", q, err)
 		}
-		if err := b.SendTo(r.ctx, from, []byte("answer")); err != nil {
-			t.Fatal(err)
+		r.must(b.Send(r.ctx, zmq.Msg{q[0], []byte("answer")}))
+		if m, err := a.Recv(r.ctx); err != nil || string(m[0]) != string(id) || string(m[1]) != "answer" {
+			t.Fatalf("%q %v, want from %q", m, err, id)
 		}
-		if again, m, err := a.RecvFrom(r.ctx); err != nil || again != id || string(m) != "answer" {
-			t.Fatalf("%d %q %v, want from %d", again, m, err, id)
-		}
-		hasty := made(r, zmq.NewPeer, zmq.WithImmediate())
-		if _, _, err := hasty.ConnectPeer("tcp://127.0.0.1:1"); err == nil {
-			t.Error("a PEER with immediate connected")
+		immediate := made(r, zmq.NewPeer, zmq.WithOption("immediate", "1"), zmq.WithLinger(0))
+		e, err = immediate.Connect("tcp://127.0.0.1:1")
+		r.must(err)
+		if id := e.RoutingID(); id != nil {
+			t.Errorf("a PEER with immediate knows the routing id %q before the peer is there", id)
 		}
 	})
 }
@@ -333,23 +334,23 @@ func TestDgram(t *testing.T) {
 // Each transport says which types it does not carry.
 func TestCarriage(t *testing.T) {
 	for _, c := range []struct {
-		typ  zmq.Type
+		typ  string
 		at   string
 		bind bool
 	}{
-		{zmq.TypeRadio, "udp://127.0.0.1:*", true},
-		{zmq.TypeDish, "udp://127.0.0.1:9", false},
-		{zmq.TypePub, "udp://127.0.0.1:9", false},
-		{zmq.TypeDgram, "tcp://127.0.0.1:*", true},
-		{zmq.TypeDgram, "inproc://d", true},
-		{zmq.TypeStream, "ws://127.0.0.1:*", true},
-		{zmq.TypeStream, "inproc://s", true},
-		{zmq.TypeStream, "vsock://*:*", true},
-		{zmq.TypeDgram, "vsock://*:*", true},
-		{zmq.TypePush, "tipc://{5555,0}", true},
-		{zmq.TypePush, "tipc://{5555,0}", false},
-		{zmq.TypeReq, "epgm://127.0.0.1;239.1.1.1:5555", false},
-		{zmq.TypeRadio, "epgm://127.0.0.1;239.1.1.1:5555", false},
+		{"RADIO", "udp://127.0.0.1:*", true},
+		{"DISH", "udp://127.0.0.1:9", false},
+		{"PUB", "udp://127.0.0.1:9", false},
+		{"DGRAM", "tcp://127.0.0.1:*", true},
+		{"DGRAM", "inproc://d", true},
+		{"STREAM", "ws://127.0.0.1:*", true},
+		{"STREAM", "inproc://s", true},
+		{"STREAM", "vsock://*:*", true},
+		{"DGRAM", "vsock://*:*", true},
+		{"PUSH", "tipc://{5555,0}", true},
+		{"PUSH", "tipc://{5555,0}", false},
+		{"REQ", "epgm://127.0.0.1;239.1.1.1:5555", false},
+		{"RADIO", "epgm://127.0.0.1;239.1.1.1:5555", false},
 	} {
 		s, err := zmq.New(c.typ)
 		if err != nil {
@@ -376,7 +377,7 @@ func TestGroupFlood(t *testing.T) {
 	defer stop()
 	w := r.dialRaw(r.bind(radio))
 	w.shake(1, "DISH")
-	next(t, events, zmq.EventHandshakeSucceeded)
+	next(t, events, event.HandshakeSucceeded)
 	joined := make(chan int)
 	go func() {
 		var b []byte
@@ -393,7 +394,7 @@ func TestGroupFlood(t *testing.T) {
 		}
 		joined <- n
 	}()
-	if e := next(t, events, zmq.EventDisconnected); e.Err == nil || !strings.Contains(e.Err.Error(), "subscriptions") {
+	if e := next(t, events, event.Disconnected); e.Err == nil || !strings.Contains(e.Err.Error(), "subscriptions") {
 		t.Errorf("disconnected because of %v", e.Err)
 	}
 	if n := <-joined; n < 100_000 || n == 1<<20 {

@@ -5,21 +5,23 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 	"sync"
 	"sync/atomic"
 
 	"lintel.dev/internal/zmq/flow"
 	"lintel.dev/internal/zmq/transport"
+	"lintel.dev/internal/zmq/zmtp"
 )
 
-// Endpoint is where a socket is bound or connected to.
+// Endpoint is an address to which a socket is bound or connected.
 type Endpoint struct {
 	s       *core
 	given   string
 	at      transport.Endpoint
 	addr    string
 	bound   bool
-	o       Options // as they were at Bind or Connect
+	o       options // as they were at Bind or Connect
 	stop    context.CancelFunc
 	live    context.Context // done when the endpoint is to end
 	ln      net.Listener
@@ -31,30 +33,36 @@ type Endpoint struct {
 	pipes map[*pipe]struct{}
 }
 
-// Addr is the endpoint's address; the port or path that Bind chose is filled
-// in.
+// Addr returns the endpoint's address, with the port or path that Bind chose.
+// Peers can connect to it.
 func (e *Endpoint) Addr() string { return e.addr }
 
-// String is Addr.
+// String returns Addr.
 func (e *Endpoint) String() string { return e.addr }
 
-// Close unbinds or disconnects. Its connections are closed once the messages
-// queued for them have left, at most after the linger time; those that
-// arrived can still be received. Close does not wait for that.
+// Close unbinds or disconnects the endpoint and returns at once. Its
+// connections end when the messages queued for them are sent, or after the
+// linger time. Messages that arrived before can still be received. It returns
+// ErrNoEndpoint if the endpoint or the socket is closed already.
 func (e *Endpoint) Close() error { return e.s.endEndpoint(e) }
 
-// Unbind closes the endpoint bound with this address, as Endpoint.Addr
-// returned it.
-func (s common) Unbind(addr string) error { return s.c.endByAddr(addr, true) }
-
-// Disconnect closes the endpoint connected to with this address.
-func (s common) Disconnect(addr string) error { return s.c.endByAddr(addr, false) }
-
-// LastEndpoint is the address of the last Bind or Connect.
-func (s common) LastEndpoint() string {
-	s.c.endpoints.Lock()
-	defer s.c.endpoints.Unlock()
-	return s.c.last
+// RoutingID returns the routing id under which the socket knows the peer of an
+// endpoint that it connected to, as it stands in front of messages. It returns
+// nil for a bound endpoint, for a socket type that does not route by id, and
+// for a peer whose id is not known yet. A STREAM, SERVER or PEER knows it at
+// once, except with the option immediate.
+func (e *Endpoint) RoutingID() []byte {
+	if _, ok := e.s.pat.(routed); !ok || e.bound {
+		return nil
+	}
+	e.s.lockBoth()
+	defer e.s.unlockBoth()
+	for p := range e.s.pipes {
+		if p.ep == e {
+			return slices.Clone(p.id)
+		}
+	}
+	return nil
 }
 
 func (s *core) newEndpoint(given string, at transport.Endpoint, bound bool) *Endpoint {
@@ -95,7 +103,7 @@ func (s *core) bind(given string) (*Endpoint, error) {
 	if err != nil {
 		return nil, fmt.Errorf("zmq: bind: %w", err)
 	}
-	if err := s.typ.carries(at.Scheme, true); err != nil {
+	if err := carries(s.typ, at.Scheme, true); err != nil {
 		return nil, err
 	}
 	e := s.newEndpoint(given, at, true)
@@ -111,8 +119,8 @@ func (s *core) bind(given string) (*Endpoint, error) {
 
 // singleConnect tells the types for which a second connection to the same
 // endpoint is none.
-func (t Type) singleConnect() bool {
-	return t == TypeDealer || t == TypeSub || t == TypePub || t == TypeReq
+func singleConnect(t zmtp.SocketType) bool {
+	return t == zmtp.DEALER || t == zmtp.SUB || t == zmtp.PUB || t == zmtp.REQ
 }
 
 func (s *core) connect(given string) (*Endpoint, error) {
@@ -123,7 +131,7 @@ func (s *core) connect(given string) (*Endpoint, error) {
 	if err != nil {
 		return nil, fmt.Errorf("zmq: connect: %w", err)
 	}
-	if err := s.typ.carries(at.Scheme, false); err != nil {
+	if err := carries(s.typ, at.Scheme, false); err != nil {
 		return nil, err
 	}
 	e := s.newEndpoint(given, at, false)
@@ -134,7 +142,7 @@ func (s *core) connect(given string) (*Endpoint, error) {
 	if at.Scheme == "inproc" {
 		return s.connectInproc(e)
 	}
-	if s.typ.singleConnect() {
+	if singleConnect(s.typ) {
 		s.endpoints.Lock()
 		for old := range s.eps {
 			if !old.bound && old.given == given {
@@ -148,26 +156,10 @@ func (s *core) connect(given string) (*Endpoint, error) {
 	return s.connectNet(e)
 }
 
-func (s *core) endByAddr(addr string, bound bool) error {
-	s.endpoints.Lock()
-	var found *Endpoint
-	for e := range s.eps {
-		if e.bound == bound && e.addr == addr {
-			found = e
-			break
-		}
-	}
-	s.endpoints.Unlock()
-	if found == nil {
-		return fmt.Errorf("%w: %s", ErrNoEndpoint, addr)
-	}
-	return s.endEndpoint(found)
-}
-
 // connectPipe makes the pipe of a connection that may not exist yet.
 func (e *Endpoint) connectPipe(hwmIn, hwmOut int) *pipe {
 	p := newPipe(e.s, e, flow.NewQueue(hwmIn, e.conflates()), flow.NewQueue(hwmOut, e.conflates()))
-	if e.s.typ == TypeSub && e.o.ConflateTopics {
+	if e.s.typ == zmtp.SUB && e.o.ConflateTopics {
 		p.in.ConflateTopics()
 	}
 	if len(e.o.ConnectRoutingID) > 0 {
@@ -179,7 +171,7 @@ func (e *Endpoint) connectPipe(hwmIn, hwmOut int) *pipe {
 // conflates tells whether the option applies to the socket's type.
 func (e *Endpoint) conflates() bool {
 	switch e.s.typ {
-	case TypeDealer, TypePull, TypePush, TypePub, TypeSub:
+	case zmtp.DEALER, zmtp.PULL, zmtp.PUSH, zmtp.PUB, zmtp.SUB:
 		return e.o.Conflate
 	}
 	return false

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"lintel.dev/zmq"
+	"lintel.dev/zmq/event"
 )
 
 // An address that is taken is told by Bind and by an event.
@@ -23,7 +24,7 @@ func TestBindFailed(t *testing.T) {
 	if !errors.Is(err, zmq.ErrAddressInUse) {
 		t.Errorf("bound twice: %v", err)
 	}
-	if e := next(t, events, zmq.EventBindFailed); e.Endpoint != ep || e.Err == nil {
+	if e := next(t, events, event.BindFailed); e.Endpoint != ep || e.Err == nil {
 		t.Errorf("%+v does not say where and why", e)
 	}
 }
@@ -45,7 +46,7 @@ func TestCloseFailed(t *testing.T) {
 	ep, err := pull.BindListener(stubborn{ln})
 	r.must(err)
 	r.must(ep.Close())
-	if e := next(t, events, zmq.EventCloseFailed); e.Endpoint != ep.Addr() || !errors.Is(e.Err, errStubborn) {
+	if e := next(t, events, event.CloseFailed); e.Endpoint != ep.Addr() || !errors.Is(e.Err, errStubborn) {
 		t.Errorf("%+v does not say where and why", e)
 	}
 }

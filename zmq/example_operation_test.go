@@ -5,18 +5,20 @@ import (
 	"errors"
 	"fmt"
 	"log"
-	"time"
 
 	"lintel.dev/zmq"
+	"lintel.dev/zmq/event"
 )
 
 // CURVE: the client knows the server by its public key, the server asks a
 // function which clients may come in.
 func ExampleWithCurve() {
 	ctx := context.Background()
-	serverPublic, serverSecret := zmq.NewCurveKeys()
-	anna, annaSecret := zmq.NewCurveKeys()
-	users := map[zmq.CurveKey]string{anna: "anna"}
+	serverSecret := zmq.NewSecretKey()
+	serverPublic := serverSecret.Public()
+	annaSecret := zmq.NewSecretKey()
+	anna := annaSecret.Public()
+	users := map[zmq.PublicKey]string{anna: "anna"}
 
 	pull, err := zmq.NewPull(zmq.WithCurveServer(serverSecret),
 		zmq.WithAuthenticator(func(_ context.Context, r zmq.AuthRequest) (zmq.AuthResult, error) {
@@ -32,7 +34,7 @@ func ExampleWithCurve() {
 		log.Fatal(err)
 	}
 
-	push, err := zmq.NewPush(zmq.WithCurve(anna, annaSecret, serverPublic))
+	push, err := zmq.NewPush(zmq.WithCurve(annaSecret, serverPublic))
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -43,11 +45,11 @@ func ExampleWithCurve() {
 	if err := push.SendBytes(ctx, []byte("nobody else can read this")); err != nil {
 		log.Fatal(err)
 	}
-	m, err := pull.RecvMessage(ctx)
+	m, peer, err := pull.RecvFrom(ctx)
 	if err != nil {
 		log.Fatal(err)
 	}
-	fmt.Printf("%s: %s\n", m.Peer.UserID, m.Frames)
+	fmt.Printf("%s: %s\n", peer.UserID, m)
 	// Output: anna: nobody else can read this
 }
 
@@ -55,7 +57,7 @@ func ExampleWithCurve() {
 // see why in the socket's events.
 func ExampleWithPlain() {
 	ctx := context.Background()
-	rep, err := zmq.NewRep(zmq.WithPlainServer(),
+	rep, err := zmq.NewRep(zmq.WithOption("plain_server", "1"),
 		zmq.WithAuthenticator(func(_ context.Context, r zmq.AuthRequest) (zmq.AuthResult, error) {
 			return zmq.AuthResult{Allow: r.Username == "anna" && r.Password == "secret"}, nil
 		}))
@@ -77,7 +79,7 @@ func ExampleWithPlain() {
 		log.Fatal(err)
 	}
 	for e := range events {
-		if e.Type == zmq.EventHandshakeAuth {
+		if e.Type == event.HandshakeAuth {
 			fmt.Println(e.Type, e.Status)
 			break
 		}
@@ -87,7 +89,7 @@ func ExampleWithPlain() {
 
 // A proxy between clients and workers, which is asked how much it carried and
 // then told to end.
-func ExampleProxySteerable() {
+func ExampleProxy_control() {
 	ctx := context.Background()
 	front, _ := zmq.NewRouter()
 	back, _ := zmq.NewDealer()
@@ -109,7 +111,8 @@ func ExampleProxySteerable() {
 		}
 	}
 	ended := make(chan error)
-	go func() { ended <- zmq.ProxySteerable(ctx, front, back, nil, control) }()
+	proxy := zmq.Proxy{Front: front, Back: back, Control: control}
+	go func() { ended <- proxy.Run(ctx) }()
 	go worker.Serve(ctx, func(_ context.Context, m zmq.Msg) (zmq.Msg, error) { return m, nil })
 
 	for range 3 {
@@ -117,15 +120,8 @@ func ExampleProxySteerable() {
 			log.Fatal(err)
 		}
 	}
-	answer, err := steer.Request(ctx, zmq.NewMsg("STATISTICS"))
-	if err != nil {
-		log.Fatal(err)
-	}
-	stats, err := zmq.ParseProxyStats(answer)
-	if err != nil {
-		log.Fatal(err)
-	}
-	fmt.Println("requests", stats.Front.MessagesIn, "replies", stats.Front.MessagesOut)
+	stats, _ := proxy.Stats()
+	fmt.Println("requests", stats.MessagesReceived, "replies", stats.MessagesSent)
 	if _, err := steer.Request(ctx, zmq.NewMsg("TERMINATE")); err != nil {
 		log.Fatal(err)
 	}
@@ -150,10 +146,10 @@ func ExamplePoller() {
 	if _, err := push.Connect("inproc://tasks"); err != nil {
 		log.Fatal(err)
 	}
-	poller := zmq.NewPoller()
+	var poller zmq.Poller
 	defer poller.Close()
 	for _, s := range []zmq.Socket{tasks, news} {
-		if err := poller.Add(s, zmq.CanRecv); err != nil {
+		if err := poller.Set(zmq.PollItem{Socket: s, Recv: true}); err != nil {
 			log.Fatal(err)
 		}
 	}
@@ -176,7 +172,7 @@ func ExamplePoller() {
 
 // Calls that do not wait, and calls that wait so long.
 func ExamplePush_TrySend() {
-	push, err := zmq.NewPush(zmq.WithSendHWM(2), zmq.WithTimeouts(time.Millisecond, -1), zmq.WithLinger(0))
+	push, err := zmq.NewPush(zmq.WithOption("sndhwm", "2"), zmq.WithOption("sndtimeo", "1"), zmq.WithLinger(0))
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -200,7 +196,7 @@ func ExamplePush_TrySend() {
 // Where did it go? What a full queue refused is counted, by socket and by peer.
 func ExampleXPub_Stats() {
 	ctx := context.Background()
-	pub, err := zmq.NewXPub(zmq.WithSendHWM(5)) // a Pub that hears of its subscribers
+	pub, err := zmq.NewXPub(zmq.WithOption("sndhwm", "5")) // a Pub that hears of its subscribers
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -208,7 +204,7 @@ func ExampleXPub_Stats() {
 	if _, err := pub.Bind("inproc://stats"); err != nil {
 		log.Fatal(err)
 	}
-	sub, err := zmq.NewSub(zmq.WithRecvHWM(5))
+	sub, err := zmq.NewSub(zmq.WithOption("rcvhwm", "5"))
 	if err != nil {
 		log.Fatal(err)
 	}

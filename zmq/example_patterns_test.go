@@ -41,7 +41,7 @@ func Example_multithreadedServer() {
 			return zmq.NewMsg(strings.ToUpper(string(m[0]))), nil
 		})
 	}
-	go zmq.Proxy(ctx, clients, workers, nil)
+	go (&zmq.Proxy{Front: clients, Back: workers}).Run(ctx)
 
 	req, _ := zmq.NewReq()
 	defer req.Close()
@@ -169,7 +169,7 @@ func Example_envelopes() {
 // says that it would have to; a PUB drops, and counts what it dropped.
 func Example_highWaterMark() {
 	ctx := context.Background()
-	push, _ := zmq.NewPush(zmq.WithSendHWM(2), zmq.WithLinger(0))
+	push, _ := zmq.NewPush(zmq.WithOption("sndhwm", "2"), zmq.WithLinger(0))
 	defer push.Close()
 	_, err := push.Connect("tcp://127.0.0.1:1") // nobody is there
 	check(err)
@@ -178,11 +178,11 @@ func Example_highWaterMark() {
 		fmt.Println(i, errors.Is(err, zmq.ErrWouldBlock))
 	}
 
-	pub, _ := zmq.NewXPub(zmq.WithSendHWM(2))
+	pub, _ := zmq.NewXPub(zmq.WithOption("sndhwm", "2"))
 	defer pub.Close()
 	_, err = pub.Bind("inproc://marks")
 	check(err)
-	sub, _ := zmq.NewSub(zmq.WithRecvHWM(1))
+	sub, _ := zmq.NewSub(zmq.WithOption("rcvhwm", "1"))
 	defer sub.Close()
 	_, err = sub.Connect("inproc://marks")
 	check(err)
@@ -250,12 +250,12 @@ func Example_asynchronous() {
 // speak first.
 func Example_peering() {
 	ctx := context.Background()
-	east, _ := zmq.NewRouter(zmq.WithIdentity([]byte("east")), zmq.WithMandatory())
+	east, _ := zmq.NewRouter(zmq.WithIdentity([]byte("east")), zmq.WithOption("router_mandatory", "1"))
 	defer east.Close()
 	at, err := east.Bind("tcp://127.0.0.1:*")
 	check(err)
 	west, _ := zmq.NewRouter(
-		zmq.WithIdentity([]byte("west")), zmq.WithMandatory(), zmq.WithOption("connect_routing_id", "east"),
+		zmq.WithIdentity([]byte("west")), zmq.WithOption("router_mandatory", "1"), zmq.WithOption("connect_routing_id", "east"),
 	)
 	defer west.Close()
 	_, err = west.Connect(at.Addr())

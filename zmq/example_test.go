@@ -141,7 +141,7 @@ func Example_broker() {
 	front.Bind("inproc://clients")
 	back.Bind("inproc://servers")
 	var broker sync.WaitGroup
-	broker.Go(func() { zmq.Proxy(ctx, front, back, nil) })
+	broker.Go(func() { (&zmq.Proxy{Front: front, Back: back}).Run(ctx) })
 
 	for range 2 {
 		rep, _ := zmq.NewRep()
@@ -170,7 +170,7 @@ func Example_broker() {
 // A ROUTER knows its peers by the ids they choose, or by ones it makes up.
 func ExampleRouter() {
 	ctx := context.Background()
-	router, _ := zmq.NewRouter(zmq.WithMandatory())
+	router, _ := zmq.NewRouter(zmq.WithOption("router_mandatory", "1"))
 	defer router.Close()
 	router.Bind("inproc://router")
 	for _, name := range []string{"ann", "bob"} {

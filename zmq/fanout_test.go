@@ -2,6 +2,7 @@ package zmq_test
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -66,9 +67,10 @@ func (a *audience) received(sent []zmq.Msg) {
 }
 
 func secrets() (bound, connected []zmq.Option) {
-	spub, ssec := zmq.NewCurveKeys()
-	cpub, csec := zmq.NewCurveKeys()
-	return []zmq.Option{zmq.WithCurveServer(ssec)}, []zmq.Option{zmq.WithCurve(cpub, csec, spub)}
+	ssec := zmq.NewSecretKey()
+	spub := ssec.Public()
+	csec := zmq.NewSecretKey()
+	return []zmq.Option{zmq.WithCurveServer(ssec)}, []zmq.Option{zmq.WithCurve(csec, spub)}
 }
 
 // Whatever way a message takes to its subscribers, each gets its own in order.
@@ -105,7 +107,7 @@ func TestAudience(t *testing.T) {
 	everywhere(t, func(t *testing.T, r rig) { run(t, r, nil, nil) })
 	t.Run("curve", func(t *testing.T) {
 		bound, connected := secrets()
-		run(t, rig{T: t, net: networks()[0], ctx: t.Context(), zctx: zmq.NewContext()}, bound, connected)
+		run(t, rig{T: t, net: networks()[0], ctx: t.Context(), zctx: new(zmq.Context)}, bound, connected)
 	})
 }
 
@@ -163,8 +165,8 @@ func TestMarkOfAReaderIsExact(t *testing.T) {
 	for _, n := range networks()[:2] {
 		t.Run(n.name, func(t *testing.T) {
 			const mark = 300
-			r := rig{T: t, net: n, ctx: t.Context(), zctx: zmq.NewContext()}
-			a := newAudience(r, []zmq.Option{zmq.WithSendHWM(mark), zmq.WithLinger(0)}, []zmq.Option{zmq.WithRecvHWM(10)},
+			r := rig{T: t, net: n, ctx: t.Context(), zctx: new(zmq.Context)}
+			a := newAudience(r, []zmq.Option{zmq.WithOption("sndhwm", strconv.Itoa(mark)), zmq.WithLinger(0)}, []zmq.Option{zmq.WithOption("rcvhwm", "10")},
 				[]string{"a"}, []string{"a"}, []string{"a"})
 			body := strings.Repeat("x", 4000)
 			shared := false
@@ -236,7 +238,7 @@ func TestAudienceLingers(t *testing.T) {
 func TestReaderComesBack(t *testing.T) {
 	for _, n := range networks()[:2] {
 		t.Run(n.name, func(t *testing.T) {
-			r := rig{T: t, net: n, ctx: t.Context(), zctx: zmq.NewContext()}
+			r := rig{T: t, net: n, ctx: t.Context(), zctx: new(zmq.Context)}
 			pub := made(r, zmq.NewXPub, zmq.WithReconnect(time.Millisecond, 0), zmq.WithHWM(0), zmq.WithOption("xpub_verbose", "1"))
 			subs := []*zmq.Sub{made(r, zmq.NewSub, zmq.WithHWM(0)), made(r, zmq.NewSub, zmq.WithHWM(0))}
 			var at []string
@@ -284,7 +286,7 @@ func TestReaderComesBack(t *testing.T) {
 // Several goroutines publish while peers subscribe, unsubscribe, come and go.
 func TestAudienceThatChanges(t *testing.T) {
 	const publishers, messages = 3, 3000
-	r := rig{T: t, net: networks()[0], ctx: t.Context(), zctx: zmq.NewContext()}
+	r := rig{T: t, net: networks()[0], ctx: t.Context(), zctx: new(zmq.Context)}
 	steady := []string{"a"}
 	a := newAudience(r, []zmq.Option{zmq.WithHWM(0)}, []zmq.Option{zmq.WithHWM(0)}, steady, steady, steady)
 	var wg sync.WaitGroup

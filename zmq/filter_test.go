@@ -52,7 +52,7 @@ func TestFilterOfEachWayToReceive(t *testing.T) {
 		for n < rounds {
 			check(ways[n%len(ways)](r, sub))
 		}
-		for b, err := range sub.Frames(r.ctx) {
+		for b, err := range sub.Views(r.ctx) {
 			if check(b, err); n == 2*rounds {
 				break
 			}

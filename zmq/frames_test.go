@@ -49,7 +49,7 @@ func TestFramesAndRecvIntoKeepOrder(t *testing.T) {
 			want := uint32(0)
 			for want < count {
 				// A few one way, then the other: the memory changes hands.
-				for b, err := range pull.Frames(r.ctx) {
+				for b, err := range pull.Views(r.ctx) {
 					if err != nil {
 						t.Fatal(err)
 					}
@@ -128,7 +128,7 @@ func TestKeptFramesAreNotOverwritten(t *testing.T) {
 			}
 		})
 		wg.Go(func() {
-			for b, err := range pull.Frames(ctx) {
+			for b, err := range pull.Views(ctx) {
 				if err != nil {
 					return
 				}
@@ -159,7 +159,7 @@ func TestFramesOfSeveralFrames(t *testing.T) {
 		r.send(push, "three")
 		var got []string
 		for len(got) < 3 {
-			for b, err := range pull.Frames(r.ctx) {
+			for b, err := range pull.Views(r.ctx) {
 				var multi *zmq.MultipartError
 				switch {
 				case errors.As(err, &multi):
@@ -206,7 +206,7 @@ func TestReleaseOfSharedFrame(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			zmq.Release(got[0])
+			zmq.Msg{got[0]}.Release()
 			other := filled(16<<10, 99)
 			if err := pub.SendBytes(r.ctx, other); err != nil {
 				t.Fatal(err)
@@ -240,7 +240,7 @@ func TestReleaseOfSendersOwnFrame(t *testing.T) {
 			if n := number(t, b); n != 7 {
 				t.Fatal("message", n)
 			}
-			zmq.Release(b)
+			zmq.Msg{b}.Release()
 			// Whoever gets that memory next may write to it.
 			if err := push.SendBytes(r.ctx, filled(64<<10, 8)); err != nil {
 				t.Fatal(err)

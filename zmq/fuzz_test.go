@@ -35,18 +35,18 @@ func seeds(f *testing.F) {
 
 // victims are the sockets that face arbitrary bytes.
 func victims(t *testing.T) map[string]zmq.Socket {
-	zctx := zmq.NewContext()
-	_, secret := zmq.NewCurveKeys()
+	zctx := new(zmq.Context)
+	secret := zmq.NewSecretKey()
 	all := map[string]zmq.Socket{}
-	for name, typ := range map[string]zmq.Type{
-		"pull": zmq.TypePull, "xpub": zmq.TypeXPub, "router": zmq.TypeRouter, "rep": zmq.TypeRep, "curve": zmq.TypePull, "plain": zmq.TypePull,
+	for name, typ := range map[string]string{
+		"pull": "PULL", "xpub": "XPUB", "router": "ROUTER", "rep": "REP", "curve": "PULL", "plain": "PULL",
 	} {
-		o := []zmq.Option{zmq.WithContext(zctx), zmq.WithLinger(0), zmq.WithReconnect(-1, 0), zmq.WithMaxMessage(1<<20, 100)}
+		o := []zmq.Option{zmq.InContext(zctx), zmq.WithLinger(0), zmq.WithReconnect(-1, 0), zmq.WithMaxMessage(1<<20, 100)}
 		switch name {
 		case "curve":
 			o = append(o, zmq.WithCurveServer(secret))
 		case "plain":
-			o = append(o, zmq.WithPlainServer())
+			o = append(o, zmq.WithOption("plain_server", "1"))
 		}
 		s, err := zmq.New(typ, o...)
 		if err != nil {
@@ -77,7 +77,7 @@ func settle(t *testing.T, s zmq.Socket) {
 		for {
 			m, err := s.(zmq.Receiver).TryRecv()
 			if err != nil {
-				if w, ok := s.(zmq.Sender); ok && s.Type() == zmq.TypeRep {
+				if w, ok := s.(zmq.Sender); ok && s.Type() == "REP" {
 					w.TrySend(zmq.NewMsg("reply"))
 				}
 				break
@@ -122,11 +122,11 @@ func FuzzBoundSide(f *testing.F) {
 func FuzzConnectedSide(f *testing.F) {
 	seeds(f)
 	f.Fuzz(func(t *testing.T, data []byte) {
-		spub, _ := zmq.NewCurveKeys()
-		cpub, csec := zmq.NewCurveKeys()
-		for _, o := range [][]zmq.Option{nil, {zmq.WithPlain("a", "b")}, {zmq.WithCurve(cpub, csec, spub)}} {
+		spub := zmq.NewSecretKey().Public()
+		csec := zmq.NewSecretKey()
+		for _, o := range [][]zmq.Option{nil, {zmq.WithPlain("a", "b")}, {zmq.WithCurve(csec, spub)}} {
 			said := make(chan struct{})
-			o = append(o, zmq.WithContext(zmq.NewContext()), zmq.WithLinger(0), zmq.WithReconnect(-1, 0),
+			o = append(o, zmq.InContext(new(zmq.Context)), zmq.WithLinger(0), zmq.WithReconnect(-1, 0),
 				zmq.WithMaxMessage(1<<20, 100), zmq.WithDialer(func(context.Context, string, string) (net.Conn, error) {
 					here, there := memoryPipe()
 					go func() {

@@ -1,5 +1,7 @@
 package zmq
 
+import "lintel.dev/internal/zmq/zmtp"
+
 // Gather receives messages of one frame from its SCATTER peers in turn
 // (RFC 49).
 type Gather struct {
@@ -9,7 +11,7 @@ type Gather struct {
 
 // NewGather makes a GATHER socket.
 func NewGather(opts ...Option) (*Gather, error) {
-	c, err := newCore(TypeGather, false, opts)
+	c, err := newCore(zmtp.GATHER, false, opts)
 	if err != nil {
 		return nil, err
 	}

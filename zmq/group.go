@@ -8,6 +8,8 @@ import (
 
 	"lintel.dev/internal/zmq/epgm"
 	"lintel.dev/internal/zmq/udp"
+	"lintel.dev/internal/zmq/zmtp"
+	"lintel.dev/zmq/event"
 )
 
 // joinGroup makes e a member of its multicast group, or opens its datagram
@@ -15,7 +17,7 @@ import (
 // for the peers is there at once.
 func (s *core) joinGroup(e *Endpoint) (*Endpoint, error) {
 	// A group has nobody to ask about and nobody to lose a heartbeat of.
-	e.o.Security = Security{}
+	e.o.Security = security{}
 	e.o.HeartbeatInterval = 0
 	if e.at.Scheme == "udp" {
 		conn, err := e.openDatagrams(e.live)
@@ -66,9 +68,9 @@ func (e *Endpoint) openGroup(ctx context.Context) (net.Conn, error) {
 	cfg.Dropped = &e.s.counter.malformed
 	cfg.Lost = func(packets int) {
 		e.s.counter.multicastLost.Add(uint64(packets))
-		e.s.emit(Event{Type: EventMulticastLoss, Endpoint: e.addr, Packets: packets})
+		e.s.emit(event.Event{Type: event.MulticastLoss, Endpoint: e.addr, Packets: packets})
 	}
-	if e.s.typ == TypePub || e.s.typ == TypeXPub {
+	if e.s.typ == zmtp.PUB || e.s.typ == zmtp.XPUB {
 		return epgm.NewSource(cfg)
 	}
 	return epgm.NewReceiver(cfg)
@@ -81,9 +83,9 @@ func (e *Endpoint) openDatagrams(ctx context.Context) (net.Conn, error) {
 	}
 	cfg.Hops, cfg.NoLoop, cfg.Dropped = e.o.MulticastHops, !e.o.MulticastLoop, &e.s.counter.malformed
 	switch e.s.typ {
-	case TypeRadio:
+	case zmtp.RADIO:
 		return udp.NewRadio(cfg)
-	case TypeDish:
+	case zmtp.DISH:
 		return udp.NewDish(cfg)
 	}
 	return udp.NewDgram(cfg, e.bound)

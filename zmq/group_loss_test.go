@@ -10,6 +10,7 @@ import (
 	"lintel.dev/internal/zmq/epgm/epgmtest"
 	"lintel.dev/internal/zmq/pgm"
 	"lintel.dev/zmq"
+	"lintel.dev/zmq/event"
 )
 
 // forger sends packets of its own making to a group.
@@ -65,7 +66,7 @@ func TestMulticastLoss(t *testing.T) {
 		t.Fatal(err)
 	}
 	for e := range events {
-		if e.Type == zmq.EventHandshakeSucceeded {
+		if e.Type == event.HandshakeSucceeded {
 			break
 		}
 	}
@@ -83,7 +84,7 @@ func TestMulticastLoss(t *testing.T) {
 		}
 	}
 	for e := range events {
-		if e.Type == zmq.EventMulticastLoss {
+		if e.Type == event.MulticastLoss {
 			if e.Packets != 46 || e.Endpoint != "epgm://"+group {
 				t.Errorf("%d packets lost at %s, want 46", e.Packets, e.Endpoint)
 			}

@@ -8,6 +8,7 @@ import (
 
 	"lintel.dev/internal/zmq/epgm/epgmtest"
 	"lintel.dev/zmq"
+	"lintel.dev/zmq/event"
 )
 
 // overPGM runs a test over both multicast transports.
@@ -48,7 +49,7 @@ func testMulticast(t *testing.T, at string) {
 			t.Fatal(err)
 		}
 		for e := range events {
-			if e.Type == zmq.EventHandshakeSucceeded {
+			if e.Type == event.HandshakeSucceeded {
 				break
 			}
 		}

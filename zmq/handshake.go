@@ -77,7 +77,7 @@ func (h *hands) greet() error {
 	if h.mech, err = l.mechanism(); err != nil {
 		return err
 	}
-	t := zmtp.SocketType(l.s.typ)
+	t := l.s.typ
 	cfg := zmtp.GreetingConfig{
 		Mechanism: h.mech.Name(), AsServer: h.mech.AsServer(), SocketType: t,
 		RequireV3: l.ep.o.Security.ZAPDomain != "",
@@ -189,7 +189,7 @@ func (h *hands) accept() error {
 	l.sealer = h.mech.Sealer()
 	l.peer.metadata = h.mech.Peer()
 	name, _ := l.peer.metadata.Get(zmtp.PropertySocketType)
-	if t := zmtp.SocketType(l.s.typ); !t.Accepts(name) {
+	if t := l.s.typ; !t.Accepts(name) {
 		err := &zmtp.Error{Code: zmtp.CodeInvalidMetadata, Text: fmt.Sprintf("a %v socket cannot talk to a peer of type %q", l.s.typ, name)}
 		if l.sealer == nil {
 			h.out = l.framing.Append(h.out, zmtp.FlagCommand, zmtp.AppendError(nil, "Invalid socket type"))
@@ -204,7 +204,7 @@ func (h *hands) accept() error {
 
 // metadata is what we say of ourselves.
 func (l *link) metadata() zmtp.Metadata {
-	t := zmtp.SocketType(l.s.typ)
+	t := l.s.typ
 	m := zmtp.Metadata{{Name: zmtp.PropertySocketType, Value: []byte(t.String())}}
 	if t.AnnouncesIdentity() {
 		m = append(m, zmtp.Property{Name: zmtp.PropertyIdentity, Value: l.ep.o.Identity})

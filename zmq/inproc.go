@@ -3,6 +3,9 @@ package zmq
 import (
 	"errors"
 	"fmt"
+
+	"lintel.dev/internal/zmq/zmtp"
+	"lintel.dev/zmq/event"
 )
 
 // addHWM is the mark of a queue that belongs to two sockets in one process:
@@ -34,7 +37,7 @@ func (s *core) bindInproc(e *Endpoint) (*Endpoint, error) {
 	waiting := c.waiting[name]
 	delete(c.waiting, name)
 	c.mu.Unlock()
-	s.emit(Event{Type: EventListening, Endpoint: e.addr})
+	s.emit(event.Event{Type: event.Listening, Endpoint: e.addr})
 	for _, p := range waiting {
 		join(p, e)
 	}
@@ -93,7 +96,7 @@ func join(a *pipe, e *Endpoint) {
 	a.in.SetHWM(addHWM(to.SendHWM, from.RecvHWM))
 	a.s.setStep(a)
 	b := newPipe(e.s, e, a.out, a.in)
-	if e.s.typ == TypeSub && e.o.ConflateTopics {
+	if e.s.typ == zmtp.SUB && e.o.ConflateTopics {
 		b.in.ConflateTopics()
 	}
 	b.id = from.Identity
@@ -106,14 +109,14 @@ func join(a *pipe, e *Endpoint) {
 	e.add(b)
 	if err := e.s.attach(b); err != nil || a.over.Load() {
 		if errors.Is(err, errDuplicateID) {
-			e.s.emit(Event{Type: EventDuplicateID, Endpoint: e.addr, Err: err})
+			e.s.emit(event.Event{Type: event.DuplicateID, Endpoint: e.addr, Err: err})
 		}
 		b.end(true)
 		a.end(false)
 		return
 	}
 	if err := a.s.identify(a, to.Identity); err != nil {
-		a.s.emit(Event{Type: EventDuplicateID, Endpoint: a.ep.addr, Err: err})
+		a.s.emit(event.Event{Type: event.DuplicateID, Endpoint: a.ep.addr, Err: err})
 		a.end(true)
 		return
 	}

@@ -79,7 +79,7 @@ func TestAllocationsWithinProcess(t *testing.T) {
 					if left == 0 {
 						return
 					}
-					for _, err := range pull.Frames(r.ctx) {
+					for _, err := range pull.Views(r.ctx) {
 						if err != nil {
 							t.Fatal(err)
 						}

@@ -8,6 +8,7 @@ import (
 
 	"lintel.dev/internal/zmq/flow"
 	"lintel.dev/internal/zmq/zmtp"
+	"lintel.dev/zmq/event"
 )
 
 // link carries the queues of a pipe over a connection. One goroutine reads;
@@ -93,8 +94,8 @@ func (l *link) resume() {
 }
 
 // event reports something about this connection.
-func (l *link) event(t EventType, err error) {
-	l.s.emit(Event{Type: t, Endpoint: l.ep.addr, Local: l.local, Remote: l.remote, Err: err})
+func (l *link) event(t event.Type, err error) {
+	l.s.emit(event.Event{Type: t, Endpoint: l.ep.addr, Local: l.local, Remote: l.remote, Err: err})
 }
 
 // subscribe sends a subscription in the form the peer knows.
@@ -102,9 +103,9 @@ func (l *link) subscribe(add bool, topic []byte) {
 	var body []byte
 	flags := byte(0)
 	switch {
-	case l.s.typ == TypeDish && add:
+	case l.s.typ == zmtp.DISH && add:
 		body, flags = zmtp.AppendJoin(nil, string(topic)), flow.Command
-	case l.s.typ == TypeDish:
+	case l.s.typ == zmtp.DISH:
 		body, flags = zmtp.AppendLeave(nil, string(topic)), flow.Command
 	case l.legacy && add:
 		body = append([]byte{1}, topic...)

@@ -508,7 +508,7 @@ func (r *reader) handOver() (some, full bool, err error) {
 		r.ready = r.ready[:0]
 		return true, false, nil
 	}
-	if p.s.typ == TypeReq {
+	if p.s.typ == zmtp.REQ {
 		if ready, err := replies(r.ready); err != nil {
 			if res, _ := p.in.Push(ready...); res == flow.Wake {
 				p.s.readable(p)
@@ -580,7 +580,7 @@ func (l *link) command(body []byte) error {
 		}
 	case zmtp.CommandSubscribe, zmtp.CommandCancel, zmtp.CommandJoin, zmtp.CommandLeave:
 		groups := c == zmtp.CommandJoin || c == zmtp.CommandLeave
-		if x, ok := l.s.pat.(publisherSide); ok && groups == (l.s.typ == TypeRadio) {
+		if x, ok := l.s.pat.(publisherSide); ok && groups == (l.s.typ == zmtp.RADIO) {
 			x.subscription(l.p, c == zmtp.CommandSubscribe || c == zmtp.CommandJoin, data)
 		}
 	}

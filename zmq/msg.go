@@ -53,22 +53,15 @@ func (m Msg) String() string {
 // optional: what is not released is left to the garbage collector.
 func (m Msg) Release() {
 	for i, f := range m {
-		Release(f)
+		release(f)
 		m[i] = nil
 	}
 }
 
-// Release is Msg.Release for a frame as RecvBytes returned it.
-func Release(frame []byte) {
+func release(frame []byte) {
 	if len(frame) >= flow.LargeFrame {
 		flow.PutBuffer(frame)
 	}
-}
-
-// Message is a message with what is known of its sender.
-type Message struct {
-	Frames Msg
-	Peer   *PeerInfo // shared by the messages of a connection; nil if nothing is known
 }
 
 // PeerInfo is what is known of a peer.

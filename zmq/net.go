@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"lintel.dev/internal/zmq/transport"
+	"lintel.dev/zmq/event"
 )
 
 func (e *Endpoint) transportOptions() transport.Options {
@@ -31,7 +32,7 @@ func (s *core) bindNet(e *Endpoint) (*Endpoint, error) {
 	}
 	ln, at, err := transport.Listen(e.live, e.at, e.transportOptions())
 	if err != nil {
-		s.emit(Event{Type: EventBindFailed, Endpoint: e.addr, Err: err})
+		s.emit(event.Event{Type: event.BindFailed, Endpoint: e.addr, Err: err})
 		if transport.InUse(err) {
 			return nil, fmt.Errorf("%w: %w", ErrAddressInUse, err)
 		}
@@ -51,7 +52,7 @@ func (s *core) adopt(e *Endpoint) (*Endpoint, error) {
 	ln, err := net.FileListener(f) // a copy
 	f.Close()
 	if err != nil {
-		s.emit(Event{Type: EventBindFailed, Endpoint: e.addr, Err: err})
+		s.emit(event.Event{Type: event.BindFailed, Endpoint: e.addr, Err: err})
 		return nil, fmt.Errorf("zmq: bind: descriptor %d: %w", e.o.UseFD, err)
 	}
 	e.at.Address = ln.Addr().String()
@@ -90,7 +91,7 @@ func (s *core) listen(e *Endpoint, ln net.Listener) (*Endpoint, error) {
 		ln.Close()
 		return nil, err
 	}
-	s.emit(Event{Type: EventListening, Endpoint: e.addr})
+	s.emit(event.Event{Type: event.Listening, Endpoint: e.addr})
 	context.AfterFunc(e.live, e.closeListener)
 	s.wg.Go(e.acceptAll)
 	return e, nil
@@ -99,7 +100,7 @@ func (s *core) listen(e *Endpoint, ln net.Listener) (*Endpoint, error) {
 // closeListener may be called more than once.
 func (e *Endpoint) closeListener() {
 	if err := e.ln.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
-		e.s.emit(Event{Type: EventCloseFailed, Endpoint: e.addr, Err: err})
+		e.s.emit(event.Event{Type: event.CloseFailed, Endpoint: e.addr, Err: err})
 	}
 }
 
@@ -111,10 +112,10 @@ func (e *Endpoint) acceptAll() {
 		conn, err := e.ln.Accept()
 		if err != nil {
 			if e.live.Err() != nil || errors.Is(err, net.ErrClosed) {
-				e.s.emit(Event{Type: EventClosed, Endpoint: e.addr})
+				e.s.emit(event.Event{Type: event.Closed, Endpoint: e.addr})
 				return
 			}
-			e.s.emit(Event{Type: EventAcceptFailed, Endpoint: e.addr, Err: err})
+			e.s.emit(event.Event{Type: event.AcceptFailed, Endpoint: e.addr, Err: err})
 			wait = min(max(2*wait, 5*time.Millisecond), time.Second)
 			if !e.sleep(wait) {
 				return
@@ -124,12 +125,12 @@ func (e *Endpoint) acceptAll() {
 		wait = 0
 		if err := e.allowed(conn); err != nil {
 			conn.Close()
-			e.s.emit(Event{Type: EventAcceptFailed, Endpoint: e.addr, Err: err})
+			e.s.emit(event.Event{Type: event.AcceptFailed, Endpoint: e.addr, Err: err})
 			continue
 		}
 		e.s.counter.accepted.Add(1)
-		e.s.emit(Event{
-			Type: EventAccepted, Endpoint: e.addr,
+		e.s.emit(event.Event{
+			Type: event.Accepted, Endpoint: e.addr,
 			Local: conn.LocalAddr().String(), Remote: conn.RemoteAddr().String(),
 		})
 		e.s.wg.Go(func() { e.serve(conn) })

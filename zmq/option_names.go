@@ -3,157 +3,170 @@ package zmq
 import (
 	"fmt"
 	"maps"
-	"math"
-	"net"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
+
+	"lintel.dev/internal/zmq/zmtp"
 )
 
-// setter reads the value of an option as libzmq's users write it.
-type setter func(o *Options, v string) error
-
-// optionNames are libzmq's options by their lower-case names without ZMQ_.
-var optionNames = map[string]setter{
-	"affinity":                 setAffinity,
-	"routing_id":               setIdentity,
-	"identity":                 setIdentity,
-	"rate":                     number(1, 1<<31-1, func(o *Options, n int) { o.Rate = n }),
-	"recovery_ivl":             millis(0, func(o *Options, d time.Duration) { o.Recovery = max(d, time.Millisecond) }),
-	"sndbuf":                   number(-1, 1<<31-1, func(o *Options, n int) { o.SendBuffer = n }),
-	"rcvbuf":                   number(-1, 1<<31-1, func(o *Options, n int) { o.RecvBuffer = n }),
-	"linger":                   millis(-1, func(o *Options, d time.Duration) { o.Linger = d }),
-	"reconnect_ivl":            millis(-1, func(o *Options, d time.Duration) { o.Reconnect = d }),
-	"reconnect_ivl_max":        millis(0, func(o *Options, d time.Duration) { o.ReconnectMax = d }),
-	"reconnect_stop":           number(0, 7, func(o *Options, n int) { o.Stop = ReconnectStop(n) }),
-	"backlog":                  number(0, 1<<31-1, func(o *Options, n int) { o.Backlog = n }),
-	"maxmsgsize":               setMaxMsgSize,
-	"sndhwm":                   number(0, 1<<31-1, func(o *Options, n int) { o.SendHWM = n }),
-	"rcvhwm":                   number(0, 1<<31-1, func(o *Options, n int) { o.RecvHWM = n }),
-	"multicast_hops":           number(1, 255, func(o *Options, n int) { o.MulticastHops = n }),
-	"multicast_maxtpdu":        number(64, 65000, func(o *Options, n int) { o.MulticastTPDU = n }),
-	"multicast_loop":           flag(func(o *Options, b bool) { o.MulticastLoop = b }),
-	"sndtimeo":                 millis(-1, func(o *Options, d time.Duration) { o.SendTimeout = d }),
-	"rcvtimeo":                 millis(-1, func(o *Options, d time.Duration) { o.RecvTimeout = d }),
-	"ipv4only":                 flag(func(o *Options, b bool) { o.IPv6 = !b }),
-	"ipv6":                     flag(func(o *Options, b bool) { o.IPv6 = b }),
-	"router_mandatory":         flag(func(o *Options, b bool) { o.RouterMandatory = b }),
-	"router_raw":               flag(func(o *Options, b bool) { o.RouterRaw = b }),
-	"fail_unroutable":          flag(func(o *Options, b bool) { o.RouterMandatory = b }),
-	"router_behavior":          flag(func(o *Options, b bool) { o.RouterMandatory = b }),
-	"use_fd":                   number(-1, 1<<31-1, func(o *Options, n int) { o.UseFD = n }),
-	"delay_attach_on_connect":  flag(func(o *Options, b bool) { o.Immediate = b }),
-	"probe_router":             flag(func(o *Options, b bool) { o.ProbeRouter = b }),
-	"router_handover":          flag(func(o *Options, b bool) { o.RouterHandover = b }),
-	"router_notify":            number(0, 3, func(o *Options, n int) { o.RouterNotify = RouterNotify(n) }),
-	"connect_routing_id":       setConnectRoutingID,
-	"connect_rid":              setConnectRoutingID,
-	"tcp_keepalive":            number(-1, 1, func(o *Options, n int) { o.KeepAlive = n }),
-	"tcp_keepalive_cnt":        number(-1, 1<<31-1, func(o *Options, n int) { o.KeepCount = n }),
-	"tcp_keepalive_idle":       seconds(func(o *Options, d time.Duration) { o.KeepIdle = d }),
-	"tcp_keepalive_intvl":      seconds(func(o *Options, d time.Duration) { o.KeepInterval = d }),
-	"tcp_maxrt":                millis(0, func(o *Options, d time.Duration) { o.MaxRT = d }),
-	"tcp_accept_filter":        setAcceptFilter,
-	"ipc_filter_pid":           number(0, 1<<31-1, func(o *Options, n int) { o.IPCFilterPID = append(slices.Clone(o.IPCFilterPID), n) }),
-	"ipc_filter_uid":           number(0, 1<<32-1, func(o *Options, n int) { o.IPCFilterUID = append(slices.Clone(o.IPCFilterUID), n) }),
-	"ipc_filter_gid":           number(0, 1<<32-1, func(o *Options, n int) { o.IPCFilterGID = append(slices.Clone(o.IPCFilterGID), n) }),
-	"immediate":                flag(func(o *Options, b bool) { o.Immediate = b }),
-	"xpub_verbose":             flag(func(o *Options, b bool) { o.XPubVerbose, o.XPubVerboser = b, false }),
-	"xpub_verboser":            flag(func(o *Options, b bool) { o.XPubVerboser = b }),
-	"xpub_nodrop":              flag(func(o *Options, b bool) { o.XPubNoDrop = b }),
-	"xpub_manual":              flag(func(o *Options, b bool) { o.XPubManual = b }),
-	"xpub_manual_last_value":   flag(func(o *Options, b bool) { o.XPubManualLastValue = b }),
-	"xpub_welcome_msg":         octets(func(o *Options, b []byte) { o.XPubWelcome = b }),
-	"only_first_subscribe":     flag(func(o *Options, b bool) { o.OnlyFirstSubscribe = b }),
-	"xsub_verbose_unsubscribe": flag(func(o *Options, b bool) { o.XSubVerboseUnsubscribe = b }),
-	"invert_matching":          flag(func(o *Options, b bool) { o.InvertMatching = b }),
-	"plain_server":             setServer(MechanismPlain),
-	"plain_username": bounded(1, func(o *Options, v string) {
-		o.Security.Mechanism, o.Security.Server, o.Security.Username = MechanismPlain, false, v
-	}),
-	"plain_password": bounded(1, func(o *Options, v string) {
-		o.Security.Mechanism, o.Security.Server, o.Security.Password = MechanismPlain, false, v
-	}),
-	"curve_server":    setServer(MechanismCurve),
-	"curve_publickey": curveKey(func(s *Security, k CurveKey) { s.PublicKey, s.Mechanism = k, MechanismCurve }),
-	"curve_secretkey": curveKey(func(s *Security, k CurveKey) { s.SecretKey, s.Mechanism = k, MechanismCurve }),
-	"curve_serverkey": curveKey(func(s *Security, k CurveKey) {
-		s.ServerKey, s.Mechanism, s.Server = k, MechanismCurve, false
-	}),
-	"req_correlate":      flag(func(o *Options, b bool) { o.ReqCorrelate = b }),
-	"req_relaxed":        flag(func(o *Options, b bool) { o.ReqRelaxed = b }),
-	"conflate":           flag(func(o *Options, b bool) { o.Conflate = b }),
-	"conflate_topics":    flag(func(o *Options, b bool) { o.ConflateTopics = b }), // ours, not libzmq's
-	"zap_domain":         bounded(0, func(o *Options, v string) { o.Security.ZAPDomain = v }),
-	"zap_enforce_domain": flag(func(o *Options, b bool) { o.Security.ZAPEnforceDomain = b }),
-	"tos":                number(0, 255, func(o *Options, n int) { o.TOS = n }),
-	"priority":           number(0, 1<<31-1, func(o *Options, n int) { o.Priority = n }),
-	"handshake_ivl":      millis(0, func(o *Options, d time.Duration) { o.HandshakeTimeout = d }),
-	"socks_proxy":        setSocksProxy,
-	"socks_username":     bounded(0, func(o *Options, v string) { o.SocksUsername = v }),
-	"socks_password":     bounded(0, func(o *Options, v string) { o.SocksPassword = v }),
-	"stream_notify":      flag(func(o *Options, b bool) { o.StreamNotify = b }),
-	"heartbeat_ivl":      millis(0, func(o *Options, d time.Duration) { o.HeartbeatInterval = d }),
-	"heartbeat_ttl":      setHeartbeatTTL,
-	"heartbeat_timeout":  millis(-1, func(o *Options, d time.Duration) { o.HeartbeatTimeout = d }),
-	"connect_timeout":    millis(0, func(o *Options, d time.Duration) { o.ConnectTimeout = d }),
-	"bindtodevice":       setDevice,
-	"loopback_fastpath":  flag(func(o *Options, b bool) {}),
-	"busy_poll":          number(0, 1<<31-1, func(o *Options, n int) {}),
-	"metadata":           setMetadata,
-	"in_batch_size":      number(1, 1<<31-1, func(o *Options, n int) {}),
-	"out_batch_size":     number(1, 1<<31-1, func(o *Options, n int) {}),
-	"wss_key_pem":        setWSSKey,
-	"wss_cert_pem":       setWSSCert,
-	"wss_trust_pem":      setWSSTrust,
-	"wss_trust_system":   setWSSTrustSystem,
-	"wss_hostname":       octets(func(o *Options, b []byte) { o.ownTLS().ServerName = string(b) }),
-	"hello_msg":          octets(func(o *Options, b []byte) { o.HelloMsg = b }),
-	"disconnect_msg":     octets(func(o *Options, b []byte) { o.DisconnectMsg = b }),
-	"hiccup_msg":         octets(func(o *Options, b []byte) { o.HiccupMsg = b }),
+// option is an option that has a name. It reads and writes a value as users of
+// libzmq write it.
+type option struct {
+	set func(o *options, v string) error
+	get func(o *options) string // nil: a secret, or nothing to read
 }
 
-// OptionNames are the names that SetOption knows, sorted. The sockets that
-// subscribe and the XPUB know subscribe and unsubscribe as well.
+// optionNames are libzmq's options by their lower-case names without ZMQ_. The
+// last ones are not in libzmq.
+var optionNames = map[string]option{
+	"affinity":                 {set: setAffinity, get: zero},
+	"routing_id":               routingID(func(o *options) *[]byte { return &o.Identity }),
+	"identity":                 routingID(func(o *options) *[]byte { return &o.Identity }),
+	"rate":                     number(1, maxInt, func(o *options) *int { return &o.Rate }),
+	"recovery_ivl":             {setRecovery, millis(0, func(o *options) *time.Duration { return &o.Recovery }).get},
+	"sndbuf":                   number(-1, maxInt, func(o *options) *int { return &o.SendBuffer }),
+	"rcvbuf":                   number(-1, maxInt, func(o *options) *int { return &o.RecvBuffer }),
+	"linger":                   millis(-1, func(o *options) *time.Duration { return &o.Linger }),
+	"reconnect_ivl":            millis(-1, func(o *options) *time.Duration { return &o.Reconnect }),
+	"reconnect_ivl_max":        millis(0, func(o *options) *time.Duration { return &o.ReconnectMax }),
+	"reconnect_stop":           number(0, 7, func(o *options) *int { return &o.Stop }),
+	"backlog":                  number(0, maxInt, func(o *options) *int { return &o.Backlog }),
+	"maxmsgsize":               {setMaxMsgSize, func(o *options) string { return fmt.Sprint(o.MaxFrame) }},
+	"sndhwm":                   number(0, maxInt, func(o *options) *int { return &o.SendHWM }),
+	"rcvhwm":                   number(0, maxInt, func(o *options) *int { return &o.RecvHWM }),
+	"multicast_hops":           number(1, 255, func(o *options) *int { return &o.MulticastHops }),
+	"multicast_maxtpdu":        number(64, 65000, func(o *options) *int { return &o.MulticastTPDU }),
+	"multicast_loop":           flag(func(o *options) *bool { return &o.MulticastLoop }),
+	"sndtimeo":                 millis(-1, func(o *options) *time.Duration { return &o.SendTimeout }),
+	"rcvtimeo":                 millis(-1, func(o *options) *time.Duration { return &o.RecvTimeout }),
+	"ipv4only":                 not(flag(func(o *options) *bool { return &o.IPv6 })),
+	"ipv6":                     flag(func(o *options) *bool { return &o.IPv6 }),
+	"router_mandatory":         flag(func(o *options) *bool { return &o.RouterMandatory }),
+	"router_raw":               flag(func(o *options) *bool { return &o.RouterRaw }),
+	"fail_unroutable":          flag(func(o *options) *bool { return &o.RouterMandatory }),
+	"router_behavior":          flag(func(o *options) *bool { return &o.RouterMandatory }),
+	"use_fd":                   number(-1, maxInt, func(o *options) *int { return &o.UseFD }),
+	"delay_attach_on_connect":  flag(func(o *options) *bool { return &o.Immediate }),
+	"probe_router":             flag(func(o *options) *bool { return &o.ProbeRouter }),
+	"router_handover":          flag(func(o *options) *bool { return &o.RouterHandover }),
+	"router_notify":            number(0, 3, func(o *options) *int { return &o.RouterNotify }),
+	"connect_routing_id":       routingID(func(o *options) *[]byte { return &o.ConnectRoutingID }),
+	"connect_rid":              routingID(func(o *options) *[]byte { return &o.ConnectRoutingID }),
+	"tcp_keepalive":            number(-1, 1, func(o *options) *int { return &o.KeepAlive }),
+	"tcp_keepalive_cnt":        number(-1, maxInt, func(o *options) *int { return &o.KeepCount }),
+	"tcp_keepalive_idle":       seconds(func(o *options) *time.Duration { return &o.KeepIdle }),
+	"tcp_keepalive_intvl":      seconds(func(o *options) *time.Duration { return &o.KeepInterval }),
+	"tcp_maxrt":                millis(0, func(o *options) *time.Duration { return &o.MaxRT }),
+	"tcp_accept_filter":        {setAcceptFilter, func(o *options) string { return strings.Join(o.AcceptFilters, ",") }},
+	"ipc_filter_pid":           numbers(maxInt, func(o *options) *[]int { return &o.IPCFilterPID }),
+	"ipc_filter_uid":           numbers(1<<32-1, func(o *options) *[]int { return &o.IPCFilterUID }),
+	"ipc_filter_gid":           numbers(1<<32-1, func(o *options) *[]int { return &o.IPCFilterGID }),
+	"immediate":                flag(func(o *options) *bool { return &o.Immediate }),
+	"xpub_verbose":             {setVerbose, flag(func(o *options) *bool { return &o.XPubVerbose }).get},
+	"xpub_verboser":            flag(func(o *options) *bool { return &o.XPubVerboser }),
+	"xpub_nodrop":              flag(func(o *options) *bool { return &o.XPubNoDrop }),
+	"xpub_manual":              flag(func(o *options) *bool { return &o.XPubManual }),
+	"xpub_manual_last_value":   flag(func(o *options) *bool { return &o.XPubManualLastValue }),
+	"xpub_welcome_msg":         octets(func(o *options) *[]byte { return &o.XPubWelcome }),
+	"only_first_subscribe":     flag(func(o *options) *bool { return &o.OnlyFirstSubscribe }),
+	"xsub_verbose_unsubscribe": flag(func(o *options) *bool { return &o.XSubVerboseUnsubscribe }),
+	"invert_matching":          flag(func(o *options) *bool { return &o.InvertMatching }),
+	"plain_server":             serverOf(mechanismPlain),
+	"plain_username":           credential(func(sec *security) *string { return &sec.Username }),
+	"plain_password":           secret(credential(func(sec *security) *string { return &sec.Password })),
+	"curve_server":             serverOf(mechanismCurve),
+	"curve_publickey": curveKey(func(sec *security, k PublicKey) { sec.PublicKey = k },
+		func(sec *security) PublicKey { return sec.PublicKey }),
+	"curve_secretkey": {set: setSecretKey},
+	"curve_serverkey": curveKey(func(sec *security, k PublicKey) { sec.ServerKey, sec.Server = k, false },
+		func(sec *security) PublicKey { return sec.ServerKey }),
+	"req_correlate":      flag(func(o *options) *bool { return &o.ReqCorrelate }),
+	"req_relaxed":        flag(func(o *options) *bool { return &o.ReqRelaxed }),
+	"conflate":           flag(func(o *options) *bool { return &o.Conflate }),
+	"zap_domain":         bounded(0, func(o *options) *string { return &o.Security.ZAPDomain }),
+	"zap_enforce_domain": flag(func(o *options) *bool { return &o.Security.ZAPEnforceDomain }),
+	"tos":                number(0, 255, func(o *options) *int { return &o.TOS }),
+	"priority":           number(0, maxInt, func(o *options) *int { return &o.Priority }),
+	"handshake_ivl":      millis(0, func(o *options) *time.Duration { return &o.HandshakeTimeout }),
+	"socks_proxy":        {setSocksProxy, func(o *options) string { return o.SocksProxy }},
+	"socks_username":     bounded(0, func(o *options) *string { return &o.SocksUsername }),
+	"socks_password":     secret(bounded(0, func(o *options) *string { return &o.SocksPassword })),
+	"stream_notify":      flag(func(o *options) *bool { return &o.StreamNotify }),
+	"heartbeat_ivl":      millis(0, func(o *options) *time.Duration { return &o.HeartbeatInterval }),
+	"heartbeat_ttl":      {setHeartbeatTTL, millis(0, func(o *options) *time.Duration { return &o.HeartbeatTTL }).get},
+	"heartbeat_timeout":  millis(-1, func(o *options) *time.Duration { return &o.HeartbeatTimeout }),
+	"connect_timeout":    millis(0, func(o *options) *time.Duration { return &o.ConnectTimeout }),
+	"bindtodevice":       {setDevice, func(o *options) string { return o.BindToDevice }},
+	"loopback_fastpath":  {set: ignoreFlag, get: zero},
+	"busy_poll":          {set: ignoreNumber(0), get: zero},
+	"metadata":           {setMetadata, getMetadata},
+	"in_batch_size":      {set: ignoreNumber(1), get: zero},
+	"out_batch_size":     {set: ignoreNumber(1), get: zero},
+	"wss_key_pem":        {set: setWSSKey},
+	"wss_cert_pem":       {setWSSCert, func(o *options) string { return o.wssCert }},
+	"wss_trust_pem":      {set: setWSSTrust},
+	"wss_trust_system":   {set: setWSSTrustSystem},
+	"wss_hostname":       {setWSSHostname, getWSSHostname},
+	"hello_msg":          octets(func(o *options) *[]byte { return &o.HelloMsg }),
+	"disconnect_msg":     octets(func(o *options) *[]byte { return &o.DisconnectMsg }),
+	"hiccup_msg":         octets(func(o *options) *[]byte { return &o.HiccupMsg }),
+	"subscribe":          {set: setSubscribe}, // of an existing socket: see setOption
+	"unsubscribe":        {set: setUnsubscribe},
+
+	"conflate_topics": flag(func(o *options) *bool { return &o.ConflateTopics }),
+	"max_message":     {setMaxMessage, func(o *options) string { return fmt.Sprint(o.MaxMessage) }},
+	"max_frames":      number(1, maxInt, func(o *options) *int { return &o.MaxFrames }),
+	"ws_origins":      {setOrigins, func(o *options) string { return strings.Join(o.WebSocketOrigins, ",") }},
+}
+
+// OptionNames returns the names that SetOption knows, sorted. They are
+// libzmq's, and four that libzmq does not have: conflate_topics keeps the latest
+// message of each topic of a SUB, max_message and max_frames bound a message
+// that is received, ws_origins lists the hosts whose web pages may connect.
 func OptionNames() []string { return slices.Sorted(maps.Keys(optionNames)) }
 
 // optionOwners are the options that libzmq's sockets of other types refuse. A
-// REP takes a ROUTER's, and a PUB an XPUB's, as there.
-var optionOwners = map[string][]Type{
-	"router_mandatory":         {TypeRouter, TypeRep},
-	"fail_unroutable":          {TypeRouter, TypeRep},
-	"router_behavior":          {TypeRouter, TypeRep},
-	"router_raw":               {TypeRouter, TypeRep},
-	"router_handover":          {TypeRouter, TypeRep},
-	"router_notify":            {TypeRouter, TypeRep},
-	"connect_routing_id":       {TypeRouter, TypeRep, TypeStream},
-	"connect_rid":              {TypeRouter, TypeRep, TypeStream},
-	"probe_router":             {TypeRouter, TypeRep, TypeDealer, TypeReq},
-	"req_relaxed":              {TypeReq},
-	"req_correlate":            {TypeReq},
-	"xpub_verbose":             {TypeXPub, TypePub},
-	"xpub_verboser":            {TypeXPub, TypePub},
-	"xpub_nodrop":              {TypeXPub, TypePub},
-	"xpub_manual":              {TypeXPub, TypePub},
-	"xpub_manual_last_value":   {TypeXPub, TypePub},
-	"xpub_welcome_msg":         {TypeXPub, TypePub},
-	"only_first_subscribe":     {TypeXPub, TypePub, TypeXSub},
-	"xsub_verbose_unsubscribe": {TypeXSub},
-	"conflate_topics":          {TypeSub},
-	"stream_notify":            {TypeStream},
+// REP takes those of a ROUTER and a PUB those of an XPUB, as in libzmq.
+var optionOwners = map[string][]zmtp.SocketType{
+	"router_mandatory":         {zmtp.ROUTER, zmtp.REP},
+	"fail_unroutable":          {zmtp.ROUTER, zmtp.REP},
+	"router_behavior":          {zmtp.ROUTER, zmtp.REP},
+	"router_raw":               {zmtp.ROUTER, zmtp.REP},
+	"router_handover":          {zmtp.ROUTER, zmtp.REP},
+	"router_notify":            {zmtp.ROUTER, zmtp.REP},
+	"connect_routing_id":       {zmtp.ROUTER, zmtp.REP, zmtp.STREAM},
+	"connect_rid":              {zmtp.ROUTER, zmtp.REP, zmtp.STREAM},
+	"probe_router":             {zmtp.ROUTER, zmtp.REP, zmtp.DEALER, zmtp.REQ},
+	"req_relaxed":              {zmtp.REQ},
+	"req_correlate":            {zmtp.REQ},
+	"xpub_verbose":             {zmtp.XPUB, zmtp.PUB},
+	"xpub_verboser":            {zmtp.XPUB, zmtp.PUB},
+	"xpub_nodrop":              {zmtp.XPUB, zmtp.PUB},
+	"xpub_manual":              {zmtp.XPUB, zmtp.PUB},
+	"xpub_manual_last_value":   {zmtp.XPUB, zmtp.PUB},
+	"xpub_welcome_msg":         {zmtp.XPUB, zmtp.PUB},
+	"only_first_subscribe":     {zmtp.XPUB, zmtp.PUB, zmtp.XSUB},
+	"xsub_verbose_unsubscribe": {zmtp.XSUB},
+	"conflate_topics":          {zmtp.SUB},
+	"stream_notify":            {zmtp.STREAM},
+	"subscribe":                {zmtp.SUB, zmtp.XSUB},
+	"unsubscribe":              {zmtp.SUB, zmtp.XSUB},
 }
 
-func (o *Options) set(name, value string) error {
-	plain := strings.TrimPrefix(strings.ToLower(name), "zmq_")
-	f, ok := optionNames[plain]
+// plainName returns an option's name as optionNames has it.
+func plainName(name string) string { return strings.TrimPrefix(strings.ToLower(name), "zmq_") }
+
+func (o *options) set(name, value string) error {
+	plain := plainName(name)
+	known, ok := optionNames[plain]
 	if !ok {
 		return fmt.Errorf("zmq: %s: %w", unsettable(plain), ErrNotSupported)
 	}
 	if owners := optionOwners[plain]; owners != nil && !slices.Contains(owners, o.of) {
 		return fmt.Errorf("zmq: option %s on a %v socket, expected %v: %w", name, o.of, oneOf(owners), ErrNotSupported)
 	}
-	if err := f(o, value); err != nil {
+	if err := known.set(o, value); err != nil {
 		return fmt.Errorf("zmq: option %s: %w", name, err)
 	}
 	return nil
@@ -162,7 +175,7 @@ func (o *Options) set(name, value string) error {
 // readOnly are libzmq's options that can only be read.
 var readOnly = []string{"rcvmore", "fd", "events", "type", "last_endpoint", "mechanism", "thread_safe", "topics_count"}
 
-// unsettable tells why there is nothing to set by a name.
+// unsettable returns why there is nothing to set by a name.
 func unsettable(name string) string {
 	switch {
 	case slices.Contains(readOnly, name):
@@ -175,7 +188,7 @@ func unsettable(name string) string {
 	return fmt.Sprintf("no option %q", name)
 }
 
-func oneOf(types []Type) string {
+func oneOf(types []zmtp.SocketType) string {
 	var names []string
 	for _, t := range types {
 		names = append(names, t.String())
@@ -183,8 +196,7 @@ func oneOf(types []Type) string {
 	return strings.Join(names, " or ")
 }
 
-// subscribing are the sockets that the options subscribe and unsubscribe
-// work on.
+// subscribing are the sockets whose options subscribe and unsubscribe work.
 type subscribing interface {
 	subscribe(topic []byte) error
 	unsubscribe(topic []byte) error
@@ -194,17 +206,16 @@ func (s *core) setOption(name, value string) error {
 	if err := s.alive(); err != nil {
 		return err
 	}
-	switch strings.TrimPrefix(strings.ToLower(name), "zmq_") {
+	switch plain := plainName(name); plain {
 	case "subscribe", "unsubscribe":
-		add := !strings.Contains(strings.ToLower(name), "un")
 		switch x := s.pat.(type) {
 		case subscribing:
-			if add {
+			if plain == "subscribe" {
 				return x.subscribe([]byte(value))
 			}
 			return x.unsubscribe([]byte(value))
 		case *xpub:
-			if err := x.manually(add, value); err != nil {
+			if err := x.manually(plain == "subscribe", value); err != nil {
 				return fmt.Errorf("zmq: option %s on a %v socket without xpub_manual: %w", name, s.typ, err)
 			}
 			return nil
@@ -225,175 +236,31 @@ func (s *core) setOption(name, value string) error {
 	return nil
 }
 
-func number(low, high int64, f func(*Options, int)) setter {
-	return func(o *Options, v string) error {
-		n, err := strconv.ParseInt(v, 10, 64)
-		if err != nil || n < low || n > high {
-			return fmt.Errorf("%q, expected a number from %d to %d", v, low, high)
+// option returns the value of an option by name.
+func (s *core) option(name string) (string, error) {
+	switch plainName(name) {
+	case "type":
+		return s.typ.String(), nil
+	case "last_endpoint":
+		s.endpoints.Lock()
+		defer s.endpoints.Unlock()
+		return s.last, nil
+	case "mechanism":
+		m := s.options().Security.Mechanism
+		if m == "" {
+			m = mechanismNull
 		}
-		f(o, int(n))
-		return nil
+		return m, nil
 	}
-}
-
-func flag(f func(*Options, bool)) setter {
-	return func(o *Options, v string) error {
-		switch v {
-		case "0", "false":
-			f(o, false)
-		case "1", "true":
-			f(o, true)
-		default:
-			return fmt.Errorf("%q, expected 0 or 1", v)
-		}
-		return nil
+	known, ok := optionNames[plainName(name)]
+	switch {
+	case !ok && slices.Contains(readOnly, plainName(name)):
+		return "", fmt.Errorf("zmq: option %s: %w", name, ErrNotSupported)
+	case !ok:
+		return "", fmt.Errorf("zmq: %s: %w", unsettable(plainName(name)), ErrNotSupported)
+	case known.get == nil:
+		return "", fmt.Errorf("zmq: option %s cannot be read: %w", name, ErrNotSupported)
 	}
-}
-
-func millis(low int64, f func(*Options, time.Duration)) setter {
-	return number(low, 1<<31-1, func(o *Options, n int) {
-		if n < 0 {
-			f(o, -1)
-		} else {
-			f(o, time.Duration(n)*time.Millisecond)
-		}
-	})
-}
-
-func seconds(f func(*Options, time.Duration)) setter {
-	return number(-1, 1<<31-1, func(o *Options, n int) {
-		if n < 0 {
-			f(o, -1)
-		} else {
-			f(o, time.Duration(n)*time.Second)
-		}
-	})
-}
-
-// maxOctets bounds the options that are text or octets.
-const maxOctets = 1 << 16
-
-func octets(f func(*Options, []byte)) setter {
-	return func(o *Options, v string) error {
-		if len(v) > maxOctets {
-			return fmt.Errorf("%d octets, expected at most %d", len(v), maxOctets)
-		}
-		f(o, []byte(v))
-		return nil
-	}
-}
-
-// bounded reads a text whose length goes on the wire as one octet.
-func bounded(low int, f func(*Options, string)) setter {
-	return func(o *Options, v string) error {
-		if len(v) < low || len(v) > 255 {
-			return fmt.Errorf("%d octets, expected %d to 255", len(v), low)
-		}
-		f(o, v)
-		return nil
-	}
-}
-
-// setAffinity reads libzmq's mask of I/O threads, of which there are none.
-func setAffinity(_ *Options, v string) error {
-	if _, err := strconv.ParseUint(v, 10, 64); err != nil {
-		return fmt.Errorf("%q, expected a number from 0 to %d", v, uint64(math.MaxUint64))
-	}
-	return nil
-}
-
-// maxDevice bounds the name of a network interface: IFNAMSIZ without its NUL.
-const maxDevice = 15
-
-func setDevice(o *Options, v string) error {
-	if len(v) > maxDevice {
-		return fmt.Errorf("%q, expected an interface name of at most %d octets", v, maxDevice)
-	}
-	o.BindToDevice = v
-	return nil
-}
-
-func setSocksProxy(o *Options, v string) error {
-	if v != "" {
-		host, port, err := net.SplitHostPort(v)
-		n, bad := strconv.ParseUint(port, 10, 16)
-		if err != nil || bad != nil || host == "" || n == 0 {
-			return fmt.Errorf("%q, expected host:port", v)
-		}
-	}
-	o.SocksProxy = v
-	return nil
-}
-
-func curveKey(f func(*Security, CurveKey)) setter {
-	return func(o *Options, v string) error {
-		k, err := ParseCurveKey(v)
-		if err == nil {
-			f(&o.Security, k)
-		}
-		return err
-	}
-}
-
-func setServer(m Mechanism) setter {
-	return flag(func(o *Options, b bool) {
-		if b {
-			o.Security.Mechanism, o.Security.Server = m, true
-		} else {
-			o.Security.Mechanism, o.Security.Server = MechanismNull, false
-		}
-	})
-}
-
-func setIdentity(o *Options, v string) error { return WithIdentity([]byte(v))(o) }
-
-func setConnectRoutingID(o *Options, v string) error {
-	if err := checkIdentity([]byte(v)); err != nil {
-		return err
-	}
-	o.ConnectRoutingID = []byte(v)
-	return nil
-}
-
-// setMaxMsgSize bounds frames, as libzmq does; the limit of a whole message
-// only gives way to it.
-func setMaxMsgSize(o *Options, v string) error {
-	return number(-1, 1<<62, func(o *Options, n int) {
-		o.MaxFrame = int64(n)
-		if n < 0 || o.MaxMessage >= 0 && o.MaxFrame > o.MaxMessage {
-			o.MaxMessage = o.MaxFrame
-		}
-	})(o, v)
-}
-
-func setAcceptFilter(o *Options, v string) error {
-	if v == "" {
-		o.AcceptFilters = nil
-		return nil
-	}
-	if _, err := parseFilters([]string{v}); err != nil {
-		return err
-	}
-	o.AcceptFilters = append(slices.Clone(o.AcceptFilters), v)
-	return nil
-}
-
-func setHeartbeatTTL(o *Options, v string) error {
-	return number(0, 6553599, func(o *Options, n int) {
-		o.HeartbeatTTL = time.Duration(n) * time.Millisecond
-	})(o, v)
-}
-
-func setMetadata(o *Options, v string) error {
-	name, value, ok := strings.Cut(v, ":")
-	if !ok || !strings.HasPrefix(name, "X-") || len(name) > 255 {
-		return fmt.Errorf("%q, expected X-name:value", v)
-	}
-	m := maps.Clone(o.Metadata)
-	if m == nil {
-		m = make(map[string]string)
-	}
-	m[name] = value
-	o.Metadata = m
-	return nil
+	o := s.options()
+	return known.get(&o), nil
 }

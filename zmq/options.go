@@ -6,23 +6,25 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"slices"
 	"time"
+
+	"lintel.dev/internal/zmq/zmtp"
 )
 
-// Options are the settings of a socket, as Socket.Options returns them. They
-// are set with the functions named With... when the socket is made, or with
-// SetOption by libzmq's names. All but those that say otherwise concern later
-// Binds and Connects only.
-type Options struct {
-	of      Type     // whose options these are
-	Context *Context // the inproc names it knows; nil: the default one
-	Logger  *slog.Logger
+// options are the settings of a socket. Those marked "at any time" also apply
+// to existing connections; the others are copied by Bind and Connect.
+type options struct {
+	of        zmtp.SocketType // whose options these are
+	Context   *Context        // nil: the default one
+	Logger    *slog.Logger
+	subscribe []string // topics of WithSubscribe
 
 	SendHWM     int           // messages queued for each peer, 1000; 0: no limit; at any time
 	RecvHWM     int           // messages queued from each peer, 1000; 0: no limit; at any time
-	SendTimeout time.Duration // how long Send waits, -1: forever; at any time
-	RecvTimeout time.Duration // how long Recv waits, -1: forever; at any time
-	Linger      time.Duration // how long Close waits, 5 s (SUB, XSUB, DISH: 0), -1: forever; at any time
+	SendTimeout time.Duration // how long Send waits, -1: no limit; at any time
+	RecvTimeout time.Duration // how long Recv waits, -1: no limit; at any time
+	Linger      time.Duration // how long Close waits, 5 s (SUB, XSUB, DISH: 0), -1: no limit; at any time
 	Conflate    bool          // keep only the latest message of one frame (DEALER PULL PUSH PUB SUB)
 	// ConflateTopics keeps only the latest message of each topic (SUB).
 	ConflateTopics bool
@@ -35,21 +37,21 @@ type Options struct {
 	Backlog      int           // of a listener, 100
 	Reconnect    time.Duration // first wait before connecting again, 100 ms; -1: never
 	ReconnectMax time.Duration // the wait doubles up to this; 0: it does not grow
-	Stop         ReconnectStop // when not to connect again
+	Stop         int           // bits: when not to connect again
 
 	HandshakeTimeout time.Duration // for greeting and security, 30 s; 0: none
 	ConnectTimeout   time.Duration // for one attempt; 0: the system's
 
 	HeartbeatInterval time.Duration // between PINGs; 0: none
 	HeartbeatTimeout  time.Duration // silence after a PING that ends the connection; -1: the interval
-	HeartbeatTTL      time.Duration // what we tell the peer about us, up to 6553.5 s
+	HeartbeatTTL      time.Duration // sent to the peer, up to 6553.5 s
 
-	RouterMandatory  bool         // at any time
-	RouterHandover   bool         // at any time
-	RouterNotify     RouterNotify // deliver connections and disconnections as messages
-	ProbeRouter      bool         // send an empty message to each new peer
-	RouterRaw        bool         // the peers of a ROUTER are those of a STREAM: they know no ZMTP
-	ConnectRoutingID []byte       // what ROUTER and STREAM call the peer of the next Connect
+	RouterMandatory  bool   // at any time
+	RouterHandover   bool   // at any time
+	RouterNotify     int    // bits: which changes are delivered as a routing id and an empty frame
+	ProbeRouter      bool   // send an empty message to each new peer
+	RouterRaw        bool   // the peers of a ROUTER are those of a STREAM: they know no ZMTP
+	ConnectRoutingID []byte // what ROUTER and STREAM call the peer of the next Connect
 
 	ReqRelaxed   bool // at any time
 	ReqCorrelate bool // at any time
@@ -64,7 +66,7 @@ type Options struct {
 	OnlyFirstSubscribe     bool
 	InvertMatching         bool
 
-	StreamNotify bool // tell connections and disconnections as empty messages, true
+	StreamNotify bool // deliver connections and disconnections as empty messages, true
 
 	HelloMsg, DisconnectMsg, HiccupMsg []byte
 
@@ -91,7 +93,7 @@ type Options struct {
 	// and ipc instead of making one.
 	UseFD int
 
-	// Dial, if set, makes the connections of tcp and ipc.
+	// Dial, if set, makes the connections of tcp, ipc and vsock.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 
 	Rate          int           // kbit a second that a multicast source sends, 100
@@ -104,32 +106,25 @@ type Options struct {
 	TLS              *tls.Config // of wss; a bound socket needs a certificate
 	WebSocketOrigins []string    // hosts whose pages may connect by ws and wss, "*" for all; none: our own
 
-	Security Security
-	Metadata map[string]string // told to peers; names start with X-
+	Security security
+	Metadata map[string]string // sent to peers; names start with X-
 }
 
-// RouterNotify says which changes a ROUTER delivers as a message of the
-// peer's routing id and an empty frame.
-type RouterNotify int
-
-// The bits of RouterNotify.
+// The bits of router_notify.
 const (
-	NotifyConnect    RouterNotify = 1
-	NotifyDisconnect RouterNotify = 2
+	notifyConnect    = 1
+	notifyDisconnect = 2
 )
 
-// ReconnectStop says after what a connection is not made again.
-type ReconnectStop int
-
-// The bits of ReconnectStop.
+// The bits of reconnect_stop.
 const (
-	StopOnRefused         ReconnectStop = 1
-	StopOnHandshakeFailed ReconnectStop = 2
-	StopAfterDisconnect   ReconnectStop = 4
+	stopOnRefused         = 1
+	stopOnHandshakeFailed = 2
+	stopAfterDisconnect   = 4
 )
 
-func defaultOptions(t Type) Options {
-	o := Options{
+func defaultOptions(t zmtp.SocketType) options {
+	o := options{
 		of:      t,
 		SendHWM: 1000, RecvHWM: 1000,
 		SendTimeout: -1, RecvTimeout: -1,
@@ -145,37 +140,41 @@ func defaultOptions(t Type) Options {
 		KeepAlive: -1, KeepIdle: -1, KeepInterval: -1, KeepCount: -1,
 		Rate: 100, Recovery: 10 * time.Second, MulticastHops: 1, MulticastLoop: true, MulticastTPDU: 1500,
 	}
-	if t == TypeSub || t == TypeXSub || t == TypeDish {
+	if t == zmtp.SUB || t == zmtp.XSUB || t == zmtp.DISH {
 		o.Linger = 0
 	}
 	return o
 }
 
 // maxFrame bounds a single frame; -1: no limit.
-func (o *Options) maxFrame() int64 {
+func (o *options) maxFrame() int64 {
 	if o.MaxFrame < 0 || o.MaxMessage >= 0 && o.MaxMessage < o.MaxFrame {
 		return o.MaxMessage
 	}
 	return o.MaxFrame
 }
 
-// Option sets one of the Options of a new socket.
-type Option func(*Options) error
+// Option configures a new socket. The constructors return the error of an
+// option that has a bad value or is not one of the socket type.
+type Option func(*options) error
 
-func set(f func(*Options)) Option {
-	return func(o *Options) error { f(o); return nil }
+func set(f func(*options)) Option {
+	return func(o *options) error { f(o); return nil }
 }
 
-// WithContext makes the socket part of c instead of the default Context.
-func WithContext(c *Context) Option { return set(func(o *Options) { o.Context = c }) }
+// InContext makes the socket part of c. Without it, the socket is part of a
+// default Context.
+func InContext(c *Context) Option { return set(func(o *options) { o.Context = c }) }
 
-// WithLogger logs the events of the socket: as warnings what went wrong, for
-// debugging the rest.
-func WithLogger(l *slog.Logger) Option { return set(func(o *Options) { o.Logger = l }) }
+// WithLogger writes the socket's events to l: failures at level Warn, the
+// others at level Debug.
+func WithLogger(l *slog.Logger) Option { return set(func(o *options) { o.Logger = l }) }
 
-// WithHWM sets both high-water marks, in messages; 0 is no limit.
+// WithHWM sets both high-water marks: the number of messages that may be
+// queued for each peer, and from each peer. 0 is no limit; the default is
+// 1,000. The options sndhwm and rcvhwm set one of them.
 func WithHWM(n int) Option {
-	return func(o *Options) error {
+	return func(o *options) error {
 		if n < 0 {
 			return fmt.Errorf("zmq: high-water mark %d, expected 0 or more", n)
 		}
@@ -184,46 +183,20 @@ func WithHWM(n int) Option {
 	}
 }
 
-// WithSendHWM bounds the messages queued for each peer; 0 is no limit.
-func WithSendHWM(n int) Option {
-	return func(o *Options) error {
-		if n < 0 {
-			return fmt.Errorf("zmq: send high-water mark %d, expected 0 or more", n)
-		}
-		o.SendHWM = n
-		return nil
-	}
-}
+// WithLinger sets how long Close waits for queued messages to be sent. A
+// negative d is no limit, 0 drops them. The default is 5 s; for SUB, XSUB and
+// DISH it is 0.
+func WithLinger(d time.Duration) Option { return set(func(o *options) { o.Linger = d }) }
 
-// WithRecvHWM bounds the messages queued from each peer; 0 is no limit.
-func WithRecvHWM(n int) Option {
-	return func(o *Options) error {
-		if n < 0 {
-			return fmt.Errorf("zmq: receive high-water mark %d, expected 0 or more", n)
-		}
-		o.RecvHWM = n
-		return nil
-	}
-}
-
-// WithLinger sets how long Close waits for queued messages to leave; a
-// negative d is for ever, 0 drops them.
-func WithLinger(d time.Duration) Option { return set(func(o *Options) { o.Linger = d }) }
-
-// WithTimeouts bounds how long Send and Recv wait before they return
-// ErrWouldBlock; a negative time is for ever.
-func WithTimeouts(send, recv time.Duration) Option {
-	return set(func(o *Options) { o.SendTimeout, o.RecvTimeout = send, recv })
-}
-
-// WithIdentity sets the routing id that ROUTER peers know this socket by: 1
-// to 255 octets, the first of which is not 0.
+// WithIdentity sets the routing id by which ROUTER peers know this socket: 1
+// to 255 octets, the first of which is not 0. The default is an id that the
+// peer chooses.
 func WithIdentity(id []byte) Option {
-	return func(o *Options) error {
+	return func(o *options) error {
 		if err := checkIdentity(id); err != nil {
 			return err
 		}
-		o.Identity = append([]byte(nil), id...)
+		o.Identity = slices.Clone(id)
 		return nil
 	}
 }
@@ -233,88 +206,63 @@ func checkIdentity(id []byte) error {
 		return fmt.Errorf("zmq: routing id of %d octets, expected 1 to 255", len(id))
 	}
 	if id[0] == 0 {
-		return fmt.Errorf("zmq: routing id starts with octet 0, which is kept for automatic ids")
+		return fmt.Errorf("zmq: routing id %q starts with octet 0, which is reserved for automatic ids", id)
 	}
 	return nil
 }
 
-// WithReconnect sets the first wait before a lost connection is made again
-// and the one up to which it doubles; with a maximum of 0 every wait is
-// between first and twice first, at random. A negative first never
-// reconnects.
-func WithReconnect(first, maximum time.Duration) Option {
-	return set(func(o *Options) { o.Reconnect, o.ReconnectMax = first, maximum })
+// WithSubscribe subscribes a new SUB or XSUB to messages whose first frame
+// starts with one of the prefixes, before its first Connect or Bind. The empty
+// prefix subscribes to all messages.
+func WithSubscribe(prefixes ...string) Option {
+	return func(o *options) error {
+		for _, prefix := range prefixes {
+			if err := o.set("subscribe", prefix); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
 }
 
-// WithReconnectStop says after what not to connect again.
-func WithReconnectStop(s ReconnectStop) Option { return set(func(o *Options) { o.Stop = s }) }
+// WithReconnect sets the wait before a lost connection is made again, and up to
+// what it doubles with each failure. With a maximum of 0 it does not grow: every
+// wait is random between first and twice first. A negative first disables
+// reconnection. The defaults are 100 ms and 0.
+func WithReconnect(first, maximum time.Duration) Option {
+	return set(func(o *options) { o.Reconnect, o.ReconnectMax = first, maximum })
+}
 
-// WithHeartbeat sends a PING every interval and ends a connection whose peer
-// stays silent for timeout after one (negative: the interval). ttl, if not 0,
-// is after how much silence the peer should give us up.
+// WithHeartbeat sends a PING every interval. It ends a connection whose peer
+// stays silent for timeout after a PING; a negative timeout is the interval.
+// ttl, unless 0, asks the peer to end the connection after that much silence;
+// it is at most 6553.5 s. An interval of 0, the default, sends no heartbeats.
 func WithHeartbeat(interval, timeout, ttl time.Duration) Option {
-	return set(func(o *Options) {
+	return set(func(o *options) {
 		o.HeartbeatInterval, o.HeartbeatTimeout, o.HeartbeatTTL = interval, timeout, ttl
 	})
 }
 
-// WithHandshakeTimeout bounds greeting and security handshake; 0 is no limit.
-func WithHandshakeTimeout(d time.Duration) Option {
-	return set(func(o *Options) { o.HandshakeTimeout = d })
-}
-
-// WithConnectTimeout bounds one attempt to connect; 0 leaves it to the system.
-func WithConnectTimeout(d time.Duration) Option {
-	return set(func(o *Options) { o.ConnectTimeout = d })
-}
-
-// WithMaxMessage bounds the octets and frames of a message that arrives; a
-// peer that exceeds them is disconnected. A negative size is no limit.
+// WithMaxMessage sets the largest message that the socket receives, in octets
+// and in frames. A peer that exceeds one of them is disconnected. A negative
+// number of octets is no limit. The defaults are 1 GiB and 65,536 frames.
 func WithMaxMessage(octets int64, frames int) Option {
-	return set(func(o *Options) { o.MaxMessage, o.MaxFrames = octets, frames })
+	return func(o *options) error {
+		if frames < 1 {
+			return fmt.Errorf("zmq: messages of at most %d frames, expected 1 or more", frames)
+		}
+		o.MaxMessage, o.MaxFrames = octets, frames
+		return nil
+	}
 }
 
-// WithConflate keeps only the latest message, of one frame, for or from each
-// peer.
-func WithConflate() Option { return set(func(o *Options) { o.Conflate = true }) }
-
-// WithConflateTopics makes a SUB keep only the latest message of each topic,
-// from each publisher, until it is received. A topic is the whole first frame;
-// messages may have several. Topics come in the order in which they began to
-// wait. The receive high-water mark bounds the topics that wait: beyond it, a
-// publisher is held back, and drops messages, as it does without the option.
-// Stats counts what was replaced.
-func WithConflateTopics() Option { return set(func(o *Options) { o.ConflateTopics = true }) }
-
-// WithImmediate queues messages only for peers that are connected: without
-// one, Send waits, and what was queued for a lost peer is lost.
-func WithImmediate() Option { return set(func(o *Options) { o.Immediate = true }) }
-
-// WithIPv6 lets names and wildcards of tcp endpoints mean IPv6 addresses.
-func WithIPv6() Option { return set(func(o *Options) { o.IPv6 = true }) }
-
-// WithMandatory makes a ROUTER's Send return ErrHostUnreachable for an
-// unknown routing id, and wait for a peer without room.
-func WithMandatory() Option { return set(func(o *Options) { o.RouterMandatory = true }) }
-
-// WithHandover lets a new peer take over the routing id of another, which is
-// disconnected. Otherwise the newcomer is.
-func WithHandover() Option { return set(func(o *Options) { o.RouterHandover = true }) }
-
-// WithRelaxed lets a REQ send again without having received the reply, with
-// correlate by ids, so that a late reply to the first request is not taken
-// for one to the second.
-func WithRelaxed(correlate bool) Option {
-	return set(func(o *Options) { o.ReqRelaxed, o.ReqCorrelate = true, correlate })
-}
-
-// WithDialer makes tcp, ipc and vsock connections with dial instead of
-// net.Dialer; network is "tcp", "unix" or "vsock".
+// WithDialer makes the connections of tcp, ipc and vsock with dial instead of
+// a net.Dialer. The network is "tcp", "unix" or "vsock".
 func WithDialer(dial func(ctx context.Context, network, address string) (net.Conn, error)) Option {
-	return set(func(o *Options) { o.Dial = dial })
+	return set(func(o *options) { o.Dial = dial })
 }
 
-// WithOption sets an option by libzmq's lower-case name.
+// WithOption sets an option by name, as Socket.SetOption does.
 func WithOption(name, value string) Option {
-	return func(o *Options) error { return o.set(name, value) }
+	return func(o *options) error { return o.set(name, value) }
 }

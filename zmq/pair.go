@@ -4,6 +4,7 @@ import (
 	"errors"
 
 	"lintel.dev/internal/zmq/flow"
+	"lintel.dev/internal/zmq/zmtp"
 )
 
 // Pair talks to one other PAIR socket. A second peer is turned away while
@@ -16,7 +17,7 @@ type Pair struct {
 
 // NewPair makes a PAIR socket.
 func NewPair(opts ...Option) (*Pair, error) {
-	c, err := newCore(TypePair, true, opts)
+	c, err := newCore(zmtp.PAIR, true, opts)
 	if err != nil {
 		return nil, err
 	}

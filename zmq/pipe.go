@@ -224,7 +224,7 @@ func remove(pipes []*pipe, p *pipe) []*pipe {
 
 // setHWM takes over changed high-water marks; both locks of the socket are
 // held.
-func (p *pipe) setHWM(o *Options) {
+func (p *pipe) setHWM(o *options) {
 	send, recv := o.SendHWM, o.RecvHWM
 	if peer := p.peer.Load(); peer != nil {
 		other := peer.s.options()

@@ -2,139 +2,181 @@ package zmq
 
 import (
 	"context"
-	"fmt"
+	"slices"
 	"sync"
 )
 
-// Readiness says what a socket can do without waiting.
-type Readiness uint8
-
-// The bits of Readiness.
-const (
-	CanRecv Readiness = 1 << iota
-	CanSend
-)
-
-// Ready is a socket that a Poller found ready. A closed socket is ready for
-// everything.
-type Ready struct {
-	Socket Socket
-	Is     Readiness
+// PollItem is a socket and what it can do without waiting, or what to wait
+// for.
+type PollItem struct {
+	Socket     Socket
+	Recv, Send bool
 }
 
-// Poller waits for several sockets at once. It tells what is so now, not what
-// has changed. Programs that can afford a goroutine for each socket do not
-// need one. A Poller must be closed.
+// Poller waits for several sockets at once. A program that can afford one
+// goroutine for each socket does not need it. The zero value is ready for use;
+// a Poller must be closed, and not copied. All methods are safe for concurrent
+// use.
+//
+// A socket can receive when there is a message, and can send when a message
+// would be queued or dropped at once. A closed socket can do both: its methods
+// return ErrClosed at once.
 type Poller struct {
-	wake chan struct{}
+	once   sync.Once
+	wake   chan struct{} // holds a token for one call of Wait, which passes it on
+	notify chan struct{} // of Notify
+	done   chan struct{} // closed by Close
 
+	// mu may be held while a lock of a socket is taken, never the reverse.
 	mu sync.Mutex
 	// The fields below are protected by mu.
-	items []pollItem
+	items   []pollItem
+	waiting int // calls of Wait
+	closed  bool
 }
 
 type pollItem struct {
-	s    Socket
-	want Readiness
-	w    *watcher
+	PollItem
+	w *watcher
 }
 
-// watcher is called when the socket it watches may have become ready. It is
-// called with a lock held and must not wait.
-type watcher struct{ wake chan struct{} }
+// watcher notifies a Poller that its socket may have become ready. A lock of
+// the socket is held, so it only uses channels.
+type watcher struct{ wake, notifies chan struct{} }
 
 func (w *watcher) notify() {
+	put(w.wake)
+	put(w.notifies)
+}
+
+// put leaves a token in c, unless there is one.
+func put(c chan struct{}) {
 	select {
-	case w.wake <- struct{}{}:
+	case c <- struct{}{}:
 	default:
 	}
 }
 
-// NewPoller makes a Poller without sockets.
-func NewPoller() *Poller { return &Poller{wake: make(chan struct{}, 1)} }
+func (p *Poller) init() {
+	p.once.Do(func() {
+		p.wake, p.notify, p.done = make(chan struct{}, 1), make(chan struct{}, 1), make(chan struct{})
+	})
+}
 
-// Add waits for s to be ready for what want says. Each socket can be added
-// once.
-func (p *Poller) Add(s Socket, want Readiness) error {
+// Set adds a socket to the poller, or changes what to wait for. With neither
+// Recv nor Send it removes the socket. After Close it returns ErrClosed.
+func (p *Poller) Set(item PollItem) error {
+	p.init()
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for _, it := range p.items {
-		if it.s.base() == s.base() {
-			return fmt.Errorf("zmq: the poller has this %v already", s.Type())
-		}
+	if p.closed {
+		return ErrClosed
 	}
-	it := pollItem{s, want, &watcher{p.wake}}
-	s.base().watch(it.w)
-	p.items = append(p.items, it)
-	it.w.notify()
+	i := slices.IndexFunc(p.items, func(it pollItem) bool { return it.Socket.base() == item.Socket.base() })
+	remove := !item.Recv && !item.Send
+	switch {
+	case i < 0 && remove:
+		return nil
+	case remove:
+		item.Socket.base().unwatch(p.items[i].w)
+		p.items = slices.Delete(p.items, i, i+1)
+		return nil
+	case i < 0:
+		i = len(p.items)
+		p.items = append(p.items, pollItem{w: &watcher{p.wake, p.notify}})
+		item.Socket.base().watch(p.items[i].w)
+	}
+	p.items[i].PollItem = item
+	p.items[i].w.notify()
 	return nil
 }
 
-// Modify changes what s is waited for.
-func (p *Poller) Modify(s Socket, want Readiness) error {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	for i, it := range p.items {
-		if it.s.base() == s.base() {
-			p.items[i].want = want
-			it.w.notify()
-			return nil
-		}
-	}
-	return fmt.Errorf("zmq: the poller does not have this %v", s.Type())
-}
-
-// Remove waits for s no longer.
-func (p *Poller) Remove(s Socket) error {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	for i, it := range p.items {
-		if it.s.base() == s.base() {
-			s.base().unwatch(it.w)
-			p.items = append(p.items[:i], p.items[i+1:]...)
-			return nil
-		}
-	}
-	return fmt.Errorf("zmq: the poller does not have this %v", s.Type())
-}
-
-// Close removes all sockets.
+// Close removes all sockets. Calls of Wait return ErrClosed, and the channel
+// of Notify is closed.
 func (p *Poller) Close() error {
+	p.init()
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if p.closed {
+		return nil
+	}
+	p.closed = true
 	for _, it := range p.items {
-		it.s.base().unwatch(it.w)
+		it.Socket.base().unwatch(it.w)
 	}
 	p.items = nil
+	close(p.done)
+	close(p.notify) // nothing notifies after unwatch
 	return nil
 }
 
-// Poll returns the sockets that are ready now, in the order they were added.
-func (p *Poller) Poll() []Ready {
+// Poll returns the sockets that are ready now, in the order in which they were
+// added, and what each can do.
+func (p *Poller) Poll() []PollItem {
 	p.mu.Lock()
-	items := append([]pollItem(nil), p.items...)
+	items := slices.Clone(p.items)
 	p.mu.Unlock()
-	var ready []Ready
+	var ready []PollItem
 	for _, it := range items {
-		if is := it.s.base().readiness(it.want); is != 0 {
-			ready = append(ready, Ready{it.s, is})
+		recv, send := it.Socket.base().readiness(it.Recv, it.Send)
+		if recv || send {
+			ready = append(ready, PollItem{it.Socket, recv, send})
 		}
 	}
 	return ready
 }
 
-// Wait is Poll that waits until a socket is ready or ctx is done.
-func (p *Poller) Wait(ctx context.Context) ([]Ready, error) {
+// Wait is Poll that waits until a socket is ready. It returns the error of ctx
+// when that is done first, and ErrClosed when the poller is closed. All calls
+// that wait at the same time return when a socket becomes ready.
+func (p *Poller) Wait(ctx context.Context) ([]PollItem, error) {
+	p.init()
+	if err := p.enter(); err != nil {
+		return nil, err
+	}
+	defer p.leave()
 	for {
 		if ready := p.Poll(); len(ready) > 0 {
 			return ready, nil
 		}
 		select {
 		case <-p.wake:
+		case <-p.done:
+			return nil, ErrClosed
 		case <-ctx.Done():
 			return nil, ctx.Err()
 		}
 	}
+}
+
+func (p *Poller) enter() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closed {
+		return ErrClosed
+	}
+	p.waiting++
+	return nil
+}
+
+// leave passes the token on to the next call of Wait.
+func (p *Poller) leave() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.waiting--; p.waiting > 0 {
+		put(p.wake)
+	}
+}
+
+// Notify returns a channel that receives a value when a socket may have become
+// ready for what it was set to, for event loops that wait for other things too
+// and for descriptors such as libzmq's ZMQ_FD. It is edge-triggered: a receiver
+// must call Poll, and use the sockets until Poll returns nothing, before the
+// next value is sure to come. Values are merged, and one may come without a
+// socket being ready. All calls return the same channel; Close closes it.
+func (p *Poller) Notify() <-chan struct{} {
+	p.init()
+	return p.notify
 }
 
 func (s *core) watch(w *watcher) {
@@ -155,7 +197,7 @@ func (s *core) unwatch(w *watcher) {
 	}
 }
 
-// notifyWatchers tells pollers that something may have changed. One of the
+// notifyWatchers notifies pollers that something may have changed. One of the
 // two locks is held.
 func (s *core) notifyWatchers() {
 	for _, w := range s.watchers {
@@ -164,21 +206,17 @@ func (s *core) notifyWatchers() {
 }
 
 // readiness reports which of the wanted things can be done without waiting.
-func (s *core) readiness(want Readiness) (is Readiness) {
-	if want&CanSend != 0 {
+func (s *core) readiness(recv, send bool) (canRecv, canSend bool) {
+	if send {
 		s.send.Lock()
-		if s.failed != nil || s.pat.canSendNow() {
-			is |= CanSend
-		}
+		canSend = s.failed != nil || s.pat.canSendNow()
 		s.send.Unlock()
 	}
-	if want&CanRecv != 0 {
+	if recv {
 		s.recv.Lock()
-		if s.recvFailed != nil || s.pat.canRecvNow() {
-			is |= CanRecv
-		}
+		canRecv = s.recvFailed != nil || s.pat.canRecvNow()
 		s.tell()
 		s.recv.Unlock()
 	}
-	return is
+	return canRecv, canSend
 }

@@ -9,132 +9,55 @@ import (
 	"sync/atomic"
 )
 
-// ProxyStats counts what a proxy carried, as its answer to STATISTICS says. A
-// message of several frames counts once.
-type ProxyStats struct {
-	Front, Back ProxySide
-}
-
-// ProxySide are the messages and bytes received from one socket of a proxy and
-// sent to it.
-type ProxySide struct {
-	MessagesIn, BytesIn   uint64
-	MessagesOut, BytesOut uint64
-}
-
-// ParseProxyStats reads the answer to STATISTICS of a proxy, ours or libzmq's,
-// on a machine with the byte order of this one.
-func ParseProxyStats(m Msg) (ProxyStats, error) {
-	var s ProxyStats
-	numbers := s.numbers()
-	if len(m) != len(numbers) {
-		return s, fmt.Errorf("zmq: proxy statistics of %d frames, expected %d", len(m), len(numbers))
-	}
-	for i, n := range numbers {
-		if len(m[i]) != 8 {
-			return ProxyStats{}, fmt.Errorf("zmq: proxy statistics: frame %d has %d octets, expected 8", i+1, len(m[i]))
-		}
-		*n = binary.NativeEndian.Uint64(m[i])
-	}
-	return s, nil
-}
-
-// numbers are the counts in the order of the answer.
-func (s *ProxyStats) numbers() [8]*uint64 {
-	f, b := &s.Front, &s.Back
-	return [8]*uint64{
-		&f.MessagesIn, &f.BytesIn, &f.MessagesOut, &f.BytesOut,
-		&b.MessagesIn, &b.BytesIn, &b.MessagesOut, &b.BytesOut,
-	}
-}
-
 // Proxy carries messages between two sockets, in both directions as far as
-// their types send and receive, until ctx is done or a socket is closed; it
-// returns the reason. ROUTER and DEALER make a queue, XSUB and XPUB a
-// forwarder, PULL and PUSH a streamer. With the same socket on both sides each
-// message goes back to where it came from.
+// their types send and receive. ROUTER and DEALER make a queue, XSUB and XPUB a
+// forwarder, PULL and PUSH a streamer. With the same socket as Front and Back
+// each message goes back to where it came from.
 //
 // A message is received only when the other side has room for it, so that
-// high-water marks reach through the proxy. capture, if not nil, gets a copy of
-// each message. The caller keeps the sockets and closes them.
-func Proxy(ctx context.Context, front, back Socket, capture Sender) error {
-	p, err := newProxy(front, back, capture)
-	if err != nil {
-		return err
-	}
-	return p.run(ctx, nil)
-}
+// high-water marks reach through the proxy. The caller makes the sockets, and
+// closes them after Run. A Proxy must not be copied.
+type Proxy struct {
+	Front, Back Socket
+	Capture     Sender // if not nil, gets a copy of each message
 
-// ProxySteerable is Proxy that obeys the commands that control receives: PAUSE,
-// RESUME, TERMINATE, which makes it return nil, and STATISTICS. The answer to
-// STATISTICS is a message of eight frames, each a number of 64 bits in the
-// machine's byte order: messages in, bytes in, messages out and bytes out of
-// front, then of back; ParseProxyStats reads it. A REP control socket answers any other command with an
-// empty message; other types of socket do not answer. Unknown commands do
-// nothing.
-func ProxySteerable(ctx context.Context, front, back Socket, capture Sender, control Receiver) error {
-	p, err := newProxy(front, back, capture)
-	if err != nil {
-		return err
-	}
-	return p.run(ctx, control)
-}
-
-// proxyBurst is how many messages go one way before a command is looked at.
-const proxyBurst = 1000
-
-type proxy struct {
-	ways    []*proxyWay
-	capture Sender
+	// Control, if not nil, receives commands: PAUSE, RESUME, TERMINATE, which
+	// makes Run return nil, and STATISTICS. The answer to STATISTICS is a
+	// message of eight frames, each a number of 64 bits in the machine's byte
+	// order: messages received, bytes received, messages sent and bytes sent of
+	// Front, then of Back. A REP answers other commands with an empty message;
+	// other types of socket do not answer. Unknown commands do nothing.
+	Control Receiver
 
 	mu sync.Mutex
 	// The fields below are protected by mu.
+	ways    []*proxyWay
 	resumed chan struct{} // closed on RESUME; nil: not paused
 }
 
-// proxyWay is one direction of a proxy.
-type proxyWay struct {
-	p        *proxy
-	from     Receiver
-	to       Sender
-	busy     sync.Mutex // held during a burst, which PAUSE waits for
-	messages atomic.Uint64
-	bytes    atomic.Uint64
-	back     bool // from back to front
+// ProxyStats counts the messages and bytes that a proxy received from one of
+// its sockets and sent to it. A message of several frames counts once.
+type ProxyStats struct {
+	MessagesReceived, BytesReceived uint64
+	MessagesSent, BytesSent         uint64
 }
 
-func newProxy(front, back Socket, capture Sender) (*proxy, error) {
-	p := &proxy{capture: capture}
-	p.add(front, back, false)
-	if front.base() != back.base() {
-		p.add(back, front, true)
+// Run carries messages until ctx is done or a socket is closed, and returns the
+// reason. It returns ErrNotSupported for sockets between which nothing can be
+// carried. A Proxy runs once.
+func (p *Proxy) Run(ctx context.Context) error {
+	ways := p.start()
+	if len(ways) == 0 {
+		return fmt.Errorf("zmq: proxy: %w: no messages go between %v and %v", ErrNotSupported, p.Front.Type(), p.Back.Type())
 	}
-	if len(p.ways) == 0 {
-		return nil, fmt.Errorf("zmq: proxy: %w: nothing goes between %v and %v", ErrNotSupported, front.Type(), back.Type())
-	}
-	return p, nil
-}
-
-func (p *proxy) add(from, to Socket, back bool) {
-	r, ok := from.(Receiver)
-	s, ok2 := to.(Sender)
-	if ok && ok2 {
-		p.ways = append(p.ways, &proxyWay{p: p, from: r, to: s, back: back})
-	}
-}
-
-// errTerminate is the TERMINATE command.
-var errTerminate = errors.New("terminate")
-
-func (p *proxy) run(ctx context.Context, control Receiver) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	var wg sync.WaitGroup
-	for _, w := range p.ways {
+	for _, w := range ways {
 		wg.Go(func() { cancel(w.run(ctx)) })
 	}
-	if control != nil {
-		wg.Go(func() { cancel(p.obey(ctx, control)) })
+	if p.Control != nil {
+		wg.Go(func() { cancel(p.obey(ctx)) })
 	}
 	wg.Wait()
 	if err := context.Cause(ctx); !errors.Is(err, errTerminate) {
@@ -143,8 +66,74 @@ func (p *proxy) run(ctx context.Context, control Receiver) error {
 	return nil
 }
 
+// start makes the directions that the two sockets allow.
+func (p *Proxy) start() []*proxyWay {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.add(p.Front, p.Back, false)
+	if p.Front.base() != p.Back.base() {
+		p.add(p.Back, p.Front, true)
+	}
+	return p.ways
+}
+
+func (p *Proxy) add(from, to Socket, back bool) {
+	r, ok := from.(Receiver)
+	s, ok2 := to.(Sender)
+	if ok && ok2 {
+		p.ways = append(p.ways, &proxyWay{p: p, from: r, to: s, back: back})
+	}
+}
+
+// Stats returns what the proxy has carried so far.
+func (p *Proxy) Stats() (front, back ProxyStats) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, w := range p.ways {
+		in, out := &front, &back
+		if w.back {
+			in, out = out, in
+		}
+		if w.from.base() == w.to.base() {
+			out = in
+		}
+		m, b := w.messages.Load(), w.bytes.Load()
+		in.MessagesReceived, in.BytesReceived = m, b
+		out.MessagesSent, out.BytesSent = m, b
+	}
+	return front, back
+}
+
+// statistics is the answer to STATISTICS.
+func (p *Proxy) statistics() (m Msg) {
+	front, back := p.Stats()
+	for _, s := range []ProxyStats{front, back} {
+		for _, n := range []uint64{s.MessagesReceived, s.BytesReceived, s.MessagesSent, s.BytesSent} {
+			m = append(m, binary.NativeEndian.AppendUint64(nil, n))
+		}
+	}
+	return m
+}
+
+// proxyBurst is how many messages go one way before a command is looked at.
+const proxyBurst = 1000
+
+// proxyWay is one direction of a proxy.
+type proxyWay struct {
+	p        *Proxy
+	from     Receiver
+	to       Sender
+	busy     sync.Mutex // held during a burst, which PAUSE waits for
+	messages atomic.Uint64
+	bytes    atomic.Uint64
+	back     bool // from back to front
+}
+
+// errTerminate ends Run after the command TERMINATE.
+var errTerminate = errors.New("terminate")
+
 func (w *proxyWay) run(ctx context.Context) error {
-	if w.p.capture == nil {
+	if w.p.Capture == nil {
 		if r := newRelay(w.from.base(), w.to.base()); r != nil {
 			return w.relay(ctx, r)
 		}
@@ -168,7 +157,7 @@ func (w *proxyWay) run(ctx context.Context) error {
 			continue
 		}
 		if !captured {
-			if err := w.p.capture.Send(ctx, m); err != nil {
+			if err := w.p.Capture.Send(ctx, m); err != nil {
 				return err
 			}
 		}
@@ -213,8 +202,8 @@ func (w *proxyWay) burst() (waiting Msg, captured bool, err error) {
 		if err != nil {
 			return nil, false, err
 		}
-		if w.p.capture != nil {
-			if err := w.p.capture.TrySend(m); errors.Is(err, ErrWouldBlock) {
+		if w.p.Capture != nil {
+			if err := w.p.Capture.TrySend(m); errors.Is(err, ErrWouldBlock) {
 				return m, false, nil
 			} else if err != nil {
 				return nil, false, err
@@ -245,25 +234,9 @@ func (w *proxyWay) sent(size int, err error) error {
 	return err
 }
 
-func (p *proxy) stats() (s ProxyStats) {
-	for _, w := range p.ways {
-		in, out := &s.Front, &s.Back
-		if w.back {
-			in, out = out, in
-		}
-		if len(p.ways) == 1 && w.from.base() == w.to.base() {
-			out = in
-		}
-		m, b := w.messages.Load(), w.bytes.Load()
-		in.MessagesIn, in.BytesIn = m, b
-		out.MessagesOut, out.BytesOut = m, b
-	}
-	return s
-}
-
 // pause stops or restarts all directions, and returns when no burst of before
 // is under way.
-func (p *proxy) pause(on bool) {
+func (p *Proxy) pause(on bool) {
 	p.mu.Lock()
 	switch {
 	case on && p.resumed == nil:
@@ -272,8 +245,9 @@ func (p *proxy) pause(on bool) {
 		close(p.resumed)
 		p.resumed = nil
 	}
+	ways := p.ways
 	p.mu.Unlock()
-	for _, w := range p.ways {
+	for _, w := range ways {
 		w.settle()
 	}
 }
@@ -285,7 +259,8 @@ func (w *proxyWay) settle() {
 }
 
 // obey carries out commands.
-func (p *proxy) obey(ctx context.Context, control Receiver) error {
+func (p *Proxy) obey(ctx context.Context) error {
+	control := p.Control
 	for m, err := range control.Messages(ctx) {
 		if err != nil {
 			return err
@@ -300,9 +275,9 @@ func (p *proxy) obey(ctx context.Context, control Receiver) error {
 		case "TERMINATE":
 			terminate = true
 		case "STATISTICS":
-			answer = p.stats().frames()
+			answer = p.statistics()
 		}
-		if control.Type() == TypeRep && answer == nil {
+		if control.Type() == "REP" && answer == nil {
 			answer = Msg{{}}
 		}
 		if s, ok := control.(Sender); ok && answer != nil {
@@ -315,14 +290,6 @@ func (p *proxy) obey(ctx context.Context, control Receiver) error {
 		}
 	}
 	return ctx.Err()
-}
-
-func (s ProxyStats) frames() Msg {
-	var m Msg
-	for _, n := range s.numbers() {
-		m = append(m, binary.NativeEndian.AppendUint64(nil, *n))
-	}
-	return m
 }
 
 // awaitRecv waits until a message can be received, for ever if need be.

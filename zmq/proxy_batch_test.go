@@ -14,17 +14,17 @@ import (
 // XPUB at inproc://back.
 func (r ring) forwarder(back ...zmq.Option) (x *zmq.XSub, y *zmq.XPub) {
 	r.Helper()
-	x = r.open(zmq.TypeXSub, "@inproc://front", zmq.WithHWM(0)).(*zmq.XSub)
+	x = r.open("XSUB", "@inproc://front", zmq.WithHWM(0)).(*zmq.XSub)
 	if err := x.Subscribe(""); err != nil {
 		r.Fatal(err)
 	}
-	return x, r.open(zmq.TypeXPub, "@inproc://back", back...).(*zmq.XPub)
+	return x, r.open("XPUB", "@inproc://back", back...).(*zmq.XPub)
 }
 
 // subscriber opens a SUB at inproc://back.
 func (r ring) subscriber(topic string, opts ...zmq.Option) *zmq.Sub {
 	r.Helper()
-	s := r.open(zmq.TypeSub, "inproc://back", opts...).(*zmq.Sub)
+	s := r.open("SUB", "inproc://back", opts...).(*zmq.Sub)
 	if err := s.Subscribe(topic); err != nil {
 		r.Fatal(err)
 	}
@@ -32,7 +32,7 @@ func (r ring) subscriber(topic string, opts ...zmq.Option) *zmq.Sub {
 }
 
 func (r ring) forward(x *zmq.XSub, y *zmq.XPub) (end func() error) {
-	return r.proxy(func(ctx context.Context) error { return zmq.Proxy(ctx, x, y, nil) })
+	return r.proxy(func(ctx context.Context) error { return (&zmq.Proxy{Front: x, Back: y}).Run(ctx) })
 }
 
 var noDrop = zmq.WithOption("xpub_nodrop", "1")
@@ -41,12 +41,12 @@ var noDrop = zmq.WithOption("xpub_nodrop", "1")
 func TestForwarderKeepsHighWaterMarks(t *testing.T) {
 	r := newRing(t)
 	one := zmq.WithHWM(1)
-	x, y := r.open(zmq.TypeXSub, "@inproc://front", one), r.open(zmq.TypeXPub, "@inproc://back", one, noDrop)
+	x, y := r.open("XSUB", "@inproc://front", one), r.open("XPUB", "@inproc://back", one, noDrop)
 	if err := x.(*zmq.XSub).Subscribe(""); err != nil {
 		t.Fatal(err)
 	}
 	sub := r.subscriber("", one)
-	pub := r.open(zmq.TypeXPub, "inproc://front", one, noDrop)
+	pub := r.open("XPUB", "inproc://front", one, noDrop)
 	r.want(pub, "\x01")
 	end := r.forward(x.(*zmq.XSub), y.(*zmq.XPub))
 	for round := range 20 {
@@ -69,7 +69,7 @@ func TestForwarderIsFair(t *testing.T) {
 	r := newRing(t)
 	x, y := r.forwarder(zmq.WithHWM(0))
 	sub := r.subscriber("")
-	a, b := r.open(zmq.TypePub, "inproc://front"), r.open(zmq.TypePub, "inproc://front")
+	a, b := r.open("PUB", "inproc://front"), r.open("PUB", "inproc://front")
 	for i := range 1000 {
 		r.send(a, "a", fmt.Sprint(i))
 	}
@@ -95,7 +95,7 @@ func TestForwarderMatches(t *testing.T) {
 		for _, w := range wishes {
 			subs = append(subs, r.subscriber(w, c.sub...))
 		}
-		pub := r.open(zmq.TypePub, "inproc://front")
+		pub := r.open("PUB", "inproc://front")
 		var sent []zmq.Msg
 		for i := range 700 {
 			m := zmq.NewMsg([]string{"", "a", "ab", "abc", "b", "ba", "bb", "bbb"}[i*i/7%8], fmt.Sprint(i))
@@ -129,9 +129,9 @@ func TestForwarderMatches(t *testing.T) {
 // What a slow subscriber has no room for is dropped for it alone, and counted.
 func TestForwarderDrops(t *testing.T) {
 	r := newRing(t)
-	x, y := r.forwarder(zmq.WithSendHWM(5))
-	slow, fast := r.subscriber("", zmq.WithRecvHWM(5)), r.subscriber("", zmq.WithRecvHWM(0))
-	pub := r.open(zmq.TypePub, "inproc://front")
+	x, y := r.forwarder(zmq.WithOption("sndhwm", "5"))
+	slow, fast := r.subscriber("", zmq.WithOption("rcvhwm", "5")), r.subscriber("", zmq.WithOption("rcvhwm", "0"))
+	pub := r.open("PUB", "inproc://front")
 	for i := range 300 {
 		r.send(pub, fmt.Sprint(i))
 	}
@@ -153,11 +153,11 @@ func TestForwarderDrops(t *testing.T) {
 
 func TestForwarderSteerable(t *testing.T) {
 	r := newRing(t)
-	front, back := r.open(zmq.TypeXSub, "@inproc://front"), r.open(zmq.TypeXPub, "@inproc://back")
-	control := r.open(zmq.TypeRep, "@inproc://control")
+	front, back := r.open("XSUB", "@inproc://front"), r.open("XPUB", "@inproc://back")
+	control := r.open("REP", "@inproc://control")
 	done := make(chan error, 1)
-	go func() { done <- zmq.ProxySteerable(r.ctx, front, back, nil, control.(zmq.Receiver)) }()
-	pub, steer := r.open(zmq.TypeXPub, "inproc://front"), r.open(zmq.TypeReq, "inproc://control")
+	go func() { done <- (&zmq.Proxy{Front: front, Back: back, Control: control.(zmq.Receiver)}).Run(r.ctx) }()
+	pub, steer := r.open("XPUB", "inproc://front"), r.open("REQ", "inproc://control")
 	command := func(name string) zmq.Msg {
 		t.Helper()
 		m, err := steer.(*zmq.Req).Request(r.ctx, zmq.NewMsg(name))
@@ -189,14 +189,14 @@ func TestForwarderSteerable(t *testing.T) {
 // A proxy whose subscriber takes nothing ends when its socket is closed.
 func TestForwarderEndsWhileItWaits(t *testing.T) {
 	r := newRing(t)
-	x, y := r.forwarder(zmq.WithSendHWM(1), noDrop)
-	r.subscriber("", zmq.WithRecvHWM(1))
-	pub := r.open(zmq.TypePub, "inproc://front")
+	x, y := r.forwarder(zmq.WithOption("sndhwm", "1"), noDrop)
+	r.subscriber("", zmq.WithOption("rcvhwm", "1"))
+	pub := r.open("PUB", "inproc://front")
 	for range 5 {
 		r.send(pub, "m")
 	}
 	done := make(chan error, 1)
-	go func() { done <- zmq.Proxy(r.ctx, x, y, nil) }()
+	go func() { done <- (&zmq.Proxy{Front: x, Back: y}).Run(r.ctx) }()
 	if err := y.Close(); err != nil {
 		t.Fatal(err)
 	}

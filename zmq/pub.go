@@ -1,5 +1,7 @@
 package zmq
 
+import "lintel.dev/internal/zmq/zmtp"
+
 // Pub publishes: each message goes to every SUB and XSUB peer subscribed to
 // a prefix of its first frame. A peer whose queue is full misses it; Send
 // never waits.
@@ -11,12 +13,12 @@ type Pub struct {
 
 // NewPub makes a PUB socket.
 func NewPub(opts ...Option) (*Pub, error) {
-	x, err := newXPub(TypePub, opts)
+	x, err := newXPub(zmtp.PUB, opts)
 	if err != nil {
 		return nil, err
 	}
 	return &Pub{common{x.s}, sending{x.s}, x}, nil
 }
 
-// Topics is the number of distinct topics peers are subscribed to.
-func (s *Pub) Topics() int { return s.x.count() }
+// TopicCount returns the number of distinct topics that peers subscribe to.
+func (s *Pub) TopicCount() int { return s.x.count() }

@@ -163,13 +163,13 @@ func TestDepartureUnsubscribes(t *testing.T) {
 		r.want(pub, "\x01A")
 		r.must(two.Subscribe("B"))
 		r.want(pub, "\x01B")
-		if n := pub.Topics(); n != 2 {
+		if n := pub.TopicCount(); n != 2 {
 			t.Errorf("%d topics, want 2", n)
 		}
 		r.must(one.Close())
 		r.want(pub, "\x00A")
 		r.nothing(pub)
-		if n := pub.Topics(); n != 1 {
+		if n := pub.TopicCount(); n != 1 {
 			t.Errorf("%d topics, want 1", n)
 		}
 	})
@@ -216,7 +216,7 @@ func TestXPubManual(t *testing.T) {
 		r.send(pub, "XA", "last")
 		r.want(sub, "XA", "last")
 	})
-	plain := made(rig{T: t, zctx: zmq.NewContext()}, zmq.NewXPub)
+	plain := made(rig{T: t, zctx: new(zmq.Context)}, zmq.NewXPub)
 	if err := plain.Subscribe("x"); !errors.Is(err, zmq.ErrNotSupported) {
 		t.Error(err)
 	}
@@ -257,9 +257,9 @@ func TestXPubWelcome(t *testing.T) {
 
 // test_xpub_nodrop: a full subscriber makes the publisher wait.
 func TestXPubNoDrop(t *testing.T) {
-	r := rig{T: t, ctx: t.Context(), zctx: zmq.NewContext()}
-	pub := made(r, zmq.NewXPub, zmq.WithSendHWM(2), zmq.WithOption("xpub_nodrop", "1"))
-	sub := made(r, zmq.NewSub, zmq.WithRecvHWM(1))
+	r := rig{T: t, ctx: t.Context(), zctx: new(zmq.Context)}
+	pub := made(r, zmq.NewXPub, zmq.WithOption("sndhwm", "2"), zmq.WithOption("xpub_nodrop", "1"))
+	sub := made(r, zmq.NewSub, zmq.WithOption("rcvhwm", "1"))
 	pub.Bind("inproc://a")
 	sub.Connect("inproc://a")
 	r.must(sub.Subscribe(""))
@@ -279,10 +279,10 @@ func TestXPubNoDrop(t *testing.T) {
 // test_hwm_pubsub: what does not fit is dropped, for that subscriber, and
 // counted.
 func TestPubDrops(t *testing.T) {
-	r := rig{T: t, ctx: t.Context(), zctx: zmq.NewContext()}
-	pub := made(r, zmq.NewXPub, zmq.WithSendHWM(2))
+	r := rig{T: t, ctx: t.Context(), zctx: new(zmq.Context)}
+	pub := made(r, zmq.NewXPub, zmq.WithOption("sndhwm", "2"))
 	pub.Bind("inproc://a")
-	slow, fast := made(r, zmq.NewSub, zmq.WithRecvHWM(3)), made(r, zmq.NewSub, zmq.WithRecvHWM(100))
+	slow, fast := made(r, zmq.NewSub, zmq.WithOption("rcvhwm", "3")), made(r, zmq.NewSub, zmq.WithOption("rcvhwm", "100"))
 	for _, sub := range []*zmq.Sub{slow, fast} {
 		sub.Connect("inproc://a")
 		r.must(sub.Subscribe(""))
@@ -317,7 +317,7 @@ func TestSubscriptionsBeyondTheMark(t *testing.T) {
 		for i := range n / 2 {
 			r.must(sub.Subscribe(fmt.Sprint("topic", n/2+i)))
 		}
-		r.until(func() bool { return pub.Topics() == n })
+		r.until(func() bool { return pub.TopicCount() == n })
 	})
 }
 
@@ -331,7 +331,7 @@ func TestInvertMatching(t *testing.T) {
 		r.connect(with, ep)
 		r.connect(without, ep)
 		r.must(with.Subscribe("A"))
-		r.until(func() bool { return pub.Topics() == 1 })
+		r.until(func() bool { return pub.TopicCount() == 1 })
 		r.ready(pub, 2)
 		r.send(pub, "A1")
 		r.send(pub, "B")
@@ -400,7 +400,7 @@ func TestOnlyFirstSubscribe(t *testing.T) {
 
 // A chain of XSUB and XPUB forwards subscriptions up and messages down.
 func TestForwarder(t *testing.T) {
-	r := rig{T: t, ctx: t.Context(), zctx: zmq.NewContext()}
+	r := rig{T: t, ctx: t.Context(), zctx: new(zmq.Context)}
 	pub := made(r, zmq.NewXPub)
 	in, out := made(r, zmq.NewXSub), made(r, zmq.NewXPub)
 	sub := made(r, zmq.NewSub)
@@ -408,7 +408,7 @@ func TestForwarder(t *testing.T) {
 	in.Connect("inproc://source")
 	out.Bind("inproc://sink")
 	done := make(chan error)
-	go func() { done <- zmq.Proxy(r.ctx, in, out, nil) }()
+	go func() { done <- (&zmq.Proxy{Front: in, Back: out}).Run(r.ctx) }()
 	sub.Connect("inproc://sink")
 	r.must(sub.Subscribe("A"))
 	r.want(pub, "\x01A")
@@ -425,7 +425,7 @@ func TestForwarder(t *testing.T) {
 func TestResubscribe(t *testing.T) {
 	for _, n := range networks()[:2] {
 		t.Run(n.name, func(t *testing.T) {
-			r := rig{T: t, net: n, ctx: t.Context(), zctx: zmq.NewContext()}
+			r := rig{T: t, net: n, ctx: t.Context(), zctx: new(zmq.Context)}
 			pub := made(r, zmq.NewPub)
 			ep := r.bind(pub)
 			sub := made(r, zmq.NewSub, zmq.WithReconnect(time.Millisecond, 0))
@@ -433,12 +433,12 @@ func TestResubscribe(t *testing.T) {
 			for i := range 100 {
 				r.must(sub.Subscribe(fmt.Sprint(i)))
 			}
-			r.until(func() bool { return pub.Topics() == 100 })
+			r.until(func() bool { return pub.TopicCount() == 100 })
 			r.must(pub.Close())
 			r.must(sub.Unsubscribe("7"))
 			again := made(r, zmq.NewPub)
 			r.until(func() bool { _, err := again.Bind(ep); return err == nil })
-			r.until(func() bool { return again.Topics() == 99 })
+			r.until(func() bool { return again.TopicCount() == 99 })
 			r.send(again, "7")
 			r.send(again, "8")
 			r.want(sub, "8")
@@ -450,15 +450,15 @@ func TestResubscribe(t *testing.T) {
 // A few messages fill all there is between the two: each is a turn of the fast
 // one, and a busy machine makes turns long.
 func TestSlowSubscriberAlone(t *testing.T) {
-	r := rig{T: t, net: networks()[0], ctx: t.Context(), zctx: zmq.NewContext()}
-	pub := made(r, zmq.NewXPub, zmq.WithSendHWM(2), zmq.WithLinger(0))
+	r := rig{T: t, net: networks()[0], ctx: t.Context(), zctx: new(zmq.Context)}
+	pub := made(r, zmq.NewXPub, zmq.WithOption("sndhwm", "2"), zmq.WithLinger(0))
 	ep := r.bind(pub)
-	slow, fast := made(r, zmq.NewSub, zmq.WithRecvHWM(1), zmq.WithOption("rcvbuf", "8192")), made(r, zmq.NewSub)
+	slow, fast := made(r, zmq.NewSub, zmq.WithOption("rcvhwm", "1"), zmq.WithOption("rcvbuf", "8192")), made(r, zmq.NewSub)
 	for _, sub := range []*zmq.Sub{slow, fast} {
 		r.connect(sub, ep)
 		r.must(sub.Subscribe(""))
 	}
-	r.until(func() bool { return pub.Stats().Accepted == 2 && pub.Topics() == 1 })
+	r.until(func() bool { return pub.Stats().Accepted == 2 && pub.TopicCount() == 1 })
 	r.ready(pub, 2)
 	body := string(make([]byte, 1<<20))
 	for i := 0; pub.Stats().DroppedFull < 3; i++ {

@@ -1,6 +1,9 @@
 package zmq
 
-import "lintel.dev/internal/zmq/flow"
+import (
+	"lintel.dev/internal/zmq/flow"
+	"lintel.dev/internal/zmq/zmtp"
+)
 
 // Pull receives from its PUSH peers in turn.
 type Pull struct {
@@ -10,7 +13,7 @@ type Pull struct {
 
 // NewPull makes a PULL socket.
 func NewPull(opts ...Option) (*Pull, error) {
-	c, err := newCore(TypePull, false, opts)
+	c, err := newCore(zmtp.PULL, false, opts)
 	if err != nil {
 		return nil, err
 	}

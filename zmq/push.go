@@ -1,6 +1,9 @@
 package zmq
 
-import "lintel.dev/internal/zmq/flow"
+import (
+	"lintel.dev/internal/zmq/flow"
+	"lintel.dev/internal/zmq/zmtp"
+)
 
 // Push deals messages out to its PULL peers in turn. With no peer that has
 // room, Send waits.
@@ -11,7 +14,7 @@ type Push struct {
 
 // NewPush makes a PUSH socket.
 func NewPush(opts ...Option) (*Push, error) {
-	c, err := newCore(TypePush, false, opts)
+	c, err := newCore(zmtp.PUSH, false, opts)
 	if err != nil {
 		return nil, err
 	}

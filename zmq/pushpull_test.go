@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"testing"
 	"time"
 
@@ -128,10 +129,10 @@ func TestPullTakesInTurn(t *testing.T) {
 // wait.
 func TestBlocksWithoutPeers(t *testing.T) {
 	everywhere(t, func(t *testing.T, r rig) {
-		for _, typ := range []zmq.Type{zmq.TypePush, zmq.TypeDealer, zmq.TypeReq, zmq.TypePair} {
-			t.Run(typ.String(), func(t *testing.T) {
-				r := rig{T: t, net: r.net, ctx: r.ctx, zctx: zmq.NewContext()}
-				s, err := zmq.New(typ, zmq.WithContext(r.zctx))
+		for _, typ := range []string{"PUSH", "DEALER", "REQ", "PAIR"} {
+			t.Run(typ, func(t *testing.T) {
+				r := rig{T: t, net: r.net, ctx: r.ctx, zctx: new(zmq.Context)}
+				s, err := zmq.New(typ, zmq.InContext(r.zctx))
 				r.socket(s, err)
 				r.bind(s)
 				r.refused(s.(zmq.Sender), "x")
@@ -147,8 +148,8 @@ func TestBlocksWithoutPeers(t *testing.T) {
 }
 
 func TestTimeouts(t *testing.T) {
-	r := rig{T: t, ctx: t.Context(), zctx: zmq.NewContext()}
-	d := made(r, zmq.NewDealer, zmq.WithTimeouts(time.Millisecond, time.Millisecond))
+	r := rig{T: t, ctx: t.Context(), zctx: new(zmq.Context)}
+	d := made(r, zmq.NewDealer, zmq.WithOption("sndtimeo", "1"), zmq.WithOption("rcvtimeo", "1"))
 	if err := d.SendBytes(r.ctx, nil); !errors.Is(err, zmq.ErrWouldBlock) {
 		t.Error(err)
 	}
@@ -186,11 +187,11 @@ func TestInprocMarks(t *testing.T) {
 		{"one and one", 1, 1, true, 2},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			r := rig{T: t, ctx: t.Context(), zctx: zmq.NewContext()}
+			r := rig{T: t, ctx: t.Context(), zctx: new(zmq.Context)}
 			var po, so []zmq.Option
 			if c.send >= 0 {
-				so = append(so, zmq.WithSendHWM(c.send))
-				po = append(po, zmq.WithRecvHWM(c.recv))
+				so = append(so, zmq.WithOption("sndhwm", strconv.Itoa(c.send)))
+				po = append(po, zmq.WithOption("rcvhwm", strconv.Itoa(c.recv)))
 			}
 			push, pull := made(r, zmq.NewPush, so...), made(r, zmq.NewPull, po...)
 			if c.bindFirst {
@@ -224,8 +225,8 @@ func TestInprocMarks(t *testing.T) {
 
 // test_sockopt_hwm: a mark changed at run time, up and down.
 func TestMarkChanges(t *testing.T) {
-	r := rig{T: t, ctx: t.Context(), zctx: zmq.NewContext()}
-	push, pull := made(r, zmq.NewPush, zmq.WithSendHWM(2)), made(r, zmq.NewPull, zmq.WithRecvHWM(1))
+	r := rig{T: t, ctx: t.Context(), zctx: new(zmq.Context)}
+	push, pull := made(r, zmq.NewPush, zmq.WithOption("sndhwm", "2")), made(r, zmq.NewPull, zmq.WithOption("rcvhwm", "1"))
 	pull.Bind("inproc://a")
 	push.Connect("inproc://a")
 	for range 3 {
@@ -266,7 +267,7 @@ func TestQueueBeforeConnection(t *testing.T) {
 		if err := first.Close(); err != nil {
 			t.Fatal(err)
 		}
-		push := made(r, zmq.NewPush, zmq.WithSendHWM(10), zmq.WithReconnect(time.Millisecond, 0))
+		push := made(r, zmq.NewPush, zmq.WithOption("sndhwm", "10"), zmq.WithReconnect(time.Millisecond, 0))
 		r.connect(push, ep)
 		for i := range 10 {
 			r.send(push, fmt.Sprint(i))
@@ -285,7 +286,7 @@ func TestQueueBeforeConnection(t *testing.T) {
 // A blocked sender goes on when there is room, and not before.
 func TestBackPressure(t *testing.T) {
 	everywhere(t, func(t *testing.T, r rig) {
-		push, pull := made(r, zmq.NewPush, zmq.WithSendHWM(2)), made(r, zmq.NewPull, zmq.WithRecvHWM(2))
+		push, pull := made(r, zmq.NewPush, zmq.WithOption("sndhwm", "2")), made(r, zmq.NewPull, zmq.WithOption("rcvhwm", "2"))
 		r.connect(push, r.bind(pull))
 		body := make([]byte, 256<<10)
 		sent := make(chan int)
@@ -320,9 +321,9 @@ func TestStalledPeerBlocksPush(t *testing.T) {
 		t.Run(n.name, func(t *testing.T) {
 			ctx, stop := context.WithTimeout(t.Context(), limit)
 			defer stop()
-			r := rig{T: t, net: n, ctx: ctx, zctx: zmq.NewContext()}
-			push := made(r, zmq.NewPush, zmq.WithSendHWM(3), zmq.WithLinger(0))
-			pull := made(r, zmq.NewPull, zmq.WithRecvHWM(3))
+			r := rig{T: t, net: n, ctx: ctx, zctx: new(zmq.Context)}
+			push := made(r, zmq.NewPush, zmq.WithOption("sndhwm", "3"), zmq.WithLinger(0))
+			pull := made(r, zmq.NewPull, zmq.WithOption("rcvhwm", "3"))
 			r.connect(push, r.bind(pull))
 			r.ready(push, 1)
 			body := make([]byte, 1<<20)
@@ -355,7 +356,7 @@ func TestStalledPeerBlocksPush(t *testing.T) {
 // Cancelled calls neither lose nor duplicate messages.
 func TestCancellation(t *testing.T) {
 	everywhere(t, func(t *testing.T, r rig) {
-		push, pull := made(r, zmq.NewPush, zmq.WithSendHWM(3)), made(r, zmq.NewPull, zmq.WithRecvHWM(3))
+		push, pull := made(r, zmq.NewPush, zmq.WithOption("sndhwm", "3")), made(r, zmq.NewPull, zmq.WithOption("rcvhwm", "3"))
 		r.connect(push, r.bind(pull))
 		const n = 500
 		done := make(chan error, 1)
@@ -441,8 +442,8 @@ func TestConcurrentUse(t *testing.T) {
 
 // test_conflate: only the latest message stays.
 func TestConflate(t *testing.T) {
-	r := rig{T: t, ctx: t.Context(), zctx: zmq.NewContext()}
-	push, pull := made(r, zmq.NewPush, zmq.WithConflate()), made(r, zmq.NewPull)
+	r := rig{T: t, ctx: t.Context(), zctx: new(zmq.Context)}
+	push, pull := made(r, zmq.NewPush, zmq.WithOption("conflate", "1")), made(r, zmq.NewPull)
 	pull.Bind("inproc://a")
 	push.Connect("inproc://a")
 	for i := range 100 {
@@ -457,8 +458,8 @@ func TestConflateReceiver(t *testing.T) {
 		t.Run(n.name, func(t *testing.T) {
 			ctx, stop := context.WithTimeout(t.Context(), limit)
 			defer stop()
-			r := rig{T: t, net: n, ctx: ctx, zctx: zmq.NewContext()}
-			pull, push := made(r, zmq.NewPull, zmq.WithConflate()), made(r, zmq.NewPush)
+			r := rig{T: t, net: n, ctx: ctx, zctx: new(zmq.Context)}
+			pull, push := made(r, zmq.NewPull, zmq.WithOption("conflate", "1")), made(r, zmq.NewPush)
 			r.connect(push, r.bind(pull))
 			for i := range 100 {
 				r.send(push, fmt.Sprint(i))
@@ -476,11 +477,11 @@ func TestImmediate(t *testing.T) {
 		t.Run(n.name, func(t *testing.T) {
 			ctx, stop := context.WithTimeout(t.Context(), limit)
 			defer stop()
-			r := rig{T: t, net: n, ctx: ctx, zctx: zmq.NewContext()}
+			r := rig{T: t, net: n, ctx: ctx, zctx: new(zmq.Context)}
 			gone := made(r, zmq.NewPull)
 			nowhere := r.bind(gone)
 			gone.Close()
-			push, pull := made(r, zmq.NewPush, zmq.WithImmediate()), made(r, zmq.NewPull)
+			push, pull := made(r, zmq.NewPush, zmq.WithOption("immediate", "1")), made(r, zmq.NewPull)
 			r.connect(push, nowhere)
 			r.refused(push, "x")
 			r.connect(push, r.bind(pull))

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"lintel.dev/internal/zmq/flow"
+	"lintel.dev/internal/zmq/zmtp"
 )
 
 // maxGroup is the longest name of a group (RFC 48).
@@ -28,7 +29,7 @@ type Radio struct {
 
 // NewRadio makes a RADIO socket.
 func NewRadio(opts ...Option) (*Radio, error) {
-	c, err := newCore(TypeRadio, false, opts)
+	c, err := newCore(zmtp.RADIO, false, opts)
 	if err != nil {
 		return nil, err
 	}
@@ -132,7 +133,7 @@ type Dish struct {
 
 // NewDish makes a DISH socket.
 func NewDish(opts ...Option) (*Dish, error) {
-	c, err := newCore(TypeDish, false, opts)
+	c, err := newCore(zmtp.DISH, false, opts)
 	if err != nil {
 		return nil, err
 	}

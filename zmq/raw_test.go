@@ -8,9 +8,9 @@ import (
 	"net"
 	"strings"
 	"testing"
-	"time"
 
 	"lintel.dev/zmq"
+	"lintel.dev/zmq/event"
 )
 
 // wire is a peer made of bytes.
@@ -178,10 +178,11 @@ func TestMessagesBeforeABadFrame(t *testing.T) {
 		r.want(pull, "two")
 	})
 	t.Run("CURVE", func(t *testing.T) {
-		public, secret := zmq.NewCurveKeys()
+		secret := zmq.NewSecretKey()
+		public := secret.Public()
 		r := overTCP(t)
 		pull := made(r, zmq.NewPull, zmq.WithOption("maxmsgsize", "10"), zmq.WithCurveServer(secret))
-		push := made(r, zmq.NewPush, zmq.WithCurve(public, secret, public), zmq.WithLinger(0))
+		push := made(r, zmq.NewPush, zmq.WithCurve(secret, public), zmq.WithLinger(0))
 		r.connect(push, r.bind(pull))
 		r.send(push, "small")
 		r.send(push, "another")
@@ -251,7 +252,7 @@ func TestOldPeers(t *testing.T) {
 	// A 1.0 subscriber cannot subscribe: it gets everything.
 	w = r.dialRaw(r.bind(pub))
 	w.put("\x01\x00")
-	r.until(func() bool { return pub.Topics() == 1 })
+	r.until(func() bool { return pub.TopicCount() == 1 })
 	r.send(pub, "x")
 	if got := w.get(10 + 3); got[10:] != "\x02\x00x" {
 		t.Errorf("received %q", got)
@@ -260,9 +261,9 @@ func TestOldPeers(t *testing.T) {
 
 // CVE-2014-7202, CVE-2014-9721: no way around security through old protocols.
 func TestNoDowngrade(t *testing.T) {
-	_, secret := zmq.NewCurveKeys()
+	secret := zmq.NewSecretKey()
 	for name, o := range map[string]zmq.Option{
-		"curve": zmq.WithCurveServer(secret), "plain": zmq.WithPlainServer(), "domain": zmq.WithZAP("global", false),
+		"curve": zmq.WithCurveServer(secret), "plain": zmq.WithOption("plain_server", "1"), "domain": zmq.WithOption("zap_domain", "global"),
 	} {
 		for _, hello := range []string{"\x01\x00\x02\x00a", signature + "\x00\x05", signature + "\x01\x05" + frame(0, "") + frame(0, "a")} {
 			r := overTCP(t)
@@ -330,11 +331,11 @@ func TestBadPeers(t *testing.T) {
 			w := r.dialRaw(ep)
 			w.put(bytes)
 			w.gone()
-			e := next(t, events, zmq.EventHandshakeFailed, zmq.EventHandshakeProtocol, zmq.EventHandshakeAuth, zmq.EventDisconnected)
+			e := next(t, events, event.HandshakeFailed, event.HandshakeProtocol, event.HandshakeAuth, event.Disconnected)
 			if e.Err == nil {
 				t.Errorf("event %v does not say why", e.Type)
 			}
-			if got := e.Type == zmq.EventDisconnected; got != strings.HasPrefix(bytes, ok) && !strings.HasPrefix(name, "old, frame") {
+			if got := e.Type == event.Disconnected; got != strings.HasPrefix(bytes, ok) && !strings.HasPrefix(name, "old, frame") {
 				t.Errorf("event %v: %v", e.Type, e.Err)
 			}
 			r.nothing(pull)
@@ -353,10 +354,11 @@ func TestMaxMsgSize(t *testing.T) {
 				serverOptions := []zmq.Option{zmq.WithOption("maxmsgsize", "500"), zmq.WithOption("maxmsgsize", "300")}
 				var clientOptions []zmq.Option
 				if secured {
-					public, secret := zmq.NewCurveKeys()
+					secret := zmq.NewSecretKey()
+					public := secret.Public()
 					serverOptions = append(serverOptions, zmq.WithCurveServer(secret))
-					mine, own := zmq.NewCurveKeys()
-					clientOptions = append(clientOptions, zmq.WithCurve(mine, own, public))
+					own := zmq.NewSecretKey()
+					clientOptions = append(clientOptions, zmq.WithCurve(own, public))
 				}
 				pull := made(r, zmq.NewPull, serverOptions...)
 				push := made(r, zmq.NewPush, clientOptions...)
@@ -370,7 +372,7 @@ func TestMaxMsgSize(t *testing.T) {
 				events, stop := iter.Pull(pull.Events(r.ctx))
 				defer stop()
 				r.send(push, "one", most+"x")
-				if e := next(t, events, zmq.EventDisconnected); e.Err == nil {
+				if e := next(t, events, event.Disconnected); e.Err == nil {
 					t.Error("the event does not say why")
 				}
 				r.nothing(pull)
@@ -402,7 +404,7 @@ func TestLenience(t *testing.T) {
 // A silent peer costs its own connection, after the handshake timeout.
 func TestSilentPeers(t *testing.T) {
 	r := overTCP(t)
-	pull := made(r, zmq.NewPull, zmq.WithHandshakeTimeout(50*time.Millisecond))
+	pull := made(r, zmq.NewPull, zmq.WithOption("handshake_ivl", "50"))
 	ep := r.bind(pull)
 	var silent []wire
 	for i, start := range []string{"", "\xff", signature, greeting(1, "NULL"), greeting(1, "NULL") + "\x04"} {
@@ -447,7 +449,7 @@ func TestSubscriptionFlood(t *testing.T) {
 	ep := r.bind(pub)
 	w := r.dialRaw(ep)
 	w.shake(1, "SUB")
-	next(t, events, zmq.EventHandshakeSucceeded)
+	next(t, events, event.HandshakeSucceeded)
 	n := 200_000
 	if raceEnabled {
 		n = 20_000
@@ -482,7 +484,7 @@ func TestSubscriptionFlood(t *testing.T) {
 	good := made(r, zmq.NewSub)
 	r.must(good.Subscribe("good"))
 	r.connect(good, ep)
-	next(t, events, zmq.EventHandshakeSucceeded)
+	next(t, events, event.HandshakeSucceeded)
 	go func() {
 		for i := range 8 { // the connection ends in the middle of them
 			body := fmt.Sprintf("\x09SUBSCRIBE%d", i) + long
@@ -491,7 +493,7 @@ func TestSubscriptionFlood(t *testing.T) {
 			}
 		}
 	}()
-	if e := next(t, events, zmq.EventDisconnected); e.Err == nil || !strings.Contains(e.Err.Error(), "subscriptions") {
+	if e := next(t, events, event.Disconnected); e.Err == nil || !strings.Contains(e.Err.Error(), "subscriptions") {
 		t.Errorf("disconnected because of %v", e.Err)
 	}
 	received := make(chan error, 1)

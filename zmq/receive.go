@@ -109,7 +109,7 @@ func (s *core) frames(ctx context.Context, yield func([]byte, error) bool) {
 			if !yield(b, err) || err != nil {
 				return
 			}
-			Release(b)
+			release(b)
 		}
 	}
 	var v view
@@ -133,7 +133,7 @@ func (s *core) frames(ctx context.Context, yield func([]byte, error) bool) {
 					s.endView(v)
 					return
 				}
-				Release(frame)
+				release(frame)
 				continue
 			}
 		}
@@ -142,7 +142,7 @@ func (s *core) frames(ctx context.Context, yield func([]byte, error) bool) {
 			s.endView(v)
 			return
 		}
-		Release(frame)
+		release(frame)
 	}
 }
 
@@ -213,7 +213,7 @@ func (s *core) recvInto(ctx context.Context, buf []byte) ([]byte, error) {
 				p.lent = true
 				s.took(p)
 				buf = append(buf, frame...)
-				Release(frame)
+				release(frame)
 				return buf, nil
 			}
 			if p != nil || s.recvFailed != nil {
@@ -231,6 +231,6 @@ func (s *core) recvInto(ctx context.Context, buf []byte) ([]byte, error) {
 		return buf, err
 	}
 	buf = append(buf, b...)
-	Release(b)
+	release(b)
 	return buf, nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"lintel.dev/internal/zmq/flow"
+	"lintel.dev/internal/zmq/zmtp"
 )
 
 // Rep answers requests of REQ and DEALER peers, taken in turn: Recv and Send
@@ -16,7 +17,7 @@ type Rep struct {
 
 // NewRep makes a REP socket.
 func NewRep(opts ...Option) (*Rep, error) {
-	c, err := newCore(TypeRep, true, opts)
+	c, err := newCore(zmtp.REP, true, opts)
 	if err != nil {
 		return nil, err
 	}

@@ -22,7 +22,7 @@ type Req struct {
 
 // NewReq makes a REQ socket.
 func NewReq(opts ...Option) (*Req, error) {
-	c, err := newCore(TypeReq, true, opts)
+	c, err := newCore(zmtp.REQ, true, opts)
 	if err != nil {
 		return nil, err
 	}
@@ -55,7 +55,7 @@ type req struct {
 	relaxed, correlate bool
 }
 
-func (x *req) optionsChanged(o *Options) {
+func (x *req) optionsChanged(o *options) {
 	x.relaxed, x.correlate = o.ReqRelaxed, o.ReqCorrelate
 }
 

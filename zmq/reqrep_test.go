@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"lintel.dev/zmq"
+	"lintel.dev/zmq/event"
 )
 
 func (r rig) outOfTurn(err error) {
@@ -113,7 +114,7 @@ func TestReplyWithoutEnvelope(t *testing.T) {
 		zmq.NewMsg(""), // delimiter and nothing
 	} {
 		everywhere(t, func(t *testing.T, r rig) {
-			req, router := made(r, zmq.NewReq, zmq.WithRelaxed(false), zmq.WithReconnect(time.Millisecond, 0)), made(r, zmq.NewRouter)
+			req, router := made(r, zmq.NewReq, zmq.WithOption("req_relaxed", "1"), zmq.WithReconnect(time.Millisecond, 0)), made(r, zmq.NewRouter)
 			events := req.Events(r.ctx)
 			at := r.net.bind(t)
 			if r.net.name == "inproc" {
@@ -134,7 +135,7 @@ func TestReplyWithoutEnvelope(t *testing.T) {
 			r.want(req, "re: first")
 			if r.net.name != "inproc" {
 				for e := range events {
-					if e.Type == zmq.EventDisconnected {
+					if e.Type == event.Disconnected {
 						if e.Err == nil || !strings.Contains(e.Err.Error(), "empty frame") {
 							t.Errorf("disconnected because of %v", e.Err)
 						}
@@ -151,7 +152,7 @@ func TestReplyWithoutEnvelope(t *testing.T) {
 
 func TestReqCorrelates(t *testing.T) {
 	everywhere(t, func(t *testing.T, r rig) {
-		req, router := made(r, zmq.NewReq, zmq.WithRelaxed(true)), made(r, zmq.NewRouter)
+		req, router := made(r, zmq.NewReq, zmq.WithOption("req_relaxed", "1"), zmq.WithOption("req_correlate", "1")), made(r, zmq.NewRouter)
 		r.connect(req, r.bind(router))
 		var envelopes []zmq.Msg
 		for _, ask := range []string{"first", "second"} {
@@ -278,7 +279,7 @@ func TestRequestCancelled(t *testing.T) {
 
 // Serve returns when its socket is closed or its handler fails.
 func TestServeEnds(t *testing.T) {
-	r := rig{T: t, ctx: t.Context(), zctx: zmq.NewContext()}
+	r := rig{T: t, ctx: t.Context(), zctx: new(zmq.Context)}
 	rep, req := made(r, zmq.NewRep), made(r, zmq.NewReq)
 	rep.Bind("inproc://a")
 	req.Connect("inproc://a")
@@ -320,9 +321,9 @@ func TestRouterForNobody(t *testing.T) {
 
 // test_router_mandatory_hwm: a peer that has no room.
 func TestRouterFull(t *testing.T) {
-	r := rig{T: t, ctx: t.Context(), zctx: zmq.NewContext()}
-	router := made(r, zmq.NewRouter, zmq.WithMandatory(), zmq.WithSendHWM(2))
-	dealer := made(r, zmq.NewDealer, zmq.WithIdentity([]byte("X")), zmq.WithRecvHWM(1))
+	r := rig{T: t, ctx: t.Context(), zctx: new(zmq.Context)}
+	router := made(r, zmq.NewRouter, zmq.WithOption("router_mandatory", "1"), zmq.WithOption("sndhwm", "2"))
+	dealer := made(r, zmq.NewDealer, zmq.WithIdentity([]byte("X")), zmq.WithOption("rcvhwm", "1"))
 	router.Bind("inproc://a")
 	dealer.Connect("inproc://a")
 	for range 3 {
@@ -347,7 +348,7 @@ func TestDuplicateIdentity(t *testing.T) {
 			everywhere(t, func(t *testing.T, r rig) {
 				var o []zmq.Option
 				if handover {
-					o = append(o, zmq.WithHandover())
+					o = append(o, zmq.WithOption("router_handover", "1"))
 				}
 				router := made(r, zmq.NewRouter, o...)
 				events, stop := iter.Pull(router.Events(r.ctx))
@@ -360,7 +361,7 @@ func TestDuplicateIdentity(t *testing.T) {
 				two := made(r, zmq.NewDealer, zmq.WithIdentity([]byte("X")), zmq.WithReconnect(-1, 0))
 				r.connect(two, ep)
 				if !handover {
-					if e := next(t, events, zmq.EventDuplicateID); e.Endpoint != ep || e.Err == nil {
+					if e := next(t, events, event.DuplicateID); e.Endpoint != ep || e.Err == nil {
 						t.Errorf("%+v does not say where and why", e)
 					}
 					r.until(func() bool { return len(two.Stats().Peers) == 0 })
@@ -466,7 +467,7 @@ func TestDevice(t *testing.T) {
 		}
 		bep := r.bind(back)
 		proxied := make(chan error, 1)
-		go func() { proxied <- zmq.Proxy(ctx, front, back, nil) }()
+		go func() { proxied <- (&zmq.Proxy{Front: front, Back: back}).Run(ctx) }()
 		rep := made(r, zmq.NewRep)
 		r.connect(rep, bep)
 		go rep.Serve(r.ctx, func(_ context.Context, m zmq.Msg) (zmq.Msg, error) { return append(m, []byte("!")), nil })

@@ -35,7 +35,7 @@ func echo(_ context.Context, m zmq.Msg) (zmq.Msg, error) {
 func TestDealerRequests(t *testing.T) {
 	everywhere(t, func(t *testing.T, r rig) {
 		dealer := made(r, zmq.NewDealer)
-		routers := []*zmq.Router{made(r, zmq.NewRouter), made(r, zmq.NewRouter, zmq.WithMandatory())}
+		routers := []*zmq.Router{made(r, zmq.NewRouter), made(r, zmq.NewRouter, zmq.WithOption("router_mandatory", "1"))}
 		for i, router := range routers {
 			at := r.net.bind(t)
 			if r.net.name == "inproc" {

@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 
 	"lintel.dev/internal/zmq/flow"
+	"lintel.dev/internal/zmq/zmtp"
 )
 
 // Router addresses each of its REQ, DEALER and ROUTER peers: a message it
@@ -23,16 +24,17 @@ type Router struct {
 	common
 	sending
 	receiving
+	routing
 }
 
 // NewRouter makes a ROUTER socket.
 func NewRouter(opts ...Option) (*Router, error) {
-	c, err := newCore(TypeRouter, false, opts)
+	c, err := newCore(zmtp.ROUTER, false, opts)
 	if err != nil {
 		return nil, err
 	}
 	x := &router{s: c, routes: make(map[string]*pipe), auto: rand.Uint32()}
-	return &Router{common{c}, sending{c}, receiving{c}}, c.start(x)
+	return &Router{common{c}, sending{c}, receiving{c}, routing{c}}, c.start(x)
 }
 
 var errDuplicateID = errors.New("zmq: another peer has this routing id")
@@ -46,7 +48,7 @@ type router struct {
 	mandatory, handover bool
 }
 
-func (x *router) optionsChanged(o *Options) {
+func (x *router) optionsChanged(o *options) {
 	x.mandatory, x.handover = o.RouterMandatory, o.RouterHandover
 }
 
@@ -100,6 +102,8 @@ func (x *router) attach(p *pipe) {
 	}
 	x.s.fq.Add(&p.inSeat)
 }
+
+func (x *router) route(id []byte) *pipe { return x.routes[string(id)] }
 
 func (x *router) detach(p *pipe) { x.unroute(p) }
 

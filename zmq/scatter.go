@@ -1,6 +1,9 @@
 package zmq
 
-import "lintel.dev/internal/zmq/flow"
+import (
+	"lintel.dev/internal/zmq/flow"
+	"lintel.dev/internal/zmq/zmtp"
+)
 
 // Scatter deals messages of one frame out to its GATHER peers in turn
 // (RFC 49). With no peer that has room, Send waits.
@@ -11,7 +14,7 @@ type Scatter struct {
 
 // NewScatter makes a SCATTER socket.
 func NewScatter(opts ...Option) (*Scatter, error) {
-	c, err := newCore(TypeScatter, false, opts)
+	c, err := newCore(zmtp.SCATTER, false, opts)
 	if err != nil {
 		return nil, err
 	}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"lintel.dev/zmq"
+	"lintel.dev/zmq/event"
 )
 
 // exchange sends a message each way, of sizes around every boundary.
@@ -28,9 +29,9 @@ func (r rig) exchange(server, client interface {
 }
 
 // refusedBy checks that a connection is refused with this event and status.
-func (r rig) refusedBy(server, client zmq.Socket, events func() (zmq.Event, bool), typ zmq.EventType, status uint32) {
+func (r rig) refusedBy(server, client zmq.Socket, events func() (event.Event, bool), typ event.Type, status uint32) {
 	r.Helper()
-	e := next(r.T, events, zmq.EventHandshakeSucceeded, zmq.EventHandshakeFailed, zmq.EventHandshakeProtocol, zmq.EventHandshakeAuth)
+	e := next(r.T, events, event.HandshakeSucceeded, event.HandshakeFailed, event.HandshakeProtocol, event.HandshakeAuth)
 	if e.Type != typ || status != 0 && e.Status != status {
 		r.Errorf("event %v, status %d, %v; want %v, status %d", e.Type, e.Status, e.Err, typ, status)
 	}
@@ -40,10 +41,11 @@ func TestCurve(t *testing.T) {
 	for _, n := range networks()[:2] {
 		t.Run(n.name, func(t *testing.T) {
 			r := over(t, n)
-			spub, ssec := zmq.NewCurveKeys()
-			cpub, csec := zmq.NewCurveKeys()
+			ssec := zmq.NewSecretKey()
+			spub := ssec.Public()
+			csec := zmq.NewSecretKey()
 			server := made(r, zmq.NewDealer, zmq.WithCurveServer(ssec))
-			client := made(r, zmq.NewDealer, zmq.WithCurve(cpub, csec, spub))
+			client := made(r, zmq.NewDealer, zmq.WithCurve(csec, spub))
 			r.connect(client, r.bind(server))
 			r.exchange(server, client)
 		})
@@ -52,10 +54,11 @@ func TestCurve(t *testing.T) {
 
 func TestCurvePatterns(t *testing.T) {
 	r := overTCP(t)
-	spub, ssec := zmq.NewCurveKeys()
-	cpub, csec := zmq.NewCurveKeys()
+	ssec := zmq.NewSecretKey()
+	spub := ssec.Public()
+	csec := zmq.NewSecretKey()
 	pub := made(r, zmq.NewXPub, zmq.WithCurveServer(ssec))
-	sub := made(r, zmq.NewSub, zmq.WithCurve(cpub, csec, spub), zmq.WithHeartbeat(5*time.Millisecond, time.Second, 0))
+	sub := made(r, zmq.NewSub, zmq.WithCurve(csec, spub), zmq.WithHeartbeat(5*time.Millisecond, time.Second, 0))
 	r.connect(sub, r.bind(pub))
 	r.must(sub.Subscribe("A"))
 	r.want(pub, "\x01A")
@@ -70,14 +73,15 @@ func TestCurvePatterns(t *testing.T) {
 
 // test_security_curve: clients that are not what the server wants.
 func TestCurveRefuses(t *testing.T) {
-	spub, ssec := zmq.NewCurveKeys()
-	cpub, csec := zmq.NewCurveKeys()
-	wrong, _ := zmq.NewCurveKeys()
+	ssec := zmq.NewSecretKey()
+	spub := ssec.Public()
+	csec := zmq.NewSecretKey()
+	wrong := zmq.NewSecretKey().Public()
 	for name, o := range map[string][]zmq.Option{
 		"NULL client":      nil,
 		"PLAIN client":     {zmq.WithPlain("a", "b")},
-		"wrong server key": {zmq.WithCurve(cpub, csec, wrong)},
-		"keys of no pair":  {zmq.WithCurve(wrong, csec, spub)},
+		"wrong server key": {zmq.WithCurve(csec, wrong)},
+		"keys of no pair":  {zmq.WithCurve(csec, spub), zmq.WithOption("curve_publickey", wrong.String())},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := overTCP(t)
@@ -86,8 +90,8 @@ func TestCurveRefuses(t *testing.T) {
 			defer stop()
 			client := made(r, zmq.NewPush, append(o, zmq.WithLinger(0), zmq.WithReconnect(-1, 0))...)
 			r.connect(client, r.bind(server))
-			e := next(t, events, zmq.EventHandshakeSucceeded, zmq.EventHandshakeFailed, zmq.EventHandshakeProtocol)
-			if e.Type == zmq.EventHandshakeSucceeded {
+			e := next(t, events, event.HandshakeSucceeded, event.HandshakeFailed, event.HandshakeProtocol)
+			if e.Type == event.HandshakeSucceeded {
 				t.Error("the client got in")
 			}
 			r.nothing(server)
@@ -101,10 +105,10 @@ func TestPlain(t *testing.T) {
 		for password, ok := range map[string]bool{"secret": true, "guess": false} {
 			t.Run(n.name+" "+password, func(t *testing.T) {
 				r := over(t, n)
-				server := made(r, zmq.NewDealer, zmq.WithPlainServer(), zmq.WithZAP("home", false), zmq.WithAuthenticator(
+				server := made(r, zmq.NewDealer, zmq.WithOption("plain_server", "1"), zmq.WithOption("zap_domain", "home"), zmq.WithAuthenticator(
 					func(_ context.Context, a zmq.AuthRequest) (zmq.AuthResult, error) {
 						return zmq.AuthResult{
-							Allow:  a.Mechanism == zmq.MechanismPlain && a.Domain == "home" && a.Username == "ann" && a.Password == "secret",
+							Allow:  a.Mechanism == "PLAIN" && a.Domain == "home" && a.Username == "ann" && a.Password == "secret",
 							UserID: "Ann", Metadata: map[string]string{"Role": "admin"},
 						}, nil
 					}))
@@ -115,15 +119,15 @@ func TestPlain(t *testing.T) {
 				defer stop2()
 				r.connect(client, r.bind(server))
 				if !ok {
-					r.refusedBy(server, client, events, zmq.EventHandshakeAuth, 400)
-					r.refusedBy(server, client, refusals, zmq.EventHandshakeAuth, 400)
+					r.refusedBy(server, client, events, event.HandshakeAuth, 400)
+					r.refusedBy(server, client, refusals, event.HandshakeAuth, 400)
 					return
 				}
 				r.exchange(server, client)
 				r.send(client, "who")
-				m, err := server.RecvMessage(r.ctx)
-				if err != nil || m.Peer.UserID != "Ann" || m.Peer.Properties["Role"] != "admin" {
-					t.Errorf("%+v, %v", m.Peer, err)
+				_, peer, err := server.RecvFrom(r.ctx)
+				if err != nil || peer.UserID != "Ann" || peer.Properties["Role"] != "admin" {
+					t.Errorf("%+v, %v", peer, err)
 				}
 			})
 		}
@@ -133,38 +137,40 @@ func TestPlain(t *testing.T) {
 // test_no_zap_handler: a PLAIN server with nobody to ask lets nobody in.
 func TestPlainWithoutHandler(t *testing.T) {
 	r := overTCP(t)
-	server := made(r, zmq.NewPull, zmq.WithPlainServer())
+	server := made(r, zmq.NewPull, zmq.WithOption("plain_server", "1"))
 	events, stop := iter.Pull(server.Events(r.ctx))
 	defer stop()
 	client := made(r, zmq.NewPush, zmq.WithPlain("a", "b"), zmq.WithLinger(0), zmq.WithReconnect(-1, 0))
 	r.connect(client, r.bind(server))
-	r.refusedBy(server, client, events, zmq.EventHandshakeFailed, 0)
+	r.refusedBy(server, client, events, event.HandshakeFailed, 0)
 }
 
 // test_zap: a handler at inproc://zeromq.zap.01, well and badly behaved.
 func TestZAPHandler(t *testing.T) {
-	spub, ssec := zmq.NewCurveKeys()
-	cpub, csec := zmq.NewCurveKeys()
+	ssec := zmq.NewSecretKey()
+	spub := ssec.Public()
+	csec := zmq.NewSecretKey()
+	cpub := csec.Public()
 	mechanisms := map[string]struct{ server, client zmq.Option }{
-		"NULL":  {zmq.WithZAP("test", false), zmq.WithLinger(0)},
-		"PLAIN": {zmq.WithPlainServer(), zmq.WithPlain("ann", "secret")},
-		"CURVE": {zmq.WithCurveServer(ssec), zmq.WithCurve(cpub, csec, spub)},
+		"NULL":  {zmq.WithOption("zap_domain", "test"), zmq.WithLinger(0)},
+		"PLAIN": {zmq.WithOption("plain_server", "1"), zmq.WithPlain("ann", "secret")},
+		"CURVE": {zmq.WithCurveServer(ssec), zmq.WithCurve(csec, spub)},
 	}
 	credentials := map[string][]string{"NULL": nil, "PLAIN": {"ann", "secret"}, "CURVE": {string(cpub[:])}}
 	replies := map[string]struct {
 		frames []string
-		event  zmq.EventType
+		event  event.Type
 		status uint32
 	}{
-		"accept":         {[]string{"1.0", "1", "200", "OK", "user", ""}, zmq.EventHandshakeSucceeded, 0},
-		"try later":      {[]string{"1.0", "1", "300", "", "", ""}, zmq.EventHandshakeAuth, 300},
-		"deny":           {[]string{"1.0", "1", "400", "", "", ""}, zmq.EventHandshakeAuth, 400},
-		"error":          {[]string{"1.0", "1", "500", "", "", ""}, zmq.EventHandshakeAuth, 500},
-		"version":        {[]string{"2.0", "1", "200", "", "", ""}, zmq.EventHandshakeProtocol, 0x20000002 + 1},
-		"request id":     {[]string{"1.0", "7", "200", "", "", ""}, zmq.EventHandshakeProtocol, 0x20000002},
-		"status":         {[]string{"1.0", "1", "201", "", "", ""}, zmq.EventHandshakeProtocol, 0x20000004},
-		"too many parts": {[]string{"1.0", "1", "200", "", "", "", ""}, zmq.EventHandshakeProtocol, 0x20000001},
-		"metadata":       {[]string{"1.0", "1", "200", "", "", "\xff"}, zmq.EventHandshakeProtocol, 0x20000005},
+		"accept":         {[]string{"1.0", "1", "200", "OK", "user", ""}, event.HandshakeSucceeded, 0},
+		"try later":      {[]string{"1.0", "1", "300", "", "", ""}, event.HandshakeAuth, 300},
+		"deny":           {[]string{"1.0", "1", "400", "", "", ""}, event.HandshakeAuth, 400},
+		"error":          {[]string{"1.0", "1", "500", "", "", ""}, event.HandshakeAuth, 500},
+		"version":        {[]string{"2.0", "1", "200", "", "", ""}, event.HandshakeProtocol, 0x20000002 + 1},
+		"request id":     {[]string{"1.0", "7", "200", "", "", ""}, event.HandshakeProtocol, 0x20000002},
+		"status":         {[]string{"1.0", "1", "201", "", "", ""}, event.HandshakeProtocol, 0x20000004},
+		"too many parts": {[]string{"1.0", "1", "200", "", "", "", ""}, event.HandshakeProtocol, 0x20000001},
+		"metadata":       {[]string{"1.0", "1", "200", "", "", "\xff"}, event.HandshakeProtocol, 0x20000005},
 	}
 	for mname, m := range mechanisms {
 		for name, reply := range replies {
@@ -190,11 +196,11 @@ func TestZAPHandler(t *testing.T) {
 				client := made(r, zmq.NewPush, m.client, zmq.WithLinger(0), zmq.WithReconnect(-1, 0))
 				r.connect(client, r.bind(server))
 				r.refusedBy(server, client, events, reply.event, reply.status)
-				if reply.event == zmq.EventHandshakeSucceeded {
+				if reply.event == event.HandshakeSucceeded {
 					r.send(client, "x")
-					m, err := server.RecvMessage(r.ctx)
-					if err != nil || m.Peer.UserID != "user" {
-						t.Errorf("%+v, %v", m, err)
+					_, peer, err := server.RecvFrom(r.ctx)
+					if err != nil || peer.UserID != "user" {
+						t.Errorf("%+v, %v", peer, err)
 					}
 				}
 			})
@@ -208,23 +214,24 @@ func TestZAPHandlerSilent(t *testing.T) {
 	handler := made(r, zmq.NewRouter)
 	_, err := handler.Bind("inproc://zeromq.zap.01")
 	r.must(err)
-	server := made(r, zmq.NewPull, zmq.WithZAP("d", false), zmq.WithHandshakeTimeout(20*time.Millisecond))
+	server := made(r, zmq.NewPull, zmq.WithOption("zap_domain", "d"), zmq.WithOption("handshake_ivl", "20"))
 	events, stop := iter.Pull(server.Events(r.ctx))
 	defer stop()
 	client := made(r, zmq.NewPush, zmq.WithLinger(0), zmq.WithReconnect(-1, 0))
 	r.connect(client, r.bind(server))
-	r.refusedBy(server, client, events, zmq.EventHandshakeFailed, 0)
+	r.refusedBy(server, client, events, event.HandshakeFailed, 0)
 }
 
 // An enforced domain needs a handler, for CURVE too.
 func TestZAPEnforced(t *testing.T) {
-	spub, ssec := zmq.NewCurveKeys()
-	cpub, csec := zmq.NewCurveKeys()
-	for domain, want := range map[string]zmq.EventType{"": zmq.EventHandshakeSucceeded, "d": zmq.EventHandshakeFailed} {
+	ssec := zmq.NewSecretKey()
+	spub := ssec.Public()
+	csec := zmq.NewSecretKey()
+	for domain, want := range map[string]event.Type{"": event.HandshakeSucceeded, "d": event.HandshakeFailed} {
 		r := overTCP(t)
-		server := made(r, zmq.NewPull, zmq.WithCurveServer(ssec), zmq.WithZAP(domain, true))
+		server := made(r, zmq.NewPull, zmq.WithCurveServer(ssec), zmq.WithOption("zap_domain", domain), zmq.WithOption("zap_enforce_domain", "1"))
 		events, stop := iter.Pull(server.Events(r.ctx))
-		client := made(r, zmq.NewPush, zmq.WithCurve(cpub, csec, spub), zmq.WithLinger(0), zmq.WithReconnect(-1, 0))
+		client := made(r, zmq.NewPush, zmq.WithCurve(csec, spub), zmq.WithLinger(0), zmq.WithReconnect(-1, 0))
 		r.connect(client, r.bind(server))
 		r.refusedBy(server, client, events, want, 0)
 		stop()
@@ -232,15 +239,16 @@ func TestZAPEnforced(t *testing.T) {
 }
 
 func TestCurveKeyText(t *testing.T) {
-	public, secret := zmq.NewCurveKeys()
-	if zmq.CurvePublicKey(secret) != public {
+	secret := zmq.NewSecretKey()
+	public := secret.Public()
+	if secret.Public() != public {
 		t.Error("the public key is not the secret one's")
 	}
 	text, err := public.MarshalText()
 	if err != nil || len(text) != 40 {
 		t.Fatal(string(text), err)
 	}
-	var back zmq.CurveKey
+	var back zmq.PublicKey
 	if err := back.UnmarshalText(text); err != nil || back != public {
 		t.Error(err)
 	}
@@ -253,15 +261,16 @@ func TestCurveKeyText(t *testing.T) {
 
 // The options of libzmq, by name.
 func TestOptionNames(t *testing.T) {
-	public, secret := zmq.NewCurveKeys()
+	secret := zmq.NewSecretKey()
+	public := secret.Public()
 	for name, values := range map[string][2]string{
 		"sndhwm": {"5", "-1"}, "linger": {"-1", "-2"}, "routing_id": {"me", ""}, "ZMQ_RCVHWM": {"0", "x"},
 		"heartbeat_ttl": {"6553599", "6553600"}, "conflate": {"1", "2"}, "curve_publickey": {public.String(), "x"},
-		"curve_secretkey": {secret.String(), ""}, "metadata": {"X-a:b", "a:b"}, "maxmsgsize": {"-1", "-2"},
+		"curve_secretkey": {secret.Text(), ""}, "metadata": {"X-a:b", "a:b"}, "maxmsgsize": {"-1", "-2"},
 		"tcp_keepalive_idle": {"10", "-2"}, "router_notify": {"3", "4"}, "router_raw": {"1", "x"}, "fail_unroutable": {"1", "2"}, "use_fd": {"-1", "-2"},
 		"delay_attach_on_connect": {"0", ""}, "wss_trust_pem": {testCertificate, "x"}, "wss_trust_system": {"1", "2"}, "identity": {"x", "\x00x"},
 	} {
-		r := rig{T: t, ctx: t.Context(), zctx: zmq.NewContext()}
+		r := rig{T: t, ctx: t.Context(), zctx: new(zmq.Context)}
 		s := made(r, zmq.NewRouter)
 		if err := s.SetOption(name, values[0]); err != nil {
 			t.Errorf("%s=%s: %v", name, values[0], err)
@@ -270,10 +279,12 @@ func TestOptionNames(t *testing.T) {
 			t.Errorf("%s=%s: %v", name, values[1], err)
 		}
 	}
-	r := rig{T: t, ctx: t.Context(), zctx: zmq.NewContext()}
+	r := rig{T: t, ctx: t.Context(), zctx: new(zmq.Context)}
 	s := made(r, zmq.NewRouter, zmq.WithOption("sndhwm", "7"))
-	if o := s.Options(); o.SendHWM != 7 || o.RecvHWM != 1000 || o.Linger != 5*time.Second || o.HandshakeTimeout != 30*time.Second {
-		t.Errorf("%+v", o)
+	for name, want := range map[string]string{"sndhwm": "7", "rcvhwm": "1000", "linger": "5000", "handshake_ivl": "30000"} {
+		if got, err := s.Option(name); got != want || err != nil {
+			t.Errorf("option %s is %q, %v, want %q", name, got, err, want)
+		}
 	}
 	if err := s.SetOption("nonsense", "1"); !errors.Is(err, zmq.ErrNotSupported) {
 		t.Error(err)

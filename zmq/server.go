@@ -1,92 +1,53 @@
 package zmq
 
 import (
-	"context"
 	"encoding/binary"
 	"errors"
 	"math/rand/v2"
 
 	"lintel.dev/internal/zmq/flow"
+	"lintel.dev/internal/zmq/zmtp"
 )
 
-// Server talks to CLIENT sockets with messages of one frame (RFC 41). It knows
-// each peer by a routing id, a number that is never 0; SendTo returns
-// ErrHostUnreachable for one that is gone, and waits for one without room.
+// Server exchanges messages of one frame with CLIENT sockets (RFC 41). It knows
+// each peer by a routing id of 4 octets, which is the first frame of the
+// messages it receives and sends; the body is the second. Send returns
+// ErrHostUnreachable for a peer that is gone, and waits for one without room.
 //
-// The methods that all sockets have put the routing id, 4 octets with the
-// highest first, before the message, as another frame.
+// libzmq's routing id of a SERVER is the same number, highest octet first.
 type Server struct {
 	common
 	sending
 	receiving
-	routed
+	routing
 }
 
 // NewServer makes a SERVER socket.
 func NewServer(opts ...Option) (*Server, error) {
-	c, err := newCore(TypeServer, false, opts)
+	c, err := newCore(zmtp.SERVER, false, opts)
 	if err != nil {
 		return nil, err
 	}
-	return &Server{common{c}, sending{c}, receiving{c}, routed{c}}, c.start(newServer(c))
+	return &Server{common{c}, sending{c}, receiving{c}, routing{c}}, c.start(newServer(c))
 }
 
-// Peer talks to other PEER sockets as a Server does to its clients (RFC 51).
+// Peer exchanges messages of one frame with other PEER sockets (RFC 51), with
+// routing ids as a Server. Endpoint.RoutingID is the id of a peer that it
+// connects to.
 type Peer struct {
 	common
 	sending
 	receiving
-	routed
+	routing
 }
 
 // NewPeer makes a PEER socket.
 func NewPeer(opts ...Option) (*Peer, error) {
-	c, err := newCore(TypePeer, false, opts)
+	c, err := newCore(zmtp.PEER, false, opts)
 	if err != nil {
 		return nil, err
 	}
-	return &Peer{common{c}, sending{c}, receiving{c}, routed{c}}, c.start(newServer(c))
-}
-
-// ConnectPeer is Connect that returns the routing id of the peer to be. It
-// does not go with the option Immediate, with which there is none before the
-// peer is there.
-func (s *Peer) ConnectPeer(endpoint string) (*Endpoint, uint32, error) {
-	c := s.common.c
-	if c.options().Immediate {
-		return nil, 0, errors.New("zmq: a PEER with the option immediate knows no routing id when it connects")
-	}
-	e, err := s.Connect(endpoint)
-	if err != nil {
-		return nil, 0, err
-	}
-	c.send.Lock()
-	defer c.send.Unlock()
-	for p := range c.pipes {
-		if p.ep == e {
-			return e, binary.BigEndian.Uint32(p.id), nil
-		}
-	}
-	return nil, 0, ErrHostUnreachable
-}
-
-// routed are the methods of sockets that know peers by number.
-type routed struct{ core *core }
-
-// SendTo sends b to a peer.
-func (s routed) SendTo(ctx context.Context, routingID uint32, b []byte) error {
-	var id [4]byte
-	binary.BigEndian.PutUint32(id[:], routingID)
-	return s.core.sendMsg(ctx, flow.Message{Parts: Msg{id[:], b}})
-}
-
-// RecvFrom receives a message and tells which peer sent it.
-func (s routed) RecvFrom(ctx context.Context) (routingID uint32, b []byte, err error) {
-	_, m, err := s.core.recvMsg(ctx, true, nil)
-	if err != nil {
-		return 0, nil, err
-	}
-	return binary.BigEndian.Uint32(m[0]), m[1], nil
+	return &Peer{common{c}, sending{c}, receiving{c}, routing{c}}, c.start(newServer(c))
 }
 
 // server is the pattern of SERVER and PEER.
@@ -148,6 +109,13 @@ func (x *server) recvMsg() (one []byte, parts Msg, err error) {
 		return nil, nil, errAgain
 	}
 	return nil, Msg{p.id, frame}, nil
+}
+
+func (x *server) route(id []byte) *pipe {
+	if len(id) != 4 {
+		return nil
+	}
+	return x.routes[binary.BigEndian.Uint32(id)]
 }
 
 func (x *server) canSendNow() bool {

@@ -10,31 +10,32 @@ import (
 
 	"lintel.dev/internal/zmq/flow"
 	"lintel.dev/internal/zmq/zmtp"
+	"lintel.dev/zmq/event"
 )
 
 // establish runs the handshake of a link and reports how it went.
 func (l *link) establish() ([]byte, error) {
-	if l.s.typ == TypeStream || l.s.typ == TypeRouter && l.ep.o.RouterRaw {
+	if l.s.typ == zmtp.STREAM || l.s.typ == zmtp.ROUTER && l.ep.o.RouterRaw {
 		l.stream = true
 		return nil, nil
 	}
 	rest, err := l.handshake()
 	if err == nil {
-		l.event(EventHandshakeSucceeded, nil)
+		l.event(event.HandshakeSucceeded, nil)
 		return rest, nil
 	}
 	l.s.counter.handshakesFailed.Add(1)
-	e := Event{Type: EventHandshakeFailed, Endpoint: l.ep.addr, Local: l.local, Remote: l.remote, Err: err}
+	e := event.Event{Type: event.HandshakeFailed, Endpoint: l.ep.addr, Local: l.local, Remote: l.remote, Err: err}
 	var protocol *zmtp.Error
 	var auth *authError
 	var peer *zmtp.PeerError
 	switch {
 	case errors.As(err, &protocol):
-		e.Type, e.Status = EventHandshakeProtocol, uint32(protocol.Code)
+		e.Type, e.Status = event.HandshakeProtocol, uint32(protocol.Code)
 	case errors.As(err, &auth):
-		e.Type, e.Status = EventHandshakeAuth, auth.status
+		e.Type, e.Status = event.HandshakeAuth, auth.status
 	case errors.As(err, &peer):
-		e.Type, e.Status = EventHandshakeAuth, statusOf(peer.Reason)
+		e.Type, e.Status = event.HandshakeAuth, statusOf(peer.Reason)
 	}
 	l.close(err)
 	l.s.emit(e)
@@ -57,9 +58,9 @@ func statusOf(reason string) uint32 {
 // ended reports the end of an established link.
 func (l *link) ended(err error) {
 	if errors.Is(err, errPipeEnded) {
-		l.event(EventClosed, nil)
+		l.event(event.Closed, nil)
 	} else {
-		l.event(EventDisconnected, err)
+		l.event(event.Disconnected, err)
 	}
 }
 
@@ -106,10 +107,10 @@ func (s *core) attachLink(l *link, p *pipe) error {
 	}
 	p.ep.remove(p)
 	if errors.Is(err, errDuplicateID) {
-		l.event(EventDuplicateID, err)
+		l.event(event.DuplicateID, err)
 	}
 	l.close(err)
-	l.event(EventClosed, err)
+	l.event(event.Closed, err)
 	return err
 }
 
@@ -125,7 +126,7 @@ func (s *core) lost(p *pipe, forGood bool) {
 			s.unlockBoth()
 		}
 		switch s.typ {
-		case TypeRouter, TypeServer, TypePeer:
+		case zmtp.ROUTER, zmtp.SERVER, zmtp.PEER:
 			m = o.DisconnectMsg
 		}
 	} else {
@@ -133,14 +134,14 @@ func (s *core) lost(p *pipe, forGood bool) {
 			h.lost(p)
 		}
 		switch s.typ {
-		case TypeDealer, TypeClient, TypePeer:
+		case zmtp.DEALER, zmtp.CLIENT, zmtp.PEER:
 			m = o.HiccupMsg
 		}
 	}
 	if len(m) > 0 {
 		p.deliver(m)
 	}
-	if s.notifies(o, NotifyDisconnect) {
+	if s.notifies(o, notifyDisconnect) {
 		p.deliver(nil)
 	}
 }
@@ -169,22 +170,22 @@ func (e *Endpoint) session(p *pipe) {
 			if d < 0 {
 				return
 			}
-			s.emit(Event{Type: EventConnectRetried, Endpoint: e.addr, Interval: d})
+			s.emit(event.Event{Type: event.ConnectRetried, Endpoint: e.addr, Interval: d})
 			if !e.sleep(d) {
 				return
 			}
 		}
-		s.emit(Event{Type: EventConnectDelayed, Endpoint: e.addr})
+		s.emit(event.Event{Type: event.ConnectDelayed, Endpoint: e.addr})
 		conn, err := e.dial()
 		if err != nil {
-			s.emit(Event{Type: EventClosed, Endpoint: e.addr, Err: err})
-			if e.o.Stop&StopOnRefused != 0 && errors.Is(err, syscall.ECONNREFUSED) {
+			s.emit(event.Event{Type: event.Closed, Endpoint: e.addr, Err: err})
+			if e.o.Stop&stopOnRefused != 0 && errors.Is(err, syscall.ECONNREFUSED) {
 				return
 			}
 			continue
 		}
 		l := newLink(s, e, conn)
-		l.event(EventConnected, nil)
+		l.event(event.Connected, nil)
 		stop := context.AfterFunc(e.live, func() { l.close(errPipeEnded) })
 		established, err := e.oneConnection(l, p)
 		stop()
@@ -195,10 +196,10 @@ func (e *Endpoint) session(p *pipe) {
 			} else {
 				s.counter.reconnects.Add(1)
 			}
-			if e.o.Stop&StopAfterDisconnect != 0 {
+			if e.o.Stop&stopAfterDisconnect != 0 {
 				return
 			}
-		} else if e.o.Stop&StopOnHandshakeFailed != 0 {
+		} else if e.o.Stop&stopOnHandshakeFailed != 0 {
 			return
 		}
 		if l.hungUp(err) || p != nil && p.over.Load() || errors.Is(err, errDuplicateID) && p != nil {
@@ -225,7 +226,7 @@ func (e *Endpoint) oneConnection(l *link, p *pipe) (established bool, err error)
 	} else {
 		l.p = p
 		if err := s.identify(p, l.peer.identity); err != nil {
-			l.event(EventDuplicateID, err)
+			l.event(event.DuplicateID, err)
 			l.close(err)
 			return true, err
 		}
@@ -269,11 +270,11 @@ func (e *Endpoint) sleep(d time.Duration) bool {
 
 // notifies tells whether the application gets an empty message when a peer
 // comes or goes.
-func (s *core) notifies(o *Options, what RouterNotify) bool {
+func (s *core) notifies(o *options, what int) bool {
 	switch s.typ {
-	case TypeRouter:
+	case zmtp.ROUTER:
 		return o.RouterRaw || o.RouterNotify&what != 0
-	case TypeStream:
+	case zmtp.STREAM:
 		return o.StreamNotify
 	}
 	return false

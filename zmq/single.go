@@ -4,13 +4,14 @@ import (
 	"fmt"
 
 	"lintel.dev/internal/zmq/flow"
+	"lintel.dev/internal/zmq/zmtp"
 )
 
 // The sockets CLIENT, SERVER, SCATTER, GATHER, CHANNEL and PEER (RFC 41, 49,
 // 51 and 52) know messages of one frame only.
 
 // errOneFrame refuses a message that such a socket cannot send.
-func errOneFrame(t Type, frames int) error {
+func errOneFrame(t zmtp.SocketType, frames int) error {
 	return fmt.Errorf("zmq: message of %d frames, a %v sends one: %w", frames, t, ErrNotSupported)
 }
 

@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"lintel.dev/zmq"
+	"lintel.dev/zmq/event"
 )
 
 // socksServer is a SOCKS5 proxy (RFC 1928, with the passwords of RFC 1929)
@@ -231,7 +232,7 @@ func TestSOCKSProxyRefuses(t *testing.T) {
 				if ev.Err != nil && !strings.Contains(ev.Err.Error(), c.says) {
 					t.Errorf("%v: %v, want %q", ev.Type, ev.Err, c.says)
 				}
-				if ev.Type == zmq.EventConnectRetried {
+				if ev.Type == event.ConnectRetried {
 					if retried++; retried == 2 {
 						break
 					}

@@ -13,7 +13,7 @@ import (
 // too, by whichever call it receives: nothing follows them.
 func TestBursts(t *testing.T) {
 	frames := func(r rig, s *zmq.Pull, n int, got func([]byte)) {
-		for b, err := range s.Frames(r.ctx) {
+		for b, err := range s.Views(r.ctx) {
 			if err != nil {
 				r.Error(err)
 				return
@@ -50,7 +50,7 @@ func TestBursts(t *testing.T) {
 	}
 	for name, receive := range how {
 		t.Run(name, func(t *testing.T) {
-			r := rig{T: t, ctx: t.Context(), zctx: zmq.NewContext()}
+			r := rig{T: t, ctx: t.Context(), zctx: new(zmq.Context)}
 			push, pull := made(r, zmq.NewPush), made(r, zmq.NewPull)
 			pull.Bind("inproc://a")
 			push.Connect("inproc://a")
@@ -85,7 +85,7 @@ func TestBursts(t *testing.T) {
 // Several receivers of a burst get all of it between them.
 func TestBurstsForSeveral(t *testing.T) {
 	const bursts, size = 20, 1500
-	r := rig{T: t, ctx: t.Context(), zctx: zmq.NewContext()}
+	r := rig{T: t, ctx: t.Context(), zctx: new(zmq.Context)}
 	push, pull := made(r, zmq.NewPush), made(r, zmq.NewPull)
 	pull.Bind("inproc://a")
 	push.Connect("inproc://a")
@@ -94,7 +94,7 @@ func TestBurstsForSeveral(t *testing.T) {
 	var wg sync.WaitGroup
 	for range 3 {
 		wg.Go(func() {
-			for _, err := range pull.Frames(r.ctx) {
+			for _, err := range pull.Views(r.ctx) {
 				if err != nil {
 					return
 				}

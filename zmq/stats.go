@@ -6,7 +6,7 @@ import (
 
 // Stats is what a socket did since it was made.
 type Stats struct {
-	Type Type
+	Type string
 	// What went to and came from all peers, also those that are gone. Bytes
 	// count frames with their headers.
 	MessagesSent, MessagesReceived uint64
@@ -19,7 +19,7 @@ type Stats struct {
 	DroppedConflated uint64 // replaced by a newer one of their topic (ConflateTopics)
 	DroppedNotices   uint64 // subscriptions an XPUB's application did not fetch
 
-	MulticastLost uint64 // packets of publishers that no repair can bring any more (EventMulticastLoss)
+	MulticastLost uint64 // packets of publishers that no repair can bring any more (event.MulticastLoss)
 
 	HandshakesFailed uint64
 	Accepted         uint64
@@ -91,7 +91,7 @@ func (p *pipe) figures() PeerStats {
 func (s *core) stats() Stats {
 	c := &s.counter
 	st := Stats{
-		Type:         s.typ,
+		Type:         s.typ.String(),
 		MessagesSent: c.sent.Load(), MessagesReceived: c.received.Load(),
 		BytesSent: c.sentBytes.Load(), BytesReceived: c.receivedBytes.Load(),
 		DroppedFull: c.dropped.Load(), DroppedConflated: c.conflated.Load(), DroppedNoPeer: c.noPeer.Load(), DroppedLost: c.lost.Load(),

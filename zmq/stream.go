@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"lintel.dev/internal/zmq/flow"
+	"lintel.dev/internal/zmq/zmtp"
 )
 
 // Stream talks to any TCP peer, without ZMTP. A message it receives is the
@@ -21,16 +22,17 @@ type Stream struct {
 	common
 	sending
 	receiving
+	routing
 }
 
 // NewStream makes a STREAM socket.
 func NewStream(opts ...Option) (*Stream, error) {
-	c, err := newCore(TypeStream, false, opts)
+	c, err := newCore(zmtp.STREAM, false, opts)
 	if err != nil {
 		return nil, err
 	}
 	x := &stream{s: c, routes: make(map[string]*pipe), auto: rand.Uint32()}
-	return &Stream{common{c}, sending{c}, receiving{c}}, c.start(x)
+	return &Stream{common{c}, sending{c}, receiving{c}, routing{c}}, c.start(x)
 }
 
 var errNoBody = errors.New("zmq: message of a STREAM without a second frame, expected routing id and bytes")
@@ -64,6 +66,8 @@ func (x *stream) attach(p *pipe) {
 	x.routes[string(p.id)] = p
 	x.s.fq.Add(&p.inSeat)
 }
+
+func (x *stream) route(id []byte) *pipe { return x.routes[string(id)] }
 
 func (x *stream) detach(p *pipe) { x.unroute(p) }
 

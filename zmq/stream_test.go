@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"lintel.dev/zmq"
+	"lintel.dev/zmq/event"
 )
 
 // rawSocket talks to peers that know no ZMTP.
@@ -28,7 +29,7 @@ func rawly(t *testing.T, f func(r rig, open func(...zmq.Option) rawSocket)) {
 	t.Run("raw ROUTER", func(t *testing.T) {
 		r := overTCP(t)
 		f(r, func(o ...zmq.Option) rawSocket {
-			return made(r, zmq.NewRouter, append(o, zmq.WithMandatory(), zmq.WithOption("router_raw", "1"))...)
+			return made(r, zmq.NewRouter, append(o, zmq.WithOption("router_mandatory", "1"), zmq.WithOption("router_raw", "1"))...)
 		})
 	})
 }
@@ -137,7 +138,7 @@ func TestStreamConnects(t *testing.T) {
 		r.must(s.Close())
 		retried := 0
 		for e := range events {
-			if e.Type == zmq.EventConnectRetried {
+			if e.Type == event.ConnectRetried {
 				retried++
 			}
 		}

@@ -9,12 +9,13 @@ import (
 	"time"
 
 	"lintel.dev/zmq"
+	"lintel.dev/zmq/event"
 )
 
 // falseTime runs a test in a bubble, on a network of its own.
 func falseTime(t *testing.T, f func(r rig, m *memory)) {
 	synctest.Test(t, func(t *testing.T) {
-		f(rig{T: t, ctx: t.Context(), zctx: zmq.NewContext()}, &memory{})
+		f(rig{T: t, ctx: t.Context(), zctx: new(zmq.Context)}, &memory{})
 	})
 }
 
@@ -48,9 +49,9 @@ func TestHeartbeatGivesUp(t *testing.T) {
 		go io.Copy(io.Discard, c)
 		_, err = io.WriteString(c, greeting(1, "NULL")+command("READY", property("Socket-Type", "PUSH")))
 		r.must(err)
-		next(t, events, zmq.EventHandshakeSucceeded)
+		next(t, events, event.HandshakeSucceeded)
 		start := time.Now()
-		e := next(t, events, zmq.EventDisconnected)
+		e := next(t, events, event.Disconnected)
 		if d := time.Since(start); d != 6*time.Second {
 			t.Errorf("given up after %v, want 6s: one interval and the timeout", d)
 		}
@@ -78,7 +79,7 @@ func TestHeartbeatTTL(t *testing.T) {
 		_, err = io.WriteString(c, ping)
 		r.must(err)
 		start := time.Now()
-		next(t, events, zmq.EventDisconnected)
+		next(t, events, event.Disconnected)
 		if d := time.Since(start); d != 2*time.Second {
 			t.Errorf("given up after %v, want 2s", d)
 		}
@@ -89,8 +90,8 @@ func TestHeartbeatTTL(t *testing.T) {
 // it for the peer's.
 func TestHeartbeatWhileStalled(t *testing.T) {
 	falseTime(t, func(r rig, m *memory) {
-		pull := made(r, zmq.NewPull, zmq.WithHeartbeat(time.Second, time.Second, 0), zmq.WithRecvHWM(1))
-		push := made(r, zmq.NewPush, zmq.WithSendHWM(1), zmq.WithDialer(m.dial))
+		pull := made(r, zmq.NewPull, zmq.WithHeartbeat(time.Second, time.Second, 0), zmq.WithOption("rcvhwm", "1"))
+		push := made(r, zmq.NewPush, zmq.WithOption("sndhwm", "1"), zmq.WithDialer(m.dial))
 		r.join(m, pull, push)
 		body := strings.Repeat("x", 64<<10)
 		const n = 20
@@ -121,7 +122,7 @@ func TestHandshakeTimeout(t *testing.T) {
 		c, err := m.dial(r.ctx, "", "")
 		r.must(err)
 		io.Copy(io.Discard, c)
-		next(t, events, zmq.EventHandshakeFailed)
+		next(t, events, event.HandshakeFailed)
 		if d := time.Since(start); d != 30*time.Second {
 			t.Errorf("given up after %v, want 30s", d)
 		}
@@ -152,7 +153,7 @@ func TestReconnectWaits(t *testing.T) {
 		r.connect(push, "tcp://memory:1")
 		start := time.Now()
 		for _, want := range []time.Duration{1, 2, 4, 8, 10, 10} {
-			e := next(t, events, zmq.EventConnectRetried)
+			e := next(t, events, event.ConnectRetried)
 			if e.Interval != want*time.Second {
 				t.Errorf("after %v: waits %v, want %v", time.Since(start), e.Interval, want*time.Second)
 			}

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"lintel.dev/zmq"
+	"lintel.dev/zmq/event"
 )
 
 // bindVSOCK binds where the kernel has vsock.
@@ -37,11 +38,11 @@ func TestVSOCKBind(t *testing.T) {
 	events := s.Events(ctx)
 	e := bindVSOCK(t, s)
 	port, ok := strings.CutPrefix(e.Addr(), "vsock://*:")
-	if !ok || port == "*" || s.LastEndpoint() != e.Addr() {
-		t.Errorf("bound at %s, last endpoint %s", e.Addr(), s.LastEndpoint())
+	if last, err := s.Option("last_endpoint"); !ok || port == "*" || last != e.Addr() {
+		t.Errorf("bound at %s, last endpoint %s, %v", e.Addr(), last, err)
 	}
 	for ev := range events {
-		if ev.Type != zmq.EventListening || ev.Endpoint != e.Addr() {
+		if ev.Type != event.Listening || ev.Endpoint != e.Addr() {
 			t.Errorf("%v %s, want listening at %s", ev.Type, ev.Endpoint, e.Addr())
 		}
 		break
@@ -95,15 +96,16 @@ func TestVSOCKByDialer(t *testing.T) {
 func TestVSOCK(t *testing.T) {
 	ctx, stop := context.WithTimeout(t.Context(), limit)
 	defer stop()
-	public, secret := zmq.NewCurveKeys()
-	clientPublic, clientSecret := zmq.NewCurveKeys()
+	secret := zmq.NewSecretKey()
+	public := secret.Public()
+	clientSecret := zmq.NewSecretKey()
 	rep, err := zmq.NewRep(zmq.WithCurveServer(secret))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer rep.Close()
 	to := "vsock://1" + strings.TrimPrefix(bindVSOCK(t, rep).Addr(), "vsock://*")
-	req, err := zmq.NewReq(zmq.WithCurve(clientPublic, clientSecret, public), zmq.WithLinger(0))
+	req, err := zmq.NewReq(zmq.WithCurve(clientSecret, public), zmq.WithLinger(0))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -113,10 +115,10 @@ func TestVSOCK(t *testing.T) {
 		t.Fatal(err)
 	}
 	for ev := range events {
-		if ev.Type == zmq.EventConnectRetried || ev.Err != nil {
+		if ev.Type == event.ConnectRetried || ev.Err != nil {
 			t.Skipf("this kernel has no loopback for vsock (modprobe vsock_loopback): %v", ev.Err)
 		}
-		if ev.Type == zmq.EventConnected {
+		if ev.Type == event.Connected {
 			break
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"fmt"
 	"net"
 	"net/http"
 
@@ -14,17 +15,10 @@ import (
 
 // WithTLS sets the TLS configuration of wss endpoints. A socket that binds
 // one needs a certificate in it.
-func WithTLS(cfg *tls.Config) Option { return set(func(o *Options) { o.TLS = cfg }) }
-
-// WithWebSocketOrigins lets pages of these hosts connect by ws and wss, with *
-// and ? as wildcards. Without it only pages of the same host may; clients
-// that are no browsers always may.
-func WithWebSocketOrigins(hosts ...string) Option {
-	return set(func(o *Options) { o.WebSocketOrigins = hosts })
-}
+func WithTLS(cfg *tls.Config) Option { return set(func(o *options) { o.TLS = cfg }) }
 
 // ownTLS is a TLS configuration that no other socket has.
-func (o *Options) ownTLS() *tls.Config {
+func (o *options) ownTLS() *tls.Config {
 	if o.TLS == nil {
 		o.TLS = new(tls.Config)
 	}
@@ -32,18 +26,18 @@ func (o *Options) ownTLS() *tls.Config {
 	return o.TLS
 }
 
-func setWSSKey(o *Options, v string) error {
+func setWSSKey(o *options, v string) error {
 	o.wssKey = v
 	return o.wssPair()
 }
 
-func setWSSCert(o *Options, v string) error {
+func setWSSCert(o *options, v string) error {
 	o.wssCert = v
 	return o.wssPair()
 }
 
 // wssPair takes over a certificate and its key once both are there.
-func (o *Options) wssPair() error {
+func (o *options) wssPair() error {
 	if o.wssKey == "" || o.wssCert == "" {
 		return nil
 	}
@@ -55,7 +49,7 @@ func (o *Options) wssPair() error {
 }
 
 // setWSSTrust adds certificates in PEM to those that sign a server's.
-func setWSSTrust(o *Options, v string) error {
+func setWSSTrust(o *options, v string) error {
 	cfg := o.ownTLS()
 	if cfg.RootCAs == nil {
 		cfg.RootCAs = x509.NewCertPool()
@@ -69,25 +63,40 @@ func setWSSTrust(o *Options, v string) error {
 
 // setWSSTrustSystem lets the certificates that the system trusts sign a
 // server's; without wss_trust_pem they do anyway.
-func setWSSTrustSystem(o *Options, v string) error {
-	return flag(func(o *Options, b bool) {
-		if !b {
-			return
-		}
-		if pool, err := x509.SystemCertPool(); err == nil {
-			o.ownTLS().RootCAs = pool
-		}
-	})(o, v)
+func setWSSTrustSystem(o *options, v string) error {
+	on, err := parseFlag(v)
+	if err != nil || !on {
+		return err
+	}
+	if pool, err := x509.SystemCertPool(); err == nil {
+		o.ownTLS().RootCAs = pool
+	}
+	return nil
+}
+
+func setWSSHostname(o *options, v string) error {
+	if len(v) > maxOctets {
+		return fmt.Errorf("%d octets, expected at most %d", len(v), maxOctets)
+	}
+	o.ownTLS().ServerName = v
+	return nil
+}
+
+func getWSSHostname(o *options) string {
+	if o.TLS == nil {
+		return ""
+	}
+	return o.TLS.ServerName
 }
 
 // webSocket is what the ws transport must know of the socket.
 func (e *Endpoint) webSocket() transport.WebSocket {
 	mechanism := e.o.Security.Mechanism
 	if mechanism == "" {
-		mechanism = MechanismNull
+		mechanism = mechanismNull
 	}
 	ws := transport.WebSocket{
-		Mechanism: string(mechanism), SocketType: zmtp.SocketType(e.s.typ), MaxFrame: e.o.maxFrame(),
+		Mechanism: string(mechanism), SocketType: e.s.typ, MaxFrame: e.o.maxFrame(),
 		TLS: e.o.TLS, Origins: e.o.WebSocketOrigins,
 	}
 	if e.o.SocksProxy != "" {
@@ -108,7 +117,7 @@ func (e *Endpoint) socksProxy() transport.Proxy {
 // handler refuses requests once the endpoint or the socket is closed.
 func WebSocketHandler(s Socket) (http.Handler, *Endpoint, error) {
 	c := s.base()
-	if c.typ == TypeStream {
+	if c.typ == zmtp.STREAM {
 		return nil, nil, errors.New("zmq: a STREAM socket has no WebSocket peers")
 	}
 	if err := c.alive(); err != nil {

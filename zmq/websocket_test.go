@@ -101,18 +101,19 @@ func TestWebSocketHandler(t *testing.T) {
 func TestWebSocketSecurity(t *testing.T) {
 	ctx, stop := context.WithTimeout(t.Context(), limit)
 	defer stop()
-	public, secret := zmq.NewCurveKeys()
-	clientPublic, clientSecret := zmq.NewCurveKeys()
+	secret := zmq.NewSecretKey()
+	public := secret.Public()
+	clientSecret := zmq.NewSecretKey()
 	tlsServer, tlsClient := overTLS()
 	for _, c := range []struct {
 		name, at       string
 		server, client []zmq.Option
 	}{
 		{"wss", "wss://127.0.0.1:*", tlsServer, tlsClient},
-		{"ws with CURVE", "ws://127.0.0.1:*", []zmq.Option{zmq.WithCurveServer(secret)}, []zmq.Option{zmq.WithCurve(clientPublic, clientSecret, public)}},
+		{"ws with CURVE", "ws://127.0.0.1:*", []zmq.Option{zmq.WithCurveServer(secret)}, []zmq.Option{zmq.WithCurve(clientSecret, public)}},
 		{
 			"wss with CURVE", "wss://127.0.0.1:*", append([]zmq.Option{zmq.WithCurveServer(secret)}, tlsServer...),
-			append([]zmq.Option{zmq.WithCurve(clientPublic, clientSecret, public)}, tlsClient...),
+			append([]zmq.Option{zmq.WithCurve(clientSecret, public)}, tlsClient...),
 		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -192,7 +193,7 @@ func TestWebSocketPath(t *testing.T) {
 func TestWebSocketOrigins(t *testing.T) {
 	ctx, stop := context.WithTimeout(t.Context(), limit)
 	defer stop()
-	pull, err := zmq.NewPull(zmq.WithWebSocketOrigins("*.friend.example"))
+	pull, err := zmq.NewPull(zmq.WithOption("ws_origins", "*.friend.example"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -23,7 +23,7 @@ type XPub struct {
 
 // NewXPub makes an XPUB socket.
 func NewXPub(opts ...Option) (*XPub, error) {
-	x, err := newXPub(TypeXPub, opts)
+	x, err := newXPub(zmtp.XPUB, opts)
 	if err != nil {
 		return nil, err
 	}
@@ -38,8 +38,8 @@ func (s *XPub) Subscribe(topic string) error { return s.x.manually(true, topic) 
 // was received last. It needs the option XPubManual.
 func (s *XPub) Unsubscribe(topic string) error { return s.x.manually(false, topic) }
 
-// Topics is the number of distinct topics peers are subscribed to.
-func (s *XPub) Topics() int { return s.x.count() }
+// TopicCount returns the number of distinct topics that peers subscribe to.
+func (s *XPub) TopicCount() int { return s.x.count() }
 
 const (
 	// maxWishes bounds what the subscriptions of one peer may take, each
@@ -85,7 +85,7 @@ type note struct {
 	parts Msg
 }
 
-func newXPub(t Type, opts []Option) (*xpub, error) {
+func newXPub(t zmtp.SocketType, opts []Option) (*xpub, error) {
 	c, err := newCore(t, false, opts)
 	if err != nil {
 		return nil, err
@@ -95,7 +95,7 @@ func newXPub(t Type, opts []Option) (*xpub, error) {
 }
 
 // optionsChanged is called with both locks held.
-func (x *xpub) optionsChanged(o *Options) {
+func (x *xpub) optionsChanged(o *options) {
 	x.o = xpubOptions{
 		verbose: o.XPubVerbose, verboser: o.XPubVerboser, nodrop: o.XPubNoDrop,
 		manual: o.XPubManual || o.XPubManualLastValue, lastValue: o.XPubManualLastValue,
@@ -124,7 +124,7 @@ func (x *xpub) detach(p *pipe) {
 // peer had cancelled them, in the order of their octets. Both locks are held.
 func (x *xpub) forget(p *pipe) {
 	topics := maps.Keys(x.subs[p])
-	if x.s.typ == TypeXPub {
+	if x.s.typ == zmtp.XPUB {
 		topics = slices.Values(slices.Sorted(topics))
 	}
 	for topic := range topics {
@@ -204,7 +204,7 @@ func (x *xpub) notify(p *pipe, add bool, topic []byte) bool {
 }
 
 func (x *xpub) note(n note) bool {
-	if x.s.typ != TypeXPub {
+	if x.s.typ != zmtp.XPUB {
 		return false
 	}
 	x.noted.Lock()

@@ -6,12 +6,19 @@ import (
 	"sync"
 
 	"lintel.dev/internal/zmq/flow"
+	"lintel.dev/internal/zmq/zmtp"
 )
 
 // XSub is a Sub whose subscriptions can also be sent as messages: a frame
-// that starts with 1 (subscribe) or 0 (unsubscribe) and goes on with the
-// topic. Any other message goes upstream to the XPUB peers. It delivers
-// everything its publishers send, subscribed to or not.
+// that starts with 1 (subscribe) or 0 (unsubscribe), followed by the topic. Any
+// other message goes upstream to the XPUB peers that have room; Send never
+// waits. Recv returns everything that the publishers send, subscribed to or
+// not.
+//
+// A message of several frames may hold subscriptions: each such frame is one,
+// and the rest goes upstream as one message. With the option
+// only_first_subscribe, a message whose first frame is no subscription goes
+// upstream whole.
 type XSub struct {
 	common
 	receiving
@@ -20,25 +27,23 @@ type XSub struct {
 
 // NewXSub makes an XSUB socket.
 func NewXSub(opts ...Option) (*XSub, error) {
-	x, err := newXSub(TypeXSub, opts)
+	x, err := newXSub(zmtp.XSUB, opts)
 	if err != nil {
 		return nil, err
 	}
 	return &XSub{common{x.s}, receiving{x.s}, x}, nil
 }
 
-// Subscribe asks all publishers, present and future, for messages whose
-// first frame starts with prefix. Subscriptions are counted: as many
-// Unsubscribes take one back.
+// Subscribe is Sub.Subscribe.
 func (s *XSub) Subscribe(prefix string) error { return s.x.subscribe([]byte(prefix)) }
 
-// Unsubscribe takes one Subscribe back; without one it does nothing.
+// Unsubscribe is Sub.Unsubscribe.
 func (s *XSub) Unsubscribe(prefix string) error { return s.x.unsubscribe([]byte(prefix)) }
 
-// Send subscribes with each frame that begins with 1 and unsubscribes with each
-// that begins with 0, and sends the others upstream, as one message, to the
-// publishers that have room. With OnlyFirstSubscribe, a message whose first
-// frame is none of these goes upstream whole.
+// Topics returns the prefixes subscribed to, sorted.
+func (s *XSub) Topics() []string { return s.x.topics() }
+
+// Send subscribes, unsubscribes or sends a message upstream. It copies m.
 func (s *XSub) Send(ctx context.Context, m Msg) error {
 	if len(m) == 0 {
 		return errNoFrames
@@ -67,28 +72,17 @@ func (s *XSub) Send(ctx context.Context, m Msg) error {
 	return s.x.s.sendMsg(ctx, flow.Message{Parts: up})
 }
 
-// wish tells whether a frame is a subscription or takes one back.
-func wish(frame []byte) bool { return len(frame) > 0 && frame[0] <= 1 }
-
-// SendOwned is Send without copying large frames: nobody may change them
-// afterwards.
+// SendOwned is Send. It copies m too, because it may go to several peers.
 func (s *XSub) SendOwned(ctx context.Context, m Msg) error { return s.Send(ctx, m) }
 
 // SendBytes is Send for a message of one frame.
 func (s *XSub) SendBytes(ctx context.Context, b []byte) error { return s.Send(ctx, Msg{b}) }
 
-// SendBatch sends messages in order and returns how many it sent.
-func (s *XSub) SendBatch(ctx context.Context, batch []Msg) (int, error) {
-	for i, m := range batch {
-		if err := s.Send(ctx, m); err != nil {
-			return i, err
-		}
-	}
-	return len(batch), nil
-}
-
-// TrySend is Send: it never waits.
+// TrySend is Send, which never waits.
 func (s *XSub) TrySend(m Msg) error { return s.Send(try, m) }
+
+// wish tells whether a frame is a subscription or takes one back.
+func wish(frame []byte) bool { return len(frame) > 0 && frame[0] <= 1 }
 
 // xsub is the pattern of SUB and XSUB.
 type xsub struct {
@@ -110,20 +104,40 @@ type xsub struct {
 	invert       bool
 }
 
-func newXSub(t Type, opts []Option) (*xsub, error) {
+func newXSub(t zmtp.SocketType, opts []Option) (*xsub, error) {
 	c, err := newCore(t, false, opts)
 	if err != nil {
 		return nil, err
 	}
 	x := &xsub{s: c, peers: make(map[*pipe]struct{})}
 	c.fair = true
-	if t == TypeSub {
+	if t == zmtp.SUB {
 		c.sub = x
 	}
-	return x, c.start(x)
+	if err := c.start(x); err != nil {
+		return x, err
+	}
+	for _, topic := range c.o.subscribe {
+		if err := x.subscribe([]byte(topic)); err != nil {
+			return x, err
+		}
+	}
+	return x, nil
 }
 
-func (x *xsub) optionsChanged(o *Options) {
+// topics returns what is subscribed to, in the order of the octets.
+func (x *xsub) topics() []string {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	topics := make([]string, 0, x.refs.Len())
+	for topic := range x.refs.All {
+		topics = append(topics, topic)
+	}
+	slices.Sort(topics)
+	return topics
+}
+
+func (x *xsub) optionsChanged(o *options) {
 	x.verboseUnsub, x.invert = o.XSubVerboseUnsubscribe, o.InvertMatching
 }
 
@@ -135,7 +149,7 @@ func (x *xsub) subscribe(topic []byte) error {
 	}
 	n, _ := x.refs.Get(topic)
 	x.refs.Put(topic, n+1)
-	if x.s.typ == TypeSub && n == 0 {
+	if x.s.typ == zmtp.SUB && n == 0 {
 		x.s.recv.Lock()
 		x.filter.Put(topic, struct{}{})
 		x.s.recv.Unlock()

@@ -8,12 +8,14 @@ import (
 	"net/url"
 	"os"
 	"runtime"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"lintel.dev/zmq"
+	"lintel.dev/zmq/event"
 )
 
 // security is a mechanism with its two sides, and what the handler is told of
@@ -25,13 +27,15 @@ type security struct {
 }
 
 func mechanisms() []security {
-	spub, ssec := zmq.NewCurveKeys()
-	cpub, csec := zmq.NewCurveKeys()
+	ssec := zmq.NewSecretKey()
+	spub := ssec.Public()
+	csec := zmq.NewSecretKey()
+	cpub := csec.Public()
 	none := zmq.WithLinger(0)
 	return []security{
 		{"NULL", none, none, nil},
-		{"PLAIN", zmq.WithPlainServer(), zmq.WithPlain("ann", "secret"), []string{"ann", "secret"}},
-		{"CURVE", zmq.WithCurveServer(ssec), zmq.WithCurve(cpub, csec, spub), []string{string(cpub[:])}},
+		{"PLAIN", zmq.WithOption("plain_server", "1"), zmq.WithPlain("ann", "secret"), []string{"ann", "secret"}},
+		{"CURVE", zmq.WithCurveServer(ssec), zmq.WithCurve(csec, spub), []string{string(cpub[:])}},
 	}
 }
 
@@ -41,7 +45,7 @@ func mechanisms() []security {
 func TestZAPRequest(t *testing.T) {
 	for _, n := range networks()[:2] {
 		for _, m := range mechanisms() {
-			for _, typ := range []zmq.Type{zmq.TypeRep, zmq.TypeRouter} {
+			for _, typ := range []string{"REP", "ROUTER"} {
 				t.Run(fmt.Sprintf("%s/%s/%v", n.name, m.name, typ), func(t *testing.T) {
 					r := over(t, n)
 					s, err := zmq.New(typ, r.opts()...)
@@ -52,7 +56,7 @@ func TestZAPRequest(t *testing.T) {
 					})
 					_, err = handler.Bind("inproc://zeromq.zap.01")
 					r.must(err)
-					server := made(r, zmq.NewDealer, m.server, zmq.WithZAP("home", true), zmq.WithIdentity([]byte("srv")))
+					server := made(r, zmq.NewDealer, m.server, zmq.WithOption("zap_domain", "home"), zmq.WithOption("zap_enforce_domain", "1"), zmq.WithIdentity([]byte("srv")))
 					events, stop := iter.Pull(server.Events(r.ctx))
 					defer stop()
 					ep := r.bind(server)
@@ -69,7 +73,7 @@ func TestZAPRequest(t *testing.T) {
 						q, err := handler.Recv(r.ctx)
 						r.must(err)
 						var envelope zmq.Msg
-						if typ == zmq.TypeRouter {
+						if typ == "ROUTER" {
 							envelope, q = q[:2:2], q[2:]
 						}
 						want := append([]string{"1.0", string(q[1]), "home", address, "srv", m.name}, m.credentials...)
@@ -82,18 +86,18 @@ func TestZAPRequest(t *testing.T) {
 					refused := made(r, zmq.NewDealer, m.client, zmq.WithReconnect(-1, 0), zmq.WithLinger(0))
 					r.connect(refused, ep)
 					verdict("400", "", "")
-					if e := next(t, events, zmq.EventHandshakeAuth); e.Status != 400 {
+					if e := next(t, events, event.HandshakeAuth); e.Status != 400 {
 						t.Errorf("refused with status %d", e.Status)
 					}
 
 					client := made(r, zmq.NewDealer, m.client)
 					r.connect(client, ep)
 					verdict("200", "Ann", "\x04Role\x00\x00\x00\x05admin")
-					next(t, events, zmq.EventHandshakeSucceeded)
+					next(t, events, event.HandshakeSucceeded)
 					r.send(client, "hello")
-					got, err := server.RecvMessage(r.ctx)
+					_, p, err := server.RecvFrom(r.ctx)
 					r.must(err)
-					if p := got.Peer; p.UserID != "Ann" || p.Properties["Role"] != "admin" || p.SocketType != "DEALER" || p.Properties["Peer-Address"] != address || p.Properties["User-Id"] != "Ann" {
+					if p.UserID != "Ann" || p.Properties["Role"] != "admin" || p.SocketType != "DEALER" || p.Properties["Peer-Address"] != address || p.Properties["User-Id"] != "Ann" {
 						t.Errorf("the peer is %+v", p)
 					}
 				})
@@ -133,7 +137,7 @@ func TestZAPByAddress(t *testing.T) {
 		for _, callback := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%s/%v", m.name, callback), func(t *testing.T) {
 				r := overTCP(t)
-				options := []zmq.Option{m.server, zmq.WithZAP("home", true)}
+				options := []zmq.Option{m.server, zmq.WithOption("zap_domain", "home"), zmq.WithOption("zap_enforce_domain", "1")}
 				if callback {
 					options = append(options, zmq.WithAuthenticator(func(_ context.Context, q zmq.AuthRequest) (zmq.AuthResult, error) {
 						return zmq.AuthResult{Allow: q.Address == allowed}, nil
@@ -162,8 +166,8 @@ func TestZAPByAddress(t *testing.T) {
 					addresses <- address
 					client := made(r, zmq.NewPush, m.client, zmq.WithReconnect(-1, 0), zmq.WithLinger(0))
 					r.connect(client, ep.Addr())
-					e := next(t, events, zmq.EventHandshakeSucceeded, zmq.EventHandshakeAuth)
-					if let := e.Type == zmq.EventHandshakeSucceeded; let != (address == allowed) {
+					e := next(t, events, event.HandshakeSucceeded, event.HandshakeAuth)
+					if let := e.Type == event.HandshakeSucceeded; let != (address == allowed) {
 						t.Errorf("%s: %v", address, e.Type)
 					} else if let {
 						r.send(client, address)
@@ -190,7 +194,8 @@ func TestZAPDomains(t *testing.T) {
 						asked <- string(q[2])
 						return zmq.NewMsg("1.0", string(q[1]), "200", "", "", ""), nil
 					})
-					server := made(r, zmq.NewDealer, m.server, zmq.WithZAP(domain, enforce))
+					server := made(r, zmq.NewDealer, m.server, zmq.WithOption("zap_domain", domain),
+						zmq.WithOption("zap_enforce_domain", strconv.FormatBool(enforce)))
 					client := made(r, zmq.NewDealer, m.client)
 					r.connect(client, r.bind(server))
 					r.send(client, "hello")
@@ -290,7 +295,7 @@ func TestHeartbeatsEverywhere(t *testing.T) {
 			r.want(client, "and back")
 			y.frozen.Store(true)
 			for {
-				if e := next(t, events, zmq.EventDisconnected); e.Err != nil && strings.Contains(e.Err.Error(), "heartbeat") {
+				if e := next(t, events, event.Disconnected); e.Err != nil && strings.Contains(e.Err.Error(), "heartbeat") {
 					break
 				}
 			}

@@ -44,7 +44,7 @@ func everywhere(t *testing.T, f func(t *testing.T, r rig)) {
 		t.Run(n.name, func(t *testing.T) {
 			ctx, stop := context.WithTimeout(t.Context(), limit)
 			defer stop()
-			f(t, rig{T: t, net: n, ctx: ctx, zctx: zmq.NewContext()})
+			f(t, rig{T: t, net: n, ctx: ctx, zctx: new(zmq.Context)})
 		})
 	}
 }
@@ -90,7 +90,7 @@ func (r rig) connect(s zmq.Socket, to string) *zmq.Endpoint {
 }
 
 func (r rig) opts(more ...zmq.Option) []zmq.Option {
-	return append([]zmq.Option{zmq.WithContext(r.zctx)}, more...)
+	return append([]zmq.Option{zmq.InContext(r.zctx)}, more...)
 }
 
 func made[S zmq.Socket](r rig, f func(...zmq.Option) (S, error), opts ...zmq.Option) S {

@@ -85,7 +85,7 @@ func fanSub(ctx context.Context, at string, subscribers, count int) error {
 	parts := make(chan part, subscribers)
 	subs := make([]*zmq.Sub, subscribers)
 	for i := range subs {
-		s, err := zmq.NewSub(zmq.WithRecvHWM(0))
+		s, err := zmq.NewSub(zmq.WithOption("rcvhwm", "0"))
 		if err == nil {
 			err = s.Subscribe(strconv.Itoa(i % 10))
 		}
@@ -99,7 +99,7 @@ func fanSub(ctx context.Context, at string, subscribers, count int) error {
 		go func() {
 			var p part
 			left := count / subscribers
-			for _, p.err = range s.Frames(ctx) {
+			for _, p.err = range s.Views(ctx) {
 				if p.first.IsZero() {
 					p.first = time.Now()
 				}
@@ -128,7 +128,7 @@ func fanSub(ctx context.Context, at string, subscribers, count int) error {
 }
 
 func fanPub(ctx context.Context, at string, subscribers, rounds, size int) error {
-	s, err := zmq.NewXPub(zmq.WithSendHWM(0), zmq.WithOption("xpub_verbose", "1"), zmq.WithLinger(-1))
+	s, err := zmq.NewXPub(zmq.WithOption("sndhwm", "0"), zmq.WithOption("xpub_verbose", "1"), zmq.WithLinger(-1))
 	if err != nil {
 		return err
 	}

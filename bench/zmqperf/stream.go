@@ -100,7 +100,7 @@ func proxy(ctx context.Context, front, back string) error {
 	if _, err := out.Bind(back); err != nil {
 		return err
 	}
-	return zmq.Proxy(ctx, in, out, nil)
+	return (&zmq.Proxy{Front: in, Back: out}).Run(ctx)
 }
 
 // proxySub times the messages after the first.

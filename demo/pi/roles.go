@@ -69,17 +69,17 @@ const askAgainAfter = 2 * time.Second
 // newStage creates the sockets, binds the endpoints of this process and
 // connects the workers.
 func newStage(cfg *Config) (_ *stage, err error) {
-	s := &stage{cfg: cfg, ctx: zmq.NewContext()}
+	s := &stage{cfg: cfg, ctx: new(zmq.Context)}
 	defer func() {
 		if err != nil {
 			s.close()
 		}
 	}()
-	here := s.option()
+	here := s.options()
 	pubsub, reqrep, pushpull := cfg.PubSub, cfg.ReqRep, cfg.PushPull
 
 	if cfg.plays(Bitsource) {
-		if s.pub, err = zmq.NewPub(here); err != nil {
+		if s.pub, err = zmq.NewPub(here...); err != nil {
 			return nil, err
 		}
 		if pubsub, err = s.bind(s.pub, "pubsub", pubsub, Bitsource); err != nil {
@@ -87,7 +87,7 @@ func newStage(cfg *Config) (_ *stage, err error) {
 		}
 	}
 	if cfg.plays(Pythagoras) {
-		if s.rep, err = zmq.NewRep(here); err != nil {
+		if s.rep, err = zmq.NewRep(here...); err != nil {
 			return nil, err
 		}
 		if reqrep, err = s.bind(s.rep, "reqrep", reqrep, Pythagoras); err != nil {
@@ -95,7 +95,7 @@ func newStage(cfg *Config) (_ *stage, err error) {
 		}
 	}
 	if cfg.plays(Tally) {
-		if s.pull, err = zmq.NewPull(here); err != nil {
+		if s.pull, err = zmq.NewPull(here...); err != nil {
 			return nil, err
 		}
 		if pushpull, err = s.bind(s.pull, "pushpull", pushpull, Tally); err != nil {
@@ -120,11 +120,9 @@ func newStage(cfg *Config) (_ *stage, err error) {
 // linger is how long Close waits for the last messages to be sent.
 const linger = time.Second
 
-// option is the option that all sockets of the stage share.
-func (s *stage) option() zmq.Option {
-	return func(o *zmq.Options) error {
-		return errors.Join(zmq.WithContext(s.ctx)(o), zmq.WithLinger(linger)(o))
-	}
+// options are the options that all sockets of the stage share.
+func (s *stage) options() []zmq.Option {
+	return []zmq.Option{zmq.InContext(s.ctx), zmq.WithLinger(linger)}
 }
 
 // socket has the methods of all sockets.
@@ -161,22 +159,22 @@ func badEndpoint(flag, endpoint string, err error) error {
 func (s *stage) addWorker(prefixes []string, pubsub, reqrep, pushpull string) (err error) {
 	w := &worker{}
 	s.works = append(s.works, w)
-	here := s.option()
-	if w.push, err = zmq.NewPush(here); err != nil {
+	here := s.options()
+	if w.push, err = zmq.NewPush(here...); err != nil {
 		return err
 	}
 	if err := connect(w.push, "pushpull", pushpull); err != nil {
 		return err
 	}
 	if reqrep != "" {
-		if w.req, err = zmq.NewReq(here); err != nil {
+		if w.req, err = zmq.NewReq(here...); err != nil {
 			return err
 		}
 		if err := connect(w.req, "reqrep", reqrep); err != nil {
 			return err
 		}
 	}
-	if w.sub, err = zmq.NewSub(here); err != nil {
+	if w.sub, err = zmq.NewSub(here...); err != nil {
 		return err
 	}
 	for _, p := range prefixes {
@@ -218,7 +216,7 @@ func (s *stage) ready(ctx context.Context) {
 	defer cancel()
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()
-	for s.pub.Topics() < s.topics() {
+	for s.pub.TopicCount() < s.topics() {
 		select {
 		case <-tick.C:
 		case <-ctx.Done():

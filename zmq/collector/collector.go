@@ -77,7 +77,7 @@ func (c *Collector) Collect(ch chan<- prometheus.Metric) {
 }
 
 func collect(ch chan<- prometheus.Metric, name string, st zmq.Stats) {
-	typ := st.Type.String()
+	typ := st.Type
 	emit := func(d *prometheus.Desc, t prometheus.ValueType, v uint64, labels ...string) {
 		ch <- prometheus.MustNewConstMetric(d, t, float64(v), append([]string{name, typ}, labels...)...)
 	}

@@ -14,13 +14,13 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func TestCollect(t *testing.T) {
-	zctx := zmq.NewContext()
-	push, err := zmq.NewPush(zmq.WithContext(zctx))
+	zctx := new(zmq.Context)
+	push, err := zmq.NewPush(zmq.InContext(zctx))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer push.Close()
-	pull, err := zmq.NewPull(zmq.WithContext(zctx))
+	pull, err := zmq.NewPull(zmq.InContext(zctx))
 	if err != nil {
 		t.Fatal(err)
 	}

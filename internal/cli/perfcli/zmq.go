@@ -71,7 +71,7 @@ func newPerfTool(name, short, endpoint, what, example string, run func(context.C
 			if os.Getenv("GOGC") == "" {
 				defer debug.SetGCPercent(debug.SetGCPercent(perfGCPercent))
 			}
-			p.zctx = zmq.NewContext()
+			p.zctx = new(zmq.Context)
 			return run(cmd.Context(), p)
 		},
 	}
@@ -101,8 +101,8 @@ func (p *perfRun) parse(args []string, endpoint bool, what string) error {
 }
 
 // open makes a socket that waits for all its messages to leave when it closes.
-func (p *perfRun) open(t zmq.Type, server bool, opts ...zmq.Option) (zmq.Socket, error) {
-	opts = append(opts, zmq.WithContext(p.zctx), zmq.WithLinger(-1))
+func (p *perfRun) open(t string, server bool, opts ...zmq.Option) (zmq.Socket, error) {
+	opts = append(opts, zmq.InContext(p.zctx), zmq.WithLinger(-1))
 	if p.curve {
 		options := [][2]string{
 			{"curve_publickey", perfClientPublic},

@@ -28,7 +28,7 @@ func newPerfInprocLat() *cobra.Command {
 }
 
 func localLat(ctx context.Context, p *perfRun) error {
-	s, err := p.open(zmq.TypeRep, true)
+	s, err := p.open("REP", true)
 	if err != nil {
 		return err
 	}
@@ -47,13 +47,13 @@ func (p *perfRun) echo(ctx context.Context, s *zmq.Rep) error {
 		if err := s.SendBytes(ctx, b); err != nil {
 			return err
 		}
-		zmq.Release(b)
+		zmq.Msg{b}.Release()
 	}
 	return nil
 }
 
 func remoteLat(ctx context.Context, p *perfRun) error {
-	s, err := p.open(zmq.TypeReq, false)
+	s, err := p.open("REQ", false)
 	if err != nil {
 		return err
 	}
@@ -88,7 +88,7 @@ func (p *perfRun) ask(ctx context.Context, s *zmq.Req) (elapsed time.Duration, t
 		if err != nil {
 			return 0, nil, err
 		}
-		zmq.Release(reply)
+		zmq.Msg{reply}.Release()
 		if trips != nil {
 			now := time.Now()
 			if err := trips.RecordValue(int64(min(now.Sub(last), longestTrip))); err != nil {
@@ -102,7 +102,7 @@ func (p *perfRun) ask(ctx context.Context, s *zmq.Req) (elapsed time.Duration, t
 
 func inprocLat(ctx context.Context, p *perfRun) error {
 	const endpoint = "inproc://lat_test"
-	s, err := p.open(zmq.TypeReq, false)
+	s, err := p.open("REQ", false)
 	if err != nil {
 		return err
 	}
@@ -125,7 +125,7 @@ func inprocLat(ctx context.Context, p *perfRun) error {
 }
 
 func (p *perfRun) echoInproc(ctx context.Context, endpoint string) error {
-	s, err := p.open(zmq.TypeRep, true)
+	s, err := p.open("REP", true)
 	if err != nil {
 		return err
 	}

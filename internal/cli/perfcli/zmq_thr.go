@@ -33,7 +33,7 @@ func newPerfProxyThr() *cobra.Command {
 }
 
 func localThr(ctx context.Context, p *perfRun) error {
-	s, err := p.open(zmq.TypePull, true)
+	s, err := p.open("PULL", true)
 	if err != nil {
 		return err
 	}
@@ -52,7 +52,7 @@ func localThr(ctx context.Context, p *perfRun) error {
 func (p *perfRun) pull(ctx context.Context, s zmq.Receiver) (time.Duration, error) {
 	var start time.Time
 	n := 0
-	for b, err := range s.Frames(ctx) {
+	for b, err := range s.Views(ctx) {
 		if err == nil {
 			err = p.check(b)
 		}
@@ -70,7 +70,7 @@ func (p *perfRun) pull(ctx context.Context, s zmq.Receiver) (time.Duration, erro
 }
 
 func remoteThr(ctx context.Context, p *perfRun) error {
-	s, err := p.open(zmq.TypePush, false)
+	s, err := p.open("PUSH", false)
 	if err != nil {
 		return err
 	}
@@ -102,7 +102,7 @@ func (p *perfRun) push(ctx context.Context, s zmq.Sender) error {
 
 func inprocThr(ctx context.Context, p *perfRun) error {
 	const endpoint = "inproc://thr_test"
-	s, err := p.open(zmq.TypePull, true)
+	s, err := p.open("PULL", true)
 	if err != nil {
 		return err
 	}
@@ -125,7 +125,7 @@ func inprocThr(ctx context.Context, p *perfRun) error {
 }
 
 func (p *perfRun) pushInproc(ctx context.Context, endpoint string) error {
-	s, err := p.open(zmq.TypePush, false)
+	s, err := p.open("PUSH", false)
 	if err != nil {
 		return err
 	}
@@ -148,7 +148,7 @@ func proxyThr(ctx context.Context, p *perfRun) (err error) {
 			err = errors.Join(err, s.Close())
 		}
 	}()
-	socket := func(t zmq.Type, opts ...zmq.Option) zmq.Socket {
+	socket := func(t string, opts ...zmq.Option) zmq.Socket {
 		if err != nil {
 			return nil
 		}
@@ -159,9 +159,9 @@ func proxyThr(ctx context.Context, p *perfRun) (err error) {
 		return s
 	}
 	noDrop := zmq.WithOption("xpub_nodrop", "1")
-	front, back := socket(zmq.TypeXSub), socket(zmq.TypeXPub, noDrop)
-	sub := socket(zmq.TypeSub, zmq.WithLinger(0))
-	pubs := []zmq.Socket{socket(zmq.TypeXPub, noDrop), socket(zmq.TypeXPub, noDrop)}
+	front, back := socket("XSUB"), socket("XPUB", noDrop)
+	sub := socket("SUB", zmq.WithLinger(0))
+	pubs := []zmq.Socket{socket("XPUB", noDrop), socket("XPUB", noDrop)}
 	if err != nil {
 		return err
 	}
@@ -184,7 +184,7 @@ func proxyThr(ctx context.Context, p *perfRun) (err error) {
 	proxied := make(chan struct{})
 	go func() {
 		defer close(proxied)
-		_ = zmq.Proxy(ctx, front, back, nil) // ends when ctx does
+		_ = (&zmq.Proxy{Front: front, Back: back}).Run(ctx) // ends when ctx does
 	}()
 	defer func() { cancel(); <-proxied }()
 

@@ -4,8 +4,10 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"strconv"
 	"time"
 
+	"lintel.dev/internal/cli"
 	"lintel.dev/zmq"
 )
 
@@ -13,12 +15,21 @@ import (
 // whatever the linger time: --option linger=-1 must not outlive Ctrl-C.
 const farewell = 5 * time.Second
 
+// millis returns an option of libzmq's that is a time; -1: no limit.
+func millis(s zmq.Socket, option string) time.Duration {
+	value, err := s.Option(option)
+	cli.Must(err)
+	n, err := strconv.Atoi(value)
+	cli.Must(err)
+	return max(time.Duration(n)*time.Millisecond, -1)
+}
+
 // closeSocket waits for queued messages for the linger time, but no longer than
 // farewell once ctx is done, and tells on stderr how many were not sent.
 func closeSocket(ctx context.Context, s zmq.Socket, stderr io.Writer) error {
 	wait, stop := context.WithCancel(context.Background())
 	defer stop()
-	linger := s.Options().Linger
+	linger := millis(s, "linger")
 	if linger >= 0 {
 		wait, stop = context.WithTimeout(wait, linger)
 		defer stop()
@@ -36,7 +47,7 @@ func closeSocket(ctx context.Context, s zmq.Socket, stderr io.Writer) error {
 		defer forget()
 	}
 	before := s.Stats().DroppedLost
-	err := s.(interface{ CloseContext(context.Context) error }).CloseContext(wait)
+	err := s.CloseContext(wait)
 	if n := s.Stats().DroppedLost - before; n > 0 {
 		fmt.Fprintf(stderr, "lintel: messages that no peer took in time: %d\n", n)
 	}

@@ -15,8 +15,6 @@ import (
 	"lintel.dev/zmq"
 )
 
-type curvePair struct{ public, secret zmq.CurveKey }
-
 func newZMQKeygen() *cobra.Command {
 	var meta []string
 	var force bool
@@ -40,13 +38,12 @@ given away, and FILE_secret with both. Without, print both keys in Z85.`,
 			if err != nil {
 				return err
 			}
-			var keys curvePair
-			keys.public, keys.secret = zmq.NewCurveKeys()
+			key := zmq.NewSecretKey()
 			if len(args) == 0 {
-				fmt.Fprintf(cmd.OutOrStdout(), "public-key = \"%v\"\nsecret-key = \"%v\"\n", keys.public, keys.secret)
+				fmt.Fprintf(cmd.OutOrStdout(), "public-key = \"%v\"\nsecret-key = \"%v\"\n", key.Public(), key.Text())
 				return nil
 			}
-			return writeCertificates(args[0], keys, properties, force, cmd.OutOrStdout())
+			return writeCertificates(args[0], key, properties, force, cmd.OutOrStdout())
 		},
 	}
 	cmd.Flags().StringArrayVar(&meta, "meta", nil, "`NAME=VALUE` to note in the certificates (repeatable)")
@@ -79,7 +76,7 @@ func notInName(r rune) bool {
 }
 
 // certificate is the text of a file in the format of RFC 4, ZPL.
-func certificate(note string, keys curvePair, properties [][2]string, secret bool) string {
+func certificate(note string, key zmq.SecretKey, properties [][2]string, secret bool) string {
 	var b strings.Builder
 	b.WriteString(note)
 	b.WriteString("metadata\n")
@@ -90,14 +87,14 @@ func certificate(note string, keys curvePair, properties [][2]string, secret boo
 		}
 		fmt.Fprintf(&b, "    %s = %s%s%s\n", p[0], quote, p[1], quote)
 	}
-	fmt.Fprintf(&b, "curve\n    public-key = \"%v\"\n", keys.public)
+	fmt.Fprintf(&b, "curve\n    public-key = \"%v\"\n", key.Public())
 	if secret {
-		fmt.Fprintf(&b, "    secret-key = \"%v\"\n", keys.secret)
+		fmt.Fprintf(&b, "    secret-key = \"%v\"\n", key.Text())
 	}
 	return b.String()
 }
 
-func writeCertificates(path string, keys curvePair, properties [][2]string, force bool, stdout io.Writer) error {
+func writeCertificates(path string, key zmq.SecretKey, properties [][2]string, force bool, stdout io.Writer) error {
 	const (
 		publicNote = "#   CURVE public certificate: hand it to peers over a channel they trust.\n\n"
 		secretNote = "#   CURVE secret certificate: keep it to yourself.\n\n"
@@ -106,8 +103,8 @@ func writeCertificates(path string, keys curvePair, properties [][2]string, forc
 		path, text string
 		mode       os.FileMode
 	}{
-		{path + "_secret", certificate(secretNote, keys, properties, true), 0o600},
-		{path, certificate(publicNote, keys, properties, false), 0o644},
+		{path + "_secret", certificate(secretNote, key, properties, true), 0o600},
+		{path, certificate(publicNote, key, properties, false), 0o644},
 	}
 	for _, f := range files {
 		if _, err := os.Lstat(f.path); err == nil && !force {

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"iter"
 	"strings"
 	"time"
 
@@ -13,12 +12,8 @@ import (
 
 	"lintel.dev/internal/cli"
 	"lintel.dev/zmq"
+	"lintel.dev/zmq/event"
 )
-
-// eventSource is the part of every socket type that tells events.
-type eventSource interface {
-	Events(ctx context.Context) iter.Seq[zmq.Event]
-}
 
 func newZMQMonitor() *cobra.Command {
 	var f zmqFlags
@@ -63,10 +58,10 @@ func monitorSocket(cmd *cobra.Command, s zmq.Socket, f *zmqFlags) error {
 		ctx, cancel = context.WithTimeout(ctx, f.timeout)
 		defer cancel()
 	}
-	events := s.(eventSource).Events(ctx) // from here on, so that binding is told
+	events := s.Events(ctx) // before Bind, so that its event is shown
 	failed := f.attach(s, cmd.ErrOrStderr())
 	if failed != nil {
-		failed = errors.Join(failed, s.Close()) // what happened until then is told
+		failed = errors.Join(failed, s.Close()) // events until then are shown
 	}
 	discarded := make(chan struct{})
 	discard, stop := context.WithCancel(ctx)
@@ -100,7 +95,7 @@ func monitorSocket(cmd *cobra.Command, s zmq.Socket, f *zmqFlags) error {
 	return err
 }
 
-func eventText(e zmq.Event) string {
+func eventText(e event.Event) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s %v", e.Time.Format(time.RFC3339Nano), e.Type)
 	for _, field := range []struct{ name, value string }{{"endpoint", e.Endpoint}, {"local", e.Local}, {"remote", e.Remote}} {
@@ -126,7 +121,7 @@ func eventText(e zmq.Event) string {
 	return b.String()
 }
 
-func eventJSON(e zmq.Event) string {
+func eventJSON(e event.Event) string {
 	out := struct {
 		Time       time.Time `json:"time"`
 		Event      string    `json:"event"`

@@ -80,12 +80,12 @@ func openProxy(specs [4][]string, options []string) (p proxyRun, err error) {
 	}
 	if s := p.sockets[2]; s != nil {
 		if _, ok := s.(zmq.Sender); !ok {
-			return p, cli.Usagef("--capture %s does not send, expected pub, push, dealer or pair", strings.ToLower(s.Type().String()))
+			return p, cli.Usagef("--capture %s does not send, expected pub, push, dealer or pair", strings.ToLower(s.Type()))
 		}
 	}
 	if s := p.sockets[3]; s != nil {
 		if _, ok := s.(zmq.Receiver); !ok {
-			return p, cli.Usagef("--control %s does not receive, expected rep, pair, pull or sub", strings.ToLower(s.Type().String()))
+			return p, cli.Usagef("--control %s does not receive, expected rep, pair, pull or sub", strings.ToLower(s.Type()))
 		}
 	}
 	return p, p.setOptions(options)
@@ -160,16 +160,14 @@ func proxySide(flag string, specs []string) (f zmqFlags, name string, err error)
 }
 
 func (p *proxyRun) run(ctx context.Context) error {
-	var capture zmq.Sender
+	proxy := zmq.Proxy{Front: p.sockets[0], Back: p.sockets[1]}
 	if p.sockets[2] != nil {
-		capture = p.sockets[2].(zmq.Sender)
+		proxy.Capture = p.sockets[2].(zmq.Sender)
 	}
-	var err error
 	if p.sockets[3] != nil {
-		err = zmq.ProxySteerable(ctx, p.sockets[0], p.sockets[1], capture, p.sockets[3].(zmq.Receiver))
-	} else {
-		err = zmq.Proxy(ctx, p.sockets[0], p.sockets[1], capture)
+		proxy.Control = p.sockets[3].(zmq.Receiver)
 	}
+	err := proxy.Run(ctx)
 	switch {
 	case errors.Is(err, zmq.ErrNotSupported):
 		return cli.Usage(err)

@@ -76,7 +76,7 @@ func (r *socketRun) run(ctx context.Context, reply zmq.Msg) error {
 	case *zmq.Rep:
 		return r.answer(ctx, reply)
 	case *zmq.Req:
-		if r.socket.Options().ReqRelaxed {
+		if relaxed, _ := r.socket.Option("req_relaxed"); relaxed == "1" {
 			return r.askOn(ctx)
 		}
 		return r.untilDone(ctx, r.ask)
@@ -225,7 +225,7 @@ func (r *socketRun) ended(err error, received int) error {
 // patience is how long receive waits: what --timeout or the socket's own option
 // says, whichever is shorter.
 func (r *socketRun) patience() time.Duration {
-	d := r.socket.Options().RecvTimeout
+	d := millis(r.socket, "rcvtimeo")
 	if d < 0 || r.wait > 0 && r.wait < d {
 		d = r.wait
 	}

@@ -8,7 +8,6 @@
 package zmqcli
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -234,10 +233,6 @@ func (f *zmqFlags) check(cmd *cobra.Command) error {
 // open makes the socket with its options and subscriptions; nothing is bound or
 // connected yet.
 func (f *zmqFlags) open(name string) (zmq.Socket, error) {
-	t, err := zmq.ParseType(name)
-	if err != nil {
-		return nil, cli.Usagef("%v", err)
-	}
 	var opts []zmq.Option
 	var later [][2]string
 	for _, o := range f.options {
@@ -258,7 +253,7 @@ func (f *zmqFlags) open(name string) (zmq.Socket, error) {
 		}
 		opts = append(opts, zmq.WithIdentity(id))
 	}
-	s, err := zmq.New(t, opts...)
+	s, err := zmq.New(name, opts...)
 	if err != nil {
 		return nil, cli.Usagef("%v", err)
 	}
@@ -297,7 +292,7 @@ func (f *zmqFlags) subscribeTo(s zmq.Socket) error {
 	case *zmq.XSub:
 		subscribe = s.Subscribe
 	default:
-		return cli.Usagef("--subscribe is for sub and xsub, not %s", strings.ToLower(s.Type().String()))
+		return cli.Usagef("--subscribe is for sub and xsub, not %s", strings.ToLower(s.Type()))
 	}
 	for _, prefix := range f.subscribe {
 		raw, err := unescape([]byte(prefix))
@@ -337,17 +332,11 @@ func (f *zmqFlags) attach(s zmq.Socket, stderr io.Writer) error {
 }
 
 func attach(s zmq.Socket, ep zmqEndpoint, stderr io.Writer) error {
-	if p, ok := s.(*zmq.Peer); ok && !ep.bind {
-		_, id, err := p.ConnectPeer(ep.at)
-		if err != nil {
-			return cli.EndpointError(err)
-		}
-		name := textLines.append(nil, zmq.Msg{binary.BigEndian.AppendUint32(nil, id)})
-		fmt.Fprintf(stderr, "peer %s at %s\n", name, ep.at)
-		return nil
-	}
 	if !ep.bind {
-		_, err := s.Connect(ep.at)
+		e, err := s.Connect(ep.at)
+		if _, ok := s.(*zmq.Peer); ok && err == nil && e.RoutingID() != nil {
+			fmt.Fprintf(stderr, "peer %s at %s\n", textLines.append(nil, zmq.Msg{e.RoutingID()}), ep.at)
+		}
 		return cli.EndpointError(err)
 	}
 	bound, err := s.Bind(ep.at)

@@ -1,4 +1,4 @@
-package zmq_test
+package certificate_test
 
 import (
 	"errors"
@@ -8,8 +8,13 @@ import (
 	"strings"
 	"testing"
 
+	"go.uber.org/goleak"
+
 	"lintel.dev/zmq"
+	"lintel.dev/zmq/certificate"
 )
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func certificateFile(t *testing.T, path, text string) string {
 	t.Helper()
@@ -19,9 +24,10 @@ func certificateFile(t *testing.T, path, text string) string {
 	return path
 }
 
-func TestLoadCertificate(t *testing.T) {
-	public, secret := zmq.NewCurveKeys()
-	other, _ := zmq.NewCurveKeys()
+func TestLoad(t *testing.T) {
+	secret := zmq.NewSecretKey()
+	public := secret.Public()
+	other := zmq.NewSecretKey().Public()
 	keys := "curve\n    public-key = \"" + public.String() + "\"\n"
 	for _, c := range []struct {
 		name, text string
@@ -30,7 +36,7 @@ func TestLoadCertificate(t *testing.T) {
 		fails      string // part of the error
 	}{
 		{name: "public", text: "# note\n\nmetadata\n" + keys},
-		{name: "secret", text: keys + "    secret-key = '" + secret.String() + "'\n", secret: true},
+		{name: "secret", text: keys + "    secret-key = '" + secret.Text() + "'\n", secret: true},
 		{
 			name: "metadata",
 			text: "metadata\n    name = \"Ada = L\" # who\n    city = 'Lon\"don'\n    year = 1843 # when\n    none =\n" + keys,
@@ -44,12 +50,12 @@ func TestLoadCertificate(t *testing.T) {
 		{name: "no Z85", text: "curve\n    public-key = \"" + strings.Repeat("~", 40) + "\"\n", fails: "line 2: public-key"},
 		{name: "open quotes", text: "metadata\n    name = \"Ada\n" + keys, fails: "line 2: "},
 		{name: "no property", text: "some words\n" + keys, fails: "line 1: "},
-		{name: "wrong pair", text: "curve\n    public-key = \"" + other.String() + "\"\n    secret-key = \"" + secret.String() + "\"\n", fails: "belong together"},
+		{name: "wrong pair", text: "curve\n    public-key = \"" + other.String() + "\"\n    secret-key = \"" + secret.Text() + "\"\n", fails: "belong together"},
 		{name: "huge", text: strings.Repeat("# x\n", 20000) + keys, fails: "more than"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			path := certificateFile(t, filepath.Join(t.TempDir(), "cert"), c.text)
-			got, err := zmq.LoadCertificate(path)
+			got, err := certificate.Load(path)
 			if c.fails != "" {
 				if err == nil || !strings.Contains(err.Error(), c.fails) || !strings.Contains(err.Error(), path) {
 					t.Fatalf("error %v, want one with %q and the path", err, c.fails)
@@ -59,7 +65,7 @@ func TestLoadCertificate(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if got.PublicKey != public || (got.SecretKey == secret) != c.secret {
+			if got.PublicKey != public || (got.SecretKey.Text() == secret.Text()) != c.secret {
 				t.Errorf("keys %v and %v", got.PublicKey, got.SecretKey)
 			}
 			if len(got.Metadata) != len(c.meta) {
@@ -72,25 +78,25 @@ func TestLoadCertificate(t *testing.T) {
 			}
 		})
 	}
-	if _, err := zmq.LoadCertificate(filepath.Join(t.TempDir(), "none")); !errors.Is(err, fs.ErrNotExist) {
+	if _, err := certificate.Load(filepath.Join(t.TempDir(), "none")); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("no such file: %v", err)
 	}
 }
 
 // TestCurveDirectory: a key counts from the moment its file is there to the
 // moment it is gone.
-func TestCurveDirectory(t *testing.T) {
-	if _, err := zmq.CurveDirectory(filepath.Join(t.TempDir(), "none")); err == nil {
+func TestDirectory(t *testing.T) {
+	if _, err := certificate.Directory(filepath.Join(t.TempDir(), "none")); err == nil {
 		t.Error("a directory that is not there was accepted")
 	}
 	dir := t.TempDir()
 	certificateFile(t, filepath.Join(dir, "README"), "nothing of interest")
-	auth, err := zmq.CurveDirectory(dir)
+	auth, err := certificate.Directory(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
-	public, _ := zmq.NewCurveKeys()
-	allowed := func(m zmq.Mechanism) zmq.AuthResult {
+	public := zmq.NewSecretKey().Public()
+	allowed := func(m string) zmq.AuthResult {
 		t.Helper()
 		res, err := auth(t.Context(), zmq.AuthRequest{Mechanism: m, PublicKey: public})
 		if err != nil {
@@ -98,48 +104,65 @@ func TestCurveDirectory(t *testing.T) {
 		}
 		return res
 	}
-	if allowed(zmq.MechanismCurve).Allow {
+	if allowed("CURVE").Allow {
 		t.Error("an unknown key was let in")
 	}
 	text := "metadata\n    name = \"Ada\"\ncurve\n    public-key = \"" + public.String() + "\"\n"
 	certificateFile(t, filepath.Join(dir, "ada_secret"), text)
-	if allowed(zmq.MechanismCurve).Allow {
+	if allowed("CURVE").Allow {
 		t.Error("a secret certificate let its owner in")
 	}
 	path := certificateFile(t, filepath.Join(dir, "ada"), text)
-	if res := allowed(zmq.MechanismCurve); !res.Allow || res.UserID != public.String() || res.Metadata["name"] != "Ada" {
+	if res := allowed("CURVE"); !res.Allow || res.UserID != public.String() || res.Metadata["name"] != "Ada" {
 		t.Errorf("after its file was added: %+v", res)
 	}
-	if allowed(zmq.MechanismPlain).Allow {
+	if allowed("PLAIN").Allow {
 		t.Error("a PLAIN peer was let in")
 	}
 	if err := os.Remove(path); err != nil {
 		t.Fatal(err)
 	}
-	if allowed(zmq.MechanismCurve).Allow {
+	if allowed("CURVE").Allow {
 		t.Error("a key was let in after its file was removed")
 	}
 }
 
-func TestCurveDirectoryOnSocket(t *testing.T) {
-	r := overTCP(t)
+func TestDirectoryOnSocket(t *testing.T) {
 	dir := t.TempDir()
-	serverKey, serverSecret := zmq.NewCurveKeys()
-	public, secret := zmq.NewCurveKeys()
+	serverSecret := zmq.NewSecretKey()
+	serverKey := serverSecret.Public()
+	secret := zmq.NewSecretKey()
+	public := secret.Public()
 	certificateFile(t, filepath.Join(dir, "c"), "metadata\n    X-name = \"Ada\"\ncurve\n    public-key = \""+public.String()+"\"\n")
-	auth, err := zmq.CurveDirectory(dir)
+	auth, err := certificate.Directory(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
-	pull := made(r, zmq.NewPull, zmq.WithCurveServer(serverSecret), zmq.WithAuthenticator(auth))
-	push := made(r, zmq.NewPush, zmq.WithCurve(public, secret, serverKey))
-	r.connect(push, r.bind(pull))
-	r.send(push, "hello")
-	m, err := pull.RecvMessage(r.ctx)
+	pull, err := zmq.NewPull(zmq.WithCurveServer(serverSecret), zmq.WithAuthenticator(auth))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if m.Peer == nil || m.Peer.UserID != public.String() || m.Peer.Properties["X-name"] != "Ada" {
-		t.Errorf("peer %+v", m.Peer)
+	defer pull.Close()
+	push, err := zmq.NewPush(zmq.WithCurve(secret, serverKey))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer push.Close()
+	at, err := pull.Bind("tcp://127.0.0.1:*")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := push.Connect(at.Addr()); err != nil {
+		t.Fatal(err)
+	}
+	if err := push.Send(t.Context(), zmq.NewMsg("hello")); err != nil {
+		t.Fatal(err)
+	}
+	_, peer, err := pull.RecvFrom(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if peer.UserID != public.String() || peer.Properties["X-name"] != "Ada" {
+		t.Errorf("peer %+v", peer)
 	}
 }

@@ -1,4 +1,6 @@
-package zmq
+// Package certificate reads the CURVE certificate files that czmq, pyzmq and
+// lintel zmq keygen write, and makes an authenticator of a directory of them.
+package certificate
 
 import (
 	"bufio"
@@ -13,34 +15,35 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"lintel.dev/zmq"
 )
 
 // maxCertificate bounds the file of a certificate, in octets.
 const maxCertificate = 64 << 10
 
-// Certificate is a CURVE key with what its owner noted beside it, as czmq,
-// pyzmq and lintel zmq keygen keep it in a file.
+// Certificate is the contents of a certificate file: CURVE keys and properties.
 type Certificate struct {
-	PublicKey CurveKey
-	SecretKey CurveKey          // zero in a certificate that is given away
-	Metadata  map[string]string // the properties of its section metadata; never nil
+	PublicKey zmq.PublicKey
+	SecretKey zmq.SecretKey     // zero in a public certificate
+	Metadata  map[string]string // the properties of the section metadata; never nil
 }
 
-// LoadCertificate reads a certificate file, public or secret, of at most 64
-// KiB. Errors name the file, and the line where there is one to blame.
-func LoadCertificate(path string) (*Certificate, error) {
+// Load reads a certificate file, public or secret, of at most 64 KiB. Errors
+// name the file, and the line if one is wrong.
+func Load(path string) (*Certificate, error) {
 	f, err := os.Open(path)
 	if err != nil {
-		return nil, fmt.Errorf("zmq: certificate: %w", err)
+		return nil, fmt.Errorf("certificate: %w", err)
 	}
 	defer f.Close()
 	text, err := io.ReadAll(io.LimitReader(f, maxCertificate+1))
 	if err != nil {
-		return nil, fmt.Errorf("zmq: certificate: %w", err)
+		return nil, fmt.Errorf("certificate: %w", err)
 	}
 	c, err := parseCertificate(text)
 	if err != nil {
-		return nil, fmt.Errorf("zmq: certificate %s: %w", path, err)
+		return nil, fmt.Errorf("certificate: %s: %w", path, err)
 	}
 	return c, nil
 }
@@ -75,16 +78,16 @@ func parseCertificate(text []byte) (*Certificate, error) {
 		case section == "metadata":
 			c.Metadata[name] = value
 		case section == "curve" && (name == "public-key" || name == "secret-key"):
-			key := &c.PublicKey
-			if name == "secret-key" {
-				key = &c.SecretKey
-			} else {
-				public = true
-			}
 			if len(value) != 40 {
 				return nil, fmt.Errorf("line %d: %s of %d characters, expected 40 of Z85", n, name, len(value))
 			}
-			if *key, err = ParseCurveKey(value); err != nil {
+			if name == "secret-key" {
+				c.SecretKey, err = zmq.ParseSecretKey(value)
+			} else {
+				public = true
+				c.PublicKey, err = zmq.ParsePublicKey(value)
+			}
+			if err != nil {
 				return nil, fmt.Errorf("line %d: %s: %w", n, name, err)
 			}
 		}
@@ -95,7 +98,7 @@ func parseCertificate(text []byte) (*Certificate, error) {
 	if !public {
 		return nil, errNoPublicKey
 	}
-	if c.SecretKey != (CurveKey{}) && CurvePublicKey(c.SecretKey) != c.PublicKey {
+	if !c.SecretKey.IsZero() && c.SecretKey.Public() != c.PublicKey {
 		return nil, errors.New("its two keys do not belong together")
 	}
 	return c, nil
@@ -130,14 +133,14 @@ func property(line string) (name, value string, err error) {
 	return name, value, nil
 }
 
-// CurveDirectory is an Authenticator that lets in the CURVE peers whose public
-// keys are in the certificate files of a directory, and nobody else. Names
-// that start with a dot or end in _secret are left out, and so are files that
-// are no certificates. The user id of a peer is its key in Z85; its messages
-// carry the certificate's metadata. Files that are added, changed or removed
-// count for the next peer that connects. It fails when dir cannot be read now;
-// when it cannot later, peers are told to try again.
-func CurveDirectory(dir string) (Authenticator, error) {
+// Directory returns an Authenticator that accepts the CURVE peers whose public
+// keys are in the certificate files of a directory, and refuses all others. It
+// ignores names that start with a dot or end in _secret, and files that are not
+// certificates. The user id of a peer is its key in Z85; the certificate's
+// metadata becomes properties of the peer. Files that are added, changed or
+// removed take effect for the next peer that connects. Directory fails when dir
+// cannot be read; if dir becomes unreadable later, peers may try again.
+func Directory(dir string) (zmq.Authenticator, error) {
 	d := &keyDirectory{path: dir, files: make(map[string]keyFile)}
 	if err := d.refresh(); err != nil {
 		return nil, err
@@ -150,8 +153,8 @@ type keyDirectory struct {
 	path string
 
 	mu    sync.Mutex
-	files map[string]keyFile    // by name
-	known map[CurveKey]*keyFile // those that are certificates
+	files map[string]keyFile         // by name
+	known map[zmq.PublicKey]*keyFile // those that are certificates
 }
 
 type keyFile struct {
@@ -160,29 +163,29 @@ type keyFile struct {
 	cert     *Certificate // nil: the file is none
 }
 
-func (d *keyDirectory) authenticate(_ context.Context, r AuthRequest) (AuthResult, error) {
-	if r.Mechanism != MechanismCurve {
-		return AuthResult{}, nil
+func (d *keyDirectory) authenticate(_ context.Context, r zmq.AuthRequest) (zmq.AuthResult, error) {
+	if r.Mechanism != "CURVE" {
+		return zmq.AuthResult{}, nil
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if err := d.refresh(); err != nil {
-		return AuthResult{}, err
+		return zmq.AuthResult{}, err
 	}
 	f := d.known[r.PublicKey]
 	if f == nil {
-		return AuthResult{}, nil
+		return zmq.AuthResult{}, nil
 	}
-	return AuthResult{Allow: true, UserID: r.PublicKey.String(), Metadata: f.cert.Metadata}, nil
+	return zmq.AuthResult{Allow: true, UserID: r.PublicKey.String(), Metadata: f.cert.Metadata}, nil
 }
 
 func (d *keyDirectory) refresh() error {
 	entries, err := os.ReadDir(d.path)
 	if err != nil {
-		return fmt.Errorf("zmq: directory of certificates: %w", err)
+		return fmt.Errorf("certificate: directory: %w", err)
 	}
 	files := make(map[string]keyFile, len(entries))
-	known := make(map[CurveKey]*keyFile, len(entries))
+	known := make(map[zmq.PublicKey]*keyFile, len(entries))
 	for _, e := range entries {
 		name := e.Name()
 		if strings.HasPrefix(name, ".") || strings.HasSuffix(name, "_secret") {
@@ -194,14 +197,14 @@ func (d *keyDirectory) refresh() error {
 		case errors.Is(err, fs.ErrNotExist):
 			continue
 		case err != nil:
-			return fmt.Errorf("zmq: directory of certificates: %w", err)
+			return fmt.Errorf("certificate: directory: %w", err)
 		case !info.Mode().IsRegular():
 			continue
 		}
 		f, ok := d.files[name]
 		if !ok || f.size != info.Size() || !f.modified.Equal(info.ModTime()) {
 			f = keyFile{size: info.Size(), modified: info.ModTime()}
-			f.cert, _ = LoadCertificate(path)
+			f.cert, _ = Load(path)
 		}
 		files[name] = f
 		if f.cert != nil {
