@@ -15,8 +15,8 @@ var built struct {
 	err  error
 }
 
-// lintel returns the path of the binary, built once for all tests and with the
-// race detector if they have it.
+// lintel returns the path of the binary. It is built once for all tests, with
+// the race detector if the tests are.
 func lintel(t testing.TB) string {
 	t.Helper()
 	built.once.Do(func() {

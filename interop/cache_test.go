@@ -13,14 +13,14 @@ import (
 	"lintel.dev/interop/peers"
 )
 
-// scenario is something two clients of one server must agree on: a acts, b
-// sees it.
+// scenario is a behaviour that two clients of one server must agree on: a
+// writes, b reads.
 type scenario struct {
 	name string
 	run  func(t *testing.T, a, b cacheClient)
 }
 
-// month is a relative TTL that no run outlives.
+// month is a relative TTL that is longer than any run.
 const month = 30 * 24 * 3600
 
 var scenarios = []scenario{
@@ -168,7 +168,7 @@ var scenarios = []scenario{
 	}},
 }
 
-// servers are where the scenarios are played.
+// servers are the servers that the scenarios run on.
 var cacheServers = []struct {
 	name  string
 	start func(t *testing.T) string
@@ -179,11 +179,11 @@ var cacheServers = []struct {
 	{"debian-unix", func(t *testing.T) string { return peers.MemcachedUnix(t) }},
 }
 
-// TestCacheClients plays the scenarios with two clients of the same kind, on
+// TestCacheClients runs the scenarios with two clients of the same kind, on
 // every server.
 func TestCacheClients(t *testing.T) {
 	for _, server := range cacheServers {
-		for _, c := range append(ourClients(), strangers...) {
+		for _, c := range append(ourClients(), foreignClients...) {
 			t.Run(server.name+"/"+c.name, func(t *testing.T) {
 				t.Parallel()
 				addr := server.start(t)
@@ -193,10 +193,10 @@ func TestCacheClients(t *testing.T) {
 	}
 }
 
-// TestCacheMixed plays them with our client on one side and a stranger on the
-// other: what either stores the other understands.
+// TestCacheMixed runs them with Lintel's client on one side and another client
+// on the other: each understands what the other stores.
 func TestCacheMixed(t *testing.T) {
-	for _, c := range strangers {
+	for _, c := range foreignClients {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			addr := cacheServers[0].start(t)
@@ -205,7 +205,7 @@ func TestCacheMixed(t *testing.T) {
 	}
 }
 
-// play runs every scenario with the two clients in both roles.
+// play runs every scenario twice, with the two clients in both roles.
 func play(t *testing.T, a, b cacheClient, lacks map[string]string) {
 	for _, s := range scenarios {
 		t.Run(s.name, func(t *testing.T) {

@@ -7,8 +7,8 @@ import (
 	"lintel.dev/interop/peers"
 )
 
-// value is a value as a client's own language sees it: the name of its type
-// there and its bytes.
+// value is a value as the client's language represents it: the name of its type
+// and its bytes.
 type value struct {
 	Type  string `json:"type"`
 	Bytes []byte `json:"bytes"`
@@ -16,9 +16,9 @@ type value struct {
 
 func raw(s string) *value { return &value{Type: "bytes", Bytes: []byte(s)} }
 
-// cacheClient is what every cache client can do, whatever its language. false
-// is a refusal that memcached's protocol has a word for (a miss, NOT_STORED,
-// EXISTS); anything else that goes wrong fails the test.
+// cacheClient has the operations of every cache client, in any language. false
+// is a refusal of the protocol (a miss, NOT_STORED, EXISTS); any other error
+// fails the test.
 type cacheClient interface {
 	set(key string, v *value, ttl int) bool
 	add(key string, v *value, ttl int) bool
@@ -39,21 +39,21 @@ type cacheClient interface {
 	stats() map[string]string
 }
 
-// A maker connects a client to one or more servers (host:port or a socket's
-// path).
+// A maker connects a client to one or more servers (host:port or the path of a
+// socket).
 type maker func(t *testing.T, servers ...string) cacheClient
 
-// kind is a sort of client.
+// kind is a kind of client.
 type kind struct {
 	name string
 	dial maker
-	// lacks names the scenarios that say nothing about this client, each with
-	// the reason.
+	// lacks names the scenarios that do not apply to this client, with the
+	// reason.
 	lacks map[string]string
 }
 
-// strangers are the cache clients of others.
-var strangers = []kind{
+// foreignClients are the third-party cache clients.
+var foreignClients = []kind{
 	{name: "python-memcached", dial: python("memcache", "python-memcached")},
 	{name: "pymemcache", dial: python("pymemcache", "pymemcache")},
 	{name: "pylibmc", dial: python("pylibmc", "pylibmc")},
@@ -74,7 +74,7 @@ func php(protocol string) maker {
 		t.Helper()
 		interpreter := peers.Program(t, "php")
 		peers.Works(t, interpreter, "-r", "exit(extension_loaded('memcached') ? 0 : 1);")
-		return newStranger(t, exec.Command(interpreter, append([]string{"testdata/cache.php", protocol}, servers...)...))
+		return newForeignClient(t, exec.Command(interpreter, append([]string{"testdata/cache.php", protocol}, servers...)...))
 	}
 }
 
@@ -82,36 +82,36 @@ func perl(t *testing.T, servers ...string) cacheClient {
 	t.Helper()
 	interpreter := peers.Program(t, "perl")
 	peers.Works(t, interpreter, "-MCache::Memcached::Fast", "-e", "1")
-	return newStranger(t, exec.Command(interpreter, append([]string{"testdata/cache.pl", "modula"}, servers...)...))
+	return newForeignClient(t, exec.Command(interpreter, append([]string{"testdata/cache.pl", "modula"}, servers...)...))
 }
 
 func dalli(t *testing.T, servers ...string) cacheClient {
 	t.Helper()
 	interpreter := peers.Program(t, "ruby")
 	peers.Works(t, interpreter, "-rdalli", "-e", "1")
-	return newStranger(t, exec.Command(interpreter, append([]string{"testdata/cache.rb"}, servers...)...))
+	return newForeignClient(t, exec.Command(interpreter, append([]string{"testdata/cache.rb"}, servers...)...))
 }
 
 func python(module, library string) maker {
 	return func(t *testing.T, servers ...string) cacheClient {
 		t.Helper()
 		interpreter := peers.Python(t, module)
-		return newStranger(t, exec.Command(interpreter, append([]string{"testdata/cache.py", library}, servers...)...))
+		return newForeignClient(t, exec.Command(interpreter, append([]string{"testdata/cache.py", library}, servers...)...))
 	}
 }
 
-// stranger is a cacheClient in another process, told what to do by lines of
-// JSON (testdata/cache.*).
-type stranger struct {
+// foreignClient is a cacheClient in another process (testdata/cache.*), driven
+// by lines of JSON.
+type foreignClient struct {
 	t *testing.T
 	p *peers.Proc
 }
 
-func newStranger(t *testing.T, cmd *exec.Cmd) *stranger {
+func newForeignClient(t *testing.T, cmd *exec.Cmd) *foreignClient {
 	t.Helper()
 	p := peers.Start(t, cmd)
 	p.Expect("^ready$")
-	return &stranger{t, p}
+	return &foreignClient{t, p}
 }
 
 type cacheRequest struct {
@@ -133,15 +133,15 @@ type cacheReply struct {
 	Error  string            `json:"error"`
 }
 
-// call returns the reply, whose error it leaves to the caller.
-func (s *stranger) call(r cacheRequest) cacheReply {
+// call returns the reply. Its error is the caller's to check.
+func (s *foreignClient) call(r cacheRequest) cacheReply {
 	s.t.Helper()
 	var reply cacheReply
 	s.p.Call(r, &reply)
 	return reply
 }
 
-func (s *stranger) must(r cacheRequest) cacheReply {
+func (s *foreignClient) must(r cacheRequest) cacheReply {
 	s.t.Helper()
 	reply := s.call(r)
 	if reply.Error != "" {
@@ -150,89 +150,89 @@ func (s *stranger) must(r cacheRequest) cacheReply {
 	return reply
 }
 
-func (s *stranger) set(key string, v *value, ttl int) bool {
+func (s *foreignClient) set(key string, v *value, ttl int) bool {
 	s.t.Helper()
 	return s.must(cacheRequest{Op: "set", Key: key, Value: v, TTL: ttl}).OK
 }
 
-func (s *stranger) add(key string, v *value, ttl int) bool {
+func (s *foreignClient) add(key string, v *value, ttl int) bool {
 	s.t.Helper()
 	return s.must(cacheRequest{Op: "add", Key: key, Value: v, TTL: ttl}).OK
 }
 
-func (s *stranger) replace(key string, v *value, ttl int) bool {
+func (s *foreignClient) replace(key string, v *value, ttl int) bool {
 	s.t.Helper()
 	return s.must(cacheRequest{Op: "replace", Key: key, Value: v, TTL: ttl}).OK
 }
 
-func (s *stranger) appendTo(key string, v *value) bool {
+func (s *foreignClient) appendTo(key string, v *value) bool {
 	s.t.Helper()
 	return s.must(cacheRequest{Op: "append", Key: key, Value: v}).OK
 }
 
-func (s *stranger) prependTo(key string, v *value) bool {
+func (s *foreignClient) prependTo(key string, v *value) bool {
 	s.t.Helper()
 	return s.must(cacheRequest{Op: "prepend", Key: key, Value: v}).OK
 }
 
-func (s *stranger) get(key string) *value {
+func (s *foreignClient) get(key string) *value {
 	s.t.Helper()
 	return s.must(cacheRequest{Op: "get", Key: key}).Value
 }
 
-func (s *stranger) gets(key string) *value {
+func (s *foreignClient) gets(key string) *value {
 	s.t.Helper()
 	return s.must(cacheRequest{Op: "gets", Key: key}).Value
 }
 
-func (s *stranger) cas(key string, v *value, ttl int) bool {
+func (s *foreignClient) cas(key string, v *value, ttl int) bool {
 	s.t.Helper()
 	return s.must(cacheRequest{Op: "cas", Key: key, Value: v, TTL: ttl}).OK
 }
 
-func (s *stranger) delete(key string) bool {
+func (s *foreignClient) delete(key string) bool {
 	s.t.Helper()
 	return s.must(cacheRequest{Op: "delete", Key: key}).OK
 }
 
-func (s *stranger) incr(key string, delta uint64) (uint64, bool) {
+func (s *foreignClient) incr(key string, delta uint64) (uint64, bool) {
 	s.t.Helper()
 	r := s.must(cacheRequest{Op: "incr", Key: key, Delta: delta})
 	return r.Number, r.OK
 }
 
-func (s *stranger) decr(key string, delta uint64) (uint64, bool) {
+func (s *foreignClient) decr(key string, delta uint64) (uint64, bool) {
 	s.t.Helper()
 	r := s.must(cacheRequest{Op: "decr", Key: key, Delta: delta})
 	return r.Number, r.OK
 }
 
-func (s *stranger) touch(key string, ttl int) bool {
+func (s *foreignClient) touch(key string, ttl int) bool {
 	s.t.Helper()
 	return s.must(cacheRequest{Op: "touch", Key: key, TTL: ttl}).OK
 }
 
-func (s *stranger) getMulti(keys []string) map[string]*value {
+func (s *foreignClient) getMulti(keys []string) map[string]*value {
 	s.t.Helper()
 	return s.must(cacheRequest{Op: "get_multi", Keys: keys}).Values
 }
 
-func (s *stranger) setMulti(values map[string]*value, ttl int) {
+func (s *foreignClient) setMulti(values map[string]*value, ttl int) {
 	s.t.Helper()
 	s.must(cacheRequest{Op: "set_multi", Values: values, TTL: ttl})
 }
 
-func (s *stranger) deleteMulti(keys []string) {
+func (s *foreignClient) deleteMulti(keys []string) {
 	s.t.Helper()
 	s.must(cacheRequest{Op: "delete_multi", Keys: keys})
 }
 
-func (s *stranger) flush() {
+func (s *foreignClient) flush() {
 	s.t.Helper()
 	s.must(cacheRequest{Op: "flush"})
 }
 
-func (s *stranger) stats() map[string]string {
+func (s *foreignClient) stats() map[string]string {
 	s.t.Helper()
 	return s.must(cacheRequest{Op: "stats"}).Stats
 }

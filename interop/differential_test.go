@@ -15,11 +15,11 @@ import (
 	"lintel.dev/interop/peers"
 )
 
-// difference is a case in which memcached 1.6.45, which we follow, answers
-// otherwise than the 1.6.18 of Debian that the test can install.
+// difference is a case in which memcached 1.6.45, the reference, replies
+// differently from Debian's 1.6.18, which the test runs.
 type difference struct {
 	why string
-	// command matches the whole command, its data block included.
+	// command matches the whole command, including its data block.
 	command *regexp.Regexp
 	ours    *regexp.Regexp
 	theirs  *regexp.Regexp
@@ -32,8 +32,8 @@ func differs(why, command, ours, theirs string) difference {
 
 const badLine = `CLIENT_ERROR bad command line format\r\n`
 
-// differences are the only ones allowed, and each must be seen: a line that no
-// stream needs is a line too many.
+// differences are the allowed differences. Each must occur: the test fails if
+// one is not needed.
 var differences = []difference{
 	differs("a command without all its arguments was an unknown one",
 		`(get|gets|gat|gats|delete|incr|decr|touch|mg|ms|md|ma|set|verbosity|cache_memlimit|lru)( \S+)* ?\r\n`, badLine, `ERROR\r\n`),
@@ -51,8 +51,8 @@ var differences = []difference{
 	differs("the E flag, a CAS to set, did not exist", `m[gsda] .* E.*`, `CLIENT_ERROR bad token in command line format\r\n`, `CLIENT_ERROR invalid flag\r\n`),
 }
 
-// TestDifferential sends the same random commands to our server and to
-// Debian's memcached and compares every reply.
+// TestDifferential sends the same random commands to Lintel and to Debian's
+// memcached and compares every reply.
 func TestDifferential(t *testing.T) {
 	seen := make([]int, len(differences))
 	for seed := range uint64(12) {
@@ -60,20 +60,20 @@ func TestDifferential(t *testing.T) {
 	}
 	for i, n := range seen {
 		if n == 0 {
-			t.Errorf("no stream showed this difference: %s", differences[i].why)
+			t.Errorf("this difference did not occur: %s", differences[i].why)
 		}
 	}
 }
 
 func compare(t *testing.T, seed uint64, commands int, seen []int) {
 	t.Helper()
-	// Its background threads may hold an item for a moment, and a counter that
-	// is held is not changed in place: it loses its padding.
+	// memcached's background threads may hold an item for a moment. A counter
+	// that is held is not changed in place and loses its padding.
 	quiet := []string{"-t", "1", "-o", "no_lru_maintainer,no_lru_crawler,no_slab_reassign,no_hashexpand"}
 	us, them := dialText(t, "tcp", embedded(t)), dialText(t, "unix", peers.MemcachedUnix(t, quiet...))
 	g := &generator{r: rand.New(rand.NewPCG(seed, 1))}
 	for _, c := range []*textConn{us, them} {
-		c.do("set first 0 0 1\r\n1\r\n") // has the CAS 1, which no other item gets then
+		c.do("set first 0 0 1\r\n1\r\n") // has the CAS 1, so no other item gets it
 	}
 	var history []string
 	for range commands {
@@ -84,7 +84,7 @@ func compare(t *testing.T, seed uint64, commands int, seen []int) {
 			t.Errorf("seed %d: %.300q\n   ours: %.300q\n theirs: %.300q\n before: %.100q", seed, cmd, ours, theirs, concerning(cmd, history))
 			return
 		} else if a != b {
-			// What they hold may differ now: begin anew.
+			// The contents may differ now: start again with empty servers.
 			for _, key := range g.keys() {
 				us.do("delete " + key + "\r\n")
 				them.do("delete " + key + "\r\n")
@@ -103,7 +103,7 @@ func known(cmd, ours, theirs string, seen []int) bool {
 	return false
 }
 
-// concerning are the last commands with a key of the one that went wrong.
+// concerning returns the last commands with a key of the given command.
 func concerning(cmd string, history []string) (last []string) {
 	words := strings.Fields(cmd)
 	for _, h := range history {
@@ -117,14 +117,14 @@ func concerning(cmd string, history []string) (last []string) {
 	return last[max(0, len(last)-8):]
 }
 
-// textConn speaks the text protocol without understanding it: after each
-// command it asks for a word of its own, mn, and takes all before it as the
-// reply.
+// textConn sends text commands without parsing their replies: after each
+// command it sends mn, and everything before its reply is the reply of the
+// command.
 type textConn struct {
 	t    *testing.T
 	conn net.Conn
 	r    *bufio.Reader
-	cas  map[string]string // the last token it was shown of each key
+	cas  map[string]string // the last CAS of each key
 }
 
 func dialText(t *testing.T, network, addr string) *textConn {
@@ -150,7 +150,7 @@ func (c *textConn) do(cmd string) string {
 	}
 	cas := c.cas[key]
 	if cas == "" {
-		cas = "1" // older than all
+		cas = "1" // lower than any
 	}
 	cmd = strings.ReplaceAll(cmd, "$CAS", cas)
 	if err := c.conn.SetDeadline(time.Now().Add(peers.Patience)); err != nil {
@@ -180,9 +180,9 @@ func (c *textConn) do(cmd string) string {
 }
 
 var unlike = []struct{ from, to string }{
-	{`(?m)^(VALUE \S+ \d+ \d+) \d+\r$`, "$1 CAS\r"}, // each server counts its own
+	{`(?m)^(VALUE \S+ \d+ \d+) \d+\r$`, "$1 CAS\r"}, // CAS values differ
 	{`(?m)^((?:HD|VA \d+|EX|NF|NS)\b.*) c\d+`, "$1 cCAS"},
-	{`(?m)^((?:HD|VA \d+)\b.*) t\d+`, "$1 tTTL"}, // the clocks tick apart
+	{`(?m)^((?:HD|VA \d+)\b.*) t\d+`, "$1 tTTL"}, // the clocks differ
 	{`(?m)^((?:HD|VA \d+)\b.*) l\d+`, "$1 lAGE"},
 	{`VERSION \S+`, "VERSION"},
 }
@@ -194,7 +194,7 @@ var unlikely = func() (res []*regexp.Regexp) {
 	return res
 }()
 
-// normal takes out of a reply what two servers cannot agree on.
+// normal removes from a reply what differs between two servers by design.
 func normal(reply string) string {
 	for i, re := range unlikely {
 		reply = re.ReplaceAllString(reply, unlike[i].to)
@@ -202,8 +202,8 @@ func normal(reply string) string {
 	return reply
 }
 
-// generator makes commands over few keys, so that they meet, most of them
-// well-formed.
+// generator makes commands, most of them well-formed, over few keys, so they
+// interact.
 type generator struct{ r *rand.Rand }
 
 func (g *generator) one(of ...string) string { return of[g.r.IntN(len(of))] }
@@ -227,18 +227,19 @@ func (g *generator) key() string {
 	return g.one(keys[:6]...)
 }
 
-// ttl never goes beyond 2038, where memcached's clock ends and ours does not.
+// ttl returns no time after 2038, where memcached's clock ends and Lintel's
+// does not.
 func (g *generator) ttl() string {
 	return g.one("0", "0", "0", "0", "100000", "2592000", "-1", "2592001")
 }
 
-// chunk is a data block; its length is not always what the command said.
+// chunk returns a data block. Its length is not always that of the command.
 func (g *generator) chunk() (length int, block string) {
 	if g.r.IntN(40) == 0 {
 		return 10 + g.r.IntN(10), strings.Repeat("u", 25) + "\r\n"
 	}
-	// A number of blanks alone is left out: memcached reads on into the bytes
-	// behind it, whatever they are.
+	// A number that consists of spaces only is left out: memcached reads on
+	// into the bytes behind it.
 	v := g.one("", "1", "10", "99", "18446744073709551615", "-5", "abc", "  7", "7  ", "x\r\n", "END\r\n",
 		strings.Repeat("v", 1+g.r.IntN(300)), strings.Repeat("w", 5000))
 	return len(v), v + "\r\n"
@@ -288,7 +289,7 @@ func (g *generator) command() string {
 	}
 }
 
-// flags are up to five of those given, no letter twice.
+// flags returns up to five of the given flags, no letter twice.
 func (g *generator) flags(of ...string) string {
 	out, used := "", ""
 	for range g.r.IntN(6) {
@@ -298,8 +299,8 @@ func (g *generator) flags(of ...string) string {
 		}
 	}
 	if strings.Contains(used, "I") {
-		// With I the order of tokens counts, and a key that came back may have
-		// a lower one than before with us.
+		// With I the order of CAS values matters, and in Lintel a key that was
+		// stored again may have a lower one than before.
 		out = strings.ReplaceAll(out, "C$CAS", "C1")
 	}
 	return out

@@ -19,9 +19,9 @@ import (
 	"lintel.dev/memcached"
 )
 
-// cluster is a fleet of our servers whose addresses are made up, so that every
-// run places its keys alike, and whose ports nobody can take over once a server
-// is killed: the client reaches them by unix sockets.
+// cluster is a fleet of Lintel servers with invented addresses, which the
+// client reaches through Unix sockets. Every run therefore places its keys
+// alike, and no other process can take over the port of a killed server.
 type cluster struct {
 	t   *testing.T
 	dir string
@@ -78,8 +78,8 @@ func (c *cluster) dial(ctx context.Context, _, addr string) (net.Conn, error) {
 	return new(net.Dialer).DialContext(ctx, "unix", path)
 }
 
-// culprits are the servers that err, which may join several, comes from; ok is
-// false when a part of it names none.
+// culprits returns the servers that err, which may join several errors, comes
+// from. ok is false if a part of it names no server.
 func culprits(err error) (servers []string, ok bool) {
 	if joined, is := err.(interface{ Unwrap() []error }); is {
 		for _, e := range joined.Unwrap() {
@@ -108,7 +108,7 @@ const (
 
 func fleetKey(i int) string { return fmt.Sprintf("fleet:key:%d", i) }
 
-// load is traffic on a cluster that knows what every answer may be.
+// load is traffic on a cluster. It knows which replies are correct.
 type load struct {
 	t       *testing.T
 	cluster *cluster
@@ -116,7 +116,7 @@ type load struct {
 	// epoch is odd while the client's list of servers changes: two operations
 	// of one even epoch went to the same server.
 	epoch  atomic.Int64
-	tried  [fleetKeys]atomic.Int64 // the highest revision sent ever
+	tried  [fleetKeys]atomic.Int64 // the highest revision that was sent
 	misses atomic.Int64            // of the owners
 	errs   atomic.Int64            // of all
 
@@ -124,7 +124,7 @@ type load struct {
 	wg   sync.WaitGroup
 	mu   sync.Mutex
 	turn sync.Cond
-	laps []int // of each worker: how often it went through its keys
+	laps []int // of each worker: how often it has visited all its keys
 }
 
 func startLoad(t *testing.T, cl *cluster, c *memcache.Client) *load {
@@ -160,7 +160,7 @@ func (l *load) stop() {
 	l.wg.Wait()
 }
 
-// settle returns once every worker has begun and ended a lap after the call.
+// settle returns when every worker has begun and finished a lap after the call.
 func (l *load) settle() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -175,7 +175,7 @@ func (l *load) settle() {
 	}
 }
 
-// change gives the client another list of servers.
+// change sets another list of servers on the client.
 func (l *load) change(servers []string) {
 	l.t.Helper()
 	l.epoch.Add(1)
@@ -188,8 +188,8 @@ func (l *load) change(servers []string) {
 // ack is a revision that a server has accepted, and when.
 type ack struct{ rev, epoch int64 }
 
-// own reads a key that nobody else writes and stores it anew if it is missing,
-// and else every third time.
+// own reads a key that no other worker writes. It stores the key again if it is
+// missing, and otherwise every third time.
 func (l *load) own(ctx context.Context, i int, acked map[int]ack) {
 	key, before := fleetKey(i), l.epoch.Load()
 	it, err := l.c.Get(ctx, key)
@@ -232,8 +232,8 @@ func (l *load) readMany(ctx context.Context, from int) {
 	}
 }
 
-// check returns the revision of a value, which must be one that was stored
-// under the key.
+// check returns the revision of a value, and fails the test if it was never
+// stored under the key.
 func (l *load) check(key string, i int, value []byte) int64 {
 	name, number, _ := strings.Cut(string(value), "=")
 	rev, err := strconv.ParseInt(number, 10, 64)
@@ -257,7 +257,7 @@ func (l *load) failed(err error) {
 	}
 }
 
-// fleetMap says where a placement has each key of the sample, by address.
+// fleetMap returns the address on which a placement has each key of the sample.
 func fleetMap(t *testing.T, s memcache.Selector, servers []string, dead string) []string {
 	t.Helper()
 	var parsed []memcache.Server
@@ -287,7 +287,7 @@ func fleetMap(t *testing.T, s memcache.Selector, servers []string, dead string) 
 	return where
 }
 
-// moved is the share of keys that two maps have in different places.
+// moved returns the share of keys that two maps have on different servers.
 func moved(a, b []string) float64 {
 	n := 0
 	for i := range a {
@@ -298,7 +298,7 @@ func moved(a, b []string) float64 {
 	return float64(n) / float64(len(a))
 }
 
-// within fails unless a share of keys is near what theory says.
+// within fails the test unless a share of keys is in the expected range.
 func within(t *testing.T, what string, share, low, high float64) {
 	t.Helper()
 	if share < low || share > high {
@@ -306,18 +306,18 @@ func within(t *testing.T, what string, share, low, high float64) {
 	}
 }
 
-// manners says how much of a placement moves when one of n servers joins or
+// manners is how many keys a placement moves when one of n servers joins or
 // leaves.
 type manners int
 
 const (
 	modulo     manners = iota // nearly everything, either way
 	jumping                   // 1/n when the last one joins
-	consistent                // 1/n, whichever it is
+	consistent                // 1/n, for any server
 	lumpy                     // the same, but FNV spreads keys that end alike poorly
 )
 
-// nearly is the range for a share of 1/n.
+// nearly returns the accepted range for a share of 1/n.
 func (m manners) nearly(n float64) (low, high float64) {
 	if m == lumpy {
 		return 0.5 / n, 1.5 / n
@@ -332,15 +332,15 @@ var fleetManners = map[string]manners{
 	"gomemcache": modulo, "python-memcached": modulo, "libmemcached": modulo, "twemproxy-modula": modulo, "spymemcached": modulo,
 }
 
-// TestFleet: sixteen servers of which some are added, killed and replaced under
-// load. No value is ever wrong, no error comes from a server that runs, and the
-// misses are those of the keys that the placement moves.
+// TestFleet adds, kills and replaces some of sixteen servers under load. No
+// value may be wrong, no error may come from a running server, and the only
+// misses are those of keys that the placement moves.
 func TestFleet(t *testing.T) {
 	for _, name := range memcache.Placements() {
 		t.Run(name, func(t *testing.T) {
 			how, ok := fleetManners[name]
 			if !ok {
-				t.Fatalf("nothing is known of the placement %s", name)
+				t.Fatalf("the placement %s has no expectations in this test", name)
 			}
 			selector, err := memcache.Placement(name)
 			if err != nil {
@@ -364,7 +364,7 @@ func fleetClient(t *testing.T, cl *cluster, s memcache.Selector, f memcache.Fail
 	t.Helper()
 	c, err := memcache.New(patient(&memcache.Options{
 		Selector: s, Failover: f, Dial: cl.dial,
-		// No server that was seen to be down is tried again.
+		// A server that was down is not tried again.
 		BackoffMin: time.Hour, BackoffMax: time.Hour,
 	}), servers...)
 	if err != nil {
@@ -380,13 +380,13 @@ func fleetByList(t *testing.T, selector memcache.Selector, how manners) {
 	cl := newCluster(t, sixteen)
 	l := startLoad(t, cl, fleetClient(t, cl, selector, memcache.FailError, sixteen))
 
-	held := make([]map[string]bool, fleetKeys) // the servers that have a key, in whatever revision
+	held := make([]map[string]bool, fleetKeys) // the servers that have a key, in any revision
 	for i := range held {
 		held[i] = map[string]bool{}
 	}
 	var misses, errs int64
-	// arrive is called once the load has settled on where. A worker may have
-	// read a key before the change and stored it after: then it missed nothing.
+	// arrive is called after the load has settled on where. A worker that read
+	// a key before the change and stored it after had no miss.
 	arrive := func(what string, where []string) {
 		t.Helper()
 		l.settle()
@@ -429,7 +429,7 @@ func fleetByList(t *testing.T, selector memcache.Selector, how manners) {
 	errs = l.errs.Load()
 	arrive("one killed", nil)
 	if l.errs.Load() == errs {
-		t.Error("a killed server costs nothing")
+		t.Error("no error after a server was killed")
 	}
 
 	left := append(append([]string(nil), all[:5]...), all[6:]...)
@@ -453,8 +453,8 @@ func fleetByList(t *testing.T, selector memcache.Selector, how manners) {
 	l.stop()
 }
 
-// fleetByFailover kills a server that stays on the list: its keys go where the
-// placement's own rule for dead servers puts them.
+// fleetByFailover kills a server that stays on the list. Its keys go where the
+// placement's rule for dead servers puts them.
 func fleetByFailover(t *testing.T, selector memcache.Selector, how manners) {
 	servers := fleetServers(16)
 	victim := servers[5]
@@ -472,7 +472,7 @@ func fleetByFailover(t *testing.T, selector memcache.Selector, how manners) {
 	errs := l.errs.Load()
 	l.settle()
 	if n := l.errs.Load() - errs; n != 0 {
-		t.Errorf("%d errors when the load had moved over", n)
+		t.Errorf("%d errors after the load had moved", n)
 	}
 	want := int64(0)
 	for i := range fleetKeys {

@@ -10,7 +10,7 @@ import (
 	"lintel.dev/memcache"
 )
 
-// ours is our client as one more cacheClient.
+// ours is Lintel's client as a cacheClient.
 type ours struct {
 	t      *testing.T
 	c      *memcache.Client
@@ -18,7 +18,7 @@ type ours struct {
 	tokens map[string]uint64
 }
 
-// ourClients are our client in the ways it can speak.
+// ourClients are Lintel's client with each protocol.
 func ourClients() []kind {
 	return []kind{
 		{name: "go", dial: goClient(nil)},
@@ -39,7 +39,7 @@ func goClient(opts *memcache.Options) maker {
 	}
 }
 
-// patient returns a copy of opts whose bounds do not pass on a busy machine.
+// patient returns a copy of opts with timeouts for a busy machine.
 func patient(opts *memcache.Options) *memcache.Options {
 	var o memcache.Options
 	if opts != nil {
@@ -49,7 +49,7 @@ func patient(opts *memcache.Options) *memcache.Options {
 	return &o
 }
 
-// done turns a refusal into false and any other error into a failure.
+// done returns false for a refusal and fails the test for any other error.
 func (o *ours) done(err error) bool {
 	o.t.Helper()
 	switch {
@@ -62,8 +62,8 @@ func (o *ours) done(err error) bool {
 	return false
 }
 
-// ttl is the duration for a scenario's TTL in memcached's terms: up to a month
-// it is relative, beyond that a moment, which all scenarios have in the past.
+// ttl converts a TTL of memcached to a duration: up to a month it is relative,
+// beyond that a date, which is in the past in all scenarios.
 func ttl(seconds int) time.Duration {
 	if seconds > month {
 		return -time.Second

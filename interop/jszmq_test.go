@@ -17,8 +17,8 @@ import (
 	"lintel.dev/zmq"
 )
 
-// jsServer has a socket for each type of jszmq, side by side with a page under
-// one HTTP server. The paths are the types of the other side.
+// jsServer is an HTTP server with a page and a socket for each type of jszmq.
+// The paths are the types of the other side.
 type jsServer struct {
 	t       *testing.T
 	srv     *httptest.Server
@@ -72,7 +72,7 @@ func newJSServer(t *testing.T, overTLS bool, pages map[string][]byte) *jsServer 
 	return s
 }
 
-// reported waits for the next result of one kind.
+// reported returns the next result of one kind.
 func (s *jsServer) reported(kind string, want ...string) {
 	s.t.Helper()
 	is := func(r []string) bool { return len(r) > 0 && r[0] == kind }
@@ -90,7 +90,8 @@ func (s *jsServer) reported(kind string, want ...string) {
 	}
 }
 
-// jsMessages are the shapes of the other tests but the largest, and all octets.
+// jsMessages are the messages of the other tests except for the largest, and
+// one with all octets.
 func jsMessages() (all [][]string) {
 	for _, m := range messages {
 		if len(strings.Join(m, "")) < 1<<20 {
@@ -104,8 +105,8 @@ func jsMessages() (all [][]string) {
 	return append(all, []string{octets.String()})
 }
 
-// talk has every pair of types exchange every message, with whoever has run
-// testdata/jszmq/agent.js against the server.
+// talk exchanges every message over every pair of types with
+// testdata/jszmq/agent.js.
 func (s *jsServer) talk() {
 	t := s.t
 	t.Helper()
@@ -141,7 +142,7 @@ func (s *jsServer) talk() {
 		sameFrames(t, recvFrames(t, s.dealer.Recv), append([]string{"js dealer"}, re(m)...))
 
 		sendFrames(t, s.router.Send, m...)
-		// jszmq marks the ids that its peers have chosen.
+		// jszmq marks ids that were chosen by its peers.
 		s.reported("router", append([]string{"\x00go dealer"}, m...)...)
 		sameFrames(t, recvFrames(t, s.router.Recv), re(m))
 
@@ -151,7 +152,7 @@ func (s *jsServer) talk() {
 	}
 }
 
-// bundle makes one file for a browser of a page's script and of jszmq.
+// bundle joins the script of a page and jszmq to one file.
 func bundle(t *testing.T) []byte {
 	t.Helper()
 	modules := peers.NodeModules(t, "jszmq", "esbuild")
@@ -170,13 +171,13 @@ func bundle(t *testing.T) []byte {
 	return script
 }
 
-// nodePath lets programs find jszmq and what it is made of.
+// nodePath sets NODE_PATH so that programs find jszmq and its dependencies.
 func nodePath(modules string) string {
 	return "NODE_PATH=" + modules + string(filepath.ListSeparator) + filepath.Join(modules, "jszmq", "node_modules")
 }
 
-// TestBrowser is a page in a browser that speaks to our sockets through the
-// HTTP server it came from.
+// TestBrowser opens a page that uses Lintel's sockets through the HTTP server
+// it was loaded from.
 func TestBrowser(t *testing.T) {
 	chromium := peers.Program(t, "chromium")
 	pages := map[string][]byte{
@@ -195,7 +196,7 @@ func TestBrowser(t *testing.T) {
 			cmd.Env = append(os.Environ(), "TMPDIR="+t.TempDir())
 			p := peers.Start(t, cmd)
 			s.talk()
-			// A page may not reach the sockets of a server that it is not from.
+			// A page must not reach the sockets of another origin.
 			s.reported("elsewhere", "refused")
 			p.Interrupt()
 			p.Wait()
@@ -203,8 +204,7 @@ func TestBrowser(t *testing.T) {
 	}
 }
 
-// TestJSZMQ is the same without a browser, so that each road is tried where
-// there is none.
+// TestJSZMQ does the same under Node.js, for machines without a browser.
 func TestJSZMQ(t *testing.T) {
 	node := peers.Program(t, "node")
 	modules := peers.NodeModules(t, "jszmq")

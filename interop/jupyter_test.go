@@ -54,7 +54,7 @@ func TestJupyter(t *testing.T) {
 	for _, transport := range []string{"tcp", "ipc"} {
 		t.Run(transport, func(t *testing.T) {
 			t.Parallel()
-			home := peers.SocketDir(t) // short enough for the paths of ipc
+			home := peers.SocketDir(t) // short enough for ipc paths
 			cmd := exec.Command(python, "testdata/jupyter.py", transport)
 			cmd.Env = append(os.Environ(), "JUPYTER_PATH="+dir, "HOME="+home, "JUPYTER_RUNTIME_DIR="+home, "JUPYTER_CONFIG_DIR="+home, "IPYTHONDIR="+home)
 			p := peers.Start(t, cmd)

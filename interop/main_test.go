@@ -1,6 +1,6 @@
-// Package interop_test runs Lintel against strangers: real memcached, the
-// clients of other languages, libzmq. See package peers for what happens when
-// one of them is not installed.
+// Package interop_test runs Lintel against third-party software: memcached,
+// clients in other languages, libzmq. Package peers says what happens when one
+// of them is not installed.
 package interop_test
 
 import (
@@ -13,8 +13,8 @@ import (
 	"lintel.dev/interop/peers"
 )
 
-// children are the parts that this test binary plays when it has started
-// itself, by the environment variable that says so.
+// children are the functions that this test binary runs as a child process of
+// itself, by the environment variable that selects them.
 var children = map[string]func() error{}
 
 func TestMain(m *testing.M) {
@@ -39,7 +39,8 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// guard bounds a test's blocking calls, for the failure only.
+// guard bounds the blocking calls of a test, so that it fails instead of
+// hanging.
 func guard(t *testing.T) context.Context {
 	ctx, cancel := context.WithTimeout(t.Context(), peers.Patience)
 	t.Cleanup(cancel)

@@ -16,12 +16,12 @@ import (
 	"lintel.dev/zmq"
 )
 
-// rate, in kbit a second, leaves a busy machine time to empty the kernel's buffer of
-// a libzmq receiver, which is small and loses what comes faster.
+// rate, in kbit a second, is low enough for a busy machine to empty the small
+// kernel buffer of a libzmq receiver.
 const rate = 20_000
 
-// overPGM runs a test over both multicast transports, which differ in what is
-// under the packets: UDP, or IP itself.
+// overPGM runs a test over both multicast transports: PGM over UDP, and over
+// IP.
 func overPGM(t *testing.T, f func(t *testing.T, at string)) {
 	t.Run("epgm", func(t *testing.T) { f(t, "epgm://"+epgmtest.Group(t)) })
 	t.Run("pgm", func(t *testing.T) {
@@ -30,7 +30,7 @@ func overPGM(t *testing.T, f func(t *testing.T, at string)) {
 	})
 }
 
-// until calls again every few milliseconds, first at once, until done is
+// until calls a function every few milliseconds, first at once, until done is
 // closed.
 func until(t *testing.T, done <-chan struct{}, again func()) {
 	t.Helper()
@@ -79,8 +79,8 @@ func publishTo(t *testing.T, at string, send func(frames ...string)) {
 	sub := newPyzmq(t).socket("SUB", "subscribe", "", "rate", rate)
 	sub.connect(at)
 	joined := make(chan struct{})
-	// OpenPGM asks for no repair of a source whose address it has not been
-	// told, and the packet that tells it may be lost: one of twenty arrives.
+	// OpenPGM does not request repairs before it knows the source's address.
+	// The packet that has the address may be lost; one of twenty arrives.
 	sub.tell("recv_many", zmqRequest{"id": sub.id, "count": 20})
 	go func() {
 		defer close(joined)
@@ -151,8 +151,8 @@ func subscribeFrom(t *testing.T, at string, recv func() []string) {
 	}
 }
 
-// overLossyNetwork is one end of our transport over a network that loses one
-// datagram in twenty.
+// overLossyNetwork returns one end of Lintel's transport over a network that
+// loses one datagram in twenty.
 func overLossyNetwork(t *testing.T, at string, open func(epgm.Config) (net.Conn, error), typ zmtp.SocketType) *epgmtest.End {
 	t.Helper()
 	scheme, address, _ := strings.Cut(at, "://")
@@ -176,7 +176,7 @@ func overLossyNetwork(t *testing.T, at string, open func(epgm.Config) (net.Conn,
 	return end
 }
 
-// What our source loses on the way, libzmq's receiver asks for again.
+// libzmq's receiver requests repairs of packets that Lintel's source loses.
 func TestMulticastLossyToLibzmq(t *testing.T) {
 	overPGM(t, func(t *testing.T, at string) {
 		pub := overLossyNetwork(t, at, epgm.NewSource, zmtp.PUB)
@@ -188,7 +188,7 @@ func TestMulticastLossyToLibzmq(t *testing.T) {
 	})
 }
 
-// What is lost on the way to our receiver, libzmq's source repairs.
+// libzmq's source repairs packets that Lintel's receiver loses.
 func TestMulticastLossyFromLibzmq(t *testing.T) {
 	overPGM(t, func(t *testing.T, at string) {
 		sub := overLossyNetwork(t, at, epgm.NewReceiver, zmtp.SUB)

@@ -19,8 +19,8 @@ import (
 	"lintel.dev/zmq"
 )
 
-// The variables by which this test binary, started in a network namespace,
-// knows that it is a host of a group and which one.
+// The environment variables that make this test binary a host of a group, in a
+// network namespace.
 const (
 	groupRole = "LINTEL_GROUP_ROLE" // pub, sub
 	groupAt   = "LINTEL_GROUP_AT"   // endpoint
@@ -109,8 +109,7 @@ func openLossyEnd(at string, pub bool, seed string) (groupEnd, error) {
 }
 
 // publishToHosts sends one half of the messages at each line of stdin, and
-// something to know each other by in between. After stdin ends it is gone:
-// until then it repairs.
+// messages for joining in between. It sends repairs until stdin ends.
 func publishToHosts(end groupEnd) error {
 	lines := make(chan struct{})
 	go func() {
@@ -141,8 +140,8 @@ func publishToHosts(end groupEnd) error {
 	}
 }
 
-// subscribeOnHost says "joined" when it hears the publisher, and "all" when it
-// has got every message from first on, each once and in order.
+// subscribeOnHost prints "joined" when it receives from the publisher, and
+// "all" when it has received every message from first on, once and in order.
 func subscribeOnHost(end groupEnd, first int) error {
 	for due, joined := first, false; due < published; {
 		m, err := end.Recv()
@@ -162,7 +161,7 @@ func subscribeOnHost(end groupEnd, first int) error {
 		}
 	}
 	fmt.Println("all")
-	// Until it is told to go it stays: it would answer for others.
+	// It stays until the test ends it, because it may repair for others.
 	bufio.NewScanner(os.Stdin).Scan()
 	return nil
 }
@@ -209,7 +208,7 @@ func newNetwork(t *testing.T, hosts int) network {
 
 func address(host int) string { return "10.77.0." + strconv.Itoa(host+1) }
 
-// on makes a command that runs on one host.
+// on returns a command that runs on one host.
 func (n network) on(host int, command ...string) *exec.Cmd {
 	return exec.Command("ip", append([]string{"netns", "exec", n[host]}, command...)...)
 }
@@ -229,8 +228,8 @@ func (n network) start(t *testing.T, host int, at, role, from string, lossy bool
 	return peers.Start(t, cmd)
 }
 
-// TestMulticastHosts has one host publish to ten others, one of which joins
-// when half is over, and to one with libzmq.
+// TestMulticastHosts publishes from one host to ten others, one of which joins
+// in mid-stream, and to one with libzmq.
 func TestMulticastHosts(t *testing.T) {
 	for _, c := range []struct {
 		name  string
@@ -246,7 +245,7 @@ func TestMulticastHosts(t *testing.T) {
 			python := newPyzmqBy(t, func(program ...string) *exec.Cmd { return n.on(receivers+1, program...) })
 			theirs := python.socket("SUB", "subscribe", "", "rate", rate)
 			theirs.connect("epgm://" + address(receivers+1) + group) // it finds no interface by its name
-			// See publishTo for why it is to hear twenty.
+			// See publishTo for why twenty are sent.
 			theirs.do("recv_many", zmqRequest{"count": 20})
 			theirs.tell("recv_past", zmqRequest{"id": theirs.id, "prefix": []byte("sync")})
 

@@ -7,10 +7,10 @@ import (
 	"lintel.dev/memcache"
 )
 
-// TestOddKeys: keys that go in base64 are the same keys for a server that gets
-// them in another way, memcached's and ours.
+// TestOddKeys checks that keys sent in base64 are the same keys for memcached
+// and for Lintel when they arrive in another form.
 func TestOddKeys(t *testing.T) {
-	// memcached's list of keys misses items that move between its LRUs meanwhile.
+	// memcached's key dump misses items that move between its LRUs meanwhile.
 	still := peers.Memcached(t, "-o", "no_lru_maintainer")
 	for name, addr := range map[string]string{"memcached": still, "lintel": embedded(t)} {
 		t.Run(name, func(t *testing.T) {

@@ -19,8 +19,8 @@ import (
 
 const anyPort = "tcp://127.0.0.1:*"
 
-// piRole plays a role of the pi demonstration in Python
-// (testdata/pirole.py), for so many messages.
+// piRole plays a role of the pi demonstration in Python (testdata/pirole.py)
+// for a number of messages.
 func piRole(t *testing.T, role string, count int, pubsub, reqrep, pushpull string) *peers.Proc {
 	t.Helper()
 	return peers.Start(t, exec.Command(peers.Python(t, "zmq"), "testdata/pirole.py",
@@ -44,13 +44,14 @@ func (r *piRun) Write(p []byte) (int, error) {
 	for _, line := range strings.Split(strings.TrimSpace(string(p)), "\n") {
 		select {
 		case r.lines <- line:
-		default: // nobody looks for the live lines
+		default: // progress lines are dropped
 		}
 	}
 	return len(p), nil
 }
 
-// piConfig is a run over TCP until its points are counted, or for ever.
+// piConfig returns the configuration of a run over TCP, until its points are
+// counted or without end.
 func piConfig(points int64, roles ...string) pi.Config {
 	cfg := pi.Defaults()
 	cfg.Roles, cfg.Points, cfg.Duration, cfg.Interval = roles, points, 0, 200*time.Microsecond
@@ -128,7 +129,7 @@ func TestPiBitsourceInPython(t *testing.T) {
 // judged: of the whole square, pi/4 are, and 1/4 is not judged.
 const judgedInside = (math.Pi - 1) / 3
 
-// The only worker is the one in Python: what it judged is what is counted.
+// The only worker is the one in Python: all counted verdicts are its own.
 func TestPiAlwaysYesInPython(t *testing.T) {
 	source := startPi(t, piConfig(0, pi.Bitsource))
 	counting := startPi(t, piConfig(300, pi.Tally))

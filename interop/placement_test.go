@@ -9,8 +9,8 @@ import (
 	"lintel.dev/memcache"
 )
 
-// placements are the clients that spread keys over a fleet, and what our
-// client calls their rule.
+// placements are the clients that spread keys over servers, with the name of
+// their rule in Lintel.
 var placements = []struct {
 	name      string
 	placement string
@@ -77,7 +77,7 @@ func TestPlacement(t *testing.T) {
 				t.Errorf("300 keys went to %d of %d servers", len(used), len(fleet))
 			}
 
-			// A key that they deleted is gone for us.
+			// A key that the other client deleted is a miss.
 			yes(t, them.delete("user:1:name"))
 			if _, err := us.Get(ctx, "user:1:name"); !errors.Is(err, memcache.ErrCacheMiss) {
 				t.Errorf("after their delete: %v", err)
@@ -86,8 +86,8 @@ func TestPlacement(t *testing.T) {
 	}
 }
 
-// TestTwemproxy asks nutcracker where a key lives: what we store through it is
-// on the server where our own placement of the same name looks for it.
+// TestTwemproxy stores keys through nutcracker. Each must be on the server
+// where the placement of the same name looks for it.
 func TestTwemproxy(t *testing.T) {
 	for _, p := range []struct{ distribution, hash, tag, placement string }{
 		{"ketama", "fnv1a_64", "", "twemproxy"},
@@ -111,7 +111,7 @@ func TestTwemproxy(t *testing.T) {
 				t.Fatal(err)
 			}
 			var theirs, fleet []string
-			for i, name := range []string{"south", "north", "east"} { // which modula sorts
+			for i, name := range []string{"south", "north", "east"} { // modula sorts them
 				addr := peers.Memcached(t)
 				theirs = append(theirs, fmt.Sprintf("%s:%d %s", addr, i+1, name))
 				fleet = append(fleet, fmt.Sprintf("%s:%d=%s", addr, i+1, name))

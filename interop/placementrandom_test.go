@@ -11,12 +11,12 @@ import (
 	"lintel.dev/memcache"
 )
 
-// member is a server as the programs in testdata/place.* take it: host, port
-// and weight; port 0 is a unix socket.
+// member is a server in the input of testdata/place.*: host, port and weight;
+// port 0 is a Unix socket.
 type member [3]any
 
-// randomFleets draws fleets and keys that no vector has: host names and IPs,
-// default ports and others, unix sockets, weights, text beyond ASCII.
+// randomFleets draws fleets and keys that no recorded vector has: host names
+// and IPs, default and other ports, Unix sockets, weights, non-ASCII text.
 func randomFleets(t *testing.T) (fleets [][]memcache.Server, keys []string) {
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
@@ -60,8 +60,8 @@ func randomFleets(t *testing.T) (fleets [][]memcache.Server, keys []string) {
 	return fleets, keys
 }
 
-// TestPlacementRandom asks the clients where they would put keys of random
-// fleets, and compares all of it.
+// TestPlacementRandom compares the placements of all clients for keys of random
+// fleets.
 func TestPlacementRandom(t *testing.T) {
 	for _, p := range []struct {
 		name string

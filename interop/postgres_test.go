@@ -39,7 +39,7 @@ func postgres(t *testing.T) string {
 		cmd.Dir = dir
 		return cmd
 	}
-	// PostgreSQL refuses to be run by root.
+	// PostgreSQL refuses to run as root.
 	if os.Getuid() == 0 {
 		u, err := user.Lookup("postgres")
 		if err != nil {
@@ -70,8 +70,9 @@ func postgres(t *testing.T) string {
 	return "postgres://lintel@/postgres?host=" + dir
 }
 
-// TestSquaresOnPostgreSQL: the slow way of the demonstration is a query, on a
-// table that it makes, finds again, and leaves alone when it is not its own.
+// TestSquaresOnPostgreSQL runs the demonstration with queries as the slow way.
+// It creates its table, finds it again, and refuses a foreign table of that
+// name.
 func TestSquaresOnPostgreSQL(t *testing.T) {
 	address := postgres(t)
 	run := func(db string) (r squares.Report, said string, err error) {

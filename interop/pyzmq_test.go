@@ -24,7 +24,7 @@ func newPyzmq(t *testing.T) *pyzmq {
 	return newPyzmqBy(t, func(program ...string) *exec.Cmd { return exec.Command(program[0], program[1:]...) })
 }
 
-// newPyzmqBy starts the process in a way of the caller's.
+// newPyzmqBy starts the process with the caller's function.
 func newPyzmqBy(t *testing.T, command func(program ...string) *exec.Cmd) *pyzmq {
 	t.Helper()
 	p := peers.Start(t, command(peers.Python(t, "zmq"), "testdata/zmqpeer.py"))
@@ -55,15 +55,15 @@ type zmqReply struct {
 
 func (r zmqReply) strings() []string { return stringFrames(r.Frames) }
 
-// ask sends a request and fails the test if it is answered with an error.
+// ask sends a request and fails the test if the reply is an error.
 func (z *pyzmq) ask(op string, r zmqRequest) zmqReply {
 	z.t.Helper()
 	z.tell(op, r)
 	return z.answer()
 }
 
-// tell sends a request whose answer is for later: while the peer is busy with
-// it, the test acts.
+// tell sends a request without waiting for the reply, so that the test can act
+// meanwhile.
 func (z *pyzmq) tell(op string, r zmqRequest) {
 	z.t.Helper()
 	if r == nil {
@@ -82,14 +82,14 @@ func (z *pyzmq) answer() zmqReply {
 	return reply
 }
 
-// try asks for something that may fail.
+// try sends a request that may fail.
 func (z *pyzmq) try(op string, s *pysock) zmqReply {
 	z.t.Helper()
 	z.tell(op, zmqRequest{"id": s.id})
 	return z.result()
 }
 
-// result is an answer that may be an error.
+// result is a reply, which may be an error.
 func (z *pyzmq) result() zmqReply {
 	z.t.Helper()
 	var reply zmqReply
@@ -104,8 +104,8 @@ func (z *pyzmq) socket(typ string, options ...any) *pysock {
 	return z.socketAs(typ, typ, options...)
 }
 
-// socketAs gives a name of its own to a socket that shares its type with
-// another one of the process.
+// socketAs creates a socket with a name, for a second one of the same type in
+// the process.
 func (z *pyzmq) socketAs(id, typ string, options ...any) *pysock {
 	z.t.Helper()
 	s := &pysock{z, id}
@@ -154,13 +154,13 @@ func (s *pysock) recv() []string {
 	return s.do("recv", nil).strings()
 }
 
-// until waits for an event of a socket that is monitored, past others.
+// until waits for an event of a monitored socket and ignores others.
 func (s *pysock) until(event string) zmqReply {
 	s.t.Helper()
 	return s.nextEvent(func(e string) bool { return e == event })
 }
 
-// nextEvent waits for an event that is wanted.
+// nextEvent returns the next of the wanted events.
 func (s *pysock) nextEvent(want func(event string) bool) zmqReply {
 	s.t.Helper()
 	for {
@@ -170,8 +170,8 @@ func (s *pysock) nextEvent(want func(event string) bool) zmqReply {
 	}
 }
 
-// listen begins to receive; answer has the message. libzmq takes note of new
-// and renewed connections only while somebody is in a call on the socket.
+// listen starts to receive; answer returns the message. libzmq processes new
+// and renewed connections only during a call on the socket.
 func (s *pysock) listen() {
 	s.t.Helper()
 	s.tell("recv", zmqRequest{"id": s.id})

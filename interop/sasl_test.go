@@ -18,7 +18,7 @@ func server(t *testing.T, env []string, flags ...string) string {
 	return peers.Start(t, cmd).ExpectLog(`listens on (\S+)$`)[1]
 }
 
-// TestCacheBinary plays the scenarios on the program rather than the package.
+// TestCacheBinary runs the scenarios on the program instead of the package.
 func TestCacheBinary(t *testing.T) {
 	t.Parallel()
 	addr := server(t, nil)
@@ -26,8 +26,8 @@ func TestCacheBinary(t *testing.T) {
 	play(t, dial(t, addr), python("pymemcache", "pymemcache")(t, addr), nil)
 }
 
-// TestSASL logs the clients that can in to the program with -S, and sees that
-// who does not know the password gets nothing.
+// TestSASL runs the scenarios with SASL on the program with -S, and checks that
+// a client with a wrong password gets nothing.
 func TestSASL(t *testing.T) {
 	for _, x := range []struct {
 		name    string
@@ -55,10 +55,10 @@ func TestSASL(t *testing.T) {
 				t.Fatal(err)
 			}
 			addr := server(t, []string{"MEMCACHED_SASL_PWDB=" + users}, "-S")
-			login := func(user, password string) *stranger {
+			login := func(user, password string) *foreignClient {
 				cmd := x.command(t, addr)
 				cmd.Env = append(cmd.Environ(), "CACHE_USER="+user, "CACHE_PASSWORD="+password)
-				return newStranger(t, cmd)
+				return newForeignClient(t, cmd)
 			}
 			lacks := map[string]string{}
 			for _, name := range x.lacks {

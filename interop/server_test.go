@@ -11,7 +11,7 @@ import (
 	"lintel.dev/memcached"
 )
 
-// embedded runs our server inside the test.
+// embedded runs a Lintel server inside the test.
 func embedded(t *testing.T) string {
 	return serve(t, "tcp", "127.0.0.1:0", memcached.Options{})
 }
@@ -26,8 +26,7 @@ func serve(t *testing.T, network, addr string, opts memcached.Options) string {
 	return addr
 }
 
-// serveUntil runs our server until stop is called, at the test's end at the
-// latest.
+// serveUntil runs a Lintel server until stop is called or the test ends.
 func serveUntil(t *testing.T, network, addr string, opts memcached.Options) (at string, stop func()) {
 	t.Helper()
 	s, err := memcached.New(opts)

@@ -33,8 +33,8 @@ func stampedeOptions() memcache.FetchOptions {
 	return memcache.FetchOptions{TTL: time.Hour, Stale: time.Hour, Lease: 10 * time.Minute}
 }
 
-// stampede is such a process. At the first line of stdin its callers fetch the
-// key; a load lasts until the second one.
+// stampede runs such a process. At the first line of stdin its callers fetch
+// the key; a load lasts until the second line.
 func stampede() error {
 	c, err := memcache.New(patient(nil), os.Getenv(stampedeServer))
 	if err != nil {
@@ -87,8 +87,8 @@ func stampede() error {
 	return nil
 }
 
-// TestStampede: a thousand callers in four processes want one key. It is loaded
-// once, by one of them.
+// TestStampede has a thousand callers in four processes fetch one key. One of
+// them loads it, once.
 func TestStampede(t *testing.T) {
 	for _, server := range []struct {
 		name  string

@@ -88,7 +88,8 @@ func TestMemcTools(t *testing.T) {
 	}
 }
 
-// TestMemcachedTool reads our stats with the script that memcached ships.
+// TestMemcachedTool reads Lintel's statistics with the script that memcached
+// ships.
 func TestMemcachedTool(t *testing.T) {
 	const script = "/usr/share/memcached/scripts/memcached-tool"
 	if _, err := os.Stat(script); err != nil {

@@ -9,9 +9,9 @@ import (
 	"lintel.dev/memcache"
 )
 
-// TestValues: what a client of another language stores our codec of its name
-// reads as it is meant, and the reverse. An object of its language, which it
-// pickles or serializes, is refused.
+// TestValues exchanges values with clients of other languages in both
+// directions, with the codec of the same name. Pickled or serialized objects
+// are refused.
 func TestValues(t *testing.T) {
 	long := strings.Repeat("größer ", 2000)
 	text := func(s string) *value { return &value{Type: "str", Bytes: []byte(s)} }
@@ -60,10 +60,10 @@ func TestValues(t *testing.T) {
 		t.Run(c.client, func(t *testing.T) {
 			t.Parallel()
 			addr := embedded(t)
-			var them *stranger
-			for _, k := range strangers {
+			var them *foreignClient
+			for _, k := range foreignClients {
 				if k.name == c.client {
-					them = k.dial(t, addr).(*stranger)
+					them = k.dial(t, addr).(*foreignClient)
 				}
 			}
 			codec, err := memcache.ValueCodec(c.codec)

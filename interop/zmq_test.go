@@ -12,14 +12,15 @@ import (
 	"lintel.dev/zmq"
 )
 
-// ourSocket is what every socket of package zmq has.
+// ourSocket has the methods of every socket of package zmq.
 type ourSocket interface {
 	Bind(endpoint string) (*zmq.Endpoint, error)
 	Connect(endpoint string) (*zmq.Endpoint, error)
 	Close() error
 }
 
-// opened returns a socket that is closed when the test ends, at once.
+// opened returns a socket that is closed at the end of the test, without
+// linger.
 func opened[S ourSocket](t *testing.T) func(S, error) S {
 	return func(s S, err error) S {
 		t.Helper()
@@ -31,7 +32,7 @@ func opened[S ourSocket](t *testing.T) func(S, error) S {
 	}
 }
 
-// link is a transport and who binds on it.
+// link is a transport and the side that binds.
 type link struct {
 	name     string
 	weBind   bool
@@ -49,7 +50,7 @@ var links = []link{
 	{"ipc/they bind", false, ipc},
 }
 
-// join connects our socket and theirs.
+// join connects a Lintel socket and a libzmq socket.
 func (l link) join(t *testing.T, ours ourSocket, theirs *pysock) {
 	t.Helper()
 	if !l.weBind {
@@ -203,7 +204,7 @@ func TestRepToReq(t *testing.T) {
 			sendFrames(t, rep.Send, m...)
 			sameFrames(t, req.recv(), m)
 		}
-		// The lock-step is theirs to keep as well as ours.
+		// libzmq's REQ keeps the lock-step too.
 		if r := z.try("recv", req); r.Errno != "EFSM" {
 			t.Errorf("libzmq's REQ received out of turn: %+v", r)
 		}
@@ -217,7 +218,8 @@ func TestPubToSub(t *testing.T) {
 		l.join(t, pub, sub)
 		untilHeard(t, pub, sub)
 
-		// What does not match never leaves; what does comes in order.
+		// Messages that do not match are not sent; matching ones arrive in
+		// order.
 		for _, m := range messages {
 			sendFrames(t, pub.Send, append([]string{"other"}, m...)...)
 			sendFrames(t, pub.Send, append([]string{"a topic"}, m...)...)
@@ -226,8 +228,8 @@ func TestPubToSub(t *testing.T) {
 	})
 }
 
-// untilHeard publishes until the subscriber has heard it: only then is its
-// subscription known to have arrived.
+// untilHeard publishes until the subscriber receives, which shows that its
+// subscription has arrived.
 func untilHeard(t *testing.T, pub *zmq.Pub, sub *pysock) {
 	t.Helper()
 	sub.listen()
@@ -257,7 +259,7 @@ func untilHeard(t *testing.T, pub *zmq.Pub, sub *pysock) {
 
 func TestSubToPub(t *testing.T) {
 	overLinks(t, func(t *testing.T, l link, z *pyzmq) {
-		// libzmq's XPUB is its PUB with ears: it says when a subscription came.
+		// libzmq's XPUB reports when a subscription has arrived.
 		sub, pub := opened[*zmq.Sub](t)(zmq.NewSub()), z.socket("XPUB")
 		subscribe(t, sub, "a")
 		l.join(t, sub, pub)
@@ -273,7 +275,7 @@ func TestSubToPub(t *testing.T) {
 		pub.send("bee")
 		sameFrames(t, recvFrames(t, sub.Recv), []string{"bee"})
 
-		// Two subscriptions to the same prefix take two cancellations.
+		// Two subscriptions to the same prefix need two cancellations.
 		subscribe(t, sub, "b")
 		if err := sub.Unsubscribe("b"); err != nil {
 			t.Fatal(err)

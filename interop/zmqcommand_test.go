@@ -15,7 +15,7 @@ func command(t *testing.T, args ...string) *peers.Proc {
 	return peers.Start(t, exec.Command(lintel(t), append([]string{"zmq"}, args...)...))
 }
 
-// secured is how both ends of a connection prove who they are.
+// secured has the security options of both ends of a connection.
 type secured struct {
 	name           string
 	server, client []any // options of pyzmq: names and values
@@ -50,8 +50,8 @@ func securities() []secured {
 	}
 }
 
-// TestSocketCommands talks to libzmq through standard input and output, for
-// each pair of types, whoever binds.
+// TestSocketCommands exchanges messages with libzmq through standard input and
+// output, for each pair of types and with either side binding.
 func TestSocketCommands(t *testing.T) {
 	const binary = `\x00\xff\x5c`
 	big := strings.Repeat("x", 100000)
@@ -175,7 +175,7 @@ func TestSocketCommands(t *testing.T) {
 	}
 }
 
-// TestStreamCommand talks to libzmq's STREAM, which knows no security.
+// TestStreamCommand exchanges data with libzmq's STREAM, which has no security.
 func TestStreamCommand(t *testing.T) {
 	for _, l := range links[:2] {
 		t.Run(l.name, func(t *testing.T) {
@@ -197,7 +197,7 @@ func TestStreamCommand(t *testing.T) {
 			sameLine(t, c, here+"\t"+`raw\x5c\x0a`)
 			c.Send(here + "\t" + `GET /\x0d\x0a`)
 			sameFrames(t, s.recv(), []string{there, "GET /\r\n"})
-			c.Send("nobody\tx") // a line on stderr, and on it goes
+			c.Send("absent\tx") // an error line on stderr; the command continues
 			c.ExpectLog("^lintel: send: .*routing id")
 			c.Send(here + "\t")
 			sameFrames(t, s.recv(), []string{there, ""})
@@ -205,7 +205,7 @@ func TestStreamCommand(t *testing.T) {
 	}
 }
 
-// TestMonitorCommand prints what happens to a connection with libzmq.
+// TestMonitorCommand checks the printed events of a connection with libzmq.
 func TestMonitorCommand(t *testing.T) {
 	pull := newPyzmq(t).socket("PULL")
 	c := command(t, "monitor", "push", "--json", "--connect", pull.bind("tcp://127.0.0.1:*"))
@@ -276,8 +276,8 @@ func TestProxyCommand(t *testing.T) {
 	})
 }
 
-// TestKeysForCzmq reads our certificates with pyzmq's zmq.auth, which reads
-// czmq's.
+// TestKeysForCzmq reads Lintel's certificates with pyzmq's zmq.auth, which has
+// czmq's format.
 func TestKeysForCzmq(t *testing.T) {
 	dir := t.TempDir()
 	if out, err := exec.Command(lintel(t), "zmq", "keygen", "--meta", "name=Joe", dir+"/joe").CombinedOutput(); err != nil {

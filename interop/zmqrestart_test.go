@@ -12,7 +12,7 @@ import (
 	"lintel.dev/zmq/event"
 )
 
-// events follows a socket's events from now on.
+// events records the events of a socket from now on.
 type events struct {
 	t    *testing.T
 	next func() (event.Event, bool)
@@ -27,7 +27,7 @@ func watch(t *testing.T, s interface {
 	return &events{t, next}
 }
 
-// until waits for an event, past others.
+// until waits for an event and ignores others.
 func (e *events) until(want event.Type) event.Event {
 	e.t.Helper()
 	for {
@@ -43,9 +43,9 @@ func (e *events) until(want event.Type) event.Event {
 
 var soon = zmq.WithReconnect(10*time.Millisecond, 0)
 
-// TestPeerRestarts kills the process with libzmq's end and starts another one
-// in its place: our connecting socket finds it and what it sends meanwhile
-// waits.
+// TestPeerRestarts kills the process of libzmq's end and starts another one in
+// its place. Lintel's connecting socket reconnects, and messages sent meanwhile
+// wait.
 func TestPeerRestarts(t *testing.T) {
 	push := opened[*zmq.Push](t)(zmq.NewPush(soon))
 	ev := watch(t, push)
@@ -71,8 +71,8 @@ func TestPeerRestarts(t *testing.T) {
 	}
 }
 
-// TestSubscriberOutlivesPublisher: our SUB subscribes anew at each publisher
-// that comes back.
+// TestSubscriberOutlivesPublisher checks that Lintel's SUB subscribes again
+// after its publisher was restarted.
 func TestSubscriberOutlivesPublisher(t *testing.T) {
 	sub := opened[*zmq.Sub](t)(zmq.NewSub(soon))
 	subscribe(t, sub, "a")
@@ -94,8 +94,8 @@ func TestSubscriberOutlivesPublisher(t *testing.T) {
 	}
 }
 
-// TestWeRestart: libzmq's connecting sockets find our bound one again after it
-// was closed and made anew.
+// TestWeRestart checks that libzmq's connecting sockets reconnect after
+// Lintel's bound socket was closed and bound again.
 func TestWeRestart(t *testing.T) {
 	z := newPyzmq(t)
 	push := z.socket("PUSH", "reconnect_ivl", 10)
@@ -122,8 +122,8 @@ func TestWeRestart(t *testing.T) {
 		sendFrames(t, xpub.Send, "a", itoa(round))
 		sameFrames(t, z.answer().strings(), []string{"a", itoa(round)})
 
-		// Nothing is sent before libzmq has seen the end of the last
-		// connection: it would write to that and not know better.
+		// Nothing is sent before libzmq has noticed the end of the last
+		// connection. It would write to that one.
 		push.do("monitor", nil)
 		push.send("hello")
 		sameFrames(t, recvFrames(t, pull.Recv), []string{"hello"})
@@ -138,8 +138,8 @@ func TestWeRestart(t *testing.T) {
 	}
 }
 
-// TestRequestsOutliveServers: a relaxed REQ of ours asks the server that took
-// the place of the one it lost.
+// TestRequestsOutliveServers checks that a relaxed REQ of Lintel sends its
+// request to a restarted server.
 func TestRequestsOutliveServers(t *testing.T) {
 	req := opened[*zmq.Req](t)(zmq.NewReq(soon, zmq.WithOption("req_relaxed", "1"), zmq.WithOption("req_correlate", "1")))
 	ev := watch(t, req)
@@ -162,9 +162,9 @@ func TestRequestsOutliveServers(t *testing.T) {
 	sameFrames(t, recvFrames(t, req.Recv), []string{"re: two"})
 }
 
-// TestHeartbeats stops libzmq's process, so that its kernel still holds the
-// connection but nobody answers: our heartbeat notices. When it runs again the
-// two find each other.
+// TestHeartbeats stops libzmq's process. The kernel keeps the connection open,
+// but PINGs are not answered: Lintel's heartbeat closes it. When the process
+// runs again both sides reconnect.
 func TestHeartbeats(t *testing.T) {
 	z := newPyzmq(t)
 	pull := z.socket("PULL")
@@ -186,8 +186,8 @@ func TestHeartbeats(t *testing.T) {
 	sameFrames(t, pull.recv(), []string{"after"})
 }
 
-// TestTheirHeartbeats: libzmq's heartbeat finds a Go process that is stopped,
-// and ours answers its pings as long as it runs.
+// TestTheirHeartbeats checks that Lintel answers libzmq's PINGs, and that
+// libzmq disconnects a stopped Go process.
 func TestTheirHeartbeats(t *testing.T) {
 	p := peers.Start(t, exec.Command(lintel(t), "zmq", "pull", "--bind", "tcp://127.0.0.1:*"))
 	addr := p.ExpectLog(`bound (tcp://\S+)`)[1]
@@ -208,7 +208,8 @@ func TestTheirHeartbeats(t *testing.T) {
 	p.Expect("^after$")
 }
 
-// TestMonitor follows one connection from libzmq's side and from ours.
+// TestMonitor compares the events of one connection on libzmq's and on Lintel's
+// side.
 func TestMonitor(t *testing.T) {
 	z := newPyzmq(t)
 	theirs := z.socket("DEALER")

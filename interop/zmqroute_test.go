@@ -29,14 +29,14 @@ func TestRouterToDealer(t *testing.T) {
 			sendFrames(t, router.Send, append([]string{"python"}, m...)...)
 			sameFrames(t, dealer.recv(), m)
 		}
-		if err := router.Send(guard(t), zmq.NewMsg("nobody", "hello")); err != zmq.ErrHostUnreachable {
-			t.Errorf("a message to nobody: %v", err)
+		if err := router.Send(guard(t), zmq.NewMsg("absent", "hello")); err != zmq.ErrHostUnreachable {
+			t.Errorf("a message without a recipient: %v", err)
 		}
 	})
 }
 
-// TestRouterAmongMany is the extended request-reply pattern: libzmq's REQ asks
-// through our ROUTER and DEALER, and its REP answers.
+// TestRouterAmongMany is the extended request-reply pattern: libzmq's REQ and
+// REP with Lintel's ROUTER and DEALER between them.
 func TestRouterAmongMany(t *testing.T) {
 	z := newPyzmq(t)
 	front := opened[*zmq.Router](t)(zmq.NewRouter())
@@ -93,7 +93,7 @@ func TestXPubToXSub(t *testing.T) {
 		}
 		xsub.send("\x00a")
 		sameFrames(t, recvFrames(t, xpub.Recv), []string{"\x00a"})
-		// What is no subscription goes up as it is.
+		// Messages that are not subscriptions are forwarded upstream unchanged.
 		xsub.send("\x02 a message", "upstream")
 		sameFrames(t, recvFrames(t, xpub.Recv), []string{"\x02 a message", "upstream"})
 	})
@@ -130,8 +130,8 @@ func TestPair(t *testing.T) {
 	})
 }
 
-// TestFairQueue: our PULL takes from each of several pushers in turn, and our
-// PUSH deals to each of several pullers in turn.
+// TestFairQueue checks that PULL receives from several pushers in turn, and
+// that PUSH sends to several pullers in turn.
 func TestFairQueue(t *testing.T) {
 	z := newPyzmq(t)
 	pull := opened[*zmq.Pull](t)(zmq.NewPull())
@@ -151,7 +151,7 @@ func TestFairQueue(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		// The messages of each keep their order.
+		// The messages of each pusher keep their order.
 		if from := string(m[0]); string(m[1]) != itoa(got[from]) {
 			t.Fatalf("message %q of pusher %s, expected %d", m[1], from, got[from])
 		} else {

@@ -13,8 +13,8 @@ import (
 	"lintel.dev/zmq/event"
 )
 
-// eitherBinds runs a test twice: who is the server of the mechanism does not
-// depend on who binds.
+// eitherBinds runs a test with either side binding: the server of the mechanism
+// need not be the one that binds.
 func eitherBinds(t *testing.T, test func(t *testing.T, l link, z *pyzmq)) {
 	for _, l := range links[:2] {
 		t.Run(l.name, func(t *testing.T) {
@@ -24,7 +24,7 @@ func eitherBinds(t *testing.T, test func(t *testing.T, l link, z *pyzmq)) {
 	}
 }
 
-// talk sends every shape of message both ways.
+// talk sends messages of every shape both ways.
 func talk(t *testing.T, ours *zmq.Dealer, theirs *pysock) {
 	t.Helper()
 	for _, m := range messages {
@@ -62,7 +62,8 @@ func TestPlainOurServer(t *testing.T) {
 	})
 }
 
-// TestPlainRefused: a wrong password is told to the client, whoever it is.
+// TestPlainRefused checks that the client is told about a wrong password, with
+// either implementation as the client.
 func TestPlainRefused(t *testing.T) {
 	t.Run("our client", func(t *testing.T) {
 		t.Parallel()
@@ -106,7 +107,7 @@ func keys(t *testing.T, r zmqReply) (public zmq.PublicKey, secret zmq.SecretKey)
 
 func TestCurveTheirServer(t *testing.T) {
 	eitherBinds(t, func(t *testing.T, l link, z *pyzmq) {
-		// The server knows its clients from a directory of certificates that
+		// The server accepts the clients of a directory of certificates that
 		// zmq.auth wrote.
 		dir := t.TempDir()
 		path := z.ask("certificate", zmqRequest{"dir": dir, "name": "client"}).Secret
@@ -120,13 +121,13 @@ func TestCurveTheirServer(t *testing.T) {
 		l.join(t, ours, server)
 		talk(t, ours, server)
 
-		// A stranger with keys of its own gets no further.
-		strangerSecret := zmq.NewSecretKey()
+		// A client with other keys is refused.
+		intruderSecret := zmq.NewSecretKey()
 		if !l.weBind {
-			stranger := opened[*zmq.Dealer](t)(zmq.NewDealer(zmq.WithCurve(strangerSecret, serverKey)))
-			ev := watch(t, stranger)
+			intruder := opened[*zmq.Dealer](t)(zmq.NewDealer(zmq.WithCurve(intruderSecret, serverKey)))
+			ev := watch(t, intruder)
 			other := z.socketAs("other", "DEALER", "curve_server", 1, "curve_publickey", pair.Public, "curve_secretkey", pair.Secret)
-			l.join(t, stranger, other)
+			l.join(t, intruder, other)
 			if e := ev.until(event.HandshakeAuth); e.Status != 400 {
 				t.Errorf("refused with status %d, not 400", e.Status)
 			}
@@ -151,7 +152,8 @@ func TestCurveOurServer(t *testing.T) {
 	})
 }
 
-// TestCurveOnly: neither side lets a peer in that offers no security.
+// TestCurveOnly checks that both implementations refuse a NULL peer where CURVE
+// is set.
 func TestCurveOnly(t *testing.T) {
 	secret := zmq.NewSecretKey()
 	ours := opened[*zmq.Dealer](t)(zmq.NewDealer(zmq.WithCurveServer(secret)))
@@ -165,8 +167,8 @@ func TestCurveOnly(t *testing.T) {
 	}
 }
 
-// TestCertificates: files that lintel zmq keygen writes are read by zmq.auth,
-// which is czmq's format.
+// TestCertificates checks that zmq.auth reads the files of lintel zmq keygen,
+// in czmq's format.
 func TestCertificates(t *testing.T) {
 	z := newPyzmq(t)
 	dir := t.TempDir()
@@ -193,8 +195,8 @@ func TestCertificates(t *testing.T) {
 	}
 }
 
-// TestCertificateFiles: what lintel zmq keygen writes zmq.auth reads, and what
-// zmq.auth writes we read, with the same keys.
+// TestCertificateFiles checks that zmq.auth reads the files of lintel zmq
+// keygen, and Lintel those of zmq.auth, with the same keys.
 func TestCertificateFiles(t *testing.T) {
 	z := newPyzmq(t)
 	dir := t.TempDir()

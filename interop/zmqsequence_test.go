@@ -10,8 +10,8 @@ import (
 	"lintel.dev/zmq"
 )
 
-// gaps follows publications of topic, body and a sequence number in four
-// octets, lowest first, that grows by one for each of a topic.
+// gaps checks publications of topic, body and a sequence number of four octets,
+// little-endian, that grows by one for each publication of a topic.
 type gaps struct {
 	next map[string]uint32
 	lost map[string]uint32
@@ -47,9 +47,9 @@ func bitcoinHash(b []byte) string {
 	return string(twice[:])
 }
 
-// TestSequences replays what a bitcoin node publishes, in its format and with
-// the body of a real block but not recorded from one, from libzmq to us and
-// back: what was left out on the way shows as a gap.
+// TestSequences sends publications in the format of a Bitcoin node, with the
+// body of a real block, from libzmq to Lintel and back. Omitted publications
+// must show as gaps.
 func TestSequences(t *testing.T) {
 	block, err := hex.DecodeString(genesis)
 	if err != nil {

@@ -11,8 +11,8 @@ import (
 	"lintel.dev/zmq"
 )
 
-// testTLS is what both ends of wss need: the certificate for 127.0.0.1 and
-// example.com that httptest keeps for tests.
+// testTLS has the TLS options of both ends of wss: httptest's certificate for
+// 127.0.0.1 and example.com.
 func testTLS() (server, client zmq.Option) {
 	srv := httptest.NewUnstartedServer(nil)
 	srv.StartTLS()
@@ -23,8 +23,8 @@ func testTLS() (server, client zmq.Option) {
 		zmq.WithTLS(&tls.Config{RootCAs: roots, ServerName: "example.com"})
 }
 
-// TestSOCKS goes through a proxy of somebody else's, which looks the name up:
-// to libzmq by tcp, to ourselves by ws and wss.
+// TestSOCKS connects through microsocks, which resolves the name: to libzmq
+// over tcp, to Lintel over ws and wss.
 func TestSOCKS(t *testing.T) {
 	serverTLS, clientTLS := testTLS()
 	for _, scheme := range []string{"tcp", "ws", "wss"} {
@@ -66,7 +66,7 @@ func TestSOCKS(t *testing.T) {
 	}
 }
 
-// A proxy that refuses is an event that says so.
+// A refusal of the proxy is reported by an event.
 func TestSOCKSWrongPassword(t *testing.T) {
 	_, at := peers.Microsocks(t, "ann", "secret")
 	for _, scheme := range []string{"tcp", "ws"} {

@@ -8,8 +8,9 @@ import (
 	"lintel.dev/zmq"
 )
 
-// TestStreams: raw connections between our STREAM and libzmq's, whoever binds.
-// Both hear of the connection, and talk.
+// TestStreams makes raw connections between the STREAMs of both
+// implementations, with either side binding. Both are notified of the
+// connection and exchange data.
 func TestStreams(t *testing.T) {
 	for _, l := range links[:2] {
 		t.Run(l.name, func(t *testing.T) {
@@ -29,9 +30,9 @@ func TestStreams(t *testing.T) {
 	}
 }
 
-// TestStreamsEnd: an empty frame closes the connection behind what was sent. The
-// other side is told, and connects anew if the connection was its own; the side
-// that ended it is not told, and does not.
+// TestStreamsEnd closes the connection with an empty frame after the data. The
+// other side is notified, and reconnects if it was the one that connected. The
+// side that closed it is not notified and does not reconnect.
 func TestStreamsEnd(t *testing.T) {
 	for _, l := range links[:2] {
 		setup := func(t *testing.T) (ours *zmq.Stream, theirs *pysock, here, there string) {
@@ -62,11 +63,11 @@ func TestStreamsEnd(t *testing.T) {
 			ours, theirs, here, there := setup(t)
 			theirs.send(there, "farewell")
 			theirs.send(there, "")
-			theirs.listen() // libzmq acts on it while somebody is in a call
+			theirs.listen() // libzmq acts on it only during a call
 			sameFrames(t, recvFrames(t, ours.Recv), []string{here, "farewell"})
 			sameFrames(t, recvFrames(t, ours.Recv), []string{here, ""})
 			if l.weBind {
-				theirs.p.Kill() // it waits for what never comes
+				theirs.p.Kill() // it waits for data that is not sent
 				return
 			}
 			sameFrames(t, recvFrames(t, ours.Recv), []string{here, ""})

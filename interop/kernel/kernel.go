@@ -14,7 +14,7 @@ import (
 	"lintel.dev/zmq"
 )
 
-// kernel is the sockets and what is being executed.
+// kernel has the sockets and the state of the execution.
 type kernel struct {
 	codec
 	shell, control, stdin *zmq.Router
@@ -50,8 +50,8 @@ func open(c connection) (*kernel, error) {
 	return k, nil
 }
 
-// serve runs until a client asks the kernel to end. The heartbeat answers
-// whatever the rest is busy with.
+// serve runs until a client requests a shutdown. The heartbeat answers
+// independently of the other sockets.
 func (k *kernel) serve(ctx context.Context) error {
 	ctx, end := context.WithCancel(ctx)
 	defer end()
@@ -181,7 +181,7 @@ func (k *kernel) evaluate(ctx context.Context, m message, code string) (result s
 	return "", fmt.Errorf("no word %q", word)
 }
 
-// ask has the client that sent m put a question to its user.
+// ask requests input from the user of the client that sent m.
 func (k *kernel) ask(ctx context.Context, m message, prompt string) (string, error) {
 	k.send(ctx, k.stdin, m, "input_request", object{"prompt": prompt, "password": false})
 	for {
@@ -199,7 +199,7 @@ func (k *kernel) ask(ctx context.Context, m message, prompt string) (string, err
 	}
 }
 
-// send sends what follows from m to whoever sent it.
+// send sends a reply to the sender of m.
 func (k *kernel) send(ctx context.Context, s *zmq.Router, m message, typ string, content object) {
 	frames, err := k.build(m.route, typ, m.header, content)
 	if err == nil {
@@ -210,7 +210,7 @@ func (k *kernel) send(ctx context.Context, s *zmq.Router, m message, typ string,
 	}
 }
 
-// publish tells all clients something that follows from m.
+// publish publishes a message with m as its parent to all clients.
 func (k *kernel) publish(m message, typ string, content object) {
 	frames, err := k.build(zmq.NewMsg("kernel."+typ), typ, m.header, content)
 	if err == nil {

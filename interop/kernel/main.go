@@ -1,4 +1,4 @@
-// Command kernel is a small Jupyter kernel on our sockets: three ROUTERs, a PUB
+// Command kernel is a small Jupyter kernel on package zmq: three ROUTERs, a PUB
 // and a REP. Its language has four words:
 //
 //	add 1 2      the sum is the result
@@ -16,7 +16,7 @@ import (
 	"os"
 )
 
-// connection is the file that says where to listen.
+// connection is the connection file, with the endpoints to bind.
 type connection struct {
 	Transport string `json:"transport"`
 	IP        string `json:"ip"`

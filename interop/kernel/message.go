@@ -23,7 +23,7 @@ type header struct {
 	Version  string `json:"version"`
 }
 
-// message is one of the Jupyter protocol, taken apart.
+// message is a parsed message of the Jupyter protocol.
 type message struct {
 	route   zmq.Msg // the frames in front of the delimiter
 	header  header
@@ -51,8 +51,8 @@ func (c codec) sign(parts zmq.Msg) string {
 	return hex.EncodeToString(mac.Sum(nil))
 }
 
-// parse takes a message apart: routing ids, delimiter, signature, header, parent
-// header, metadata, content, and buffers that nobody here needs.
+// parse parses a message: routing ids, delimiter, signature, header, parent
+// header, metadata, content, and buffers, which are not used here.
 func (c codec) parse(frames zmq.Msg) (message, error) {
 	at := 0
 	for at < len(frames) && string(frames[at]) != delimiter {
@@ -69,7 +69,7 @@ func (c codec) parse(frames zmq.Msg) (message, error) {
 	return m, json.Unmarshal(body[0], &m.header)
 }
 
-// build makes a message that answers, or follows from, parent.
+// build returns a message with the given parent.
 func (c codec) build(route zmq.Msg, typ string, parent header, content any) (zmq.Msg, error) {
 	h := header{
 		ID: rand.Text(), Session: c.session, Username: "kernel",

@@ -15,9 +15,9 @@ func Memcached(t testing.TB, args ...string) string {
 	t.Helper()
 	binary := Program(t, "memcached")
 	for range 10 {
-		// memcached tells nobody which port it was given, so it gets one that
-		// was free a moment ago; losing it to another process meanwhile makes
-		// memcached exit, which is seen.
+		// memcached does not report a port that the system chose, so it gets
+		// one that was free a moment ago. If another process takes it
+		// meanwhile, memcached exits and another port is tried.
 		l, err := net.Listen("tcp", "127.0.0.1:0")
 		if err != nil {
 			t.Fatal(err)
@@ -43,8 +43,8 @@ func MemcachedUnix(t testing.TB, args ...string) string {
 	return path
 }
 
-// startMemcached tells whether the server listens: at -vv memcached writes a
-// line once it does, and nothing is connected before.
+// startMemcached reports whether the server listens: with -vv memcached writes
+// a line when it does.
 func startMemcached(t testing.TB, binary string, args []string) bool {
 	t.Helper()
 	args = append(args, "-vv", "-U", "0")
@@ -56,8 +56,8 @@ func startMemcached(t testing.TB, binary string, args []string) bool {
 	return p.quiet
 }
 
-// SocketDir returns a directory for unix sockets: the path of one may have no
-// more than 103 bytes on some systems, which t.TempDir can exceed.
+// SocketDir returns a directory for Unix sockets. Their paths may have at most
+// 103 bytes on some systems, which t.TempDir can exceed.
 func SocketDir(t testing.TB) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "lintel")

@@ -7,13 +7,13 @@ import (
 	"testing"
 )
 
-// Microsocks starts Debian's SOCKS5 proxy of this name, for everybody or, with
-// a user, for this one alone. It returns where it listens, host:port.
+// Microsocks starts Debian's SOCKS5 proxy of this name, without authentication
+// or with a user and password. It returns its address, host:port.
 func Microsocks(t testing.TB, user, password string) (*Proc, string) {
 	t.Helper()
 	binary := Program(t, "microsocks")
 	for range 10 {
-		// See Memcached for why this port may be lost.
+		// The port may be taken meanwhile; see Memcached.
 		l, err := net.Listen("tcp", "127.0.0.1:0")
 		if err != nil {
 			t.Fatal(err)
@@ -33,11 +33,10 @@ func Microsocks(t testing.TB, user, password string) (*Proc, string) {
 	return nil, ""
 }
 
-// Logs waits until the peer has written a line to stderr that contains the
-// text.
+// Logs waits until the peer has written a line with the text to stderr.
 func (p *Proc) Logs(text string) {
 	p.t.Helper()
 	if !p.logs(text) {
-		p.t.Fatalf("%s ended without having said %q:\n%s", p.cmd, text, p.Log())
+		p.t.Fatalf("%s ended without writing %q:\n%s", p.cmd, text, p.Log())
 	}
 }

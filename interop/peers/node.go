@@ -9,13 +9,13 @@ import (
 	"testing"
 )
 
-// globalModules is where npm keeps what it has installed for everybody.
+// globalModules is the folder of npm's global modules.
 var globalModules = sync.OnceValues(func() (string, error) {
 	out, err := exec.Command("npm", "root", "-g").Output()
 	return strings.TrimSpace(string(out)), err
 })
 
-// NodeModules returns the folder that has these packages of npm.
+// NodeModules returns the folder with the given npm packages.
 func NodeModules(t testing.TB, packages ...string) string {
 	t.Helper()
 	dir, err := globalModules()

@@ -1,11 +1,10 @@
-// Package peers finds, starts and talks to the programs of others that the
+// Package peers finds, starts and drives the third-party software that the
 // tests in interop/ run against: Debian's memcached, its clients in several
 // languages, libzmq through pyzmq.
 //
-// A peer that is missing skips the test that needs it; with CI=true it fails
-// it, so that a green run there has tested everything. Nothing here waits for
-// time to pass: a peer says when it is ready, and [Patience] only bounds how
-// long a test waits for a peer that has died without a word.
+// If a peer is missing, the test that needs it is skipped; with CI=true it
+// fails. Nothing here waits for time to pass: a peer reports when it is ready,
+// and [Patience] only bounds how long a test waits for a peer that has died.
 package peers
 
 import (
@@ -40,9 +39,9 @@ func Program(t testing.TB, name string) string {
 	return path
 }
 
-// Python returns the interpreter that Debian's modules are installed for
-// (LINTEL_PYTHON overrides /usr/bin/python3), having seen that it can import
-// the modules named.
+// Python returns the interpreter of Debian's modules, /usr/bin/python3 or
+// LINTEL_PYTHON. It skips the test unless the interpreter can import the named
+// modules.
 func Python(t testing.TB, modules ...string) string {
 	t.Helper()
 	python := os.Getenv("LINTEL_PYTHON")
@@ -59,7 +58,7 @@ func Python(t testing.TB, modules ...string) string {
 
 var checked sync.Map // command line -> error, so that each is tried once
 
-// works runs a command that does nothing but prove that it can.
+// works runs a command that checks whether a program or library is usable.
 func works(command ...string) error {
 	key := strings.Join(command, "\x00")
 	if err, ok := checked.Load(key); ok {
@@ -72,7 +71,7 @@ func works(command ...string) error {
 }
 
 // Works skips the test (or fails it, with CI=true) unless the command exits
-// with status 0: the question whether an interpreter has a library.
+// with status 0. It is used to check whether an interpreter has a library.
 func Works(t testing.TB, command ...string) {
 	t.Helper()
 	if err := works(command...); err != nil {

@@ -16,8 +16,8 @@ import (
 	"time"
 )
 
-// Proc is a running peer. Its methods fail the test on any error, and are for
-// one goroutine at a time.
+// Proc is a running peer. Its methods fail the test on any error. They must be
+// called by one goroutine at a time.
 type Proc struct {
 	t     testing.TB
 	cmd   *exec.Cmd
@@ -25,7 +25,7 @@ type Proc struct {
 	out   chan string
 	errs  chan string
 
-	quiet bool // what it logs is not worth showing
+	quiet bool // its log is not shown on failure
 
 	mu  sync.Mutex // protects log
 	log strings.Builder
@@ -69,8 +69,8 @@ func Start(t testing.TB, cmd *exec.Cmd) *Proc {
 	return p
 }
 
-// read hands on the lines of one stream. A line that nobody waits for is
-// dropped on stderr; on stdout it waits.
+// read passes on the lines of one stream. Lines of stderr are dropped if no
+// call waits for them; lines of stdout wait.
 func (p *Proc) read(r io.Reader, to chan string, lossy bool) {
 	defer p.reading.Done()
 	defer close(to)
@@ -99,8 +99,8 @@ func (p *Proc) read(r io.Reader, to chan string, lossy bool) {
 	}
 }
 
-// logs waits for a line of stderr that contains the text; false means that the
-// peer is gone without having written it.
+// logs waits for a line of stderr with the text. It returns false if the peer
+// ends without writing it.
 func (p *Proc) logs(text string) bool {
 	p.t.Helper()
 	timer := time.NewTimer(Patience)
@@ -120,8 +120,8 @@ func (p *Proc) logs(text string) bool {
 	}
 }
 
-// answers waits until the peer accepts connections, for one that does not say
-// when it does; false means that it is gone.
+// answers waits until the peer accepts connections, for a peer that does not
+// report it. It returns false if the peer ends.
 func (p *Proc) answers(network, addr string) bool {
 	p.t.Helper()
 	again := time.NewTicker(5 * time.Millisecond)
@@ -162,7 +162,7 @@ func (p *Proc) Line() string {
 		}
 		return line
 	case <-timer.C:
-		p.t.Fatalf("%s says nothing\n%s", p.cmd, p.Log())
+		p.t.Fatalf("%s printed nothing\n%s", p.cmd, p.Log())
 	}
 	return ""
 }
@@ -178,8 +178,8 @@ func (p *Proc) Expect(pattern string) []string {
 	}
 }
 
-// ExpectLog is [Proc.Expect] on stderr, where a program says that it is ready.
-// It must be called before the peer has written a thousand lines there.
+// ExpectLog is [Proc.Expect] on stderr, where programs report that they are
+// ready. It must be called before the peer has written a thousand lines there.
 func (p *Proc) ExpectLog(pattern string) []string {
 	p.t.Helper()
 	re := regexp.MustCompile(pattern)
@@ -189,13 +189,13 @@ func (p *Proc) ExpectLog(pattern string) []string {
 		select {
 		case line, ok := <-p.errs:
 			if !ok {
-				p.t.Fatalf("%s is gone: %v\n%s", p.cmd, p.Wait(), p.Log())
+				p.t.Fatalf("%s has ended: %v\n%s", p.cmd, p.Wait(), p.Log())
 			}
 			if m := re.FindStringSubmatch(line); m != nil {
 				return m
 			}
 		case <-timer.C:
-			p.t.Fatalf("%s never wrote %q:\n%s", p.cmd, pattern, p.Log())
+			p.t.Fatalf("%s did not write %q:\n%s", p.cmd, pattern, p.Log())
 		}
 	}
 }
@@ -218,8 +218,7 @@ func (p *Proc) SendJSON(request any) {
 	p.Send(string(line))
 }
 
-// Call sends one JSON object as a line and decodes the line it is answered
-// with into reply.
+// Call sends one JSON object as a line and decodes the next line into reply.
 func (p *Proc) Call(request, reply any) {
 	p.t.Helper()
 	p.SendJSON(request)
@@ -235,14 +234,14 @@ func (p *Proc) Reply(reply any) {
 	}
 }
 
-// Close ends the peer's stdin and returns its exit error once it is gone.
+// Close closes the peer's stdin, waits for its end and returns its exit error.
 func (p *Proc) Close() error {
 	p.stdin.Close()
 	return p.Wait()
 }
 
-// Wait returns the peer's exit error once it is gone, dropping what is left of
-// its output.
+// Wait waits for the peer's end and returns its exit error. It drops the rest
+// of its output.
 func (p *Proc) Wait() error {
 	timer := time.NewTimer(Patience)
 	defer timer.Stop()
@@ -261,7 +260,7 @@ func (p *Proc) Wait() error {
 	}
 }
 
-// Kill ends the peer without ceremony and waits until it is gone.
+// Kill kills the peer and waits for its end.
 func (p *Proc) Kill() {
 	p.stop.Do(func() {
 		p.stdin.Close()
@@ -273,8 +272,8 @@ func (p *Proc) Kill() {
 	})
 }
 
-// Run runs a command to its end and returns its output, stdout and stderr as
-// they came, and its exit status.
+// Run runs a command and returns its output, stdout and stderr combined, and
+// its exit status.
 func Run(t testing.TB, cmd *exec.Cmd) (output string, status int) {
 	t.Helper()
 	out, err := cmd.CombinedOutput()
@@ -285,7 +284,7 @@ func Run(t testing.TB, cmd *exec.Cmd) (output string, status int) {
 	return string(out), cmd.ProcessState.ExitCode()
 }
 
-// Interrupt asks the peer to end.
+// Interrupt sends the peer an interrupt.
 func (p *Proc) Interrupt() {
 	p.t.Helper()
 	p.signal(syscall.SIGTERM)

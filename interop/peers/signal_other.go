@@ -4,7 +4,7 @@ package peers
 
 const noSuspending = "this system has no signal that suspends a process"
 
-// Stop skips the test: nothing here suspends a peer.
+// Stop skips the test: a peer cannot be suspended on this system.
 func (p *Proc) Stop() {
 	p.t.Helper()
 	p.t.Skip(noSuspending)

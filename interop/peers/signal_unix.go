@@ -4,7 +4,7 @@ package peers
 
 import "syscall"
 
-// Stop suspends the peer: its connections stay and nobody serves them.
+// Stop suspends the peer. Its connections stay open and are not served.
 func (p *Proc) Stop() {
 	p.t.Helper()
 	p.signal(syscall.SIGSTOP)

@@ -10,10 +10,10 @@ import (
 	"testing"
 )
 
-// Twemproxy starts Debian's nutcracker before a fleet of servers
-// (host:port:weight, with an optional " name") and returns the path of the
-// unix socket it listens on. distribution and hash are its own words, such as
-// "ketama" and "fnv1a_64", tag its hash_tag, or "".
+// Twemproxy starts Debian's nutcracker in front of a fleet of servers
+// (host:port:weight, with an optional " name") and returns the path of the unix
+// socket it listens on. distribution and hash are its own names, such as
+// "ketama" and "fnv1a_64"; tag is its hash_tag, or "".
 func Twemproxy(t testing.TB, distribution, hash, tag string, servers ...string) string {
 	t.Helper()
 	binary := Program(t, "nutcracker")
@@ -31,8 +31,8 @@ func Twemproxy(t testing.TB, distribution, hash, tag string, servers ...string) 
 		t.Fatal(err)
 	}
 	for range 10 {
-		// It insists on a port for its statistics; see Memcached for why this
-		// one may be lost.
+		// It requires a port for its statistics, which may be taken meanwhile;
+		// see Memcached.
 		l, err := net.Listen("tcp", "127.0.0.1:0")
 		if err != nil {
 			t.Fatal(err)
