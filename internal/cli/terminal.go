@@ -27,6 +27,10 @@ func IsTerminal(w io.Writer) bool {
 // HasColours reports whether w is a terminal and NO_COLOR is not set.
 func HasColours(w io.Writer) bool { return IsTerminal(w) && os.Getenv("NO_COLOR") == "" }
 
+// ClearScreen moves the cursor of a terminal to its top left corner and clears
+// the screen.
+const ClearScreen = "\x1b[H\x1b[2J"
+
 // Progress returns a progress bar on standard error. total is its end, -1 if
 // that is unknown. The bar is shown only if show is true and standard error is
 // a terminal.

@@ -24,7 +24,7 @@ import (
 	"lintel.dev/memcache"
 )
 
-// cacheFlags are what every `lintel cache` command takes.
+// cacheFlags are the flags of every command of lintel cache.
 type cacheFlags struct {
 	servers   string
 	discover  string
@@ -44,12 +44,12 @@ func New() *cobra.Command {
 	var f cacheFlags
 	cmd := &cobra.Command{
 		Use:   "cache",
-		Short: "A client for a fleet of memcached servers",
-		Long: `A client for a fleet of memcached servers: ours, memcached's or a cloud's.
+		Short: "Read, change and inspect memcached servers",
+		Long: `Read, change and inspect servers that speak memcached's protocol.
 
-Servers are given as host[:port[:weight]][=name] or /path/of/a/socket, with
-commas between them. --placement decides which server a key is on; each
-placement but the default is that of the client it is named after:
+--servers is a list of host[:port[:weight]][=name] or /path/of/a/socket,
+separated by commas. --placement is the rule that assigns keys to servers. Each
+but the default is that of the client it is named after:
   ` + strings.Join(memcache.Placements(), "\n  "),
 		Example: `  lintel cache set greeting 'good day'
   lintel cache --servers 10.0.0.1:11211,10.0.0.2:11211 --placement ketama get greeting
@@ -58,18 +58,23 @@ placement but the default is that of the client it is named after:
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	p := cmd.PersistentFlags()
-	p.StringVar(&f.servers, "servers", "127.0.0.1:11211", "the fleet, a `LIST` of host:port[:weight][=name],...")
-	p.StringVar(&f.discover, "discover", "", "ask this `SERVER` for the fleet instead (config get cluster)")
-	p.StringVar(&f.placement, "placement", "rendezvous", "the `RULE` by which keys are placed on servers")
-	p.StringVar(&f.protocol, "protocol", "auto", "`NAME`: auto, meta or classic")
-	p.DurationVar(&f.timeout, "timeout", time.Second, "bound for connecting, and for each reply")
+	p.StringVar(&f.servers, "servers", "127.0.0.1:11211", "`LIST` of host:port[:weight][=name],...")
+	p.StringVar(&f.discover, "discover", "", "ask this `SERVER` for the list (config get cluster)")
+	p.StringVar(&f.placement, "placement", "rendezvous", "`RULE` that assigns keys to servers")
+	p.StringVar(&f.protocol, "protocol", "auto", "`NAME` of the protocol: auto, meta or classic")
+	p.DurationVar(&f.timeout, "timeout", time.Second, "longest time to connect, and to wait for a reply")
 	p.StringVar(&f.user, "user", "", "user `NAME` for memcached -Y")
 	p.StringVar(&f.passFile, "password-file", "", "`FILE` with the password on its first line")
-	p.BoolVar(&f.tls, "tls", false, "speak TLS")
-	p.StringVar(&f.tlsCA, "tls-ca", "", "PEM `FILE` of the authorities to trust (implies --tls)")
-	p.StringVar(&f.tlsCert, "tls-cert", "", "PEM `FILE` of our certificate (implies --tls)")
-	p.StringVar(&f.tlsKey, "tls-key", "", "PEM `FILE` of its key")
+	p.BoolVar(&f.tls, "tls", false, "use TLS")
+	p.StringVar(&f.tlsCA, "tls-ca", "", "PEM `FILE` of trusted authorities (implies --tls)")
+	p.StringVar(&f.tlsCert, "tls-cert", "", "PEM `FILE` of the client certificate (implies --tls)")
+	p.StringVar(&f.tlsKey, "tls-key", "", "PEM `FILE` of the client certificate's key")
 	p.BoolVar(&f.json, "json", false, "print JSON")
+	for _, name := range []string{"servers", "discover", "timeout", "user"} {
+		cli.Must(cmd.RegisterFlagCompletionFunc(name, cobra.NoFileCompletions))
+	}
+	cli.Must(cmd.RegisterFlagCompletionFunc("placement", cobra.FixedCompletions(memcache.Placements(), cobra.ShellCompDirectiveNoFileComp)))
+	cli.Must(cmd.RegisterFlagCompletionFunc("protocol", cobra.FixedCompletions([]string{"auto", "classic", "meta"}, cobra.ShellCompDirectiveNoFileComp)))
 	cmd.AddCommand(
 		newCacheGet(&f), newCacheSet(&f), newCacheDelete(&f), newCacheIncr(&f), newCacheTouch(&f),
 		newCacheWhere(&f), newCacheBalance(&f), newCacheStats(&f), newCacheTop(&f), newCacheDump(&f),
@@ -77,7 +82,7 @@ placement but the default is that of the client it is named after:
 	return cmd
 }
 
-// list is the fleet as --servers has it.
+// list returns the servers of --servers.
 func (f *cacheFlags) list() ([]string, error) {
 	var specs []string
 	for spec := range strings.SplitSeq(f.servers, ",") {
@@ -95,7 +100,7 @@ func (f *cacheFlags) list() ([]string, error) {
 	return specs, nil
 }
 
-// plain is the text of a library error without the library's name.
+// plain returns the text of a library error without the library's name.
 func plain(err error) string { return strings.TrimPrefix(err.Error(), "memcache: ") }
 
 func (f *cacheFlags) selector() (memcache.Selector, error) {
@@ -106,7 +111,7 @@ func (f *cacheFlags) selector() (memcache.Selector, error) {
 	return sel, nil
 }
 
-// connect makes the client the flags describe.
+// connect returns a client for the servers of the flags.
 func (f *cacheFlags) connect(ctx context.Context) (*memcache.Client, error) {
 	specs, err := f.list()
 	if err != nil {
@@ -186,7 +191,7 @@ func (f *cacheFlags) tlsConfig() (*tls.Config, error) {
 	return cfg, nil
 }
 
-// withCache runs a command with a client.
+// withCache returns a RunE that connects, runs and closes the client.
 func (f *cacheFlags) withCache(run func(cmd *cobra.Command, c *memcache.Client, args []string) error) func(*cobra.Command, []string) error {
 	return func(cmd *cobra.Command, args []string) error {
 		c, err := f.connect(cmd.Context())
@@ -198,10 +203,10 @@ func (f *cacheFlags) withCache(run func(cmd *cobra.Command, c *memcache.Client, 
 	}
 }
 
-// refusals marks errors that the caller's input caused as such.
+// refusals returns errors of malformed keys as usage errors.
 func refusals(err error) error {
 	if errors.Is(err, memcache.ErrMalformedKey) {
-		err = cli.Usage(fmt.Errorf("%w: expected 1 to %d bytes, or to 186 if there are spaces or control characters in it", err, memcache.MaxKeyLen))
+		err = cli.Usage(fmt.Errorf("%w: expected 1 to %d bytes, at most 186 if it has spaces or control characters", err, memcache.MaxKeyLen))
 	}
 	return err
 }

@@ -14,11 +14,12 @@ import (
 	"lintel.dev/memcache"
 )
 
+// dumpJSON is a key as --json prints it.
 type dumpJSON struct {
 	Key        string  `json:"key"`
 	Server     string  `json:"server"`
 	Size       int     `json:"size"`
-	Expiry     int64   `json:"expiry,omitempty"` // Unix seconds; left out when there is none
+	Expiry     int64   `json:"expiry,omitempty"` // Unix seconds; absent: does not expire
 	LastAccess int64   `json:"last_access"`
 	Fetched    bool    `json:"fetched"`
 	CAS        uint64  `json:"cas"`
@@ -35,10 +36,11 @@ func newCacheDump(f *cacheFlags) *cobra.Command {
 	)
 	cmd := &cobra.Command{
 		Use:   "dump",
-		Short: "List the keys of every server, with --values what they hold",
-		Long: `List the keys of every server (lru_crawler metadump: memcached 1.4.31 and later)
-as lines of key, server, size in bytes, seconds to live (- for ever) and, with
---values, the quoted value. Keys that change meanwhile may be missing.`,
+		Short: "List the keys of every server, with --values also the values",
+		Long: `List the keys of every server, one a line: key, server, size in bytes, seconds
+to live (-: does not expire) and, with --values, the quoted value. Keys that
+change during the listing may be missing. It needs lru_crawler metadump, which
+memcached has since 1.4.31.`,
 		Example: `  lintel cache dump --prefix user: --values
   lintel cache dump --json --limit 100`,
 		Args: cli.NoArguments,
@@ -48,7 +50,7 @@ as lines of key, server, size in bytes, seconds to live (- for ever) and, with
 			}
 			d := &dumper{f: f, c: c, ctx: cmd.Context(), out: bufio.NewWriter(cmd.OutOrStdout()), values: values, clients: make(map[string]*memcache.Client)}
 			defer d.close()
-			// The list itself shows how far it is, where it is seen.
+			// On a terminal the list itself shows the progress.
 			bar := cli.Progress(cmd, "keys", d.count(), !cli.IsTerminal(cmd.OutOrStdout()))
 			done := errors.New("limit reached")
 			err := c.Keys(cmd.Context(), func(k memcache.KeyInfo) error {
@@ -73,14 +75,16 @@ as lines of key, server, size in bytes, seconds to live (- for ever) and, with
 			return err
 		}),
 	}
-	cmd.Flags().BoolVar(&values, "values", false, "fetch and print the values too")
-	cmd.Flags().StringVar(&prefix, "prefix", "", "only keys that begin so")
-	cmd.Flags().IntVar(&limit, "limit", 0, "stop after this many keys; 0 is all")
+	cmd.Flags().BoolVar(&values, "values", false, "also print the values")
+	cmd.Flags().StringVar(&prefix, "prefix", "", "list only keys with this prefix")
+	cmd.Flags().IntVar(&limit, "limit", 0, "stop after this many keys; 0: list all")
 	return cmd
 }
 
+// dumpBatch is how many keys are printed, and their values fetched, at a time.
 const dumpBatch = 500
 
+// dumper prints keys in batches.
 type dumper struct {
 	f      *cacheFlags
 	c      *memcache.Client
@@ -90,10 +94,10 @@ type dumper struct {
 	batch  []memcache.KeyInfo
 	seen   int
 
-	clients map[string]*memcache.Client // by server, for the values
+	clients map[string]*memcache.Client // by server, to fetch values
 }
 
-// count is how many items the servers say they hold, -1 when they do not.
+// count returns the number of items in the servers' stats, -1 if unknown.
 func (d *dumper) count() int64 {
 	stats, err := d.c.Stats(d.ctx, "")
 	if err != nil {
@@ -106,7 +110,7 @@ func (d *dumper) count() int64 {
 	return int64(n)
 }
 
-// flush prints the batch, fetching its values first if they are wanted.
+// flush prints the batch, with values if they are wanted.
 func (d *dumper) flush() error {
 	var items map[string]*memcache.Item
 	if d.values && len(d.batch) > 0 {
@@ -152,8 +156,8 @@ func (d *dumper) flush() error {
 	return nil
 }
 
-// fetch reads the batch's values, each from the server it was found on: what
-// placed it there may be another rule than ours.
+// fetch reads the values of the batch, each from the server that listed it: the
+// client that stored it may use another placement.
 func (d *dumper) fetch() (map[string]*memcache.Item, error) {
 	keys := make(map[string][]string)
 	for _, k := range d.batch {

@@ -15,8 +15,8 @@ import (
 	"lintel.dev/memcache"
 )
 
-// itemJSON is an item as --json prints it. A value that is not UTF-8 is in
-// base64, as encoding/json has it.
+// itemJSON is an item as --json prints it. A value that is not valid UTF-8 is
+// in base64.
 type itemJSON struct {
 	Key    string  `json:"key"`
 	Server string  `json:"server"`
@@ -40,9 +40,10 @@ func newItemJSON(it *memcache.Item, server string) itemJSON {
 func newCacheGet(f *cacheFlags) *cobra.Command {
 	return &cobra.Command{
 		Use:   "get KEY...",
-		Short: "Print values; exit status 1 when a key is not there",
-		Long: `Print values. One key's value is printed as it is; of several, each is a line
-with the key, a tab and the value quoted.`,
+		Short: "Print values; exit status 1 if a key is not found",
+		Long: `Print values. The value of one key is printed unchanged. Values of several keys
+are printed one a line: the key, a tab and the quoted value. The exit status is
+1 if a key is not found.`,
 		Example: `  lintel cache get greeting
   lintel cache get user:1 user:2 --json`,
 		Args: cli.AtLeast(1, "one or more keys"),
@@ -69,9 +70,9 @@ with the key, a tab and the value quoted.`,
 				}
 			}
 			if err == nil && missing > 0 {
-				err = fmt.Errorf("not there: %d of %d keys", missing, len(keys))
+				err = fmt.Errorf("%d of %d keys not found", missing, len(keys))
 				if len(keys) == 1 {
-					err = fmt.Errorf("%s is not there", keys[0])
+					err = fmt.Errorf("%s: not found", keys[0])
 				}
 			}
 			return err
@@ -87,7 +88,7 @@ func newCacheSet(f *cacheFlags) *cobra.Command {
 	)
 	cmd := &cobra.Command{
 		Use:   "set KEY [VALUE]",
-		Short: "Store a value; without VALUE, what comes on standard input",
+		Short: "Store VALUE, or standard input",
 		Example: `  lintel cache set greeting 'good day' --ttl 1h
   lintel cache set logo < logo.png
   lintel cache set greeting ', all' --mode append`,
@@ -119,8 +120,8 @@ func newCacheSet(f *cacheFlags) *cobra.Command {
 			return cli.Usagef("--mode is %q, expected set, add, replace, append or prepend", mode)
 		}),
 	}
-	cmd.Flags().DurationVar(&ttl, "ttl", 0, "how long it lives; 0 is for ever")
-	cmd.Flags().Uint32Var(&flags, "flags", 0, "the item's flags")
+	cmd.Flags().DurationVar(&ttl, "ttl", 0, "time to live; 0: does not expire")
+	cmd.Flags().Uint32Var(&flags, "flags", 0, "client flags of the item")
 	cmd.Flags().StringVar(&mode, "mode", "set", "set, add, replace, append or prepend")
 	return cmd
 }
@@ -128,7 +129,7 @@ func newCacheSet(f *cacheFlags) *cobra.Command {
 func newCacheDelete(f *cacheFlags) *cobra.Command {
 	return &cobra.Command{
 		Use:   "delete KEY...",
-		Short: "Remove keys; a - takes more of them from standard input, one a line",
+		Short: "Delete keys; - reads more keys from standard input, one a line",
 		Example: `  lintel cache delete greeting
   lintel cache dump --prefix user: | cut -f1 | lintel cache delete -`,
 		Args: cli.AtLeast(1, "one or more keys, or - for standard input"),
@@ -150,7 +151,7 @@ func newCacheDelete(f *cacheFlags) *cobra.Command {
 	}
 }
 
-// keysOf replaces a "-" by the lines of standard input.
+// keysOf returns args with "-" replaced by the lines of standard input.
 func keysOf(cmd *cobra.Command, args []string) ([]string, error) {
 	var keys []string
 	for _, arg := range args {
@@ -179,7 +180,7 @@ func newCacheIncr(f *cacheFlags) *cobra.Command {
 	)
 	cmd := &cobra.Command{
 		Use:   "incr KEY [DELTA]",
-		Short: "Add DELTA, by default 1, to a number and print the sum",
+		Short: "Add DELTA (default 1) to a number and print the result",
 		Example: `  lintel cache incr visits --init 1 --ttl 24h
   lintel cache incr stock 3 --down`,
 		Args: cli.Between(1, 2, "a key and at most one number"),
@@ -212,7 +213,7 @@ func newCacheIncr(f *cacheFlags) *cobra.Command {
 				}
 			}
 			if errors.Is(err, memcache.ErrCacheMiss) {
-				err = fmt.Errorf("%s is not there, --init would make it", key)
+				err = fmt.Errorf("%s: not found; --init would create it", key)
 			}
 			if err != nil {
 				return err
@@ -228,9 +229,9 @@ func newCacheIncr(f *cacheFlags) *cobra.Command {
 			return nil
 		}),
 	}
-	cmd.Flags().BoolVar(&down, "down", false, "subtract instead; the difference stops at 0")
-	cmd.Flags().StringVar(&init, "init", "", "store this number when there is none")
-	cmd.Flags().DurationVar(&ttl, "ttl", 0, "how long the number of --init lives; 0 is for ever")
+	cmd.Flags().BoolVar(&down, "down", false, "subtract; the result is at least 0")
+	cmd.Flags().StringVar(&init, "init", "", "store this number if the key is not found")
+	cmd.Flags().DurationVar(&ttl, "ttl", 0, "time to live of the number of --init; 0: does not expire")
 	return cmd
 }
 
@@ -238,17 +239,17 @@ func newCacheTouch(f *cacheFlags) *cobra.Command {
 	var ttl time.Duration
 	cmd := &cobra.Command{
 		Use:     "touch KEY... --ttl TTL",
-		Short:   "Give keys a new time to live",
+		Short:   "Set the time to live of keys",
 		Example: `  lintel cache touch session:1 session:2 --ttl 30m`,
 		Args:    cli.AtLeast(1, "one or more keys"),
 		RunE: f.withCache(func(cmd *cobra.Command, c *memcache.Client, keys []string) error {
 			if !cmd.Flags().Changed("ttl") {
-				return cli.Usagef("expected --ttl, how long the keys shall live (0 for ever)")
+				return cli.Usagef("expected --ttl, the new time to live (0: does not expire)")
 			}
 			var errs []error
 			for _, key := range keys {
 				if err := c.Touch(cmd.Context(), key, ttl); errors.Is(err, memcache.ErrCacheMiss) {
-					errs = append(errs, fmt.Errorf("%s is not there", key))
+					errs = append(errs, fmt.Errorf("%s: not found", key))
 				} else if err != nil {
 					errs = append(errs, err)
 				}
@@ -256,6 +257,6 @@ func newCacheTouch(f *cacheFlags) *cobra.Command {
 			return errors.Join(errs...)
 		}),
 	}
-	cmd.Flags().DurationVar(&ttl, "ttl", 0, "how long they live; 0 is for ever")
+	cmd.Flags().DurationVar(&ttl, "ttl", 0, "new time to live; 0: does not expire")
 	return cmd
 }

@@ -17,7 +17,7 @@ import (
 	"lintel.dev/memcache"
 )
 
-// serverStats are one server's statistics as a person would ask for them.
+// serverStats summarises the statistics of one server.
 type serverStats struct {
 	Server     string       `json:"server"`
 	Version    string       `json:"version"`
@@ -28,14 +28,14 @@ type serverStats struct {
 	LimitBytes uint64       `json:"limit_bytes"`
 	Gets       uint64       `json:"gets"`
 	Sets       uint64       `json:"sets"`
-	HitRatio   *float64     `json:"hit_ratio"` // since the server started; null without gets
+	HitRatio   *float64     `json:"hit_ratio"` // since the start of the server; null: no gets
 	Evictions  uint64       `json:"evictions"`
 	Expired    uint64       `json:"expired_unfetched"`
 	Now        *nowStats    `json:"now,omitempty"`
 	Classes    []classStats `json:"classes"`
 }
 
-// nowStats are the figures of the last --interval.
+// nowStats are the rates of the last --interval.
 type nowStats struct {
 	Seconds   float64  `json:"seconds"`
 	Gets      float64  `json:"gets_per_second"`
@@ -51,7 +51,7 @@ type classStats struct {
 	Items      uint64 `json:"items"`
 	Bytes      uint64 `json:"bytes"`
 	Evictions  uint64 `json:"evictions"`
-	EvictedAge uint64 `json:"evicted_age_seconds"` // how long the last one evicted had not been read
+	EvictedAge uint64 `json:"evicted_age_seconds"` // time since the last access of the item evicted last
 	OldestAge  uint64 `json:"oldest_age_seconds"`
 }
 
@@ -63,10 +63,11 @@ func newCacheStats(f *cacheFlags) *cobra.Command {
 	)
 	cmd := &cobra.Command{
 		Use:   "stats [SUBCOMMAND]",
-		Short: "Show hit ratio now and over time, memory by size class, evictions and their age",
-		Long: `Show each server's hit ratio now and over time, memory by size class, evictions
-and their age. With a SUBCOMMAND of memcached's stats, or --raw, print its
-names and values as they are.`,
+		Short: "Show hit ratio, memory by size class and evictions",
+		Long: `Show each server's hit ratio now and since its start, memory by size class, and
+evictions with their age: the time since the last access of the item that was
+evicted last. With a SUBCOMMAND of memcached's stats, or --raw, print the names
+and values unchanged.`,
 		Example: `  lintel cache stats
   lintel cache stats --interval 5s --repeat
   lintel cache stats settings --json`,
@@ -81,12 +82,13 @@ names and values as they are.`,
 			return showStats(cmd, c, f, interval, repeat)
 		}),
 	}
-	cmd.Flags().DurationVar(&interval, "interval", time.Second, "what \"now\" is measured over; 0 leaves it out")
-	cmd.Flags().BoolVar(&repeat, "repeat", false, "go on, once an interval, until interrupted")
-	cmd.Flags().BoolVar(&raw, "raw", false, "print names and values as they are")
+	cmd.Flags().DurationVar(&interval, "interval", time.Second, "time that \"now\" is measured over; 0: leave it out")
+	cmd.Flags().BoolVar(&repeat, "repeat", false, "repeat once an interval until interrupted")
+	cmd.Flags().BoolVar(&raw, "raw", false, "print names and values unchanged")
 	return cmd
 }
 
+// printRaw prints the names and values of a stats subcommand.
 func printRaw(cmd *cobra.Command, c *memcache.Client, f *cacheFlags, sub string) error {
 	stats, err := c.Stats(cmd.Context(), sub)
 	out := cmd.OutOrStdout()
@@ -104,6 +106,7 @@ func printRaw(cmd *cobra.Command, c *memcache.Client, f *cacheFlags, sub string)
 	return err
 }
 
+// showStats prints the summary of each server, repeatedly if repeat is set.
 func showStats(cmd *cobra.Command, c *memcache.Client, f *cacheFlags, interval time.Duration, repeat bool) error {
 	ctx, out := cmd.Context(), cmd.OutOrStdout()
 	if repeat && interval == 0 {
@@ -128,7 +131,7 @@ func showStats(cmd *cobra.Command, c *memcache.Client, f *cacheFlags, interval t
 			took = time.Since(at)
 			at = time.Now()
 		}
-		// Servers that do not know these answer with an error: no classes then.
+		// Servers without these subcommands answer with an error: no classes then.
 		items, _ := c.Stats(ctx, "items")
 		slabs, _ := c.Stats(ctx, "slabs")
 		var all []serverStats
@@ -149,7 +152,7 @@ func showStats(cmd *cobra.Command, c *memcache.Client, f *cacheFlags, interval t
 			}
 		} else {
 			if repeat && cli.IsTerminal(out) {
-				fmt.Fprint(out, "\x1b[H\x1b[2J")
+				fmt.Fprint(out, cli.ClearScreen)
 			}
 			printStats(out, all)
 		}
@@ -159,6 +162,7 @@ func showStats(cmd *cobra.Command, c *memcache.Client, f *cacheFlags, interval t
 	}
 }
 
+// rawStats are the lines of a stats command.
 type rawStats map[string]string
 
 func (r rawStats) n(name string) uint64 {
@@ -166,6 +170,7 @@ func (r rawStats) n(name string) uint64 {
 	return n
 }
 
+// ratio returns hits divided by gets, nil without gets.
 func ratio(hits, gets uint64) *float64 {
 	if gets == 0 {
 		return nil
@@ -174,6 +179,7 @@ func ratio(hits, gets uint64) *float64 {
 	return &x
 }
 
+// summarize returns the summary of a server from its stats.
 func summarize(server string, general, items, slabs rawStats) serverStats {
 	s := serverStats{
 		Server: server, Version: general["version"], Uptime: int64(general.n("uptime")),
@@ -210,6 +216,7 @@ func summarize(server string, general, items, slabs rawStats) serverStats {
 	return s
 }
 
+// since returns the rates between two stats of a server.
 func since(before, now rawStats, took time.Duration) *nowStats {
 	delta := func(name string) uint64 {
 		if a, b := before.n(name), now.n(name); b > a {
@@ -226,6 +233,7 @@ func since(before, now rawStats, took time.Duration) *nowStats {
 	return n
 }
 
+// printStats prints summaries within 80 columns.
 func printStats(out io.Writer, all []serverStats) {
 	colour := cli.HasColours(out)
 	for i, s := range all {
@@ -236,16 +244,16 @@ func printStats(out io.Writer, all []serverStats) {
 		if colour {
 			head = "\x1b[1m" + head + "\x1b[0m"
 		}
-		fmt.Fprintf(out, "%s  version %s, up %s, %d connections\n", head, s.Version, age(uint64(s.Uptime)), s.Conns)
+		fmt.Fprintf(out, "%s  %s, up %s, %d connections\n", head, s.Version, age(uint64(s.Uptime)), s.Conns)
 		w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-		fmt.Fprintf(w, "  hit ratio\t%s over time", percent(s.HitRatio))
+		fmt.Fprintf(w, "  hit ratio\t%s", percent(s.HitRatio))
 		if s.Now != nil {
-			fmt.Fprintf(w, ", %s now (%.0f gets/s, %.0f sets/s)", percent(s.Now.HitRatio), s.Now.Gets, s.Now.Sets)
+			fmt.Fprintf(w, ", now %s (%.0f gets/s, %.0f sets/s)", percent(s.Now.HitRatio), s.Now.Gets, s.Now.Sets)
 		}
 		fmt.Fprintf(w, "\n  memory\t%s of %s in %d items\n", size(s.Bytes), size(s.LimitBytes), s.Items)
 		fmt.Fprintf(w, "  evictions\t%d", s.Evictions)
 		if s.Now != nil {
-			fmt.Fprintf(w, ", %.0f/s now", s.Now.Evictions)
+			fmt.Fprintf(w, ", now %.0f/s", s.Now.Evictions)
 		}
 		fmt.Fprintf(w, "; %d expired unread\n", s.Expired)
 		w.Flush()
@@ -253,7 +261,7 @@ func printStats(out io.Writer, all []serverStats) {
 			continue
 		}
 		w = tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
-		fmt.Fprintln(w, "  class\titem size up to\titems\tmemory\toldest\tevicted\tlast evicted unread for\t")
+		fmt.Fprintln(w, "  class\tup to\titems\tmemory\toldest\tevicted\tevicted age\t")
 		for _, c := range s.Classes {
 			evicted := "-"
 			if c.Evictions > 0 {
@@ -265,6 +273,7 @@ func printStats(out io.Writer, all []serverStats) {
 	}
 }
 
+// percent formats a ratio; a nil one is none.
 func percent(x *float64) string {
 	if x == nil {
 		return "none"
@@ -272,6 +281,7 @@ func percent(x *float64) string {
 	return fmt.Sprintf("%.1f %%", 100**x)
 }
 
+// size formats a number of bytes.
 func size(n uint64) string {
 	if n < 1024 {
 		return fmt.Sprintf("%d B", n)
@@ -286,6 +296,7 @@ func size(n uint64) string {
 	return fmt.Sprintf("%.1f %s", x, unit)
 }
 
+// age formats a number of seconds.
 func age(seconds uint64) string {
 	switch {
 	case seconds < 60:

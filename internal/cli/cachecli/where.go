@@ -13,12 +13,13 @@ import (
 	"lintel.dev/memcache"
 )
 
-// placed is a fleet with its placement, without connections.
+// placed is a list of servers with its placement, without connections.
 type placed struct {
 	servers []memcache.Server
 	picker  memcache.Picker
 }
 
+// place computes the placement of servers.
 func place(sel memcache.Selector, specs []string) (*placed, error) {
 	p := &placed{}
 	for _, spec := range specs {
@@ -35,6 +36,7 @@ func place(sel memcache.Selector, specs []string) (*placed, error) {
 	return p, nil
 }
 
+// placed returns the placement that the flags describe.
 func (f *cacheFlags) placed() (*placed, memcache.Selector, []string, error) {
 	specs, err := f.list()
 	if err != nil {
@@ -51,9 +53,9 @@ func (f *cacheFlags) placed() (*placed, memcache.Selector, []string, error) {
 func newCacheWhere(f *cacheFlags) *cobra.Command {
 	return &cobra.Command{
 		Use:   "where KEY...",
-		Short: "Print which server each key is placed on; no server is asked",
-		Long: `Print each key, a tab and the server it is placed on. A - takes more keys from
-standard input, one a line. No server is asked.`,
+		Short: "Print the server of each key, without connecting",
+		Long: `Print each key, a tab and the server that --placement assigns it to. - reads
+more keys from standard input, one a line. No server is contacted.`,
 		Example: `  lintel cache --servers a:11211,b:11211:2 where user:1 user:2
   cut -d: -f1 /etc/passwd | lintel cache --servers a:11211,b:11211 --placement ketama where -`,
 		Args: cli.AtLeast(1, "one or more keys, or - for standard input"),
@@ -84,6 +86,7 @@ standard input, one a line. No server is asked.`,
 	}
 }
 
+// shareJSON is a server's share of the keys.
 type shareJSON struct {
 	Server string  `json:"server"`
 	Weight int     `json:"weight"`
@@ -92,13 +95,15 @@ type shareJSON struct {
 	Want   float64 `json:"want"`
 }
 
+// moveJSON is a change of the servers and the keys that it moves.
 type moveJSON struct {
 	Change string  `json:"change"` // join or leave
 	Server string  `json:"server"`
-	Moved  float64 `json:"moved"` // share of the keys on another server than before
-	Least  float64 `json:"least"` // what must move
+	Moved  float64 `json:"moved"` // share of the keys that change their server
+	Least  float64 `json:"least"` // the least that must move
 }
 
+// balanceJSON is the result of lintel cache balance.
 type balanceJSON struct {
 	Placement string      `json:"placement"`
 	Keys      int         `json:"keys"`
@@ -115,9 +120,9 @@ func newCacheBalance(f *cacheFlags) *cobra.Command {
 	)
 	cmd := &cobra.Command{
 		Use:   "balance",
-		Short: "Show each server's share of the keys, and what moves when one joins or leaves",
-		Long: `Show each server's share of the keys, and how many keys are on another server
-than before when one joins or leaves. No server is asked.`,
+		Short: "Compute the shares of servers, and the keys a change moves",
+		Long: `Compute each server's share of the keys, and how many keys change their server
+when one joins or leaves. No server is contacted.`,
 		Example: `  lintel cache --servers a:11211,b:11211,c:11211 balance
   lintel cache --servers a:11211,b:11211 --placement ketama balance --join c:11211:2
   cut -d: -f1 /etc/passwd | lintel cache --servers a:11211,b:11211 balance --keys-from -`,
@@ -156,12 +161,13 @@ than before when one joins or leaves. No server is asked.`,
 			return b.print(cmd)
 		},
 	}
-	cmd.Flags().IntVar(&n, "keys", 100_000, "how many made-up keys to place (key:0, key:1, ...)")
-	cmd.Flags().StringVar(&from, "keys-from", "", "`-` places the keys on standard input instead")
-	cmd.Flags().StringVar(&join, "join", "joining.example:11211", "the `SERVER` that joins")
+	cmd.Flags().IntVar(&n, "keys", 100_000, "number of generated keys (key:0, key:1, ...)")
+	cmd.Flags().StringVar(&from, "keys-from", "", "`-`: read the keys from standard input")
+	cmd.Flags().StringVar(&join, "join", "joining.example:11211", "`SERVER` that joins")
 	return cmd
 }
 
+// balance places the keys, then again with each change of the servers.
 func balance(sel memcache.Selector, p *placed, specs, keys []string, join string) (*balanceJSON, error) {
 	b := &balanceJSON{Keys: len(keys)}
 	count := make([]int, len(p.servers))
@@ -212,6 +218,7 @@ func balance(sel memcache.Selector, p *placed, specs, keys []string, join string
 	return b, nil
 }
 
+// moved returns the share of keys whose server differs.
 func moved(from, to *placed, keys []string, at []int) float64 {
 	n := 0
 	for i, key := range keys {
@@ -224,7 +231,7 @@ func moved(from, to *placed, keys []string, at []int) float64 {
 
 func (b *balanceJSON) print(cmd *cobra.Command) error {
 	out := cmd.OutOrStdout()
-	fmt.Fprintf(out, "%s, %d keys, shares %.1f %% off on average\n\n", b.Placement, b.Keys, 100*b.Deviation)
+	fmt.Fprintf(out, "%s, %d keys, shares deviate by %.1f %% (root mean square)\n\n", b.Placement, b.Keys, 100*b.Deviation)
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "server\tweight\tkeys\tshare\twanted")
 	most := 0.0
