@@ -1,6 +1,9 @@
 package docs_test
 
 import (
+	"go/ast"
+	"go/parser"
+	"go/token"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -124,6 +127,56 @@ func TestPaths(t *testing.T) {
 			}
 			if _, err := os.Stat(filepath.Join("..", path)); err != nil {
 				t.Errorf("%s names %s, which does not exist", page, path)
+			}
+		}
+	}
+}
+
+// TestIdentifiers checks that every zmq.Name, memcache.Name and memcached.Name
+// of a page is exported by that package. The pages on migrating also show the
+// names of other packages, which are called zmq4 there.
+func TestIdentifiers(t *testing.T) {
+	exported := make(map[string]bool)
+	for _, dir := range []string{"zmq", "memcache", "memcached"} {
+		matches, err := filepath.Glob("../" + dir + "/*.go")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, path := range matches {
+			file, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.SkipObjectResolution)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, decl := range file.Decls {
+				switch d := decl.(type) {
+				case *ast.FuncDecl:
+					if d.Recv == nil {
+						exported[dir+"."+d.Name.Name] = true
+					}
+				case *ast.GenDecl:
+					for _, spec := range d.Specs {
+						switch s := spec.(type) {
+						case *ast.TypeSpec:
+							exported[dir+"."+s.Name.Name] = true
+						case *ast.ValueSpec:
+							for _, name := range s.Names {
+								exported[dir+"."+name.Name] = true
+							}
+						}
+					}
+				}
+			}
+		}
+	}
+	name := regexp.MustCompile(`\b(?:zmq|memcache|memcached)\.[A-Z]\w*`)
+	for page, text := range files(t, ".md") {
+		switch page {
+		case "../CHANGELOG.md", "../docs/migrating/gomemcache.md", "../docs/demos.md":
+			continue // these also have names that are gone, or of gomemcache and pyzmq
+		}
+		for _, m := range name.FindAllString(text, -1) {
+			if !exported[m] {
+				t.Errorf("%s names %s, which does not exist", page, m)
 			}
 		}
 	}
