@@ -1,12 +1,10 @@
 package zmq
 
-import (
-	"lintel.dev/internal/zmq/flow"
-	"lintel.dev/internal/zmq/zmtp"
-)
+import "lintel.dev/internal/zmq/zmtp"
 
-// Client talks to SERVER sockets with messages of one frame: it deals what it
-// sends out in turn and receives from them in turn (RFC 41).
+// Client talks to SERVER sockets with messages of one frame (RFC 41). It sends
+// each message to the next peer that has room and receives from its peers in
+// turn.
 type Client struct {
 	common
 	sending
@@ -15,14 +13,10 @@ type Client struct {
 
 // NewClient makes a CLIENT socket.
 func NewClient(opts ...Option) (*Client, error) {
-	c, err := newCore(zmtp.CLIENT, false, opts)
+	c, err := newCore(zmtp.CLIENT, opts)
 	if err != nil {
 		return nil, err
 	}
-	return &Client{common{c}, sending{c}, receiving{c}}, c.start(&client{dealer{calls: calls{s: c}}})
+	c.oneFrame()
+	return &Client{common{c}, sending{&c.send}, receiving{&c.recv}}, c.start(c.duplex())
 }
-
-type client struct{ dealer }
-
-func (x *client) sendMsg(m flow.Message) (*pipe, error)   { return x.s.dealOne(m) }
-func (x *client) recvMsg() (one []byte, m Msg, err error) { return x.s.recvOne() }

@@ -23,27 +23,29 @@ type Dgram struct {
 
 // NewDgram makes a DGRAM socket.
 func NewDgram(opts ...Option) (*Dgram, error) {
-	c, err := newCore(zmtp.DGRAM, false, opts)
+	c, err := newCore(zmtp.DGRAM, opts)
 	if err != nil {
 		return nil, err
 	}
-	return &Dgram{common{c}, sending{c}, receiving{c}}, c.start(&dgram{s: c})
+	return &Dgram{common{c}, sending{&c.send}, receiving{&c.recv}}, c.start(&dgram{fairQueue: &c.recv.fq, s: c})
 }
 
+// dgram is the pattern of DGRAM.
 type dgram struct {
+	*fairQueue
 	s     *core
 	pipes []*pipe // protected by the send lock
 }
 
 func (x *dgram) attach(p *pipe) {
 	x.pipes = append(x.pipes, p)
-	x.s.fq.Add(&p.inSeat)
+	x.fairQueue.attach(p)
 }
 
 func (x *dgram) detach(p *pipe) { x.pipes = remove(x.pipes, p) }
 
-// sendMsg gives the datagram to the first endpoint, or drops it: datagrams
-// wait for nobody.
+// sendMsg gives the datagram to the first endpoint, or drops it: sending
+// datagrams never blocks.
 func (x *dgram) sendMsg(m flow.Message) (*pipe, error) {
 	if len(m.Parts) != 2 {
 		return nil, fmt.Errorf("zmq: message of %d frames, a DGRAM sends an address and a body: %w", max(len(m.Parts), 1), ErrNotSupported)
@@ -58,19 +60,10 @@ func (x *dgram) sendMsg(m flow.Message) (*pipe, error) {
 		x.s.counter.noPeer.Add(1)
 		return nil, nil
 	}
-	p := x.pipes[0]
-	switch p.out.Append(&m) {
-	case flow.Wake:
-		return p, nil
-	case flow.Full:
-		p.stats.dropped.Add(1)
-	}
-	return nil, nil
+	return x.pipes[0].pushOrDrop(&m), nil
 }
 
-func (x *dgram) recvMsg() (one []byte, parts Msg, err error) { return x.s.fairMsg() }
-func (x *dgram) canSendNow() bool                            { return true }
-func (x *dgram) canRecvNow() bool                            { return x.s.fairReady() }
+func (x *dgram) canSend() bool { return true }
 
 // datagrams tells the types that udp carries, and how.
 func datagrams(t zmtp.SocketType, bind bool) error {

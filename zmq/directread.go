@@ -48,28 +48,32 @@ const (
 
 var past = time.Unix(1, 0)
 
-// seek asks for the reader, for a receiver that is about to wait. It comes when
-// the receiver is woken, if it comes. The receive lock is held.
-func (s *core) seek(ctx context.Context) {
-	a := &s.alone
-	if s.canRecv.Any() {
-		s.stopAlone()
+// seek asks for the reader, for a receiver that is about to park, and reports
+// whether it did. The receiver may then be woken to read. The receive lock is
+// held.
+func (h *recvHalf) seek(ctx context.Context) (asked bool) {
+	a := &h.alone
+	if h.waiters.Any() {
+		h.stopAlone()
 		a.parks = min(a.parks, -crowded)
 	}
-	if a.parks++; a.parks < lonePatience || a.r != nil || s.rcvTimeo >= 0 {
-		return
+	if a.parks++; a.parks < lonePatience || a.r != nil || h.timeout >= 0 {
+		return false
 	}
-	if l := s.onlyLink(); l != nil {
-		a.sought, a.want = true, ctx.Done()
-		l.conn.SetReadDeadline(past)
+	l := h.onlyLink()
+	if l == nil {
+		return false
 	}
+	a.sought, a.want = true, ctx.Done()
+	l.conn.SetReadDeadline(past)
+	return true
 }
 
 // onlyLink is the connection that a receiver could read: the socket's only
 // one. The receive lock is held.
-func (s *core) onlyLink() *link {
-	p, ok := s.fq.Only()
-	if !ok || len(s.watchers) > 0 || s.recvFailed != nil {
+func (h *recvHalf) onlyLink() *link {
+	p, ok := h.fq.ring.Only()
+	if !ok || len(h.watchers) > 0 || h.err != nil {
 		return nil
 	}
 	if l := p.link.Load(); l != nil && l.raw != nil {
@@ -81,18 +85,18 @@ func (s *core) onlyLink() *link {
 // lend is called by the link's goroutine when somebody ended its wait. It
 // returns when the reader is its own again.
 func (r *reader) lend() error {
-	s, l := r.l.s, r.l
-	a := &s.alone
-	s.recv.Lock()
+	h, l := &r.l.s.recv, r.l
+	a := &h.alone
+	h.Lock()
 	l.conn.SetReadDeadline(time.Time{})
-	if !a.sought || !s.canRecv.One() || s.onlyLink() != l {
-		s.recv.Unlock()
+	if !a.sought || !h.waiters.One() || h.onlyLink() != l {
+		h.Unlock()
 		return nil
 	}
 	a.r, a.done, a.err, a.asleep = r, a.want, nil, false
 	done, turn := a.done, a.turn
-	s.canRecv.Wake()
-	s.recv.Unlock()
+	h.waiters.Wake()
+	h.Unlock()
 
 	absent.watch(r, turn)
 	defer absent.forget(r)
@@ -107,43 +111,43 @@ func (r *reader) lend() error {
 		case <-done:
 			done = nil
 		}
-		s.recv.Lock()
+		h.Lock()
 		if done == nil {
 			a.done = nil
 		}
-		s.stopAlone()
-		s.recv.Unlock()
+		h.stopAlone()
+		h.Unlock()
 	}
 }
 
 // returned is what a receiver found at the end of its reading.
 func (r *reader) returned() error {
-	s := r.l.s
-	s.recv.Lock()
-	defer s.recv.Unlock()
-	err := s.alone.err
-	s.alone.err = nil
+	h := &r.l.s.recv
+	h.Lock()
+	defer h.Unlock()
+	err := h.alone.err
+	h.alone.err = nil
 	return err
 }
 
 // stopAlone gives a lent reader back, at once or as soon as the receiver at
 // work notices. The receive lock is held.
-func (s *core) stopAlone() {
-	a := &s.alone
+func (h *recvHalf) stopAlone() {
+	a := &h.alone
 	switch {
 	case a.r == nil:
 	case a.busy:
 		a.ended = true
 		a.r.l.conn.SetReadDeadline(past)
 	default:
-		s.giveBack()
+		h.giveBack()
 	}
 }
 
 // giveBack gives the reader back to the link's goroutine. The receive lock is
 // held.
-func (s *core) giveBack() {
-	a := &s.alone
+func (h *recvHalf) giveBack() {
+	a := &h.alone
 	if a.ended {
 		a.ended = false
 		a.r.l.conn.SetReadDeadline(time.Time{})
@@ -153,57 +157,79 @@ func (s *core) giveBack() {
 	l.back <- struct{}{}
 }
 
-// readAlone reads the connection until something has arrived, for a receiver
-// that found nothing and to whom the reader is lent. The receive lock is held,
-// but not meanwhile: unless it reports false, anything may have changed.
-func (s *core) readAlone(ctx context.Context) bool {
-	a := &s.alone
-	r := a.r
-	if a.busy || s.rcvTimeo > 0 || ctx.Err() != nil {
-		s.stopAlone()
+// directCall is one read of the connection by a receiver.
+type directCall struct {
+	h      *recvHalf
+	r      *reader
+	ctx    context.Context
+	turn   uint64
+	watch  bool // ctx may end the read
+	noWait bool
+}
+
+// beginDirect takes the lent reader for a receiver that found nothing. run must
+// follow. The receive lock is held.
+func (h *recvHalf) beginDirect(ctx context.Context) (d directCall, ok bool) {
+	a := &h.alone
+	if a.busy || h.timeout > 0 || ctx.Err() != nil {
+		h.stopAlone()
 		if a.busy {
 			a.parks = min(a.parks, -crowded)
 		}
-		return false
+		return d, false
 	}
 	a.busy = true
 	a.turn++
 	a.parks = 0
-	turn, done := a.turn, ctx.Done()
-	watched := done == nil || done == a.done
-	noWait := ctx == try || s.rcvTimeo == 0
-	s.recv.Unlock()
+	done := ctx.Done()
+	noWait := ctx == try || h.timeout == 0
+	return directCall{
+		h: h, r: a.r, ctx: ctx, turn: a.turn,
+		watch: !noWait && done != nil && done != a.done, noWait: noWait,
+	}, true
+}
 
+// run reads the connection until something has arrived. It reports false if
+// nothing did, because the call must not wait. The receive lock is not held.
+func (d *directCall) run() bool {
+	h, r := d.h, d.r
+	a := &h.alone
 	var stop func() bool
-	if !watched && !noWait {
-		stop = context.AfterFunc(ctx, func() {
-			s.recv.Lock()
-			defer s.recv.Unlock()
-			if a.busy && a.turn == turn {
-				s.stopAlone()
-			}
-		})
+	if d.watch {
+		stop = h.stopAfter(d.ctx, d.turn)
 	}
-	r.noWait = noWait
+	r.noWait = d.noWait
 	err := r.lone()
 	r.noWait = false
 	if stop != nil {
 		stop()
 	}
 
-	s.recv.Lock()
+	h.Lock()
+	defer h.Unlock()
 	a.busy = false
 	if err != nil && err != errAgain && !errors.Is(err, os.ErrDeadlineExceeded) {
 		a.err = err
 	}
 	switch {
-	case a.ended || a.err != nil || s.canRecv.Any():
-		s.giveBack()
+	case a.ended || a.err != nil || h.waiters.Any():
+		h.giveBack()
 	case a.asleep:
 		a.asleep = false
 		absent.watch(r, a.turn)
 	}
 	return err != errAgain
+}
+
+// stopAfter ends the read of a turn when ctx is done.
+func (h *recvHalf) stopAfter(ctx context.Context, turn uint64) (stop func() bool) {
+	return context.AfterFunc(ctx, func() {
+		h.Lock()
+		defer h.Unlock()
+		if h.alone.busy && h.alone.turn == turn {
+			h.stopAlone()
+		}
+	})
 }
 
 // lone reads until something was handed over.
@@ -272,10 +298,10 @@ func (w *absentees) run() {
 // look takes r back if no receiver came since turn. One that waits for long is
 // left alone until it returns.
 func (w *absentees) look(r *reader, turn uint64) {
-	s := r.l.s
-	s.recv.Lock()
-	defer s.recv.Unlock()
-	a := &s.alone
+	h := &r.l.s.recv
+	h.Lock()
+	defer h.Unlock()
+	a := &h.alone
 	if a.r != r {
 		return
 	}
@@ -290,6 +316,6 @@ func (w *absentees) look(r *reader, turn uint64) {
 		a.asleep = true
 		w.forget(r)
 	default:
-		s.stopAlone()
+		h.stopAlone()
 	}
 }

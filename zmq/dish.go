@@ -1,22 +1,55 @@
 package zmq
 
 import (
+	"context"
 	"fmt"
-	"sync"
 
 	"lintel.dev/internal/zmq/flow"
+	"lintel.dev/internal/zmq/zmtp"
 )
+
+// Dish receives the messages of the groups it joined from its RADIO peers in
+// turn (RFC 48).
+//
+// The methods that all sockets have return the group as the first of two
+// frames.
+type Dish struct {
+	common
+	receiving
+	x *dish
+}
+
+// NewDish makes a DISH socket.
+func NewDish(opts ...Option) (*Dish, error) {
+	c, err := newCore(zmtp.DISH, opts)
+	if err != nil {
+		return nil, err
+	}
+	x := &dish{fairQueue: &c.recv.fq, subscriptions: subscriptions{s: c}}
+	x.filter = x
+	return &Dish{common{c}, receiving{&c.recv}, x}, c.start(x)
+}
+
+// Join asks for the messages of a group of at most 255 octets. To join twice
+// is an error.
+func (s *Dish) Join(group string) error { return s.x.change(true, group) }
+
+// Leave ends Join. To leave a group that was not joined is an error.
+func (s *Dish) Leave(group string) error { return s.x.change(false, group) }
+
+// RecvGroup receives a message and tells its group.
+func (s *Dish) RecvGroup(ctx context.Context) (group string, b []byte, err error) {
+	m, err := s.in.recvMsg(ctx, nil)
+	if err != nil {
+		return "", nil, err
+	}
+	return string(m[0]), m[1], nil
+}
 
 // dish is the pattern of DISH.
 type dish struct {
-	s *core
-
-	// mu keeps the groups and the peers they are told to in one order. It is
-	// taken before any lock of a socket.
-	mu    sync.Mutex
-	peers map[*pipe]struct{}
-
-	groups map[string]struct{} // changed under mu and the receive lock
+	*fairQueue
+	subscriptions
 }
 
 func (x *dish) change(join bool, group string) error {
@@ -28,83 +61,33 @@ func (x *dish) change(join bool, group string) error {
 	if err := x.s.alive(); err != nil {
 		return err
 	}
-	_, joined := x.groups[group]
-	if joined == join {
-		if join {
-			return fmt.Errorf("zmq: group %q is joined already", group)
-		}
-		return fmt.Errorf("zmq: group %q is not joined", group)
+	n, _ := x.counts.Get([]byte(group))
+	switch {
+	case join && n > 0:
+		return fmt.Errorf("zmq: join group %q: joined already", group)
+	case !join && n == 0:
+		return fmt.Errorf("zmq: leave group %q: not joined", group)
+	case join:
+		n = 1
+	default:
+		n = 0
 	}
-	x.s.recv.Lock()
-	if join {
-		x.groups[group] = struct{}{}
-	} else {
-		delete(x.groups, group)
-	}
-	x.s.recv.Unlock()
-	for p := range x.peers {
-		p.subscribe(join, []byte(group))
-	}
+	x.set([]byte(group), n)
+	x.announce(join, []byte(group))
 	return nil
 }
 
-// connected tells every group to a RADIO that is new or back.
-func (x *dish) connected(p *pipe) {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	x.peers[p] = struct{}{}
-	for group := range x.groups {
-		p.subscribe(true, []byte(group))
+// accepts refuses messages of groups that were not joined, and those that are
+// not a group and a body.
+func (x *dish) accepts(p *pipe) bool {
+	c := p.cur
+	flags, group := c.Next()
+	if _, joined := x.accepted.Get(group); !joined || flags&flow.More == 0 {
+		return false
 	}
-}
-
-func (x *dish) lost(p *pipe) {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	delete(x.peers, p)
-}
-
-func (x *dish) attach(p *pipe) { x.s.fq.Add(&p.inSeat) }
-func (x *dish) detach(*pipe)   {}
-
-func (x *dish) sendMsg(flow.Message) (*pipe, error) { return nil, ErrNotSupported }
-
-// recvMsg drops what is of no group that was joined, or is no group and body.
-func (x *dish) recvMsg() (one []byte, parts Msg, err error) {
-	for {
-		p, flags, group, ok := x.s.fairFrame()
-		if !ok {
-			return nil, nil, errAgain
-		}
-		if _, joined := x.groups[string(group)]; !joined || flags&flow.More == 0 {
-			x.s.skip(p, flags)
-			continue
-		}
-		flags, body := p.cur.Next()
-		if flags&flow.More != 0 {
-			x.s.skip(p, flags)
-			x.s.counter.malformed.Add(1)
-			continue
-		}
-		x.s.finish(p)
-		return nil, Msg{group, body}, nil
+	if flags, _ = c.Next(); flags&flow.More != 0 {
+		x.s.counter.malformed.Add(1)
+		return false
 	}
-}
-
-func (x *dish) canSendNow() bool { return false }
-
-// canRecvNow drops what is not wanted until something is.
-func (x *dish) canRecvNow() bool {
-	for x.s.fairReady() {
-		seat, _ := x.s.fq.Current()
-		c := seat.V.cur
-		flags, group := c.Next()
-		if _, joined := x.groups[string(group)]; joined && flags&flow.More != 0 {
-			return true
-		}
-		c.SkipMessage(flags)
-		seat.V.cur = c
-		x.s.finish(seat.V)
-	}
-	return false
+	return true
 }

@@ -52,7 +52,7 @@ func (e *Endpoint) Close() error { return e.s.endEndpoint(e) }
 // for a peer whose id is not known yet. A STREAM, SERVER or PEER knows it at
 // once, except with the option immediate.
 func (e *Endpoint) RoutingID() []byte {
-	if _, ok := e.s.pat.(routed); !ok || e.bound {
+	if _, ok := e.s.pat.(interface{ lookup(id []byte) *pipe }); !ok || e.bound {
 		return nil
 	}
 	e.s.lockBoth()
@@ -92,7 +92,7 @@ func (s *core) forgetEndpoint(e *Endpoint) {
 func (s *core) alive() error {
 	s.send.Lock()
 	defer s.send.Unlock()
-	return s.failed
+	return s.send.err
 }
 
 func (s *core) bind(given string) (*Endpoint, error) {

@@ -5,7 +5,7 @@ func Lent(s Socket) bool {
 	c := s.base()
 	c.recv.Lock()
 	defer c.recv.Unlock()
-	return c.alone.r != nil
+	return c.recv.alone.r != nil
 }
 
 // Waits reports whether a receiver of s waits, be it for the connection.
@@ -13,7 +13,7 @@ func Waits(s Socket) bool {
 	c := s.base()
 	c.recv.Lock()
 	defer c.recv.Unlock()
-	return c.canRecv.Any() || c.alone.busy
+	return c.recv.waiters.Any() || c.recv.alone.busy
 }
 
 // Readers is the number of peers that read a log of the publisher s.
@@ -34,5 +34,5 @@ func Kept(s Socket) int {
 	c := s.base()
 	c.recv.Lock()
 	defer c.recv.Unlock()
-	return c.fq.Len()
+	return c.recv.fq.ring.Len()
 }

@@ -7,77 +7,84 @@ import (
 	"lintel.dev/internal/zmq/flow"
 )
 
-// followers are the peers subscribed to one topic: one, or an audience.
-type followers struct {
+// Fan-out to the subscribers of one topic. Subscribers that get nothing but the
+// messages of the topic share a log (flow.Log): a message is encoded and queued
+// once for all of them. The others get each message by themselves, as do those
+// near their high-water marks, so that marks stay exact and a slow subscriber
+// does not delay the others.
+//
+// PUB to 100 SUB, 64 octets, a tenth of them each: 19.2 million messages a
+// second delivered, 6.7 without the shared log; the publisher's CPU time for a
+// delivery is 39 ns instead of 184.
+
+// subscribers are the peers subscribed to one topic: one, or a fan-out.
+type subscribers struct {
 	one *pipe
-	all *audience
+	all *fanout
 }
 
-// audience are several peers subscribed to one topic. Those that get nothing
-// but the topic's messages share them by a log; the others get each by
-// themselves, as do those near their high-water marks, so that marks stay
-// exact and slow peers hold nobody up.
-type audience struct {
-	apart []*pipe
-	log   flow.Log
-	at    []*pipe // reading the log
+// fanout is several peers subscribed to one topic.
+type fanout struct {
+	single []*pipe // get each message by themselves
+	log    flow.Log
+	shared []*pipe // read the log
 }
 
-// fanSeat is what a publisher remembers of a pipe; the send lock protects it.
-type fanSeat struct {
-	last *audience // of the last message
-	run  int       // messages in a row that came by it
-	want int       // run that lets the pipe read the log
-	at   int       // place in last.at, plus one; 0 is not reading
+// fanoutState is what a publisher remembers of a pipe; the send lock protects it.
+type fanoutState struct {
+	last *fanout // of the last message
+	run  int     // messages in a row that came from it
+	want int     // run after which the pipe reads the log
+	at   int     // index in last.shared, plus one; 0: does not read the log
 }
 
 const (
-	// A pipe reads an audience's log after so many messages of it in a row,
-	// more each time it gets others nevertheless.
+	// A pipe reads a log after firstRun messages of it in a row, and after twice
+	// as many, up to longestRun, each time it got other messages meanwhile.
 	firstRun, longestRun = 16, 1 << 12
 	// logRoom is the room that a pipe which begins to read a log must have, and
 	// leastRoom what it must keep.
 	logRoom, leastRoom = 128, 32
 )
 
-func (f followers) has(p *pipe) bool {
+func (f subscribers) has(p *pipe) bool {
 	if f.all == nil {
 		return f.one == p
 	}
-	return slices.Contains(f.all.apart, p) || slices.Contains(f.all.at, p)
+	return slices.Contains(f.all.single, p) || slices.Contains(f.all.shared, p)
 }
 
-func (f followers) each(do func(*pipe)) {
+func (f subscribers) each(do func(*pipe)) {
 	if f.all == nil {
 		do(f.one)
 		return
 	}
-	for _, p := range f.all.apart {
+	for _, p := range f.all.single {
 		do(p)
 	}
-	for _, p := range f.all.at {
+	for _, p := range f.all.shared {
 		do(p)
 	}
 }
 
-// follow subscribes p; it reports whether the topic is new.
-func (x *xpub) follow(p *pipe, topic []byte) (first bool) {
+// subscribe subscribes p; it reports whether the topic is new.
+func (x *publisher) subscribe(p *pipe, topic []byte) (first bool) {
 	f, ok := x.topics.Get(topic)
 	switch {
 	case !ok:
-		x.topics.Put(topic, followers{one: p})
+		x.topics.Put(topic, subscribers{one: p})
 		return true
 	case f.has(p):
 	case f.all == nil:
-		x.topics.Put(topic, followers{all: &audience{apart: []*pipe{f.one, p}}})
+		x.topics.Put(topic, subscribers{all: &fanout{single: []*pipe{f.one, p}}})
 	default:
-		f.all.apart = append(f.all.apart, p)
+		f.all.single = append(f.all.single, p)
 	}
 	return false
 }
 
-// drop unsubscribes p; it reports whether nobody follows the topic now.
-func (x *xpub) drop(p *pipe, topic []byte) (last bool) {
+// unsubscribe unsubscribes p; it reports whether the topic has no subscriber now.
+func (x *publisher) unsubscribe(p *pipe, topic []byte) (last bool) {
 	f, ok := x.topics.Get(topic)
 	switch {
 	case !ok:
@@ -88,26 +95,26 @@ func (x *xpub) drop(p *pipe, topic []byte) (last bool) {
 		return true
 	default:
 		f.all.remove(p)
-		if len(f.all.apart)+len(f.all.at) == 1 {
+		if len(f.all.single)+len(f.all.shared) == 1 {
 			var one *pipe
 			f.each(func(p *pipe) { one = p })
 			f.all.remove(one)
-			x.topics.Put(topic, followers{one: one})
+			x.topics.Put(topic, subscribers{one: one})
 		}
 	}
 	return false
 }
 
-// remove ends p's belonging to a.
-func (a *audience) remove(p *pipe) {
+// remove removes p from the fan-out.
+func (a *fanout) remove(p *pipe) {
 	if p.fan.last == a {
 		p.fan.other(nil)
 	}
-	a.apart = remove(a.apart, p)
+	a.single = remove(a.single, p)
 }
 
-// other notes that p gets a message from elsewhere than its last audience.
-func (s *fanSeat) other(a *audience) {
+// other notes that the pipe gets a message that is not from its last fan-out.
+func (s *fanoutState) other(a *fanout) {
 	if s.last == a {
 		return
 	}
@@ -118,41 +125,41 @@ func (s *fanSeat) other(a *audience) {
 	s.last, s.run = a, 0
 }
 
-// join lets p, which is apart[i] and has just got a message, read the log.
-func (a *audience) join(i int, p *pipe) {
+// join lets p read the log. It is a.single[i] and has just got a message.
+func (a *fanout) join(i int, p *pipe) {
 	s := &p.fan
 	s.run = 0
 	if !p.out.Follow(&a.log, p, logRoom) {
 		return
 	}
-	last := len(a.apart) - 1
-	a.apart[i] = a.apart[last]
-	a.apart[last] = nil
-	a.apart = a.apart[:last]
-	a.at = append(a.at, p)
-	s.at = len(a.at)
+	last := len(a.single) - 1
+	a.single[i] = a.single[last]
+	a.single[last] = nil
+	a.single = a.single[:last]
+	a.shared = append(a.shared, p)
+	s.at = len(a.shared)
 }
 
 // leave ends join.
-func (s *fanSeat) leave() {
+func (s *fanoutState) leave() {
 	a := s.last
-	p := a.at[s.at-1]
+	p := a.shared[s.at-1]
 	p.out.Leave()
-	last := len(a.at) - 1
-	a.at[s.at-1] = a.at[last]
-	a.at[s.at-1].fan.at = s.at
-	a.at[last] = nil
-	a.at = a.at[:last]
-	a.apart = append(a.apart, p)
+	last := len(a.shared) - 1
+	a.shared[s.at-1] = a.shared[last]
+	a.shared[s.at-1].fan.at = s.at
+	a.shared[last] = nil
+	a.shared = a.shared[:last]
+	a.single = append(a.single, p)
 	s.at, s.run = 0, 0
 }
 
-// look finds for how many messages all who read the log have room. Those that
-// have little read it no longer.
-func (a *audience) look() {
+// look sets for how many messages all readers of the log have room. Those that
+// have little room leave the log.
+func (a *fanout) look() {
 	room := math.MaxInt
-	for i := len(a.at) - 1; i >= 0; i-- {
-		p := a.at[i]
+	for i := len(a.shared) - 1; i >= 0; i-- {
+		p := a.shared[i]
 		if n := p.out.Room(&a.log); n < leastRoom {
 			p.fan.leave()
 		} else {
@@ -162,12 +169,12 @@ func (a *audience) look() {
 	a.log.SetRoom(room)
 }
 
-// ready reports whether everyone has room for a message.
-func (a *audience) ready() bool {
+// ready reports whether all subscribers have room for a message.
+func (a *fanout) ready() bool {
 	if !a.log.Ready() {
 		a.look()
 	}
-	for _, p := range a.apart {
+	for _, p := range a.single {
 		if !p.out.Ready() {
 			return false
 		}
@@ -175,13 +182,13 @@ func (a *audience) ready() bool {
 	return true
 }
 
-// sendAll sends m to an audience.
-func (x *xpub) sendAll(a *audience, m *flow.Message) error {
+// sendAll sends m to a fan-out.
+func (x *publisher) sendAll(a *fanout, m *flow.Message) error {
 	if x.o.nodrop && !a.ready() {
 		return errAgain
 	}
 	n, fits := m.Loggable()
-	for fits && len(a.at) > 0 {
+	for fits && len(a.shared) > 0 {
 		rouse, ok := a.log.Append(m, n)
 		if !ok {
 			a.look()
@@ -194,21 +201,21 @@ func (x *xpub) sendAll(a *audience, m *flow.Message) error {
 		}
 		break
 	}
-	if len(a.apart) == 0 && fits {
+	if len(a.single) == 0 && fits {
 		return nil
 	}
-	x.enc.Reset()
-	x.enc.Message(m)
+	x.dist.enc.Reset()
+	x.dist.enc.Message(m)
 	if !fits {
-		for _, p := range a.at {
-			p.offer(&x.enc)
+		for _, p := range a.shared {
+			p.pushEncoded(&x.dist.enc)
 		}
 	}
-	for i := len(a.apart) - 1; i >= 0; i-- {
-		p := a.apart[i]
+	for i := len(a.single) - 1; i >= 0; i-- {
+		p := a.single[i]
 		p.fan.other(a)
 		switch s := &p.fan; {
-		case !p.offer(&x.enc) || !fits:
+		case !p.pushEncoded(&x.dist.enc) || !fits:
 			s.run = 0
 		case s.run < s.want:
 			s.run++
@@ -219,36 +226,20 @@ func (x *xpub) sendAll(a *audience, m *flow.Message) error {
 	return nil
 }
 
-// sendOne sends m to the only subscriber, which is returned if it is to be
-// kicked.
-func (x *xpub) sendOne(p *pipe, m *flow.Message) (*pipe, error) {
+// sendOne sends m to the only subscriber of its topic.
+func (x *publisher) sendOne(p *pipe, m *flow.Message) (wake *pipe, err error) {
 	if x.o.nodrop && !p.out.Ready() {
 		return nil, errAgain
 	}
 	p.fan.other(nil)
-	var r flow.Result
 	if m.Parts == nil && !m.Owned {
-		r = p.out.AppendOne(m.One)
-	} else {
-		r = p.out.Append(m)
+		switch p.out.AppendOne(m.One) {
+		case flow.Full:
+			p.stats.dropped.Add(1)
+		case flow.Wake:
+			return p, nil
+		}
+		return nil, nil
 	}
-	switch r {
-	case flow.Full:
-		p.stats.dropped.Add(1)
-	case flow.Wake:
-		return p, nil
-	}
-	return nil, nil
-}
-
-// offer queues an encoded message or drops it.
-func (p *pipe) offer(b *flow.Batch) bool {
-	switch p.out.AppendEncoded(b.Enc, b.Refs) {
-	case flow.Full:
-		p.stats.dropped.Add(1)
-		return false
-	case flow.Wake:
-		p.kickLater()
-	}
-	return true
+	return p.pushOrDrop(m), nil
 }

@@ -11,13 +11,10 @@ type Gather struct {
 
 // NewGather makes a GATHER socket.
 func NewGather(opts ...Option) (*Gather, error) {
-	c, err := newCore(zmtp.GATHER, false, opts)
+	c, err := newCore(zmtp.GATHER, opts)
 	if err != nil {
 		return nil, err
 	}
-	return &Gather{common{c}, receiving{c}}, c.start(&gather{pull{c}})
+	c.oneFrame()
+	return &Gather{common{c}, receiving{&c.recv}}, c.start(&c.recv.fq)
 }
-
-type gather struct{ pull }
-
-func (x *gather) recvMsg() (one []byte, m Msg, err error) { return x.s.recvOne() }

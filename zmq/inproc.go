@@ -104,8 +104,8 @@ func join(a *pipe, e *Endpoint) {
 	b.info.Store(&PeerInfo{SocketType: a.s.typ.String(), RoutingID: from.Identity})
 	b.peer.Store(a)
 	a.peer.Store(b)
-	a.s.goLocal()
-	e.s.goLocal()
+	a.s.setLocal()
+	e.s.setLocal()
 	e.add(b)
 	if err := e.s.attach(b); err != nil || a.over.Load() {
 		if errors.Is(err, errDuplicateID) {
@@ -125,7 +125,7 @@ func join(a *pipe, e *Endpoint) {
 	a.s.writable(a)
 	a.s.readable(a)
 	e.s.readable(b)
-	if e.s.overNow() {
+	if e.s.isClosing() {
 		b.end(true)
 	}
 }

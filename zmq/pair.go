@@ -3,12 +3,11 @@ package zmq
 import (
 	"errors"
 
-	"lintel.dev/internal/zmq/flow"
 	"lintel.dev/internal/zmq/zmtp"
 )
 
-// Pair talks to one other PAIR socket. A second peer is turned away while
-// the first is there.
+// Pair talks to one other PAIR socket. A second peer is refused while the first
+// is there.
 type Pair struct {
 	common
 	sending
@@ -17,18 +16,18 @@ type Pair struct {
 
 // NewPair makes a PAIR socket.
 func NewPair(opts ...Option) (*Pair, error) {
-	c, err := newCore(zmtp.PAIR, true, opts)
+	c, err := newCore(zmtp.PAIR, opts)
 	if err != nil {
 		return nil, err
 	}
-	c.robin, c.fair = true, true
-	return &Pair{common{c}, sending{c}, receiving{c}}, c.start(&pair{s: c})
+	return &Pair{common{c}, sending{&c.send}, receiving{&c.recv}}, c.start(&pair{duplex: c.duplex()})
 }
 
-var errTaken = errors.New("zmq: a PAIR has one peer, and this one has it already")
+var errTaken = errors.New("zmq: the PAIR or CHANNEL has a peer already, expected none")
 
+// pair is the pattern of PAIR and CHANNEL.
 type pair struct {
-	s    *core
+	duplex
 	peer *pipe
 }
 
@@ -41,18 +40,12 @@ func (x *pair) admits(*pipe) error {
 
 func (x *pair) attach(p *pipe) {
 	x.peer = p
-	x.s.lb.Add(&p.outSeat)
-	x.s.fq.Add(&p.inSeat)
+	x.duplex.attach(p)
 }
 
 func (x *pair) detach(p *pipe) {
 	if x.peer == p {
 		x.peer = nil
 	}
-	x.s.lb.Remove(&p.outSeat)
+	x.duplex.detach(p)
 }
-
-func (x *pair) sendMsg(m flow.Message) (*pipe, error)   { return x.s.roundRobin(m) }
-func (x *pair) recvMsg() (one []byte, m Msg, err error) { return x.s.fairMsg() }
-func (x *pair) canSendNow() bool                        { return x.s.robinReady() }
-func (x *pair) canRecvNow() bool                        { return x.s.fairReady() }

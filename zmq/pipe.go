@@ -19,8 +19,8 @@ type pipe struct {
 	ep      *Endpoint
 	in, out *flow.Queue
 
-	outSeat flow.Seat[*pipe] // protected by the send lock
-	inSeat  flow.Seat[*pipe] // protected by the receive lock
+	outTurn flow.Member[*pipe] // of a load balancer; protected by the send lock
+	inTurn  flow.Member[*pipe] // of the fair queue; protected by the receive lock
 
 	// Where the receiver is in the batch it took; protected by the receive lock.
 	cur      flow.Cursor
@@ -43,10 +43,10 @@ type pipe struct {
 	gone  bool   // detached
 
 	mark  uint64 // last publication that matched; protected by the send lock
-	fan   fanSeat
+	fan   fanoutState
 	stats pipeStats
 
-	wishes int // what the peer's subscriptions take; protected by the send lock
+	subscribed int // memory that the peer's subscriptions take; protected by the send lock
 
 	info      atomic.Pointer[PeerInfo]
 	draining  sync.Mutex  // one drain at a time
@@ -64,8 +64,42 @@ type pipeStats struct {
 
 func newPipe(s *core, ep *Endpoint, in, out *flow.Queue) *pipe {
 	p := &pipe{s: s, ep: ep, in: in, out: out, step: in.Step(), flushed: make(chan struct{})}
-	p.inSeat.V, p.outSeat.V = p, p
+	p.inTurn.V, p.outTurn.V = p, p
 	return p
+}
+
+// push queues m. It returns p if the consumer is to be woken, by kick, once no
+// lock is held; ok is false if there is no room.
+func (p *pipe) push(m *flow.Message) (wake *pipe, ok bool) {
+	switch p.out.Append(m) {
+	case flow.Full:
+		return nil, false
+	case flow.Wake:
+		return p, true
+	}
+	return nil, true
+}
+
+// pushOrDrop is push that drops m if there is no room.
+func (p *pipe) pushOrDrop(m *flow.Message) (wake *pipe) {
+	wake, ok := p.push(m)
+	if !ok {
+		p.stats.dropped.Add(1)
+	}
+	return wake
+}
+
+// pushEncoded queues an encoded message or drops it, and wakes the consumer. A
+// lock may be held.
+func (p *pipe) pushEncoded(b *flow.Batch) bool {
+	switch p.out.AppendEncoded(b.Enc, b.Refs) {
+	case flow.Full:
+		p.stats.dropped.Add(1)
+		return false
+	case flow.Wake:
+		p.kickLater()
+	}
+	return true
 }
 
 // kick tells the consumer of p.out that there is something to do.
@@ -127,7 +161,7 @@ func (p *pipe) ack() {
 		return
 	}
 	if p.in.Ack(p.consumed) {
-		p.s.reopened = append(p.s.reopened, p)
+		p.s.recv.reopened = append(p.s.recv.reopened, p)
 	}
 	p.consumed = 0
 }
@@ -230,9 +264,9 @@ func (p *pipe) setHWM(o *options) {
 		other := peer.s.options()
 		send, recv = addHWM(send, other.RecvHWM), addHWM(other.SendHWM, recv)
 	}
-	if p.out.SetHWM(send) && p.outSeat.Seated() {
-		p.s.lb.Activate(&p.outSeat)
-		p.s.wakeSenders()
+	if p.out.SetHWM(send) && p.outTurn.Joined() {
+		p.outTurn.Activate()
+		p.s.send.wakeAll()
 	}
 	if p.in.SetHWM(recv) {
 		p.s.wg.Go(p.tellProducer)

@@ -182,41 +182,29 @@ func (p *Poller) Notify() <-chan struct{} {
 func (s *core) watch(w *watcher) {
 	s.lockBoth()
 	defer s.unlockBoth()
-	s.watchers = append(s.watchers, w)
-	s.stopAlone()
+	s.send.watch(w)
+	s.recv.watch(w)
+	s.recv.stopAlone()
 }
 
 func (s *core) unwatch(w *watcher) {
 	s.lockBoth()
 	defer s.unlockBoth()
-	for i, x := range s.watchers {
-		if x == w {
-			s.watchers = append(s.watchers[:i:i], s.watchers[i+1:]...)
-			return
-		}
-	}
-}
-
-// notifyWatchers notifies pollers that something may have changed. One of the
-// two locks is held.
-func (s *core) notifyWatchers() {
-	for _, w := range s.watchers {
-		w.notify()
-	}
+	s.send.unwatch(w)
+	s.recv.unwatch(w)
 }
 
 // readiness reports which of the wanted things can be done without waiting.
 func (s *core) readiness(recv, send bool) (canRecv, canSend bool) {
 	if send {
 		s.send.Lock()
-		canSend = s.failed != nil || s.pat.canSendNow()
+		canSend = s.send.err != nil || s.send.ready()
 		s.send.Unlock()
 	}
 	if recv {
 		s.recv.Lock()
-		canRecv = s.recvFailed != nil || s.pat.canRecvNow()
-		s.tell()
-		s.recv.Unlock()
+		canRecv = s.recv.err != nil || s.recv.ready()
+		s.recv.unlock()
 	}
 	return canRecv, canSend
 }

@@ -134,15 +134,12 @@ var errTerminate = errors.New("terminate")
 
 func (w *proxyWay) run(ctx context.Context) error {
 	if w.p.Capture == nil {
-		if r := newRelay(w.from.base(), w.to.base()); r != nil {
-			return w.relay(ctx, r)
+		if b := newProxyBatch(w.from.base(), w.to.base()); b != nil {
+			return w.carryBatches(ctx, b)
 		}
 	}
 	for ctx.Err() == nil {
-		if err := w.from.base().awaitRecv(ctx); err != nil {
-			return err
-		}
-		if err := w.to.base().awaitSend(ctx); err != nil {
+		if err := w.await(ctx); err != nil {
 			return err
 		}
 		if err := w.begin(ctx); err != nil {
@@ -166,6 +163,20 @@ func (w *proxyWay) run(ctx context.Context) error {
 		}
 	}
 	return ctx.Err()
+}
+
+// await waits until a message can be received, and then until one can be sent.
+func (w *proxyWay) await(ctx context.Context) error {
+	recv, send := &w.from.base().recv, &w.to.base().send
+	if err := recv.lockReady(ctx); err != nil {
+		return err
+	}
+	recv.unlock()
+	if err := send.lockReady(ctx); err != nil {
+		return err
+	}
+	send.Unlock()
+	return nil
 }
 
 // begin takes busy when the proxy is not paused.
@@ -192,7 +203,10 @@ func (w *proxyWay) begin(ctx context.Context) error {
 func (w *proxyWay) burst() (waiting Msg, captured bool, err error) {
 	to := w.to.base()
 	for range proxyBurst {
-		if !to.canSendNow() {
+		to.send.Lock()
+		ready := to.send.err == nil && to.send.ready()
+		to.send.Unlock()
+		if !ready {
 			return nil, false, nil
 		}
 		m, err := w.from.TryRecv()
@@ -290,52 +304,4 @@ func (p *Proxy) obey(ctx context.Context) error {
 		}
 	}
 	return ctx.Err()
-}
-
-// awaitRecv waits until a message can be received, for ever if need be.
-func (s *core) awaitRecv(ctx context.Context) error {
-	s.recv.Lock()
-	defer s.recv.Unlock()
-	var lingered bool
-	for s.recvFailed == nil {
-		s.tell()
-		if s.gather(ctx) {
-			continue
-		}
-		if s.pat.canRecvNow() {
-			return nil
-		}
-		if s.local && !lingered && !s.canRecv.Any() {
-			lingered = true
-			s.lingerRecv()
-			continue
-		}
-		lingered = false
-		s.stopAlone()
-		if err := s.canRecv.Wait(ctx, s.recv, -1); err != nil {
-			return err
-		}
-	}
-	return s.recvFailed
-}
-
-// awaitSend waits until a message can be sent.
-func (s *core) awaitSend(ctx context.Context) error {
-	s.send.Lock()
-	defer s.send.Unlock()
-	for s.failed == nil {
-		if s.pat.canSendNow() {
-			return nil
-		}
-		if err := s.canSend.Wait(ctx, s.send, -1); err != nil {
-			return err
-		}
-	}
-	return s.failed
-}
-
-func (s *core) canSendNow() bool {
-	s.send.Lock()
-	defer s.send.Unlock()
-	return s.failed == nil && s.pat.canSendNow()
 }

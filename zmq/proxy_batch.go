@@ -7,162 +7,169 @@ import (
 	"lintel.dev/internal/zmq/flow"
 )
 
+// Proxying to a publisher in batches: a forwarder (XSUB to XPUB) takes the locks
+// of both sockets once for a run of messages instead of for each message, and
+// encodes nothing again. A message is taken from its queue only when it is known
+// where it goes, so that none is ever between the sockets.
+//
+// XSUB to XPUB, 64 octets: 4.8 million messages a second, 3.1 one by one.
 const (
-	// relayBurst is how many messages a relay carries with the locks of both
-	// sockets held, and relayRun how many it gives to a queue at once, unless
-	// they have relayBytes before.
-	relayBurst = 512
-	relayRun   = 128
-	relayBytes = 8 << 10
+	maxBatchMsgs = 512     // carried with the locks of both sockets held
+	maxRunMsgs   = 128     // given to a queue at once
+	maxRunBytes  = 8 << 10 // likewise, of the wire
 )
 
-// relay carries messages to a publisher's peers from a socket that receives
-// them as they are. It takes locks for a run of messages instead of for each,
-// and takes a message from its queue only when it knows where to put it: so
-// none is ever between the sockets.
-type relay struct {
+// proxyBatch carries messages from a socket that delivers them as they arrived
+// to the peers of a publisher.
+type proxyBatch struct {
 	from *core
-	to   *xpub
+	to   *publisher
 
 	run      flow.Run
-	hits     []*pipe // who gets the run
-	reserved int     // room in the queue of the only one, of which run is to use some
-	topic    []byte  // what of the last topic decided who is hit
-	known    bool    // topic and hits are those of this burst
-	longest  int     // topic
+	hits     []*pipe // peers that get the run
+	reserved int     // room in the queue of the only one, part of which run will use
+	topic    []byte  // what of the last topic decided who is in hits
+	known    bool    // topic and hits are of this batch
+	longest  int     // subscription, in octets
 	woken    []*pipe // to be kicked once no lock is held
 }
 
-// newRelay returns nil when messages have to be carried one by one.
-func newRelay(from, to *core) *relay {
-	x, ok := to.pat.(*xpub)
-	_, sub := from.pat.(*xsub)
-	if !ok || from.recv == from.send || !sub && !from.fair {
+// newProxyBatch returns nil when messages have to be carried one by one.
+func newProxyBatch(from, to *core) *proxyBatch {
+	var x *publisher
+	switch pat := to.pat.(type) {
+	case *publisher:
+		x = pat
+	case *xpub:
+		x = pat.publisher
+	default:
 		return nil
 	}
-	return &relay{from: from, to: x}
+	if !from.recv.plain || from.recv.Mutex == from.send.Mutex {
+		return nil
+	}
+	return &proxyBatch{from: from, to: x}
 }
 
-// burst carries what is there. It returns how many messages that was and the
-// size of their payloads. If it is blocked, nothing is due but to wait for room,
-// which the publisher will be told of. The publisher's send lock is held.
-func (r *relay) burst() (msgs, size int, blocked bool, err error) {
-	if err := r.to.s.failed; err != nil {
+// carry carries what is there. It returns how many messages that was and the
+// size of their payloads. blocked means that nothing is left to do but to wait
+// for room at the publisher. The publisher's send lock is held.
+func (b *proxyBatch) carry() (msgs, size int, blocked bool, err error) {
+	if err := b.to.s.send.err; err != nil {
 		return 0, 0, false, err
 	}
-	r.known, r.longest = false, r.to.topics.Longest()
-	s := r.from
-	s.recv.Lock()
-	defer s.recv.Unlock()
-	for ; msgs < relayBurst && s.recvFailed == nil && s.pat.canRecvNow(); msgs++ {
-		seat, _ := s.fq.Current()
-		p := seat.V
-		if !r.place(p.cur.Peek()) {
+	b.known, b.longest = false, b.to.topics.Longest()
+	h := &b.from.recv
+	h.Lock()
+	defer h.Unlock()
+	for ; msgs < maxBatchMsgs && h.err == nil; msgs++ {
+		p, ok := h.fq.front()
+		if !ok {
+			break
+		}
+		if !b.place(p.cur.Peek()) {
 			blocked = true
 			break
 		}
-		size += r.run.Add(&p.cur)
-		s.from = p
-		s.fq.Next()
-		p.read()
+		size += b.run.Add(&p.cur)
+		h.fq.done(p)
 	}
-	r.flush()
-	clear(r.hits) // by the next burst they may be gone
-	r.hits = r.hits[:0]
-	blocked = blocked && msgs == 0 && len(s.reopened) == 0 && s.recvFailed == nil
-	return msgs, size, blocked, s.recvFailed
+	b.flush()
+	clear(b.hits) // by the next batch they may be gone
+	b.hits = b.hits[:0]
+	blocked = blocked && msgs == 0 && len(h.reopened) == 0 && h.err == nil
+	return msgs, size, blocked, h.err
 }
 
-// place makes sure that the run is for those who want topic and that they have
-// room for one more message, as far as the publisher waits for that.
-func (r *relay) place(topic []byte) bool {
-	x := r.to
-	if decisive := topic[:min(len(topic), r.longest)]; !r.known || string(decisive) != string(r.topic) {
+// place prepares the run for one more message: it is for the peers that match
+// topic, and they have room, if the publisher waits for that.
+func (b *proxyBatch) place(topic []byte) bool {
+	x := b.to
+	if decisive := topic[:min(len(topic), b.longest)]; !b.known || string(decisive) != string(b.topic) {
 		x.match(topic)
-		r.topic, r.known = append(r.topic[:0], decisive...), true
-		if !slices.Equal(r.hits, x.hits) {
-			r.flush()
-			r.hits = append(r.hits[:0], x.hits...)
+		b.topic, b.known = append(b.topic[:0], decisive...), true
+		if !slices.Equal(b.hits, x.dist.matched) {
+			b.flush()
+			b.hits = append(b.hits[:0], x.dist.matched...)
 		}
 	}
-	if r.run.Size() >= relayBytes || r.run.Len() >= relayRun {
-		r.flush()
+	if b.run.Size() >= maxRunBytes || b.run.Len() >= maxRunMsgs {
+		b.flush()
 	}
-	if !x.o.nodrop || len(r.hits) == 0 {
+	if !x.o.nodrop || len(b.hits) == 0 {
 		return true
 	}
-	if len(r.hits) > 1 {
-		r.flush()
-		for _, p := range r.hits {
+	if len(b.hits) > 1 {
+		b.flush()
+		for _, p := range b.hits {
 			if !p.out.Ready() {
 				return false
 			}
 		}
 		return true
 	}
-	if r.run.Len() == r.reserved {
-		r.flush()
-		r.reserved = r.hits[0].out.Reserve(relayRun)
+	if b.run.Len() == b.reserved {
+		b.flush()
+		b.reserved = b.hits[0].out.Reserve(maxRunMsgs)
 	}
-	return r.reserved > 0
+	return b.reserved > 0
 }
 
-// flush hands the run over.
-func (r *relay) flush() {
-	n := r.run.Len()
+// flush gives the run to the peers.
+func (b *proxyBatch) flush() {
+	n := b.run.Len()
 	if n == 0 {
 		return
 	}
-	for _, p := range r.hits {
-		took, res := p.out.AppendRun(&r.run, r.reserved)
+	for _, p := range b.hits {
+		took, res := p.out.AppendRun(&b.run, b.reserved)
 		if took < n {
 			p.stats.dropped.Add(uint64(n - took))
 		}
 		if res == flow.Wake {
-			r.woken = append(r.woken, p)
+			b.woken = append(b.woken, p)
 		}
 	}
-	r.run.Reset()
-	r.reserved = 0
+	b.run.Reset()
+	b.reserved = 0
 }
 
-// kick does what a burst left to be done without locks.
-func (r *relay) kick() {
-	if len(r.woken) == 1 {
-		r.woken[0].kick()
+// finish does what a batch left to be done without locks.
+func (b *proxyBatch) finish() {
+	if len(b.woken) == 1 {
+		b.woken[0].kick()
 	} else {
-		for _, p := range r.woken {
+		for _, p := range b.woken {
 			p.kickLater()
 		}
 	}
-	clear(r.woken)
-	r.woken = r.woken[:0]
-	r.from.recv.Lock()
-	r.from.received()
-	r.from.recv.Unlock()
+	clear(b.woken)
+	b.woken = b.woken[:0]
+	b.from.recv.Lock()
+	b.from.recv.unlock()
 }
 
-// relay carries messages until it cannot.
-func (w *proxyWay) relay(ctx context.Context, r *relay) error {
-	var lingered bool
+// carryBatches carries messages until it cannot.
+func (w *proxyWay) carryBatches(ctx context.Context, b *proxyBatch) error {
+	recv, send := &b.from.recv, &b.to.s.send
+	room := wait{patient: true}
 	for {
-		if err := r.from.awaitRecv(ctx); err != nil {
+		if err := recv.lockReady(ctx); err != nil {
 			return err
 		}
+		recv.unlock()
 		if err := w.begin(ctx); err != nil {
 			return err
 		}
-		to := r.to.s
-		to.send.Lock()
-		msgs, size, blocked, err := r.burst()
+		send.lockFor(&room)
+		msgs, size, blocked, err := b.carry()
 		if blocked {
 			w.busy.Unlock()
-			err = to.awaitRoom(ctx, &lingered)
-		}
-		to.send.Unlock()
-		if !blocked {
-			lingered = false
-			r.kick()
+			err = send.unlockAndWait(ctx, &room, false)
+		} else {
+			send.Unlock()
+			room.spun = false
+			b.finish()
 			w.messages.Add(uint64(msgs))
 			w.bytes.Add(uint64(size))
 			w.busy.Unlock()
@@ -174,16 +181,4 @@ func (w *proxyWay) relay(ctx context.Context, r *relay) error {
 			return err
 		}
 	}
-}
-
-// awaitRoom waits until there may be room for a message that was refused. The
-// send lock is held, but not meanwhile.
-func (s *core) awaitRoom(ctx context.Context, lingered *bool) error {
-	if s.local && !*lingered && !s.canSend.Any() {
-		*lingered = true
-		s.lingerSend(false)
-		return nil
-	}
-	*lingered = false
-	return s.canSend.Wait(ctx, s.send, -1)
 }

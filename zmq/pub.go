@@ -3,21 +3,22 @@ package zmq
 import "lintel.dev/internal/zmq/zmtp"
 
 // Pub publishes: each message goes to every SUB and XSUB peer subscribed to
-// a prefix of its first frame. A peer whose queue is full misses it; Send
-// never waits.
+// a prefix of its first frame. A peer whose queue is full misses the message;
+// Send never blocks.
 type Pub struct {
 	common
 	sending
-	x *xpub
+	x *publisher
 }
 
 // NewPub makes a PUB socket.
 func NewPub(opts ...Option) (*Pub, error) {
-	x, err := newXPub(zmtp.PUB, opts)
+	c, err := newCore(zmtp.PUB, opts)
 	if err != nil {
 		return nil, err
 	}
-	return &Pub{common{x.s}, sending{x.s}, x}, nil
+	x := newPublisher(c)
+	return &Pub{common{c}, sending{&c.send}, x}, c.start(x)
 }
 
 // TopicCount returns the number of distinct topics that peers subscribe to.

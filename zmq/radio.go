@@ -29,15 +29,15 @@ type Radio struct {
 
 // NewRadio makes a RADIO socket.
 func NewRadio(opts ...Option) (*Radio, error) {
-	c, err := newCore(zmtp.RADIO, false, opts)
+	c, err := newCore(zmtp.RADIO, opts)
 	if err != nil {
 		return nil, err
 	}
 	x := &radio{s: c, groups: make(map[string][]*pipe), joined: make(map[*pipe]map[string]struct{})}
-	return &Radio{common{c}, sending{c}}, c.start(x)
+	return &Radio{common{c}, sending{&c.send}}, c.start(x)
 }
 
-// SendGroup sends b to everyone in a group of at most 255 octets.
+// SendGroup sends b to the peers in a group, whose name has at most 255 octets.
 func (s *Radio) SendGroup(ctx context.Context, group string, b []byte) error {
 	return s.out.sendMsg(ctx, flow.Message{Parts: Msg{[]byte(group), b}})
 }
@@ -48,9 +48,8 @@ type radio struct {
 	// The fields below are protected by the send lock.
 	groups map[string][]*pipe
 	joined map[*pipe]map[string]struct{}
-	all    []*pipe // over datagrams, where nobody can join
-	hits   []*pipe
-	enc    flow.Batch
+	all    []*pipe // over datagrams, where peers cannot join a group
+	dist   distributor
 }
 
 func (x *radio) attach(p *pipe) {
@@ -59,7 +58,7 @@ func (x *radio) attach(p *pipe) {
 		return
 	}
 	x.joined[p] = make(map[string]struct{})
-	p.wishes = 0
+	p.subscribed = 0
 }
 
 func (x *radio) detach(p *pipe) {
@@ -89,20 +88,20 @@ func (x *radio) subscription(p *pipe, add bool, topic []byte) {
 	group := string(topic)
 	_, known := mine[group]
 	switch cost := len(topic) + topicCost; {
-	case add && !known && p.wishes+cost > maxWishes && p.link.Load() != nil:
-		p.link.Load().close(errWishes)
+	case add && !known && p.subscribed+cost > maxSubscriptions && p.link.Load() != nil:
+		p.link.Load().close(errSubscriptions)
 	case add && !known:
-		p.wishes += cost
+		p.subscribed += cost
 		mine[group] = struct{}{}
 		x.groups[group] = append(x.groups[group], p)
 	case !add && known:
-		p.wishes -= cost
+		p.subscribed -= cost
 		delete(mine, group)
 		x.leave(p, group)
 	}
 }
 
-// upstream drops what a DISH has no right to send.
+// upstream drops messages: a DISH does not send any.
 func (x *radio) upstream(*pipe, Msg) {}
 
 func (x *radio) sendMsg(m flow.Message) (*pipe, error) {
@@ -112,47 +111,8 @@ func (x *radio) sendMsg(m flow.Message) (*pipe, error) {
 	if err := checkGroup(m.Parts[0]); err != nil {
 		return nil, err
 	}
-	x.hits = append(append(x.hits[:0], x.groups[string(m.Parts[0])]...), x.all...)
-	return distribute(x.hits, m, &x.enc), nil
+	x.dist.matched = append(append(x.dist.matched[:0], x.groups[string(m.Parts[0])]...), x.all...)
+	return x.dist.send(m), nil
 }
 
-func (x *radio) recvMsg() (one []byte, m Msg, err error) { return nil, nil, ErrNotSupported }
-func (x *radio) canSendNow() bool                        { return true }
-func (x *radio) canRecvNow() bool                        { return false }
-
-// Dish receives the messages of the groups it joined from its RADIO peers in
-// turn (RFC 48).
-//
-// The methods that all sockets have return the group as the first of two
-// frames.
-type Dish struct {
-	common
-	receiving
-	x *dish
-}
-
-// NewDish makes a DISH socket.
-func NewDish(opts ...Option) (*Dish, error) {
-	c, err := newCore(zmtp.DISH, false, opts)
-	if err != nil {
-		return nil, err
-	}
-	x := &dish{s: c, groups: make(map[string]struct{}), peers: make(map[*pipe]struct{})}
-	return &Dish{common{c}, receiving{c}, x}, c.start(x)
-}
-
-// Join asks for the messages of a group of at most 255 octets. To join twice
-// is an error.
-func (s *Dish) Join(group string) error { return s.x.change(true, group) }
-
-// Leave ends Join. To leave a group that was not joined is an error.
-func (s *Dish) Leave(group string) error { return s.x.change(false, group) }
-
-// RecvGroup receives a message and tells its group.
-func (s *Dish) RecvGroup(ctx context.Context) (group string, b []byte, err error) {
-	_, m, err := s.in.recvMsg(ctx, true, nil)
-	if err != nil {
-		return "", nil, err
-	}
-	return string(m[0]), m[1], nil
-}
+func (x *radio) canSend() bool { return true }

@@ -6,231 +6,291 @@ import (
 	"lintel.dev/internal/zmq/flow"
 )
 
-// sendBytes is sendMsg of one frame. With a lone peer there is no choice to
-// make, and so no need for the send lock: if the peer has just gone, its queue
-// is closed or its messages count as sent before.
-func (s *core) sendBytes(ctx context.Context, b []byte) error {
-	if p := s.solo.Load(); p != nil {
-		switch p.out.AppendOne(b) {
-		case flow.Queued:
-			return nil
-		case flow.Wake:
-			p.kick()
-			return nil
-		}
-	}
-	return s.sendMsg(ctx, flow.Message{One: b})
+// incoming is the part of a socket type that receives. The receive lock is
+// held.
+type incoming interface {
+	// recvMsg returns the next message, in one if it has one frame and in parts
+	// if it may have several, or errAgain when the caller has to wait.
+	recvMsg() (one []byte, parts Msg, err error)
+	// canRecv reports whether recvMsg would return a message.
+	canRecv() bool
 }
 
-// findSolo follows a change of the pipes to send to. The send lock is held.
-func (s *core) findSolo() {
-	var p *pipe
-	if s.robin && s.failed == nil && s.lb.Len() == 1 {
-		for p = range s.lb.All {
-			break
-		}
-	}
-	s.solo.Store(p)
+// recvHalf is the receiving side of a socket.
+type recvHalf struct {
+	half
+	in       incoming // nil: the type does not receive
+	plain    bool     // in is fq: messages are delivered as they arrived
+	fq       fairQueue
+	reopened []*pipe  // their producers are resumed once the lock is released
+	headers  [][]byte // room for the next messages of one frame
+	alone    alone
 }
 
-// next returns the pipe whose turn it is and the next message if there is one
-// and it is of one frame. took must follow then. The receive lock is held.
-func (s *core) next(ctx context.Context) (p *pipe, frame []byte, ok bool) {
+// message is the next message of a socket: at the cursor of p, or taken apart
+// by the socket type already.
+type message struct {
+	p     *pipe
+	one   []byte
+	parts Msg
+}
+
+// lockNext waits for a message. If it returns nil the lock is held, and
+// message.p is set if the type delivers messages as they arrived. Every
+// receiving call is lockNext, a way to copy the message, and unlock.
+func (h *recvHalf) lockNext(ctx context.Context) (m message, err error) {
+	var w wait
 	for {
-		seat, ok := s.fq.Current()
-		if !ok || s.recvFailed != nil {
-			return nil, nil, false
+		h.lockFor(&w)
+		if m, err = h.next(ctx, &w); err == nil {
+			return m, nil
 		}
-		p = seat.V
-		if p.cur.Done() {
-			if s.gather(ctx) {
-				continue
-			}
-			if !s.fairReady() {
-				return nil, nil, false
-			}
-			seat, _ = s.fq.Current()
-			p = seat.V
+		if err != errAgain {
+			h.unlock()
+			return m, err
 		}
-		frame, ok = p.cur.One()
-		if !ok || s.wants(frame) {
-			return p, frame, ok
+		if err := h.unlockAndWait(ctx, &w); err != nil {
+			return m, err
 		}
-		s.fq.Next()
-		p.read()
 	}
 }
 
-// wants tells whether the socket lets a message that arrived pass. The receive
-// lock is held.
-func (s *core) wants(topic []byte) bool { return s.sub == nil || s.sub.wanted(topic) }
-
-// took passes the turn on after next. It releases the receive lock.
-func (s *core) took(p *pipe) {
-	if s.from != p {
-		s.from = p
+// next returns the next message, or errAgain. The lock is held.
+func (h *recvHalf) next(ctx context.Context, w *wait) (m message, err error) {
+	if h.err != nil {
+		return m, h.err
 	}
-	s.fq.Next()
-	p.read()
-	if len(s.reopened) > 0 || s.canRecv.Any() {
-		s.received()
+	if h.gather(ctx, w) {
+		return m, errAgain
 	}
-	s.recv.Unlock()
+	if h.plain {
+		if p, ok := h.fq.front(); ok {
+			return message{p: p}, nil
+		}
+		return m, errAgain
+	}
+	m.one, m.parts, err = h.in.recvMsg()
+	return m, err
 }
 
-// recvBytes is recvMsg of one frame.
-func (s *core) recvBytes(ctx context.Context) ([]byte, error) {
-	if s.fair {
-		s.recv.Lock()
-		if p, frame, ok := s.next(ctx); ok {
-			p.lent = true
-			s.took(p)
-			return frame, nil
-		}
-		s.recv.Unlock()
-	}
-	b, m, err := s.recvMsg(ctx, false, nil)
-	if err != nil || m == nil {
-		return b, err
-	}
-	if len(m) == 1 {
-		return m[0], nil
-	}
-	return nil, &MultipartError{Msg: m}
-}
+// ready reports whether a message can be received now. The lock is held.
+func (h *recvHalf) ready() bool { return h.in != nil && h.in.canRecv() }
 
-// frames yields messages of one frame. What it yields is the socket's: before
-// it takes the next message it gives the one before back, and the memory of a
-// batch of which nobody keeps a view is used again.
-func (s *core) frames(ctx context.Context, yield func([]byte, error) bool) {
-	if !s.fair {
-		for {
-			b, err := s.recvBytes(ctx)
-			if !yield(b, err) || err != nil {
-				return
-			}
-			release(b)
-		}
-	}
-	var v view
+// lockReady waits until a message can be received, without a timeout. If it
+// returns nil the lock is held.
+func (h *recvHalf) lockReady(ctx context.Context) error {
+	w := wait{patient: true}
 	for {
-		var frame []byte
+		h.lockFor(&w)
+		if err := h.err; err != nil {
+			h.unlock()
+			return err
+		}
+		if !h.gather(ctx, &w) && h.in.canRecv() {
+			return nil
+		}
+		if err := h.unlockAndWait(ctx, &w); err != nil {
+			return err
+		}
+	}
+}
+
+// unlockAndWait is called with the lock held when there is nothing to receive.
+// It releases the lock and returns when another attempt may succeed.
+func (h *recvHalf) unlockAndWait(ctx context.Context, w *wait) error {
+	if p := w.bell; p != nil {
+		w.bell = nil
+		h.unlock()
+		h.awaitBell(p)
+		return nil
+	}
+	if len(h.reopened) > 0 {
+		h.unlock() // a producer that goes on may have a message
+		return nil
+	}
+	if w.patient {
+		h.stopAlone() // a proxy carries in bulk what the connection's own goroutine reads
+	} else if h.alone.r != nil {
+		if d, ok := h.beginDirect(ctx); ok {
+			h.Unlock()
+			if d.run() {
+				return nil
+			}
+			h.Lock()
+		}
+	}
+	if w.never(ctx, h.timeout) {
+		h.Unlock()
+		return ErrWouldBlock
+	}
+	if h.local && !w.spun && !h.waiters.Any() {
+		w.spun = true
+		h.activity.Store(false)
+		h.Unlock()
+		h.spinRecv()
+		return nil
+	}
+	asked := !w.patient && h.seek(ctx)
+	err := h.unlockAndPark(ctx, w)
+	if asked {
+		h.Lock()
+		h.alone.sought = false
+		h.Unlock()
+	}
+	return err
+}
+
+// unlock releases the lock after a message was received. Another blocked call
+// goes on if a message is left, and so do the producers whose queues have room
+// again.
+func (h *recvHalf) unlock() {
+	if len(h.reopened) == 0 && !h.waiters.Any() {
+		h.Unlock()
+		return
+	}
+	h.unlockAndWake()
+}
+
+func (h *recvHalf) unlockAndWake() {
+	if h.waiters.Any() && h.ready() {
+		h.waiters.Wake()
+	}
+	for len(h.reopened) > 0 {
+		last := len(h.reopened) - 1
+		p := h.reopened[last]
+		h.reopened = h.reopened[:last]
+		h.Unlock()
+		p.tellProducer()
+		h.Lock()
+	}
+	h.Unlock()
+}
+
+// fail makes every blocked and later call return err. The lock is held.
+func (h *recvHalf) fail(err error) {
+	h.err = err
+	h.stopAlone()
+	h.wakeAll()
+}
+
+// recvMsg receives a message. If peer is not nil, the sender of the message is
+// stored there, unless nothing is known of it.
+func (h *recvHalf) recvMsg(ctx context.Context, peer **PeerInfo) (Msg, error) {
+	m, err := h.lockNext(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if m.p != nil {
+		m.one, m.parts = h.fq.take(m.p)
+	}
+	if m.parts == nil {
+		m.parts = h.header(m.one)
+	}
+	if peer != nil && h.fq.from != nil {
+		*peer = h.fq.from.info.Load()
+	}
+	h.unlock()
+	return m.parts, nil
+}
+
+// header makes a message of one frame. Small ones share an array, so that most
+// messages need no allocation.
+func (h *recvHalf) header(frame []byte) Msg {
+	if len(frame) >= 1<<10 {
+		return Msg{frame}
+	}
+	if len(h.headers) == 0 {
+		h.headers = make([][]byte, 64)
+	}
+	m := h.headers[:1:1]
+	h.headers = h.headers[1:]
+	m[0] = frame
+	return m
+}
+
+// recvBytes receives a message of one frame.
+func (h *recvHalf) recvBytes(ctx context.Context) ([]byte, error) {
+	if p, frame, ok := h.lockFrame(); ok {
+		h.fq.lend(p)
+		h.unlock()
+		return frame, nil
+	}
+	m, err := h.lockNext(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if m.p != nil {
+		m.one, m.parts = h.fq.take(m.p)
+	}
+	h.unlock()
+	return m.frame()
+}
+
+// recvInto receives a message of one frame and appends it to buf. It copies a
+// small frame with the lock held, so that the socket can use its memory again
+// as soon as the batch is read.
+func (h *recvHalf) recvInto(ctx context.Context, buf []byte) ([]byte, error) {
+	p, frame, ok := h.lockFrame()
+	var m message
+	if !ok {
 		var err error
-		s.recv.Lock()
-		if p := v.from; p != nil && s.calm() && s.from == p && p.batch == v.batch {
-			frame, ok := p.cur.Short()
-			if !ok {
-				frame, ok = p.cur.One()
-			}
-			for ok && s.sub != nil && !s.sub.wanted(frame) {
-				p.read()
-				frame, ok = p.cur.One()
-			}
-			if ok {
-				p.read()
-				s.recv.Unlock()
-				if !yield(frame, nil) {
-					s.endView(v)
-					return
-				}
-				release(frame)
-				continue
-			}
+		if m, err = h.lockNext(ctx); err != nil {
+			return buf, err
 		}
-		frame, v, err = s.nextView(ctx, v)
-		if !yield(frame, err) || err != nil {
-			s.endView(v)
-			return
-		}
-		release(frame)
-	}
-}
-
-// view is a frame that is lent for a while.
-type view struct {
-	from  *pipe
-	batch uint64
-}
-
-// calm tells that one pipe alone has its turn and nothing else is due. The
-// receive lock is held.
-func (s *core) calm() bool {
-	return s.fq.Active() == 1 && s.recvFailed == nil && len(s.reopened) == 0 && !s.canRecv.Any()
-}
-
-func (v view) end() {
-	if v.from != nil && v.from.batch == v.batch {
-		v.from.views--
-	}
-}
-
-func (s *core) endView(v view) {
-	s.recv.Lock()
-	v.end()
-	s.recv.Unlock()
-}
-
-// nextView takes v back and lends the next frame. The receive lock is held,
-// and released.
-func (s *core) nextView(ctx context.Context, v view) ([]byte, view, error) {
-	v.end()
-	var lingered bool
-	for {
-		p, frame, ok := s.next(ctx)
-		if ok {
-			p.views++
-			v = view{p, p.batch}
-			s.took(p)
-			return frame, v, nil
-		}
-		if p != nil || s.recvFailed != nil {
-			s.recv.Unlock()
-			frame, err := s.recvBytes(ctx)
-			return frame, view{}, err
-		}
-		if err := s.awaitMsg(ctx, &lingered); err != nil {
-			s.recv.Unlock()
-			return nil, view{}, err
+		if p = m.p; p != nil {
+			frame, ok = p.cur.One()
 		}
 	}
-}
-
-// recvInto is recvBytes that appends the message to buf. It copies small
-// frames with the lock held, so that their memory can be used again as soon as
-// the batch is read.
-func (s *core) recvInto(ctx context.Context, buf []byte) ([]byte, error) {
-	if s.fair {
-		s.recv.Lock()
-		var lingered bool
-		for {
-			p, frame, ok := s.next(ctx)
-			if ok && len(frame) < flow.LargeFrame {
-				buf = append(buf, frame...)
-				s.took(p)
-				return buf, nil
-			}
-			if ok {
-				p.lent = true
-				s.took(p)
-				buf = append(buf, frame...)
-				release(frame)
-				return buf, nil
-			}
-			if p != nil || s.recvFailed != nil {
-				break
-			}
-			if err := s.awaitMsg(ctx, &lingered); err != nil {
-				s.recv.Unlock()
-				return buf, err
-			}
-		}
-		s.recv.Unlock()
+	switch {
+	case ok && len(frame) < flow.LargeFrame:
+		buf = append(buf, frame...)
+		h.fq.done(p)
+		h.unlock()
+		return buf, nil
+	case ok:
+		m.one = frame
+		h.fq.lend(p)
+	case p != nil:
+		m.one, m.parts = h.fq.take(p)
 	}
-	b, err := s.recvBytes(ctx)
+	h.unlock()
+	frame, err := m.frame()
 	if err != nil {
 		return buf, err
 	}
-	buf = append(buf, b...)
-	release(b)
+	buf = append(buf, frame...)
+	release(frame)
 	return buf, nil
+}
+
+// frame returns the only frame of a message that was taken.
+func (m *message) frame() ([]byte, error) {
+	switch len(m.parts) {
+	case 0:
+		return m.one, nil
+	case 1:
+		return m.parts[0], nil
+	}
+	return nil, &MultipartError{Msg: m.parts}
+}
+
+// lockFrame is the fast path of lockNext for a message of one frame in the batch
+// of the pipe whose turn it is. If ok, the lock is held and the frame is read;
+// else nothing has changed. A message of 8 octets takes 27 ns with it, 50
+// without (BenchmarkPushPull/tcp/8, minimum of 5 runs).
+func (h *recvHalf) lockFrame() (p *pipe, frame []byte, ok bool) {
+	if !h.plain {
+		return nil, nil, false
+	}
+	h.Lock()
+	if t, some := h.fq.ring.Current(); some && h.err == nil {
+		p = t.V
+		if h.fq.filter == nil || !p.cur.Done() && h.fq.filter.accepts(p) {
+			if frame, ok = p.cur.One(); ok {
+				return p, frame, true
+			}
+		}
+	}
+	h.Unlock()
+	return nil, nil, false
 }

@@ -17,11 +17,11 @@ type Rep struct {
 
 // NewRep makes a REP socket.
 func NewRep(opts ...Option) (*Rep, error) {
-	c, err := newCore(zmtp.REP, true, opts)
+	c, err := newCore(zmtp.REP, opts)
 	if err != nil {
 		return nil, err
 	}
-	return &Rep{common{c}, sending{c}, receiving{c}}, c.start(&rep{s: c})
+	return &Rep{common{c}, sending{&c.send}, receiving{&c.recv}}, c.start(&rep{s: c})
 }
 
 // Serve answers each request with what handler returns, until ctx is done or
@@ -44,54 +44,46 @@ func (s *Rep) Serve(ctx context.Context, handler func(ctx context.Context, reque
 	}
 }
 
-// rep is the pattern of REP; its two locks are one.
+// rep is the pattern of REP. Its two locks are one.
 type rep struct {
 	s      *core
 	busy   bool   // a request waits for its reply
-	from   *pipe  // who asked; nil: gone
-	prefix []byte // the envelope, encoded
+	asker  *pipe  // nil: gone
+	prefix []byte // the envelope of the request, encoded
 }
 
-func (x *rep) attach(p *pipe) {
-	x.s.fq.Add(&p.inSeat)
-}
+func (x *rep) attach(p *pipe) { x.s.recv.fq.attach(p) }
 
 func (x *rep) detach(p *pipe) {
-	if x.from == p {
-		x.from = nil
+	if x.asker == p {
+		x.asker = nil
 	}
 }
 
-func (x *rep) sendMsg(m flow.Message) (*pipe, error) {
+func (x *rep) sendMsg(m flow.Message) (wake *pipe, err error) {
 	if !x.busy {
 		return nil, ErrState
 	}
-	x.busy = false
-	p := x.from
-	x.from = nil
-	if x.canRecvNow() {
-		x.s.wakeReceivers()
+	p := x.asker
+	x.busy, x.asker = false, nil
+	if x.canRecv() {
+		x.s.recv.wakeOne()
 	}
 	if p == nil {
 		x.s.counter.noPeer.Add(1)
 		return nil, nil
 	}
 	m.Prefix = x.prefix
-	switch p.out.Append(&m) {
-	case flow.Wake:
-		return p, nil
-	case flow.Full:
-		p.stats.dropped.Add(1)
-	}
-	return nil, nil
+	return p.pushOrDrop(&m), nil
 }
 
 func (x *rep) recvMsg() (one []byte, parts Msg, err error) {
 	if x.busy {
 		return nil, nil, ErrState
 	}
+	q := &x.s.recv.fq
 	for {
-		p, flags, frame, ok := x.s.fairFrame()
+		p, flags, frame, ok := q.first()
 		if !ok {
 			return nil, nil, errAgain
 		}
@@ -101,21 +93,21 @@ func (x *rep) recvMsg() (one []byte, parts Msg, err error) {
 			flags, frame = p.cur.Next()
 		}
 		if flags&flow.More == 0 { // no empty frame that something follows
-			x.s.finish(p)
+			q.done(p)
 			x.s.counter.malformed.Add(1)
 			continue
 		}
 		x.prefix = flow.AppendFrame(x.prefix, flow.More, nil)
 		flags, frame = p.cur.Next()
-		one, parts = x.s.rest(p, flags, frame)
-		x.busy, x.from = true, p
+		one, parts = q.rest(p, flags, frame)
+		x.busy, x.asker = true, p
 		if p.gone {
-			x.from = nil
+			x.asker = nil
 		}
-		x.s.wakeSenders()
+		x.s.send.wakeAll()
 		return one, parts, nil
 	}
 }
 
-func (x *rep) canSendNow() bool { return x.busy }
-func (x *rep) canRecvNow() bool { return !x.busy && x.s.fairReady() }
+func (x *rep) canSend() bool { return x.busy }
+func (x *rep) canRecv() bool { return !x.busy && x.s.recv.fq.canRecv() }

@@ -22,12 +22,12 @@ type Req struct {
 
 // NewReq makes a REQ socket.
 func NewReq(opts ...Option) (*Req, error) {
-	c, err := newCore(zmtp.REQ, true, opts)
+	c, err := newCore(zmtp.REQ, opts)
 	if err != nil {
 		return nil, err
 	}
-	x := &req{id: rand.Uint32(), calls: newCalls(c)}
-	return &Req{common{c}, sending{c}, receiving{c}, x}, c.start(x)
+	x := &req{s: c, id: rand.Uint32(), requests: newRequests(c)}
+	return &Req{common{c}, sending{&c.send}, receiving{&c.recv}, x}, c.start(x)
 }
 
 // Request sends a request and waits for its reply, which is recognised by an
@@ -45,11 +45,13 @@ func (s *Req) Request(ctx context.Context, m Msg) (Msg, error) {
 	return s.x.request(ctx, m)
 }
 
-// req is the pattern of REQ; its two locks are one.
+// req is the pattern of REQ. Its two locks are one.
 type req struct {
-	calls
+	requests
+	s                  *core
+	lb                 loadBalancer
 	busy               bool  // a request waits for its reply
-	from               *pipe // who was asked; nil: gone
+	asked              *pipe // the peer that got the request; nil: gone
 	id                 uint32
 	prefix             []byte
 	relaxed, correlate bool
@@ -60,147 +62,126 @@ func (x *req) optionsChanged(o *options) {
 }
 
 func (x *req) attach(p *pipe) {
-	x.s.lb.Add(&p.outSeat)
-	x.s.fq.Add(&p.inSeat)
+	x.lb.attach(p)
+	x.s.recv.fq.attach(p)
+}
+
+func (x *req) detach(p *pipe) {
+	x.lb.detach(p)
+	if x.asked == p {
+		x.asked = nil
+	}
 }
 
 func (x *req) connected(*pipe) {}
 
 func (x *req) lost(p *pipe) {
 	x.s.recv.Lock()
-	x.failed(p)
-	x.s.recv.Unlock()
+	x.peerLost(p)
+	x.s.recv.unlock()
 }
 
-func (x *req) detach(p *pipe) {
-	x.s.lb.Remove(&p.outSeat)
-	if x.from == p {
-		x.from = nil
-	}
-}
-
-// wrap encodes what goes before a request.
+// wrap encodes the frames that precede a request.
 func (x *req) wrap(correlate bool) {
 	if !correlate {
 		x.prefix = append(x.prefix[:0], flow.More, 0)
 		return
 	}
 	x.id++
-	x.prefix = envelope(x.prefix[:0], x.id)
+	x.prefix = appendRequestID(x.prefix[:0], x.id)
 }
 
-// deal sends m to the next peer with room.
-func (x *req) deal(m flow.Message) (to *pipe, kick *pipe, err error) {
-	for {
-		seat, ok := x.s.lb.Current()
-		if !ok {
-			return nil, nil, errAgain
-		}
-		m.Prefix = x.prefix
-		switch seat.V.out.Append(&m) {
-		case flow.Full:
-			x.s.lb.Deactivate(seat)
-		case flow.Queued:
-			x.s.lb.Next()
-			return seat.V, nil, nil
-		case flow.Wake:
-			x.s.lb.Next()
-			return seat.V, seat.V, nil
-		}
-	}
-}
-
-func (x *req) sendMsg(m flow.Message) (*pipe, error) {
+func (x *req) sendMsg(m flow.Message) (wake *pipe, err error) {
 	if x.busy && !x.relaxed {
 		return nil, ErrState
 	}
-	if !x.s.robinReady() {
+	if !x.lb.canSend() {
 		return nil, errAgain
 	}
-	// What arrived before cannot answer this request.
+	// Messages that arrived before cannot answer this request.
+	q := &x.s.recv.fq
 	for {
-		p, flags, _, ok := x.s.fairFrame()
+		p, flags, _, ok := q.first()
 		if !ok {
 			break
 		}
-		x.s.skip(p, flags)
+		q.skip(p, flags)
 	}
 	x.wrap(x.correlate)
-	to, kick, err := x.deal(m)
-	if err != nil {
-		return nil, err
+	m.Prefix = x.prefix
+	to, wake, err := x.lb.send(&m)
+	if err == nil {
+		x.busy, x.asked = true, to
 	}
-	x.busy, x.from = true, to
-	return kick, nil
+	return wake, err
 }
 
 func (x *req) recvMsg() (one []byte, parts Msg, err error) {
 	if !x.busy {
 		return nil, nil, ErrState
 	}
+	q := &x.s.recv.fq
 	for {
-		p, flags, frame, ok := x.s.fairFrame()
+		p, flags, frame, ok := q.first()
 		if !ok {
 			return nil, nil, errAgain
 		}
-		if x.from != nil && p != x.from {
-			x.s.skip(p, flags)
+		if x.asked != nil && p != x.asked {
+			q.skip(p, flags)
 			continue
 		}
 		if x.correlate {
 			if len(frame) != 4 || flags&flow.More == 0 || !bytes.Equal(frame, x.prefix[2:6]) {
-				x.s.skip(p, flags)
+				q.skip(p, flags)
 				continue
 			}
 			flags, frame = p.cur.Next()
 		}
 		if len(frame) != 0 || flags&flow.More == 0 {
-			x.s.skip(p, flags)
+			q.skip(p, flags)
 			continue
 		}
 		flags, frame = p.cur.Next()
-		one, parts = x.s.rest(p, flags, frame)
-		x.busy, x.from = false, nil
-		x.s.wakeSenders()
+		one, parts = q.rest(p, flags, frame)
+		x.busy, x.asked = false, nil
+		x.s.send.wakeAll()
 		return one, parts, nil
 	}
 }
 
-func (x *req) canSendNow() bool { return (!x.busy || x.relaxed) && x.s.robinReady() }
-func (x *req) canRecvNow() bool { return (x.busy || len(x.by) > 0) && x.s.fairReady() }
+func (x *req) canSend() bool { return (!x.busy || x.relaxed) && x.lb.canSend() }
+func (x *req) canRecv() bool { return (x.busy || len(x.by) > 0) && x.s.recv.fq.canRecv() }
 
 func (x *req) request(ctx context.Context, m Msg) (Msg, error) {
-	s := x.s
-	s.send.Lock()
-	defer s.send.Unlock()
-	var to, kick *pipe
+	h := &x.s.send
+	var w wait
 	for {
-		if s.failed != nil {
-			return nil, s.failed
+		h.lockFor(&w)
+		err := h.err
+		if err == nil && x.busy {
+			err = ErrState
 		}
-		if x.busy {
-			return nil, ErrState
+		if err != nil {
+			h.Unlock()
+			return nil, err
 		}
 		x.wrap(true)
-		var err error
-		if to, kick, err = x.deal(flow.Message{Parts: m}); err == nil {
-			break
+		to, wake, err := x.lb.send(&flow.Message{Prefix: x.prefix, Parts: m})
+		if err == nil {
+			id := x.id
+			c := x.begin(id)
+			sent, _ := to.out.Counters()
+			c.to, c.nr = to, sent.Msgs
+			h.Unlock()
+			if wake != nil {
+				wake.kick()
+			}
+			return x.await(ctx, id, c)
 		}
-		if err := s.canSend.Wait(ctx, s.send, s.sndTimeo); err != nil {
-			return nil, waitError(ctx, err)
+		if err := h.unlockAndWait(ctx, &w, false); err != nil {
+			return nil, err
 		}
 	}
-	id := x.id
-	c := x.begin(id)
-	defer x.end(id, c)
-	sent, _ := to.out.Counters()
-	c.to, c.nr = to, sent.Msgs
-	if kick != nil {
-		s.send.Unlock()
-		kick.kick()
-		s.send.Lock()
-	}
-	return x.await(ctx, c)
 }
 
 // replies checks what came over a connection for a REQ: an id perhaps, an empty

@@ -8,115 +8,120 @@ import (
 	"lintel.dev/internal/zmq/flow"
 )
 
-// calls are the Requests under way on a socket, by the id that travels with
-// each. The receive lock protects them.
-type calls struct {
-	s  *core
-	by map[uint32]*call
+// requests are the calls of Request in progress on a REQ or DEALER, by the id
+// that travels with each. The receive lock protects them. The goroutine that
+// receives replies gives those of other calls to them.
+type requests struct {
+	h  *recvHalf
+	by map[uint32]*request
 }
 
-// call is a Request under way.
-type call struct {
+// request is one call of Request.
+type request struct {
 	reply Msg
 	err   error
 	done  bool
 
-	to *pipe  // who was asked, where that is known
-	nr uint64 // of the request among all messages for to
+	to *pipe  // the peer that was asked, where that is known
+	nr uint64 // number of the request among all messages for to
 }
 
-var callPool = sync.Pool{New: func() any { return new(call) }}
+var requestPool = sync.Pool{New: func() any { return new(request) }}
 
-func newCalls(s *core) calls { return calls{s, make(map[uint32]*call)} }
+func newRequests(s *core) requests { return requests{&s.recv, make(map[uint32]*request)} }
 
-func (x *calls) begin(id uint32) *call {
-	c := callPool.Get().(*call)
-	*c = call{}
+// begin adds a request. The receive lock is held.
+func (x *requests) begin(id uint32) *request {
+	c := requestPool.Get().(*request)
+	*c = request{}
 	x.by[id] = c
 	return c
 }
 
-// end forgets a call, whatever became of it, and lets another go on.
-func (x *calls) end(id uint32, c *call) {
+// end removes a request. The receive lock is held.
+func (x *requests) end(id uint32, c *request) {
 	delete(x.by, id)
-	callPool.Put(c)
-	if len(x.by) > 0 && x.s.fairReady() {
-		x.s.canRecv.Wake()
-	}
+	requestPool.Put(c)
 }
 
-// await waits for the reply to a call, handing replies to the others meanwhile.
-func (x *calls) await(ctx context.Context, c *call) (Msg, error) {
-	s := x.s
+// await waits for the reply to a request and ends it. The receive lock is not
+// held.
+func (x *requests) await(ctx context.Context, id uint32, c *request) (Msg, error) {
+	h := x.h
+	var w wait
 	for {
-		if s.recvFailed != nil {
-			return nil, s.recvFailed
-		}
-		if !c.done {
+		h.lockFor(&w)
+		if h.err == nil {
 			x.dispatch(c)
-			s.tell()
 		}
-		if c.done {
-			return c.reply, c.err
+		if c.done || h.err != nil {
+			reply, err := c.reply, c.err
+			if !c.done {
+				err = h.err
+			}
+			x.end(id, c)
+			h.unlock()
+			return reply, err
 		}
-		if s.fairReady() {
-			continue // arrived while telling
-		}
-		s.stopAlone()
-		if err := s.canRecv.Wait(ctx, s.recv, s.rcvTimeo); err != nil {
-			return nil, waitError(ctx, err)
+		if err := h.unlockAndWait(ctx, &w); err != nil {
+			h.Lock()
+			x.end(id, c)
+			h.unlock()
+			return nil, err
 		}
 	}
 }
 
-// dispatch hands what arrived to the calls it answers, until mine is.
-func (x *calls) dispatch(mine *call) {
+// dispatch gives the messages that arrived to the requests they answer, until
+// mine is answered. The receive lock is held.
+func (x *requests) dispatch(mine *request) {
+	q := &x.h.fq
 	for !mine.done {
-		p, flags, id, ok := x.s.fairFrame()
+		p, flags, id, ok := q.first()
 		if !ok {
 			return
 		}
 		if len(id) != 4 || flags&flow.More == 0 {
-			x.s.skip(p, flags)
+			q.skip(p, flags)
 			continue
 		}
 		c := x.by[binary.NativeEndian.Uint32(id)]
 		flags, empty := p.cur.Next()
 		if c == nil || c.done || len(empty) != 0 || flags&flow.More == 0 {
-			x.s.skip(p, flags)
+			q.skip(p, flags)
 			continue
 		}
 		flags, frame := p.cur.Next()
-		one, parts := x.s.rest(p, flags, frame)
+		one, parts := q.rest(p, flags, frame)
 		if parts == nil {
 			parts = Msg{one}
 		}
 		c.reply, c.done = parts, true
 		if c != mine {
-			x.s.canRecv.WakeAll()
+			x.h.waiters.WakeAll()
 		}
 	}
 }
 
-// failed ends the calls that p got and did not answer; what still waits for p is
-// sent when it is back, unless it is gone for good.
-func (x *calls) failed(p *pipe) {
+// peerLost ends the requests that p received and did not answer. Those that
+// wait in its queue are sent when p is back, unless it is gone for good. The
+// receive lock is held.
+func (x *requests) peerLost(p *pipe) {
 	if len(x.by) == 0 {
 		return
 	}
-	x.dispatch(&call{}) // replies that are here count
+	x.dispatch(&request{}) // replies that have arrived count
 	_, taken := p.out.Counters()
 	for _, c := range x.by {
 		if !c.done && c.to == p && (p.gone || c.nr <= taken.Msgs) {
 			c.err, c.done = ErrPeerGone, true
 		}
 	}
-	x.s.canRecv.WakeAll()
-	x.s.tell()
+	x.h.waiters.WakeAll()
 }
 
-// envelope appends what goes before the request of an id.
-func envelope(dst []byte, id uint32) []byte {
+// appendRequestID appends the frames that precede the request of an id.
+func appendRequestID(dst []byte, id uint32) []byte {
 	dst = append(dst, flow.More, 4)
 	dst = binary.NativeEndian.AppendUint32(dst, id)
 	return append(dst, flow.More, 0)

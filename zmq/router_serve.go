@@ -37,7 +37,7 @@ func (s *Router) Serve(ctx context.Context, handler func(ctx context.Context, re
 				body++
 			}
 			if body++; body >= len(m) {
-				s.in.counter.malformed.Add(1)
+				s.c.counter.malformed.Add(1)
 				continue
 			}
 			select {
@@ -73,6 +73,6 @@ func (s *Router) answer(ctx context.Context, envelope, request Msg, handler func
 	if err := s.Send(ctx, append(envelope, reply...)); !errors.Is(err, ErrHostUnreachable) {
 		return err
 	}
-	s.out.counter.noPeer.Add(1)
+	s.c.counter.noPeer.Add(1)
 	return nil
 }

@@ -4,7 +4,7 @@ import "fmt"
 
 // routing has the methods of ROUTER, STREAM, SERVER and PEER, which know their
 // peers by routing id.
-type routing struct{ r *core }
+type routing struct{ t *routingTable }
 
 // HasPeer reports whether the socket has a peer with this routing id now.
 func (s routing) HasPeer(id []byte) bool { return s.find(id) != nil }
@@ -23,12 +23,9 @@ func (s routing) ClosePeer(id []byte) error {
 	return nil
 }
 
-// routed is a pattern that knows its peers by routing id. The send lock is
-// held.
-type routed interface{ route(id []byte) *pipe }
-
 func (s routing) find(id []byte) *pipe {
-	s.r.send.Lock()
-	defer s.r.send.Unlock()
-	return s.r.pat.(routed).route(id)
+	send := &s.t.s.send
+	send.Lock()
+	defer send.Unlock()
+	return s.t.lookup(id)
 }

@@ -1,12 +1,9 @@
 package zmq
 
-import (
-	"lintel.dev/internal/zmq/flow"
-	"lintel.dev/internal/zmq/zmtp"
-)
+import "lintel.dev/internal/zmq/zmtp"
 
-// Scatter deals messages of one frame out to its GATHER peers in turn
-// (RFC 49). With no peer that has room, Send waits.
+// Scatter sends each message, of one frame, to the next of its GATHER peers
+// that has room (RFC 49). Send blocks while none has.
 type Scatter struct {
 	common
 	sending
@@ -14,13 +11,10 @@ type Scatter struct {
 
 // NewScatter makes a SCATTER socket.
 func NewScatter(opts ...Option) (*Scatter, error) {
-	c, err := newCore(zmtp.SCATTER, false, opts)
+	c, err := newCore(zmtp.SCATTER, opts)
 	if err != nil {
 		return nil, err
 	}
-	return &Scatter{common{c}, sending{c}}, c.start(&scatter{push{c}})
+	c.oneFrame()
+	return &Scatter{common{c}, sending{&c.send}}, c.start(&c.send.lb)
 }
-
-type scatter struct{ push }
-
-func (x *scatter) sendMsg(m flow.Message) (*pipe, error) { return x.s.dealOne(m) }

@@ -42,7 +42,7 @@ func (s common) Close() error { return s.c.close() }
 func (s common) CloseContext(ctx context.Context) error { return s.c.closeContext(ctx) }
 
 // sending has the methods of Sender.
-type sending struct{ out *core }
+type sending struct{ out *sendHalf }
 
 // Send sends a copy of a message. See Sender.
 func (s sending) Send(ctx context.Context, m Msg) error {
@@ -71,12 +71,11 @@ func (s sending) TrySend(m Msg) error { return s.Send(try, m) }
 var errNoFrames = errors.New("zmq: message without frames, expected at least one")
 
 // receiving has the methods of Receiver.
-type receiving struct{ in *core }
+type receiving struct{ in *recvHalf }
 
 // Recv receives a message, which belongs to the caller. See Receiver.
 func (s receiving) Recv(ctx context.Context) (Msg, error) {
-	_, m, err := s.in.recvMsg(ctx, true, nil)
-	return m, err
+	return s.in.recvMsg(ctx, nil)
 }
 
 // RecvBytes is Recv for messages of one frame.
@@ -92,7 +91,7 @@ func (s receiving) RecvInto(ctx context.Context, buf []byte) ([]byte, error) {
 // RecvFrom is Recv that also returns the peer that sent the message.
 func (s receiving) RecvFrom(ctx context.Context) (Msg, PeerInfo, error) {
 	var from *PeerInfo
-	_, m, err := s.in.recvMsg(ctx, true, &from)
+	m, err := s.in.recvMsg(ctx, &from)
 	if err != nil || from == nil {
 		return m, PeerInfo{}, err
 	}

@@ -1,9 +1,7 @@
 package zmq
 
 import (
-	"encoding/binary"
 	"errors"
-	"math/rand/v2"
 	"slices"
 
 	"lintel.dev/internal/zmq/flow"
@@ -27,56 +25,18 @@ type Stream struct {
 
 // NewStream makes a STREAM socket.
 func NewStream(opts ...Option) (*Stream, error) {
-	c, err := newCore(zmtp.STREAM, false, opts)
+	c, err := newCore(zmtp.STREAM, opts)
 	if err != nil {
 		return nil, err
 	}
-	x := &stream{s: c, routes: make(map[string]*pipe), auto: rand.Uint32()}
-	return &Stream{common{c}, sending{c}, receiving{c}, routing{c}}, c.start(x)
+	x := &stream{newRoutingTable(c)}
+	return &Stream{common{c}, sending{&c.send}, receiving{&c.recv}, routing{&x.routingTable}}, c.start(x)
 }
 
 var errNoBody = errors.New("zmq: message of a STREAM without a second frame, expected routing id and bytes")
 
 // stream is the pattern of STREAM.
-type stream struct {
-	s *core
-	// The fields below are protected by the send lock.
-	routes map[string]*pipe
-	auto   uint32
-}
-
-func (x *stream) admits(p *pipe) error {
-	for len(p.id) == 0 {
-		x.auto++
-		p.id = binary.BigEndian.AppendUint32([]byte{0}, x.auto)
-		if x.routes[string(p.id)] != nil {
-			p.id = nil
-		}
-	}
-	if x.routes[string(p.id)] != nil {
-		return errDuplicateID
-	}
-	return nil
-}
-
-// identified has nothing to learn: the peers of a STREAM have no ids.
-func (x *stream) identified(*pipe, []byte) error { return nil }
-
-func (x *stream) attach(p *pipe) {
-	x.routes[string(p.id)] = p
-	x.s.fq.Add(&p.inSeat)
-}
-
-func (x *stream) route(id []byte) *pipe { return x.routes[string(id)] }
-
-func (x *stream) detach(p *pipe) { x.unroute(p) }
-
-func (x *stream) unroute(p *pipe) {
-	if x.routes[string(p.id)] == p {
-		delete(x.routes, string(p.id))
-	}
-	x.s.wakeSenders()
-}
+type stream struct{ routingTable }
 
 // hangUp ends the connection to p behind body if that is what an empty frame of
 // it asks for; both locks of the socket may be held.
@@ -98,42 +58,16 @@ func abandon(p *pipe) {
 	}
 }
 
-func (x *stream) sendMsg(m flow.Message) (*pipe, error) {
+func (x *stream) sendMsg(m flow.Message) (wake *pipe, err error) {
 	if len(m.Parts) < 2 {
 		return nil, errNoBody
 	}
-	p := x.routes[string(m.Parts[0])]
+	p := x.lookup(m.Parts[0])
 	if p == nil {
 		return nil, ErrHostUnreachable
 	}
-	m.Parts = m.Parts[1:]
-	r := p.out.Append(&m)
-	if r == flow.Full {
-		return nil, errAgain
+	if wake, err = x.forward(p, m); err == nil {
+		hangUp(x, p, m.Parts[1:])
 	}
-	hangUp(x, p, m.Parts)
-	if r == flow.Wake {
-		return p, nil
-	}
-	return nil, nil
+	return wake, err
 }
-
-func (x *stream) recvMsg() (one []byte, parts Msg, err error) {
-	p, _, frame, ok := x.s.fairFrame()
-	if !ok {
-		return nil, nil, errAgain
-	}
-	x.s.finish(p)
-	return nil, Msg{p.id, frame}, nil
-}
-
-func (x *stream) canSendNow() bool {
-	for _, p := range x.routes {
-		if p.out.Ready() {
-			return true
-		}
-	}
-	return false
-}
-
-func (x *stream) canRecvNow() bool { return x.s.fairReady() }

@@ -262,3 +262,7 @@ func (b *Batch) payload(flags byte, p []byte, owned bool) {
 	}
 	b.Frame(flags, p, owned)
 }
+
+// More reports whether the next frame is followed by another one of the same
+// message. It must not be called when Done.
+func (c *Cursor) More() bool { return c.enc[c.pos]&More != 0 }

@@ -7,7 +7,7 @@ import "sync/atomic"
 // every time one side looks, the other loses its cache. If fewer than want
 // messages are inside, and less than a quarter of what may be, it takes nothing,
 // and bell is stored to when there are that many, once, instead of the word that
-// an idle consumer is given. Then waits is true, and Look must follow soon.
+// an idle consumer is given. Then waits is true, and CancelWait must follow soon.
 func (q *Queue) TakeMore(n, want int, recycles bool, bell *atomic.Bool) (b Batch, ok, waits, reopened bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -26,9 +26,9 @@ func (q *Queue) TakeMore(n, want int, recycles bool, bell *atomic.Bool) (b Batch
 	return b, false, true, reopened
 }
 
-// Look ends what TakeMore began, for a consumer that comes to take next. It need
+// CancelWait ends what TakeMore began, for a consumer that comes to take next. It need
 // not follow when the bell rang.
-func (q *Queue) Look() {
+func (q *Queue) CancelWait() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.wakeAt, q.bell = 0, nil

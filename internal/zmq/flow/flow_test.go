@@ -105,7 +105,7 @@ func TestMarkIsExact(t *testing.T) {
 					}
 				}
 				if waits {
-					q.Look()
+					q.CancelWait()
 				}
 				took(t, b)
 			},
@@ -168,7 +168,7 @@ func TestBell(t *testing.T) {
 	}
 	wait()
 	add(Queued)
-	if q.Look(); bell.Load() {
+	if q.CancelWait(); bell.Load() {
 		t.Error("one message rang, two were asked for")
 	}
 	add(Queued) // it is known that there is something
@@ -179,7 +179,7 @@ func TestBell(t *testing.T) {
 	drain(q)
 
 	wait()
-	q.Look()
+	q.CancelWait()
 	add(Wake)
 	drain(q)
 
@@ -279,12 +279,12 @@ func TestLargeFramesByReference(t *testing.T) {
 	}
 }
 
-// TestRotaIsFair compares the rota with the rule it keeps: among members that
-// stay active, nobody gets a second turn before everybody had one.
-func TestRotaIsFair(t *testing.T) {
+// TestRoundRobinIsFair checks that among members that stay active, none gets a
+// second turn before all others had one.
+func TestRoundRobinIsFair(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		var r Rota[int]
-		seats := map[int]*Seat[int]{}
+		var r RoundRobin[int]
+		members := map[int]*Member[int]{}
 		active := map[int]bool{}
 		since := map[int]map[int]bool{} // who had a turn since i had its last
 		next := 0
@@ -294,34 +294,34 @@ func TestRotaIsFair(t *testing.T) {
 				return 0, false
 			}
 			i := rapid.IntRange(0, next-1).Draw(t, "member")
-			return i, seats[i] != nil
+			return i, members[i] != nil
 		}
 		t.Repeat(map[string]func(*rapid.T){
 			"add": func(t *rapid.T) {
-				s := &Seat[int]{V: next}
-				seats[next], active[next] = s, true
+				s := &Member[int]{V: next}
+				members[next], active[next] = s, true
 				next++
 				r.Add(s)
 				changed()
 			},
 			"remove": func(t *rapid.T) {
 				if i, ok := pick(t); ok {
-					r.Remove(seats[i])
-					delete(seats, i)
+					members[i].Remove()
+					delete(members, i)
 					delete(active, i)
 					changed()
 				}
 			},
 			"deactivate": func(t *rapid.T) {
 				if i, ok := pick(t); ok {
-					r.Deactivate(seats[i])
+					members[i].Deactivate()
 					delete(active, i)
 					changed()
 				}
 			},
 			"activate": func(t *rapid.T) {
 				if i, ok := pick(t); ok {
-					r.Activate(seats[i])
+					members[i].Activate()
 					active[i] = true
 					changed()
 				}
@@ -347,8 +347,8 @@ func TestRotaIsFair(t *testing.T) {
 				r.Next()
 			},
 			"": func(t *rapid.T) {
-				if r.Active() != len(active) || r.Len() != len(seats) {
-					t.Fatalf("%d of %d active, want %d of %d", r.Active(), r.Len(), len(active), len(seats))
+				if r.Active() != len(active) || r.Len() != len(members) {
+					t.Fatalf("%d of %d active, want %d of %d", r.Active(), r.Len(), len(active), len(members))
 				}
 			},
 		})
@@ -400,6 +400,20 @@ func TestPrefixes(t *testing.T) {
 	})
 }
 
+// park waits as the owners of a Waiters do. mu is held.
+func park(ctx context.Context, mu *sync.Mutex, w *Waiters, d time.Duration) error {
+	x := w.Add()
+	mu.Unlock()
+	err := x.Wait(ctx, d)
+	mu.Lock()
+	if err != nil {
+		w.Remove(x)
+	} else {
+		w.Free(x)
+	}
+	return err
+}
+
 func TestWaiters(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var mu sync.Mutex
@@ -409,7 +423,7 @@ func TestWaiters(t *testing.T) {
 		wait := func(name string, ctx context.Context, d time.Duration) {
 			go func() {
 				mu.Lock()
-				err := w.Wait(ctx, &mu, d)
+				err := park(ctx, &mu, &w, d)
 				mu.Unlock()
 				got <- fmt.Sprint(name, " ", err)
 			}()
@@ -448,13 +462,13 @@ func TestWakeIsNotLost(t *testing.T) {
 			go func() {
 				mu.Lock()
 				close(ready)
-				err := w.Wait(c, &mu, -1)
+				err := park(c, &mu, &w, -1)
 				mu.Unlock()
 				results <- err
 			}()
 			mu.Unlock()
 			<-ready
-			mu.Lock()   // Wait has released it: the goroutine is queued
+			mu.Lock()   // park has released it: the goroutine is queued
 			mu.Unlock() //lint:ignore SA2001 having had the lock is what counts
 		}
 		go cancel()

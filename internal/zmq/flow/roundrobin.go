@@ -1,104 +1,98 @@
 package flow
 
-// Seat is a member's place in a Rota.
-type Seat[T any] struct {
-	V   T
-	pos int // index + 1; 0 is not seated
+// Member is a place in a RoundRobin. The zero value belongs to none.
+type Member[T any] struct {
+	V    T
+	ring *RoundRobin[T]
+	pos  int // index in ring.members
 }
 
-// Seated reports whether the seat is in a rota.
-func (s *Seat[T]) Seated() bool { return s.pos > 0 }
+// Joined reports whether m belongs to a ring.
+func (m *Member[T]) Joined() bool { return m.ring != nil }
 
-// Rota takes turns among its active members: fair queueing for a receiver,
-// round robin for a sender. Members that have nothing to give, or no room,
-// are put aside and come back with Activate. Its owner's lock protects it.
-type Rota[T any] struct {
-	seats  []*Seat[T] // the first active ones take turns
-	active int
-	turn   int
+// RoundRobin visits its active members in turn. Members without work, or
+// without room, are deactivated and come back with Activate. The lock of its
+// owner protects it and its members.
+type RoundRobin[T any] struct {
+	members []*Member[T] // the first active ones take turns
+	active  int
+	turn    int
 }
 
-// Len is the number of members, active or not.
-func (r *Rota[T]) Len() int { return len(r.seats) }
+// Len returns the number of members, active or not.
+func (r *RoundRobin[T]) Len() int { return len(r.members) }
 
-// Active is the number of members that take turns.
-func (r *Rota[T]) Active() int { return r.active }
+// Active returns the number of active members.
+func (r *RoundRobin[T]) Active() int { return r.active }
 
-// Add seats s, active, with its turn after the others'.
-func (r *Rota[T]) Add(s *Seat[T]) {
-	r.seats = append(r.seats, s)
-	s.pos = len(r.seats)
-	r.Activate(s)
+// Add makes m an active member, whose turn comes after that of the others.
+func (r *RoundRobin[T]) Add(m *Member[T]) {
+	m.ring, m.pos = r, len(r.members)
+	r.members = append(r.members, m)
+	m.Activate()
 }
 
-// Activate lets s take turns again.
-func (r *Rota[T]) Activate(s *Seat[T]) {
-	if i := s.pos - 1; i >= r.active {
-		r.swap(i, r.active)
+// Activate lets m take turns again. It does nothing if m belongs to no ring.
+func (m *Member[T]) Activate() {
+	if r := m.ring; r != nil && m.pos >= r.active {
+		r.swap(m.pos, r.active)
 		r.active++
 	}
 }
 
-// Deactivate puts s aside; whoever took its place keeps the turn.
-func (r *Rota[T]) Deactivate(s *Seat[T]) {
-	i := s.pos - 1
-	if i < 0 || i >= r.active {
+// Deactivate lets m take no turns. The member that takes its place in the
+// order keeps the turn.
+func (m *Member[T]) Deactivate() {
+	r := m.ring
+	if r == nil || m.pos >= r.active {
 		return
 	}
 	r.active--
-	r.swap(i, r.active)
+	r.swap(m.pos, r.active)
 	if r.turn >= r.active {
 		r.turn = 0
 	}
 }
 
-// Remove unseats s.
-func (r *Rota[T]) Remove(s *Seat[T]) {
-	if s.pos == 0 {
+// Remove ends the membership of m. It does nothing if m belongs to no ring.
+func (m *Member[T]) Remove() {
+	r := m.ring
+	if r == nil {
 		return
 	}
-	r.Deactivate(s)
-	last := len(r.seats) - 1
-	r.swap(s.pos-1, last)
-	r.seats[last] = nil
-	r.seats = r.seats[:last]
-	s.pos = 0
+	m.Deactivate()
+	last := len(r.members) - 1
+	r.swap(m.pos, last)
+	r.members[last] = nil
+	r.members = r.members[:last]
+	m.ring = nil
 }
 
-// Current is the member whose turn it is.
-func (r *Rota[T]) Current() (s *Seat[T], ok bool) {
+// Current returns the member whose turn it is.
+func (r *RoundRobin[T]) Current() (m *Member[T], ok bool) {
 	if r.active == 0 {
 		return nil, false
 	}
-	return r.seats[r.turn], true
+	return r.members[r.turn], true
 }
 
 // Next passes the turn on.
-func (r *Rota[T]) Next() {
+func (r *RoundRobin[T]) Next() {
 	r.turn++
 	if r.turn >= r.active {
 		r.turn = 0
 	}
 }
 
-// Only is the member of a rota that has no other.
-func (r *Rota[T]) Only() (v T, ok bool) {
-	if len(r.seats) != 1 {
+// Only returns the member of a ring that has exactly one.
+func (r *RoundRobin[T]) Only() (v T, ok bool) {
+	if len(r.members) != 1 {
 		return v, false
 	}
-	return r.seats[0].V, true
+	return r.members[0].V, true
 }
 
-// All visits every member, active or not.
-func (r *Rota[T]) All(yield func(T) bool) {
-	for _, s := range r.seats {
-		if !yield(s.V) {
-			return
-		}
-	}
-}
-
-func (r *Rota[T]) swap(i, j int) {
-	r.seats[i], r.seats[j] = r.seats[j], r.seats[i]
-	r.seats[i].pos, r.seats[j].pos = i+1, j+1
+func (r *RoundRobin[T]) swap(i, j int) {
+	r.members[i], r.members[j] = r.members[j], r.members[i]
+	r.members[i].pos, r.members[j].pos = i, j
 }

@@ -2,45 +2,106 @@ package flow
 
 import (
 	"context"
-	"sync"
 	"time"
 )
 
-// Waiters is a queue of parked goroutines, first come first woken. A lock of
-// its owner protects it.
+// Waiters is a queue of parked goroutines. They are woken in the order in
+// which they were added. A lock of its owner protects it.
 type Waiters struct {
-	first, last *waiter
-	free        *waiter // by next
+	first, last *Waiter
+	free        *Waiter // by next
 }
 
-type waiter struct {
+// Waiter is the place of one goroutine in a Waiters.
+type Waiter struct {
 	c          chan struct{}
-	prev, next *waiter
+	prev, next *Waiter
 	queued     bool
 }
 
-// Any reports whether somebody is parked.
+// Any reports whether at least one goroutine is queued.
 func (w *Waiters) Any() bool { return w.first != nil }
 
-// One reports whether exactly one goroutine is parked.
+// One reports whether exactly one goroutine is queued.
 func (w *Waiters) One() bool { return w.first != nil && w.first == w.last }
 
-// Wake lets one goroutine go on, if any is parked.
+// Wake lets the first goroutine go on, if there is one.
 func (w *Waiters) Wake() {
 	if x := w.first; x != nil {
-		w.remove(x)
+		w.unlink(x)
 		x.c <- struct{}{}
 	}
 }
 
-// WakeAll lets all of them go on.
+// WakeAll lets all goroutines go on.
 func (w *Waiters) WakeAll() {
 	for w.first != nil {
 		w.Wake()
 	}
 }
 
-func (w *Waiters) remove(x *waiter) {
+// Add queues the calling goroutine, which must then release the owner's lock
+// and call Wait.
+func (w *Waiters) Add() *Waiter {
+	x := w.free
+	if x == nil {
+		x = &Waiter{c: make(chan struct{}, 1)}
+	} else {
+		w.free, x.next = x.next, nil
+	}
+	x.queued = true
+	x.prev = w.last
+	if w.last != nil {
+		w.last.next = x
+	} else {
+		w.first = x
+	}
+	w.last = x
+	return x
+}
+
+// Wait parks the goroutine until it is woken, ctx is done or d has passed; a
+// negative d never passes. The owner's lock must not be held. Wait returns
+// ctx.Err(), or context.DeadlineExceeded when d has passed; Remove must follow.
+// After nil, Free must follow.
+func (x *Waiter) Wait(ctx context.Context, d time.Duration) error {
+	done := ctx.Done()
+	if done == nil && d < 0 {
+		<-x.c
+		return nil
+	}
+	var expired <-chan time.Time
+	if d >= 0 {
+		t := time.NewTimer(d)
+		defer t.Stop()
+		expired = t.C
+	}
+	select {
+	case <-x.c:
+		return nil
+	case <-done:
+		return ctx.Err()
+	case <-expired:
+		return context.DeadlineExceeded
+	}
+}
+
+// Remove ends a Wait that returned an error. If x was woken at the same time,
+// the next goroutine is woken in its place.
+func (w *Waiters) Remove(x *Waiter) {
+	if x.queued {
+		w.unlink(x)
+	} else {
+		<-x.c
+		w.Wake()
+	}
+	w.Free(x)
+}
+
+// Free takes back x after a Wait that returned nil.
+func (w *Waiters) Free(x *Waiter) { x.next, w.free = w.free, x }
+
+func (w *Waiters) unlink(x *Waiter) {
 	if x.prev != nil {
 		x.prev.next = x.next
 	} else {
@@ -52,57 +113,4 @@ func (w *Waiters) remove(x *waiter) {
 		w.last = x.prev
 	}
 	x.prev, x.next, x.queued = nil, nil, false
-}
-
-// Wait parks until woken, until ctx is done or for at most d (negative: no
-// limit). mu is released meanwhile and held again on return. It returns
-// ctx.Err(), or context.DeadlineExceeded when d has passed; a wake-up that
-// came at the same time goes to the next waiter and is not lost.
-func (w *Waiters) Wait(ctx context.Context, mu *sync.Mutex, d time.Duration) error {
-	x := w.free
-	if x == nil {
-		x = &waiter{c: make(chan struct{}, 1)}
-	}
-	w.free, x.next = x.next, nil
-	x.queued = true
-	x.prev = w.last
-	if w.last != nil {
-		w.last.next = x
-	} else {
-		w.first = x
-	}
-	w.last = x
-	mu.Unlock()
-
-	var err error
-	done := ctx.Done()
-	switch {
-	case done == nil && d < 0:
-		<-x.c
-	default:
-		var expired <-chan time.Time
-		if d >= 0 {
-			t := time.NewTimer(d)
-			defer t.Stop()
-			expired = t.C
-		}
-		select {
-		case <-x.c:
-		case <-done:
-			err = ctx.Err()
-		case <-expired:
-			err = context.DeadlineExceeded
-		}
-	}
-	mu.Lock()
-	if err != nil {
-		if x.queued {
-			w.remove(x)
-		} else {
-			<-x.c
-			w.Wake()
-		}
-	}
-	x.next, w.free = w.free, x
-	return err
 }
