@@ -1,0 +1,259 @@
+package feed
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"lintel.dev/internal/sequence"
+	"lintel.dev/zmq"
+)
+
+// ErrClosed is returned by the methods of a closed Publisher or Reader.
+var ErrClosed = errors.New("feed: closed")
+
+// Defaults of Config.
+const (
+	DefaultMaxMessages = 10_000
+	DefaultMaxOctets   = 64 << 20
+	DefaultHeartbeat   = time.Second
+)
+
+// Config configures a Publisher. Its zero value is usable.
+type Config struct {
+	// MaxMessages, MaxOctets and MaxAge bound the ring from which messages are
+	// replayed; the oldest leave first. MaxOctets counts topics, payloads and
+	// 96 octets a message. The defaults are DefaultMaxMessages,
+	// DefaultMaxOctets and no limit on age.
+	MaxMessages int
+	MaxOctets   int64
+	MaxAge      time.Duration
+
+	// Heartbeat is the interval of heartbeats, DefaultHeartbeat if 0. A reader
+	// finds the loss of the last message after at most one interval.
+	Heartbeat time.Duration
+
+	// Snapshot writes the state that all messages so far add up to. Nil means
+	// that there are no snapshots. See SnapshotWriter. It runs beside
+	// publication, in a goroutine for each reader that asks, in at most 4 at a
+	// time; further readers wait. Its error ends the snapshot, and the reader
+	// asks again.
+	Snapshot func(ctx context.Context, w *SnapshotWriter) error
+
+	// MaxReplays bounds how many readers are served replays and snapshots at
+	// the same time, 256 if 0. Further ones are refused and ask again.
+	MaxReplays int
+
+	// Options are those of the live and the control socket, such as
+	// zmq.WithCurveServer.
+	Options []zmq.Option
+}
+
+// Publisher publishes numbered messages. Its methods are safe for concurrent
+// use.
+type Publisher struct {
+	cfg     Config
+	epoch   sequence.Epoch
+	live    *zmq.XPub
+	control *zmq.Router
+	replays *replayServer
+
+	mu     sync.Mutex // held while a message gets its number, enters ring and is sent: the three have one order
+	ring   ring
+	closed bool
+
+	stop   context.CancelFunc
+	wg     sync.WaitGroup
+	joined chan struct{} // a reader subscribed
+	sent   atomic.Uint64 // heartbeats
+}
+
+// NewPublisher returns a Publisher with an epoch of its own. Bind and
+// BindControl make it reachable. A nil cfg is the zero Config.
+func NewPublisher(cfg *Config) (*Publisher, error) {
+	p := &Publisher{epoch: sequence.NewEpoch(time.Now()), joined: make(chan struct{}, 1)}
+	if cfg != nil {
+		p.cfg = *cfg
+	}
+	c := &p.cfg
+	if c.MaxMessages < 0 || c.MaxOctets < 0 || c.MaxAge < 0 || c.Heartbeat < 0 || c.MaxReplays < 0 {
+		return nil, fmt.Errorf("feed: configuration has a negative bound: messages %d, octets %d, age %v, heartbeat %v, replays %d",
+			c.MaxMessages, c.MaxOctets, c.MaxAge, c.Heartbeat, c.MaxReplays)
+	}
+	c.MaxMessages = orDefault(c.MaxMessages, DefaultMaxMessages)
+	c.MaxOctets = orDefault(c.MaxOctets, DefaultMaxOctets)
+	c.Heartbeat = orDefault(c.Heartbeat, DefaultHeartbeat)
+	c.MaxReplays = orDefault(c.MaxReplays, 256)
+	p.ring = ring{maxMessages: c.MaxMessages, maxOctets: c.MaxOctets, maxAge: c.MaxAge}
+
+	var err error
+	if p.live, err = zmq.NewXPub(append(c.Options[:len(c.Options):len(c.Options)], zmq.WithOption("xpub_verbose", "1"))...); err != nil {
+		return nil, fmt.Errorf("feed: live socket: %w", err)
+	}
+	p.control, err = zmq.NewRouter(append(c.Options[:len(c.Options):len(c.Options)], zmq.WithOption("router_mandatory", "1"), zmq.WithHWM(controlHWM))...)
+	if err != nil {
+		p.live.Close()
+		return nil, fmt.Errorf("feed: control socket: %w", err)
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	p.stop = stop
+	p.replays = newReplayServer(ctx, p)
+	p.wg.Go(func() { p.subscriptions(ctx) })
+	p.wg.Go(func() { p.heartbeats(ctx) })
+	p.wg.Go(func() { p.replays.requests(ctx) })
+	p.wg.Go(func() { p.replays.serve(ctx) })
+	return p, nil
+}
+
+func orDefault[T int | int64 | time.Duration](n, otherwise T) T {
+	if n == 0 {
+		return otherwise
+	}
+	return n
+}
+
+// Bind makes the feed's live messages available at endpoint and returns its
+// address with the port filled in.
+func (p *Publisher) Bind(endpoint string) (addr string, err error) {
+	e, err := p.live.Bind(endpoint)
+	if err != nil {
+		return "", err
+	}
+	return e.Addr(), nil
+}
+
+// BindControl makes replay, snapshots and liveness available at endpoint and
+// returns its address with the port filled in.
+func (p *Publisher) BindControl(endpoint string) (addr string, err error) {
+	e, err := p.control.Bind(endpoint)
+	if err != nil {
+		return "", err
+	}
+	return e.Addr(), nil
+}
+
+// Position returns that of the last message published, with Seq 0 before the
+// first.
+func (p *Publisher) Position() Position {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return Position{Epoch(p.epoch), p.ring.last}
+}
+
+// Publish publishes one message for each payload, all with the same topic, as
+// one batch. It returns the position of the last. It copies neither topic nor
+// payloads, which must not be changed any more. It never waits for readers: for a
+// subscriber at its high-water mark the live messages are dropped, and its
+// Reader asks for them again.
+func (p *Publisher) Publish(topic string, payloads ...[]byte) (Position, error) {
+	if len(payloads) == 0 {
+		return Position{}, errors.New("feed: publish: no payload")
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closed {
+		return Position{}, ErrClosed
+	}
+	now := time.Now()
+	first := p.ring.last + 1
+	t := []byte(topic)
+	m := make(zmq.Msg, 2, 2+len(payloads))
+	m[0] = t
+	m[1] = header{epoch: p.epoch, seq: first, time: now}.append(make([]byte, 0, headerSize))
+	for i, payload := range payloads {
+		p.ring.add(entry{first + uint64(i), now, t, payload})
+		m = append(m, payload)
+	}
+	if err := p.live.Send(context.Background(), m); err != nil {
+		return Position{}, fmt.Errorf("feed: publish: %w", err)
+	}
+	return Position{Epoch(p.epoch), p.ring.last}, nil
+}
+
+// Close ends the feed. It waits up to the sockets' linger time for messages to
+// be sent. Readers see a publisher that stopped answering.
+func (p *Publisher) Close() error {
+	p.mu.Lock()
+	closed := p.closed
+	p.closed = true
+	p.mu.Unlock()
+	if closed {
+		return ErrClosed
+	}
+	p.stop()
+	err := errors.Join(p.live.Close(), p.control.Close())
+	p.wg.Wait()
+	return err
+}
+
+// heartbeat publishes the number of the last message.
+func (p *Publisher) heartbeat() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closed {
+		return
+	}
+	now := time.Now()
+	p.ring.expire(now)
+	h := header{heartbeat: true, epoch: p.epoch, seq: p.ring.last, time: now}
+	// The only error is that of a socket that closes.
+	_ = p.live.Send(context.Background(), zmq.Msg{nil, h.append(make([]byte, 0, headerSize))})
+	p.sent.Add(1)
+}
+
+func (p *Publisher) heartbeats(ctx context.Context) {
+	t := time.NewTicker(p.cfg.Heartbeat)
+	defer t.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-t.C:
+		case <-p.joined:
+		}
+		p.heartbeat()
+	}
+}
+
+// subscriptions asks for a heartbeat when a reader subscribed, so that it need
+// not wait for the next. Any number of subscriptions that arrive together are
+// answered by one.
+func (p *Publisher) subscriptions(ctx context.Context) {
+	for {
+		m, err := p.live.RecvBytes(ctx)
+		if err != nil {
+			return
+		}
+		if len(m) > 0 && m[0] == 1 {
+			select {
+			case p.joined <- struct{}{}:
+			default:
+			}
+		}
+	}
+}
+
+// window copies messages from to to, inclusive, that the ring holds: at most n
+// messages, and no more than limit octets but for the first. It reports what the
+// ring holds.
+func (p *Publisher) window(dst []entry, from, to uint64, n int, limit int64) (_ []entry, first, last uint64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.ring.expire(time.Now())
+	first, last = p.ring.first(), p.ring.last
+	for ; n > 0 && from <= to; n-- {
+		e, ok := p.ring.at(from)
+		if !ok {
+			break
+		}
+		if limit -= e.octets(); limit < 0 && len(dst) > 0 {
+			break
+		}
+		dst = append(dst, e)
+		from++
+	}
+	return dst, first, last
+}
