@@ -18,11 +18,14 @@ import (
 //   - Live is yielded only when all that had been published at the time it
 //     names was yielded before.
 type follower struct {
-	name     string
-	start    Start
-	control  bool          // there is a control channel
-	maxStale time.Duration // bound of Live
-	timeout  time.Duration // of a request without progress
+	name      string
+	start     Start
+	dialect   dialect
+	control   bool          // there is a control channel
+	probes    bool          // liveness is asked for by a replay, which begins at the oldest message held
+	snapshots bool          // there is a channel for snapshots alone
+	maxStale  time.Duration // bound of Live
+	timeout   time.Duration // of a request without progress
 
 	maxAhead       int // messages
 	maxAheadOctets int64
@@ -69,6 +72,7 @@ type request struct {
 	ackedOctets  uint64
 	progress     time.Time // of the last sign of it
 	attempts     int       // since the last message of it
+	nonce        uint64    // of the question that its end answers; 0 if none
 	cut          uint64    // of a snapshot
 	cutReceived  bool
 	pastOldest   bool // the ring's oldest message is where the reader begins
@@ -104,7 +108,7 @@ func (f *follower) emit(e Event) {
 
 // publication takes a live message or heartbeat.
 func (f *follower) publication(now time.Time, m zmq.Msg) {
-	p, err := parsePublication(m)
+	p, err := f.dialect.publication(m)
 	if err != nil {
 		f.stats.Malformed++
 		return
@@ -122,13 +126,13 @@ func (f *follower) publication(now time.Time, m zmq.Msg) {
 		return
 	}
 	for i, payload := range p.payloads {
-		f.message(entry{p.seq + uint64(i), p.time, p.topic, payload})
+		f.message(entry{p.seq + uint64(i), p.time, p.topic, payload, p.filler})
 	}
 }
 
 // enter makes the epoch of p the current one. It reports false if p is of an
-// earlier epoch. Without a control channel the order of epochs is not relied on: if
-// the publisher's clock was set back, nothing else would tell.
+// earlier epoch. Where the control channel does not tell the epoch, their order is
+// not relied on: if the publisher's clock was set back, nothing else would tell.
 func (f *follower) enter(now time.Time, p publication) bool {
 	if f.state == joining {
 		last := p.seq // published before what this Reader can see
@@ -141,7 +145,7 @@ func (f *follower) enter(now time.Time, p publication) bool {
 	if p.epoch == f.seq.Epoch() {
 		return true
 	}
-	if f.control && f.seq.Observe(p.epoch, p.seq) != sequence.Restart {
+	if f.control && !f.probes && f.seq.Observe(p.epoch, p.seq) != sequence.Restart {
 		return false
 	}
 	f.restart(p.epoch)
@@ -237,8 +241,10 @@ func (f *follower) keep(e entry) {
 func (f *follower) yield(e entry) {
 	f.seq.Advance(e.seq + 1)
 	f.req.pastOldest = false
-	f.stats.Messages++
-	f.emit(Event{Kind: Message, Topic: e.topic, Payload: e.payload, Time: e.time})
+	if !e.filler {
+		f.stats.Messages++
+		f.emit(Event{Kind: Message, Topic: e.topic, Payload: e.payload, Time: e.time})
+	}
 	f.fence.Advance(0, e.seq)
 }
 
@@ -304,238 +310,12 @@ func (f *follower) stale() {
 	}
 }
 
-// repair asks for what is missing.
-func (f *follower) repair(now time.Time) {
-	next := f.seq.Next()
-	if now.Before(f.retryDue) {
-		return
-	}
-	if f.req.wantSnapshot {
-		f.askSnapshot(now)
-		return
-	}
-	// The live connection delivers in order, so a number that was seen there
-	// proves the loss of those below it that have not arrived. The control
-	// channel may overtake the live connection: what it tells counts after a
-	// while only, when the live connection is cut or stuck.
-	switch {
-	case f.told < next:
-		f.behind = time.Time{}
-	case f.behind.IsZero():
-		f.behind = now
-	case now.Sub(f.behind) >= f.timeout:
-		f.seen = max(f.seen, f.told)
-	}
-	if f.seen < next {
-		return
-	}
-	to := f.seen
-	if len(f.ahead) > 0 {
-		to = f.ahead[0].seq - 1
-	}
-	if !f.control {
-		f.skip(to + 1)
-		f.drain()
-		return
-	}
-	f.ask(now, to)
-}
-
-func (f *follower) ask(now time.Time, to uint64) {
-	f.state = replaying
-	f.stats.Replays++
-	old := f.req
-	f.req = request{id: old.id + 1, to: to, progress: now, attempts: old.attempts, pastOldest: old.pastOldest}
-	f.out = append(f.out, control{cmd: cmdRange, id: f.req.id, epoch: f.seq.Epoch(), from: f.seq.Next(), to: to})
-}
-
-func (f *follower) askSnapshot(now time.Time) {
-	f.state = snapshotting
-	f.stats.Snapshots++
-	old := f.req
-	f.req = request{id: old.id + 1, progress: now, attempts: old.attempts, wantSnapshot: true}
-	f.out = append(f.out, control{cmd: cmdSnapshot, id: f.req.id})
-}
-
-// reply takes a message of the control channel.
-func (f *follower) reply(now time.Time, m zmq.Msg) {
-	c, err := parseControl(m)
-	if err != nil || c.cmd < cmdInfo {
-		f.stats.Malformed++
-		return
-	}
-	defer f.settle(now)
-	if c.cmd == cmdInfo {
-		f.info(c)
-		return
-	}
-	if c.id != f.req.id || f.state != replaying && f.state != snapshotting {
-		return // of a request that is over
-	}
-	switch c.cmd {
-	case cmdData:
-		f.data(now, c)
-	case cmdItem:
-		f.item(now, c)
-	case cmdCut:
-		f.cut(now, c)
-	case cmdEnd:
-		f.end(now, c)
-	case cmdTooOld:
-		f.tooOld(now, c)
-	case cmdNo:
-		f.stats.Refused++
-		f.again(now, retryDelay)
-	}
-}
-
-func (f *follower) info(c control) {
-	if f.state == joining {
-		return
-	}
-	if c.epoch != f.seq.Epoch() {
-		// The answer to the latest question, asked since the current epoch began,
-		// is the truth: the live connection is late, or cut, or the publisher's
-		// clock was set back.
-		if f.fence.Answer(c.nonce) {
-			f.restart(c.epoch)
-		}
-		return
-	}
-	if f.fence.Answer(c.nonce, c.to) {
-		f.told = max(f.told, c.to)
-	}
-}
-
-func (f *follower) data(now time.Time, c control) {
-	if f.state != replaying {
-		return
-	}
-	f.received(now, c)
-	switch next := f.seq.Next(); {
-	case c.seq < next:
-		f.stats.Duplicates++
-	case c.seq > next || c.seq > f.req.to:
-		// Messages of the reply were lost: the control connection was replaced.
-		f.again(now, 0)
-	default:
-		f.req.attempts = 0
-		f.stats.Replayed++
-		f.yield(entry{c.seq, c.time, c.topic, c.payload})
-	}
-}
-
-// received opens the publisher's window as the reader takes messages.
-func (f *follower) received(now time.Time, c control) {
-	r := &f.req
-	r.progress = now
-	r.taken++
-	r.takenOctets += uint64(len(c.topic) + len(c.payload))
-	if r.taken-r.acked >= ackMessages || r.takenOctets-r.ackedOctets >= ackOctets {
-		r.acked, r.ackedOctets = r.taken, r.takenOctets
-		f.out = append(f.out, control{cmd: cmdMore, id: r.id, seq: r.taken, octets: r.takenOctets})
-	}
-}
-
-// end finishes a request.
-func (f *follower) end(now time.Time, c control) {
-	if f.state == snapshotting {
-		if !f.req.cutReceived {
-			f.again(now, retryDelay)
-			return
-		}
-		cut := f.req.cut
-		f.req = request{id: f.req.id}
-		f.state = following
-		f.emit(Event{Kind: SnapshotEnd})
-		f.seen = max(f.seen, cut)
-		return
-	}
-	if c.seq != f.seq.Next() {
-		f.again(now, 0)
-		return
-	}
-	f.state = following
-	if f.seq.Next() <= f.req.to {
-		// The publisher has published less than the reader has seen.
-		f.stats.Backwards++
-		f.again(now, retryDelay)
-		return
-	}
-}
-
-func (f *follower) tooOld(now time.Time, c control) {
-	if c.epoch != f.seq.Epoch() {
-		// The publisher restarted and the live connection will say so.
-		f.again(now, retryDelay)
-		return
-	}
-	if f.state == snapshotting && !c.snapshot {
-		f.state = following
-		f.req = request{id: f.req.id}
-		return
-	}
-	if f.state != replaying || c.from <= f.seq.Next() {
-		f.again(now, retryDelay)
-		return
-	}
-	f.state = following
-	switch {
-	case f.req.pastOldest:
-		f.seq.Advance(c.from)
-		f.fence.Advance(0, c.from-1)
-	case c.snapshot:
-		f.req.wantSnapshot = true
-	default:
-		f.skip(c.from)
-	}
-	f.req.attempts = 0
-}
-
-func (f *follower) cut(now time.Time, c control) {
-	if f.state != snapshotting || c.epoch != f.seq.Epoch() || f.req.cutReceived {
-		f.again(now, retryDelay)
-		return
-	}
-	f.req.progress, f.req.attempts = now, 0
-	f.req.cut, f.req.cutReceived = c.seq, true
-	f.seq.Advance(c.seq + 1)
-	f.emit(Event{Kind: SnapshotBegin})
-	f.fence.Advance(0, c.seq)
-}
-
-func (f *follower) item(now time.Time, c control) {
-	if f.state != snapshotting || !f.req.cutReceived {
-		f.again(now, retryDelay)
-		return
-	}
-	f.received(now, c)
-	f.emit(Event{Kind: SnapshotItem, Topic: c.topic, Payload: c.payload})
-}
-
-// again gives the current request up and lets another one be sent after delay.
-// Too many in a row without progress make a Gap of what is missing.
-func (f *follower) again(now time.Time, delay time.Duration) {
-	if f.state == replaying || f.state == snapshotting {
-		f.out = append(f.out, control{cmd: cmdCancel, id: f.req.id})
-	}
-	f.state = following
-	f.retryDue = now.Add(delay)
-	if f.req.attempts++; f.req.attempts < maxAttempts {
-		return
-	}
-	if f.req.wantSnapshot {
-		f.retryDue = now.Add(f.timeout) // there is no state to go on with
-		return
-	}
-	to := f.req.to
-	f.req = request{id: f.req.id}
-	f.skip(to + 1)
-}
-
 // tick lets time pass.
 func (f *follower) tick(now time.Time) {
-	if f.control && f.state != joining && !now.Before(f.pingDue) {
+	switch due := f.control && !now.Before(f.pingDue); {
+	case due && f.probes && f.state == following && !f.req.wantSnapshot && !now.Before(f.retryDue):
+		f.ask(now, 0)
+	case due && !f.probes && f.state != joining:
 		f.out = append(f.out, control{cmd: cmdPing, nonce: f.fence.Ask(now)})
 		f.pingDue = now.Add(f.maxStale / 4)
 	}

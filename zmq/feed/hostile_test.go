@@ -29,7 +29,7 @@ func FuzzPublication(f *testing.F) {
 		if got := p.append(nil); string(got[8:]) != string(head[8:]) {
 			t.Errorf("header %x is written as %x", head, got)
 		}
-		fl := &follower{control: true, maxStale: time.Second, timeout: time.Second, maxAhead: 4, maxAheadOctets: 1 << 10}
+		fl := &follower{dialect: nativeDialect{}, control: true, maxStale: time.Second, timeout: time.Second, maxAhead: 4, maxAheadOctets: 1 << 10}
 		for range 3 {
 			fl.publication(time.Unix(100, 0), m)
 			fl.tick(time.Unix(200, 0))
@@ -63,7 +63,7 @@ func FuzzControl(f *testing.F) {
 func TestForgedReplies(t *testing.T) {
 	now := time.Unix(1000, 0)
 	epoch := newModel(func(int) int { return 0 }, Latest).epoch
-	f := &follower{control: true, maxStale: time.Second, timeout: time.Second, maxAhead: 4, maxAheadOctets: 1 << 10}
+	f := &follower{dialect: nativeDialect{}, control: true, maxStale: time.Second, timeout: time.Second, maxAhead: 4, maxAheadOctets: 1 << 10}
 	f.publication(now, zmq.Msg{nil, header{heartbeat: true, epoch: epoch, seq: 5}.append(nil)})
 	for _, c := range []control{
 		{cmd: cmdData, id: 9, seq: 6, topic: []byte("t"), payload: []byte("forged")},
@@ -92,7 +92,7 @@ func TestForgedReplies(t *testing.T) {
 // costs an event each and no memory.
 func TestEpochEveryMessage(t *testing.T) {
 	now := time.Unix(1000, 0)
-	f := &follower{control: true, maxStale: time.Second, timeout: time.Second, maxAhead: 4, maxAheadOctets: 1 << 10}
+	f := &follower{dialect: nativeDialect{}, control: true, maxStale: time.Second, timeout: time.Second, maxAhead: 4, maxAheadOctets: 1 << 10}
 	const n = 10_000
 	for i := range uint64(n) {
 		h := header{seq: 1 << 40}
@@ -109,7 +109,7 @@ func TestEpochEveryMessage(t *testing.T) {
 func TestNumbersRunBackwards(t *testing.T) {
 	now := time.Unix(1000, 0)
 	epoch := newModel(func(int) int { return 0 }, Latest).epoch
-	f := &follower{maxStale: time.Second, timeout: time.Second, maxAhead: 4, maxAheadOctets: 1 << 10}
+	f := &follower{dialect: nativeDialect{}, maxStale: time.Second, timeout: time.Second, maxAhead: 4, maxAheadOctets: 1 << 10}
 	for _, seq := range []uint64{9, 3} {
 		f.publication(now, zmq.Msg{nil, header{heartbeat: true, epoch: epoch, seq: seq}.append(nil)})
 	}

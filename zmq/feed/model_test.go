@@ -51,7 +51,7 @@ const modelStale = 4 * time.Second
 func newModel(pick func(int) int, start Start) *model {
 	m := &model{now: time.Unix(1_000_000, 0), pick: pick, replays: make(map[uint32]*replay), order: make(map[sequence.Epoch]int)}
 	m.snapshots = pick(2) == 0
-	m.f = &follower{name: "m", start: start, control: true, maxStale: modelStale, timeout: 2 * time.Second, maxAhead: 4, maxAheadOctets: 1 << 20}
+	m.f = &follower{name: "m", dialect: nativeDialect{}, start: start, control: true, maxStale: modelStale, timeout: 2 * time.Second, maxAhead: 4, maxAheadOctets: 1 << 20}
 	m.restart()
 	return m
 }
@@ -75,7 +75,7 @@ func (m *model) publish() {
 	msg := zmq.Msg{[]byte("t"), h.append(nil)}
 	for range n {
 		payload := fmt.Appendf(nil, "%d", m.ring.last+1)
-		m.ring.add(entry{m.ring.last + 1, m.now, msg[0], payload})
+		m.ring.add(entry{seq: m.ring.last + 1, time: m.now, topic: msg[0], payload: payload})
 		m.history = append(m.history, published{m.now})
 		msg = append(msg, payload)
 	}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"lintel.dev/internal/sequence"
@@ -47,8 +46,10 @@ type Config struct {
 	// the same time, 256 if 0. Further ones are refused and ask again.
 	MaxReplays int
 
-	// Options are those of the live and the control socket, such as
-	// zmq.WithCurveServer.
+	// Format is the wire format; the zero Format is Native.
+	Format Format
+
+	// Options are those of all sockets, such as zmq.WithCurveServer.
 	Options []zmq.Option
 }
 
@@ -60,25 +61,33 @@ type Publisher struct {
 	live    *zmq.XPub
 	control *zmq.Router
 	replays *replayServer
+	snaps   *zmq.Router // of the format VLLMEpoch, else nil
 
-	mu     sync.Mutex // held while a message gets its number, enters ring and is sent: the three have one order
-	ring   ring
-	closed bool
+	mu       sync.Mutex // held while a message gets its number, enters ring and is sent: the three have one order
+	ring     ring
+	numbers  map[string]uint32 // of the format Bitcoin, the next of each topic
+	lastSent time.Time
+	closed   bool
 
 	stop   context.CancelFunc
 	wg     sync.WaitGroup
 	joined chan struct{} // a reader subscribed
-	sent   atomic.Uint64 // heartbeats
 }
 
 // NewPublisher returns a Publisher with an epoch of its own. Bind and
 // BindControl make it reachable. A nil cfg is the zero Config.
 func NewPublisher(cfg *Config) (*Publisher, error) {
-	p := &Publisher{epoch: sequence.NewEpoch(time.Now()), joined: make(chan struct{}, 1)}
+	p := &Publisher{epoch: sequence.NewEpoch(time.Now()), joined: make(chan struct{}, 1), lastSent: time.Now()}
 	if cfg != nil {
 		p.cfg = *cfg
 	}
 	c := &p.cfg
+	if int(c.Format) >= len(formatNames) {
+		return nil, fmt.Errorf("feed: %v is no format", c.Format)
+	}
+	if c.Snapshot != nil && c.Format != Native && c.Format != VLLMEpoch {
+		return nil, fmt.Errorf("feed: the format %v has no snapshots", c.Format)
+	}
 	if c.MaxMessages < 0 || c.MaxOctets < 0 || c.MaxAge < 0 || c.Heartbeat < 0 || c.MaxReplays < 0 {
 		return nil, fmt.Errorf("feed: configuration has a negative bound: messages %d, octets %d, age %v, heartbeat %v, replays %d",
 			c.MaxMessages, c.MaxOctets, c.MaxAge, c.Heartbeat, c.MaxReplays)
@@ -89,14 +98,11 @@ func NewPublisher(cfg *Config) (*Publisher, error) {
 	c.MaxReplays = orDefault(c.MaxReplays, 256)
 	p.ring = ring{maxMessages: c.MaxMessages, maxOctets: c.MaxOctets, maxAge: c.MaxAge}
 
-	var err error
-	if p.live, err = zmq.NewXPub(append(c.Options[:len(c.Options):len(c.Options)], zmq.WithOption("xpub_verbose", "1"))...); err != nil {
-		return nil, fmt.Errorf("feed: live socket: %w", err)
+	if c.Format == Bitcoin {
+		p.numbers = make(map[string]uint32)
 	}
-	p.control, err = zmq.NewRouter(append(c.Options[:len(c.Options):len(c.Options)], zmq.WithOption("router_mandatory", "1"), zmq.WithHWM(controlHWM))...)
-	if err != nil {
-		p.live.Close()
-		return nil, fmt.Errorf("feed: control socket: %w", err)
+	if err := p.sockets(); err != nil {
+		return nil, errors.Join(err, p.closeSockets())
 	}
 	ctx, stop := context.WithCancel(context.Background())
 	p.stop = stop
@@ -105,7 +111,43 @@ func NewPublisher(cfg *Config) (*Publisher, error) {
 	p.wg.Go(func() { p.heartbeats(ctx) })
 	p.wg.Go(func() { p.replays.requests(ctx) })
 	p.wg.Go(func() { p.replays.serve(ctx) })
+	if p.snaps != nil {
+		p.wg.Go(func() { p.vllmSnapshots(ctx) })
+	}
 	return p, nil
+}
+
+func (p *Publisher) sockets() (err error) {
+	with := func(more ...zmq.Option) []zmq.Option {
+		return append(p.cfg.Options[:len(p.cfg.Options):len(p.cfg.Options)], more...)
+	}
+	if p.live, err = zmq.NewXPub(with(zmq.WithOption("xpub_verbose", "1"))...); err != nil {
+		return fmt.Errorf("feed: live socket: %w", err)
+	}
+	router := with(zmq.WithOption("router_mandatory", "1"), zmq.WithHWM(controlHWM))
+	if p.control, err = zmq.NewRouter(router...); err != nil {
+		return fmt.Errorf("feed: control socket: %w", err)
+	}
+	if p.cfg.Format == VLLMEpoch {
+		if p.snaps, err = zmq.NewRouter(router...); err != nil {
+			return fmt.Errorf("feed: snapshot socket: %w", err)
+		}
+	}
+	return nil
+}
+
+func (p *Publisher) closeSockets() error {
+	var errs []error
+	if p.live != nil {
+		errs = append(errs, p.live.Close())
+	}
+	if p.control != nil {
+		errs = append(errs, p.control.Close())
+	}
+	if p.snaps != nil {
+		errs = append(errs, p.snaps.Close())
+	}
+	return errors.Join(errs...)
 }
 
 func orDefault[T int | int64 | time.Duration](n, otherwise T) T {
@@ -125,10 +167,23 @@ func (p *Publisher) Bind(endpoint string) (addr string, err error) {
 	return e.Addr(), nil
 }
 
-// BindControl makes replay, snapshots and liveness available at endpoint and
-// returns its address with the port filled in.
+// BindControl makes replay, liveness and, in the format Native, snapshots
+// available at endpoint. It returns its address with the port filled in.
 func (p *Publisher) BindControl(endpoint string) (addr string, err error) {
 	e, err := p.control.Bind(endpoint)
+	if err != nil {
+		return "", err
+	}
+	return e.Addr(), nil
+}
+
+// BindSnapshots makes the snapshots of the format VLLMEpoch available at endpoint
+// and returns its address with the port filled in.
+func (p *Publisher) BindSnapshots(endpoint string) (addr string, err error) {
+	if p.snaps == nil {
+		return "", fmt.Errorf("feed: the format %v has no endpoint of snapshots", p.cfg.Format)
+	}
+	e, err := p.snaps.Bind(endpoint)
 	if err != nil {
 		return "", err
 	}
@@ -142,6 +197,10 @@ func (p *Publisher) Position() Position {
 	defer p.mu.Unlock()
 	return Position{Epoch(p.epoch), p.ring.last}
 }
+
+// Subscribed reports whether there is any subscriber now. A program whose
+// messages are costly to make can leave them out until there is one.
+func (p *Publisher) Subscribed() bool { return p.live.Topics() > 0 }
 
 // Publish publishes one message for each payload, all with the same topic, as
 // one batch. It returns the position of the last. It copies neither topic nor
@@ -158,19 +217,41 @@ func (p *Publisher) Publish(topic string, payloads ...[]byte) (Position, error) 
 		return Position{}, ErrClosed
 	}
 	now := time.Now()
-	first := p.ring.last + 1
 	t := []byte(topic)
-	m := make(zmq.Msg, 2, 2+len(payloads))
-	m[0] = t
-	m[1] = header{epoch: p.epoch, seq: first, time: now}.append(make([]byte, 0, headerSize))
+	first := p.ring.last + 1
 	for i, payload := range payloads {
-		p.ring.add(entry{first + uint64(i), now, t, payload})
-		m = append(m, payload)
+		p.ring.add(entry{seq: first + uint64(i), time: now, topic: t, payload: payload})
 	}
-	if err := p.live.Send(context.Background(), m); err != nil {
+	if err := p.sendLive(now, t, first, payloads); err != nil {
 		return Position{}, fmt.Errorf("feed: publish: %w", err)
 	}
 	return Position{Epoch(p.epoch), p.ring.last}, nil
+}
+
+// sendLive sends messages that have numbers from first. p.mu is held.
+func (p *Publisher) sendLive(now time.Time, topic []byte, first uint64, payloads [][]byte) error {
+	p.lastSent = now
+	if p.cfg.Format == Native {
+		m := make(zmq.Msg, 2, 2+len(payloads))
+		m[0] = topic
+		m[1] = header{epoch: p.epoch, seq: first, time: now}.append(make([]byte, 0, headerSize))
+		return p.live.Send(context.Background(), append(m, payloads...))
+	}
+	for i, payload := range payloads {
+		e := entry{seq: first + uint64(i), topic: topic, payload: payload}
+		var m zmq.Msg
+		if p.cfg.Format == Bitcoin {
+			n := p.numbers[string(topic)]
+			p.numbers[string(topic)] = n + 1
+			m = bitcoinLive(e, n)
+		} else {
+			m = p.cfg.Format.vllmLive(p.epoch, e)
+		}
+		if err := p.live.Send(context.Background(), m); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Close ends the feed. It waits up to the sockets' linger time for messages to
@@ -184,12 +265,13 @@ func (p *Publisher) Close() error {
 		return ErrClosed
 	}
 	p.stop()
-	err := errors.Join(p.live.Close(), p.control.Close())
+	err := p.closeSockets()
 	p.wg.Wait()
 	return err
 }
 
-// heartbeat publishes the number of the last message.
+// heartbeat publishes the number of the last message, if the format has a form
+// for that.
 func (p *Publisher) heartbeat() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -198,10 +280,16 @@ func (p *Publisher) heartbeat() {
 	}
 	now := time.Now()
 	p.ring.expire(now)
-	h := header{heartbeat: true, epoch: p.epoch, seq: p.ring.last, time: now}
 	// The only error is that of a socket that closes.
-	_ = p.live.Send(context.Background(), zmq.Msg{nil, h.append(make([]byte, 0, headerSize))})
-	p.sent.Add(1)
+	switch {
+	case p.cfg.Format == Native:
+		h := header{heartbeat: true, epoch: p.epoch, seq: p.ring.last, time: now}
+		_ = p.live.Send(context.Background(), zmq.Msg{nil, h.append(make([]byte, 0, headerSize))})
+	case p.cfg.Format == VLLMEpoch && now.Sub(p.lastSent) >= p.cfg.Heartbeat:
+		n := p.ring.last + 1
+		p.ring.add(entry{seq: n, time: now, filler: true})
+		_ = p.sendLive(now, nil, n, [][]byte{nil})
+	}
 }
 
 func (p *Publisher) heartbeats(ctx context.Context) {

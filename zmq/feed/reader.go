@@ -20,8 +20,15 @@ type Source struct {
 	// Control is the endpoint of its control channel. Without one nothing can
 	// be replayed: every loss is a Gap, and there are no Live events.
 	Control string
+	// Snapshots is the endpoint of snapshots in the format VLLMEpoch. The other
+	// formats have none.
+	Snapshots string
 	// From is where to begin; the zero Start is Latest.
 	From Start
+	// Format is the wire format; the zero Format is Native.
+	Format Format
+	// Topic is the one topic that a Source of the format Bitcoin follows.
+	Topic string
 }
 
 // Defaults of Options.
@@ -70,6 +77,7 @@ type source struct {
 	f       *follower
 	live    *zmq.Sub
 	control *zmq.Dealer // nil without a control channel
+	snaps   *zmq.Dealer // nil without Snapshots
 }
 
 // Open returns a Reader of sources and begins to connect to them. A nil opts is
@@ -109,37 +117,70 @@ func Open(opts *Options, sources ...Source) (*Reader, error) {
 	return r, nil
 }
 
-func (r *Reader) add(s Source, o Options) error {
-	if s.From.kind == fromSnapshot && s.Control == "" {
+// check reports what does not fit together.
+func (s Source) check() error {
+	switch {
+	case int(s.Format) >= len(formatNames):
+		return fmt.Errorf("%v is no format", s.Format)
+	case s.From.kind == fromSnapshot && s.Format == Native && s.Control == "":
 		return errors.New("a snapshot needs a control endpoint")
+	case s.From.kind == fromSnapshot && s.Format != Native && s.Snapshots == "":
+		return errors.New("a snapshot needs an endpoint of snapshots")
+	case s.Snapshots != "" && s.Format != VLLMEpoch:
+		return fmt.Errorf("the format %v has no endpoint of snapshots", s.Format)
+	case s.Format == Bitcoin && (s.Topic == "" || s.Control != ""):
+		return errors.New("the format bitcoin needs a topic and has no control channel")
+	case s.Format != Bitcoin && s.Topic != "":
+		return fmt.Errorf("the format %v numbers all topics together: filter what Messages yields", s.Format)
+	}
+	return nil
+}
+
+func (r *Reader) add(s Source, o Options) error {
+	if err := s.check(); err != nil {
+		return err
 	}
 	src := &source{Source: s, f: &follower{
-		name: s.Name, start: s.From, control: s.Control != "",
+		name: s.Name, start: s.From, dialect: s.dialect(), control: s.Control != "", probes: s.Format.vllm(), snapshots: s.Snapshots != "",
 		maxStale: o.MaxStale, timeout: o.Timeout, maxAhead: o.MaxBuffered, maxAheadOctets: o.MaxBufferedOctets,
 	}}
 	r.sources = append(r.sources, src)
 	var err error
-	if s.Control != "" {
-		if src.control, err = zmq.NewDealer(append(o.Options[:len(o.Options):len(o.Options)], zmq.WithLinger(0), zmq.WithImmediate(), zmq.WithHWM(controlHWM))...); err != nil {
-			return err
-		}
-		if _, err = src.control.Connect(s.Control); err != nil {
-			return err
-		}
-		if err = r.poller.Add(src.control, zmq.CanRecv); err != nil {
-			return err
-		}
+	if src.control, err = r.dealer(s.Control, o); err != nil {
+		return err
+	}
+	if src.snaps, err = r.dealer(s.Snapshots, o); err != nil {
+		return err
 	}
 	if src.live, err = zmq.NewSub(o.Options...); err != nil {
 		return err
 	}
-	if err = src.live.Subscribe(""); err != nil {
+	if err = src.live.Subscribe(s.Topic); err != nil {
 		return err
 	}
 	if _, err = src.live.Connect(s.Live); err != nil {
 		return err
 	}
 	return r.poller.Add(src.live, zmq.CanRecv)
+}
+
+// dealer returns a socket that asks a publisher at endpoint, nil for none.
+func (r *Reader) dealer(endpoint string, o Options) (*zmq.Dealer, error) {
+	if endpoint == "" {
+		return nil, nil
+	}
+	d, err := zmq.NewDealer(append(o.Options[:len(o.Options):len(o.Options)], zmq.WithLinger(0), zmq.WithImmediate(), zmq.WithHWM(controlHWM))...)
+	if err != nil {
+		return nil, err
+	}
+	if _, err = d.Connect(endpoint); err == nil {
+		err = r.poller.Add(d, zmq.CanRecv)
+	}
+	if err != nil {
+		d.Close()
+		return nil, err
+	}
+	return d, nil
 }
 
 // Messages yields the events of all sources until ctx is done, the Reader is
@@ -244,10 +285,13 @@ func (r *Reader) read(now time.Time) bool {
 			}
 			s.f.reply(now, m)
 		}
-		s.f.tick(now)
-		if s.control != nil {
-			s.send()
+		if s.snaps != nil {
+			if m, err := s.snaps.TryRecv(); err == nil {
+				s.f.vllmSnapshot(now, m)
+			}
 		}
+		s.f.tick(now)
+		s.send()
 		some = some || len(s.f.events) > 0
 	}
 	return some
@@ -263,7 +307,7 @@ func (s *source) send() {
 	f := s.f
 	kept := f.out[:0]
 	for _, c := range f.out {
-		if s.control.TrySend(c.message()) != nil && c.cmd != cmdPing {
+		if !s.trySend(c) && c.cmd != cmdPing {
 			kept = append(kept, c)
 		}
 	}
@@ -271,6 +315,17 @@ func (s *source) send() {
 		kept = kept[:copy(kept, kept[n-maxUnsent:])]
 	}
 	f.out = kept
+}
+
+func (s *source) trySend(c control) bool {
+	switch {
+	case c.cmd == cmdSnapshot && s.snaps != nil:
+		return s.snaps.TrySend(zmq.Msg{nil, []byte(vllmSnapshot)}) == nil
+	case s.control == nil:
+		return true
+	}
+	m, ok := s.f.dialect.request(c)
+	return !ok || s.control.TrySend(m) == nil
 }
 
 // Positions returns, for each source, the position behind which a later Reader
@@ -328,6 +383,9 @@ func (r *Reader) Close() error {
 		}
 		if s.control != nil {
 			errs = append(errs, s.control.Close())
+		}
+		if s.snaps != nil {
+			errs = append(errs, s.snaps.Close())
 		}
 	}
 	return errors.Join(errs...)

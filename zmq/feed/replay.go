@@ -35,6 +35,8 @@ const (
 	replayTurn = 64
 	// replayIdle is how long a reader may leave its window closed.
 	replayIdle = 30 * time.Second
+	// blockedRetry is how long a replay without a window waits for room.
+	blockedRetry = 10 * time.Millisecond
 	// maxSnapshots is how many snapshot functions run at a time.
 	maxSnapshots = 4
 	// maxPerReader is how many requests one reader may have open.
@@ -56,6 +58,8 @@ type replay struct {
 	next, to uint64
 	snapshot bool
 	stop     context.CancelFunc // of a snapshot
+	free     bool               // of a format without windows
+	blocked  bool               // free, and the reader's connection has no room for now
 
 	sent, sentOctets   uint64
 	taken, takenOctets uint64
@@ -65,12 +69,15 @@ type replay struct {
 
 // room returns how many messages and octets may be sent.
 func (r *replay) room() (int, int64) {
+	if r.free {
+		return replayTurn, windowOctets
+	}
 	return windowMessages - int(r.sent-r.taken), windowOctets - int64(r.sentOctets-r.takenOctets)
 }
 
 func (r *replay) open() bool {
 	n, octets := r.room()
-	return n > 0 && octets > 0
+	return !r.blocked && n > 0 && octets > 0
 }
 
 func newReplayServer(ctx context.Context, p *Publisher) *replayServer {
@@ -94,12 +101,29 @@ func (s *replayServer) requests(ctx context.Context) {
 		if len(m) < 2 {
 			continue
 		}
+		if s.p.cfg.Format.vllm() {
+			s.vllmRequest(m)
+			continue
+		}
 		c, err := parseControl(m[1:])
 		if err != nil {
 			continue // a peer that does not speak the protocol gets no answer
 		}
 		s.request(string(m[0]), c, time.Now())
 	}
+}
+
+// vllmRequest begins a replay up to the latest message. A second request of a
+// reader replaces its first.
+func (s *replayServer) vllmRequest(m zmq.Msg) {
+	from, ok := parseVLLMRequest(m[1:])
+	if !ok {
+		return
+	}
+	s.p.mu.Lock()
+	from, last := max(from, s.p.ring.first()), s.p.ring.last
+	s.p.mu.Unlock()
+	s.begin(&replay{key: replayKey{peer: string(m[0])}, next: from, to: last, last: time.Now(), free: true})
 }
 
 func (s *replayServer) request(peer string, c control, now time.Time) {
@@ -142,7 +166,9 @@ func (s *replayServer) begin(r *replay) {
 	}
 	if len(s.active) >= s.p.cfg.MaxReplays || mine >= maxPerReader {
 		s.mu.Unlock()
-		s.send(r.key.peer, control{cmd: cmdNo, id: r.key.id, payload: []byte("too many requests at a time")})
+		if !r.free { // vLLM's readers have no word for it, and ask again
+			s.send(r.key.peer, control{cmd: cmdNo, id: r.key.id, payload: []byte("too many requests at a time")})
+		}
 		return
 	}
 	s.active[r.key] = r
@@ -210,14 +236,32 @@ func (s *replayServer) serve(ctx context.Context) {
 		if len(turn) > 0 {
 			continue
 		}
+		var retry <-chan time.Time
+		if s.unblock() {
+			retry = time.After(blockedRetry)
+		}
 		select {
 		case <-ctx.Done():
 			return
 		case <-s.wake:
+		case <-retry:
 		case now := <-t.C:
 			s.expire(now)
 		}
 	}
+}
+
+// unblock lets replays without a window try again and reports whether there are
+// any.
+func (s *replayServer) unblock() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	some := false
+	for _, r := range s.active {
+		some = some || r.blocked
+		r.blocked = false
+	}
+	return some
 }
 
 // expire ends the requests of readers that do not go on.
@@ -239,15 +283,18 @@ func (s *replayServer) replay(r *replay, entries []entry) []entry {
 	s.mu.Unlock()
 	entries, first, last := s.p.window(entries, next, to, min(n, replayTurn), octets)
 	if len(entries) == 0 && next <= min(to, last) && next < first {
+		if r.free {
+			r.next = first // vLLM's replays go on at the oldest there is
+			return entries
+		}
 		s.finish(r)
 		s.tooOld(r.key.peer, r.key.id)
 		return entries
 	}
 	var count, size uint64
 	for _, e := range entries {
-		c := control{cmd: cmdData, id: r.key.id, seq: e.seq, time: e.time, topic: e.topic, payload: e.payload}
-		if !s.send(r.key.peer, c) {
-			s.finish(r) // the reader is gone, or does not read; it asks again
+		if err := s.sendEntry(r, e); err != nil {
+			s.refused(r, count, err)
 			return entries
 		}
 		count++
@@ -257,13 +304,49 @@ func (s *replayServer) replay(r *replay, entries []entry) []entry {
 	r.next += count
 	r.sent += count
 	r.sentOctets += size
+	if r.free {
+		r.last = time.Now()
+	}
 	next = r.next
 	s.mu.Unlock()
 	if next > min(to, last) {
+		if err := s.sendEnd(r, next); err != nil && r.free {
+			s.refused(r, 0, err)
+			return entries
+		}
 		s.finish(r)
-		s.send(r.key.peer, control{cmd: cmdEnd, id: r.key.id, seq: next})
 	}
 	return entries
+}
+
+// refused handles that the reader is gone or does not read. A reader with a
+// window asks again; one without cannot know.
+func (s *replayServer) refused(r *replay, count uint64, err error) {
+	if !r.free || !errors.Is(err, zmq.ErrWouldBlock) {
+		s.finish(r)
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	r.next += count
+	r.blocked = true
+	if count > 0 {
+		r.last = time.Now()
+	}
+}
+
+func (s *replayServer) sendEntry(r *replay, e entry) error {
+	if r.free {
+		return s.p.control.TrySend(s.p.cfg.Format.vllmReply(r.key.peer, e))
+	}
+	return s.trySend(r.key.peer, control{cmd: cmdData, id: r.key.id, seq: e.seq, time: e.time, topic: e.topic, payload: e.payload})
+}
+
+func (s *replayServer) sendEnd(r *replay, next uint64) error {
+	if r.free {
+		return s.p.control.TrySend(s.p.cfg.Format.vllmReply(r.key.peer, entry{}))
+	}
+	return s.trySend(r.key.peer, control{cmd: cmdEnd, id: r.key.id, seq: next})
 }
 
 func (s *replayServer) finish(r *replay) {
@@ -282,115 +365,9 @@ func (s *replayServer) tooOld(peer string, id uint32) {
 }
 
 // send sends c if the peer has room and reports whether it did.
-func (s *replayServer) send(peer string, c control) bool {
+func (s *replayServer) send(peer string, c control) bool { return s.trySend(peer, c) == nil }
+
+func (s *replayServer) trySend(peer string, c control) error {
 	m := c.message()
-	return s.p.control.TrySend(append(zmq.Msg{[]byte(peer)}, m...)) == nil
-}
-
-// SnapshotWriter takes a snapshot from Config.Snapshot.
-//
-// The snapshot must contain the effect of all messages up to its cut, and may
-// contain that of later ones if applying a message twice does no harm. A
-// function whose snapshot is exact calls Cut under the lock that orders its
-// changes and its calls to Publish. One that does not call Cut has as its cut
-// the last message that was published before the function was called.
-type SnapshotWriter struct {
-	s      *replayServer
-	r      *replay
-	ctx    context.Context
-	cut    uint64
-	opened bool
-}
-
-// Cut makes the last message published so far the cut. It must be called before
-// the first Item.
-func (w *SnapshotWriter) Cut() {
-	w.s.p.mu.Lock()
-	defer w.s.p.mu.Unlock()
-	w.cut = w.s.p.ring.last
-}
-
-// Item sends one item to the reader. It waits while the reader is behind, until
-// the context of the snapshot is done. It copies neither topic nor payload, which
-// must not be changed any more.
-func (w *SnapshotWriter) Item(topic string, payload []byte) error {
-	if err := w.begin(); err != nil {
-		return err
-	}
-	for {
-		w.s.mu.Lock()
-		open := w.r.open()
-		w.s.mu.Unlock()
-		if open {
-			break
-		}
-		select {
-		case <-w.ctx.Done():
-			return w.ctx.Err()
-		case <-w.r.opened:
-		}
-	}
-	if !w.s.send(w.r.key.peer, control{cmd: cmdItem, id: w.r.key.id, topic: []byte(topic), payload: payload}) {
-		return errors.New("feed: snapshot: the reader is gone")
-	}
-	w.s.mu.Lock()
-	w.r.sent++
-	w.r.sentOctets += uint64(len(topic) + len(payload))
-	w.s.mu.Unlock()
-	return w.ctx.Err()
-}
-
-func (w *SnapshotWriter) begin() error {
-	if w.opened {
-		return nil
-	}
-	w.opened = true
-	if !w.s.send(w.r.key.peer, control{cmd: cmdCut, id: w.r.key.id, epoch: w.s.p.epoch, seq: w.cut}) {
-		return errors.New("feed: snapshot: the reader is gone")
-	}
-	return nil
-}
-
-// startSnapshots starts the snapshots whose turn it is. s.mu is held.
-func (s *replayServer) startSnapshots() {
-	for s.snapping < maxSnapshots && len(s.waiting) > 0 && s.ctx.Err() == nil {
-		r := s.waiting[0]
-		s.waiting = s.waiting[1:]
-		if s.active[r.key] != r {
-			continue // cancelled or replaced
-		}
-		ctx, stop := context.WithCancel(s.ctx)
-		r.stop = stop
-		s.snapping++
-		s.snapshots.Go(func() {
-			defer stop()
-			s.snapshot(ctx, r)
-			s.mu.Lock()
-			s.snapping--
-			s.startSnapshots()
-			s.mu.Unlock()
-		})
-	}
-}
-
-func (s *replayServer) snapshot(ctx context.Context, r *replay) {
-	w := &SnapshotWriter{s: s, r: r, ctx: ctx}
-	w.Cut()
-	err := s.p.cfg.Snapshot(ctx, w)
-	if err == nil {
-		err = w.begin() // of an empty snapshot
-	}
-	s.mu.Lock()
-	current := s.active[r.key] == r
-	if current {
-		s.end(r.key)
-	}
-	s.mu.Unlock()
-	switch {
-	case !current || s.ctx.Err() != nil:
-	case err != nil:
-		s.send(r.key.peer, control{cmd: cmdNo, id: r.key.id, payload: []byte("snapshot failed")})
-	default:
-		s.send(r.key.peer, control{cmd: cmdEnd, id: r.key.id, seq: w.cut + 1})
-	}
+	return s.p.control.TrySend(append(zmq.Msg{[]byte(peer)}, m...))
 }

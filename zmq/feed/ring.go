@@ -8,6 +8,7 @@ type entry struct {
 	time    time.Time
 	topic   []byte
 	payload []byte
+	filler  bool // not for the user, see header
 }
 
 // entryOverhead is what an entry costs beside its topic and payload, in

@@ -82,6 +82,7 @@ var commandForm = map[command]struct{ octets, frames int }{
 // header is what a publication says of itself.
 type header struct {
 	heartbeat bool
+	filler    bool // has a number and nothing for the user: a heartbeat of VLLMEpoch
 	epoch     sequence.Epoch
 	seq       uint64
 	time      time.Time
