@@ -200,7 +200,7 @@ func (p *Publisher) Position() Position {
 
 // Subscribed reports whether there is any subscriber now. A program whose
 // messages are costly to make can leave them out until there is one.
-func (p *Publisher) Subscribed() bool { return p.live.Topics() > 0 }
+func (p *Publisher) Subscribed() bool { return p.live.TopicCount() > 0 }
 
 // Publish publishes one message for each payload, all with the same topic, as
 // one batch. It returns the position of the last. It copies neither topic nor

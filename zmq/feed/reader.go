@@ -98,7 +98,7 @@ func Open(opts *Options, sources ...Source) (*Reader, error) {
 	o.Timeout = orDefault(o.Timeout, DefaultTimeout)
 	o.MaxBuffered = orDefault(o.MaxBuffered, 4096)
 	o.MaxBufferedOctets = orDefault(o.MaxBufferedOctets, 16<<20)
-	r := &Reader{stop: make(chan struct{}), poller: zmq.NewPoller()}
+	r := &Reader{stop: make(chan struct{}), poller: new(zmq.Poller)}
 	names := make(map[string]bool)
 	for _, s := range sources {
 		if s.Name == "" {
@@ -161,7 +161,7 @@ func (r *Reader) add(s Source, o Options) error {
 	if _, err = src.live.Connect(s.Live); err != nil {
 		return err
 	}
-	return r.poller.Add(src.live, zmq.CanRecv)
+	return r.poller.Set(zmq.PollItem{Socket: src.live, Recv: true})
 }
 
 // dealer returns a socket that asks a publisher at endpoint, nil for none.
@@ -169,12 +169,12 @@ func (r *Reader) dealer(endpoint string, o Options) (*zmq.Dealer, error) {
 	if endpoint == "" {
 		return nil, nil
 	}
-	d, err := zmq.NewDealer(append(o.Options[:len(o.Options):len(o.Options)], zmq.WithLinger(0), zmq.WithImmediate(), zmq.WithHWM(controlHWM))...)
+	d, err := zmq.NewDealer(append(o.Options[:len(o.Options):len(o.Options)], zmq.WithLinger(0), zmq.WithOption("immediate", "1"), zmq.WithHWM(controlHWM))...)
 	if err != nil {
 		return nil, err
 	}
 	if _, err = d.Connect(endpoint); err == nil {
-		err = r.poller.Add(d, zmq.CanRecv)
+		err = r.poller.Set(zmq.PollItem{Socket: d, Recv: true})
 	}
 	if err != nil {
 		d.Close()
