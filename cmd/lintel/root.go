@@ -41,7 +41,9 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	root.SetErr(stderr)
 	err := root.ExecuteContext(ctx)
 	if err != nil && err.Error() != "" {
-		fmt.Fprintf(stderr, "lintel: %v\n", err)
+		for line := range strings.Lines(err.Error()) {
+			fmt.Fprintf(stderr, "lintel: %s\n", strings.TrimSuffix(line, "\n"))
+		}
 	}
 	return cli.Status(err)
 }

@@ -3,7 +3,6 @@ package zmqcli
 import (
 	"context"
 	"fmt"
-	"io"
 	"strconv"
 	"time"
 
@@ -11,12 +10,13 @@ import (
 	"lintel.dev/zmq"
 )
 
-// farewell is how long an interrupted command waits for queued messages,
-// whatever the linger time: --option linger=-1 must not outlive Ctrl-C.
-const farewell = 5 * time.Second
+// interruptedLinger is the longest time that an interrupted command waits for
+// queued messages to be sent, even with --option linger=-1.
+const interruptedLinger = 5 * time.Second
 
-// millis returns an option of libzmq's that is a time; -1: no limit.
-func millis(s zmq.Socket, option string) time.Duration {
+// milliseconds returns an option that libzmq counts in milliseconds, -1 for no
+// limit. It panics if the socket has no such option.
+func milliseconds(s zmq.Socket, option string) time.Duration {
 	value, err := s.Option(option)
 	cli.Must(err)
 	n, err := strconv.Atoi(value)
@@ -24,19 +24,20 @@ func millis(s zmq.Socket, option string) time.Duration {
 	return max(time.Duration(n)*time.Millisecond, -1)
 }
 
-// closeSocket waits for queued messages for the linger time, but no longer than
-// farewell once ctx is done, and tells on stderr how many were not sent.
-func closeSocket(ctx context.Context, s zmq.Socket, stderr io.Writer) error {
+// closeSocket closes s. It waits for queued messages to be sent for the linger
+// time, but no longer than interruptedLinger once ctx is done. Messages that
+// were not sent are an error.
+func closeSocket(ctx context.Context, s zmq.Socket) error {
 	wait, stop := context.WithCancel(context.Background())
 	defer stop()
-	linger := millis(s, "linger")
+	linger := milliseconds(s, "linger")
 	if linger >= 0 {
 		wait, stop = context.WithTimeout(wait, linger)
 		defer stop()
 	}
-	if linger < 0 || linger > farewell {
+	if linger < 0 || linger > interruptedLinger {
 		forget := context.AfterFunc(ctx, func() {
-			late := time.NewTimer(farewell)
+			late := time.NewTimer(interruptedLinger)
 			defer late.Stop()
 			select {
 			case <-late.C:
@@ -48,8 +49,8 @@ func closeSocket(ctx context.Context, s zmq.Socket, stderr io.Writer) error {
 	}
 	before := s.Stats().DroppedLost
 	err := s.CloseContext(wait)
-	if n := s.Stats().DroppedLost - before; n > 0 {
-		fmt.Fprintf(stderr, "lintel: messages that no peer took in time: %d\n", n)
+	if n := s.Stats().DroppedLost - before; n > 0 && err == nil {
+		err = fmt.Errorf("%d queued messages were not sent: no peer took them in time", n)
 	}
 	return err
 }

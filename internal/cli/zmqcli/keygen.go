@@ -20,11 +20,11 @@ func newZMQKeygen() *cobra.Command {
 	var force bool
 	cmd := &cobra.Command{
 		Use:   "keygen [FILE]",
-		Short: "Make a CURVE key pair",
-		Long: `Make a CURVE key pair.
+		Short: "Generate a CURVE key pair",
+		Long: `Generate a CURVE key pair.
 
-With FILE, write certificates as czmq does: FILE with the public key, to be
-given away, and FILE_secret with both. Without, print both keys in Z85.`,
+With FILE, write certificates in czmq's format: FILE with the public key, for
+peers, and FILE_secret with both keys. Without FILE, print both keys in Z85.`,
 		Example: `  lintel zmq keygen
   lintel zmq keygen server.key --meta name=broker`,
 		Args: func(_ *cobra.Command, args []string) error {
@@ -46,12 +46,12 @@ given away, and FILE_secret with both. Without, print both keys in Z85.`,
 			return writeCertificates(args[0], key, properties, force, cmd.OutOrStdout())
 		},
 	}
-	cmd.Flags().StringArrayVar(&meta, "meta", nil, "`NAME=VALUE` to note in the certificates (repeatable)")
-	cmd.Flags().BoolVar(&force, "force", false, "overwrite the files")
+	cmd.Flags().StringArrayVar(&meta, "meta", nil, "`NAME=VALUE` to add to the certificates (repeatable)")
+	cmd.Flags().BoolVar(&force, "force", false, "overwrite existing files")
 	return cmd
 }
 
-// parseMeta checks names and values for what a ZPL file can hold.
+// parseMeta parses --meta and checks that a ZPL file can hold it.
 func parseMeta(meta []string) ([][2]string, error) {
 	properties := make([][2]string, 0, len(meta))
 	for _, m := range meta {
@@ -67,6 +67,7 @@ func parseMeta(meta []string) ([][2]string, error) {
 	return properties, nil
 }
 
+// notInName reports whether r is not allowed in a ZPL name.
 func notInName(r rune) bool {
 	switch {
 	case 'a' <= r && r <= 'z', 'A' <= r && r <= 'Z', '0' <= r && r <= '9':
@@ -75,7 +76,7 @@ func notInName(r rune) bool {
 	return !strings.ContainsRune("$-_@.&+/", r)
 }
 
-// certificate is the text of a file in the format of RFC 4, ZPL.
+// certificate returns the text of a certificate in ZPL (RFC 4).
 func certificate(note string, key zmq.SecretKey, properties [][2]string, secret bool) string {
 	var b strings.Builder
 	b.WriteString(note)
@@ -94,10 +95,11 @@ func certificate(note string, key zmq.SecretKey, properties [][2]string, secret 
 	return b.String()
 }
 
+// writeCertificates writes both files and prints their names.
 func writeCertificates(path string, key zmq.SecretKey, properties [][2]string, force bool, stdout io.Writer) error {
 	const (
-		publicNote = "#   CURVE public certificate: hand it to peers over a channel they trust.\n\n"
-		secretNote = "#   CURVE secret certificate: keep it to yourself.\n\n"
+		publicNote = "#   CURVE public certificate: give it to peers over a trusted channel.\n\n"
+		secretNote = "#   CURVE secret certificate: keep it secret.\n\n"
 	)
 	files := []struct {
 		path, text string
@@ -120,13 +122,13 @@ func writeCertificates(path string, key zmq.SecretKey, properties [][2]string, f
 	return nil
 }
 
-// writeNew writes a file under another name first, so that neither a crash nor
-// an older file's mode ever exposes half a key.
+// writeNew writes a file under a temporary name and renames it: a crash leaves no
+// partial key, and the mode of an older file does not apply.
 func writeNew(path, text string, mode os.FileMode) error {
 	f, err := os.CreateTemp(filepath.Dir(path), ".keygen-*")
 	if err != nil {
 		if errors.Is(err, fs.ErrNotExist) {
-			return cli.Usagef("no folder %s to write %s to", filepath.Dir(path), filepath.Base(path))
+			return cli.Usagef("%s: no directory %s", path, filepath.Dir(path))
 		}
 		return err
 	}

@@ -11,18 +11,18 @@ import (
 	"lintel.dev/zmq"
 )
 
-// lineCodec writes a message as a line of text and reads it back. It appends
-// no newline and is given none.
+// lineCodec formats a message as a line and parses it. Lines are without their
+// newline.
 type lineCodec struct {
 	append func(dst []byte, m zmq.Msg) []byte
 	parse  func(line []byte) (zmq.Msg, error)
 }
 
-// textLines has TAB between frames and \xNN for bytes outside printable ASCII
-// and for the backslash.
+// textLines has TAB between frames, and \xNN for the backslash and for bytes that
+// are not printable ASCII.
 var textLines = lineCodec{append: appendText, parse: parseText}
 
-// jsonLines has an array of the frames in base64.
+// jsonLines has an array of frames in base64.
 var jsonLines = lineCodec{append: appendJSON, parse: parseJSON}
 
 const hexDigits = "0123456789abcdef"
@@ -61,8 +61,8 @@ func parseText(line []byte) (zmq.Msg, error) {
 	return m, nil
 }
 
-// unescape replaces \xNN. Other bytes stand for themselves, but for a backslash
-// that begins nothing. The result does not share memory with s.
+// unescape replaces \xNN. Another backslash is an error. The result does not
+// share memory with s.
 func unescape(s []byte) ([]byte, error) {
 	b := make([]byte, 0, len(s))
 	for {

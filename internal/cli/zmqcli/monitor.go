@@ -23,9 +23,9 @@ func newZMQMonitor() *cobra.Command {
 	}
 	cmd := &cobra.Command{
 		Use:   "monitor TYPE [flags]",
-		Short: "Print what happens to the connections of a socket",
-		Long: `Print what happens to the connections of a socket, one event a line: time,
-event, endpoint, addresses, and why. Messages that arrive are discarded.`,
+		Short: "Print the connection events of a socket",
+		Long: `Print the connection events of a socket, one a line: time, event, endpoint,
+addresses and error. Received messages are discarded.`,
 		Example: `  lintel zmq monitor rep --bind tcp://127.0.0.1:5558
   lintel zmq monitor sub --connect tcp://127.0.0.1:5556 --subscribe '' --timeout 10s --json`,
 		Args: func(_ *cobra.Command, args []string) error {
@@ -47,10 +47,11 @@ event, endpoint, addresses, and why. Messages that arrive are discarded.`,
 	}
 	f.addSocket(cmd)
 	cmd.Flags().IntVar(&f.count, "count", 0, "stop after `N` events")
-	cmd.Flags().DurationVar(&f.timeout, "timeout", 0, "stop after this long")
+	cmd.Flags().DurationVar(&f.timeout, "timeout", 0, "stop after this time")
 	return cmd
 }
 
+// monitorSocket prints events until --count, --timeout or an interrupt.
 func monitorSocket(cmd *cobra.Command, s zmq.Socket, f *zmqFlags) error {
 	ctx := cmd.Context()
 	if f.timeout > 0 {
@@ -95,6 +96,7 @@ func monitorSocket(cmd *cobra.Command, s zmq.Socket, f *zmqFlags) error {
 	return err
 }
 
+// eventText formats an event as text.
 func eventText(e event.Event) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s %v", e.Time.Format(time.RFC3339Nano), e.Type)
@@ -121,6 +123,7 @@ func eventText(e event.Event) string {
 	return b.String()
 }
 
+// eventJSON formats an event as JSON.
 func eventJSON(e event.Event) string {
 	out := struct {
 		Time       time.Time `json:"time"`
@@ -143,7 +146,7 @@ func eventJSON(e event.Event) string {
 	}
 	b, err := json.Marshal(out)
 	if err != nil {
-		return fmt.Sprintf("{%q:%q}", "error", err) // no field can fail
+		return fmt.Sprintf("{%q:%q}", "error", err) // not reached: no field can fail
 	}
 	return string(b)
 }

@@ -17,16 +17,16 @@ func newZMQProxy() *cobra.Command {
 	var options []string
 	cmd := &cobra.Command{
 		Use:   "proxy --front TYPE:ENDPOINT --back TYPE:ENDPOINT [flags]",
-		Short: "Carry messages between two sockets",
-		Long: `Carry messages between two sockets until interrupted.
+		Short: "Forward messages between two sockets",
+		Long: `Forward messages between two sockets until interrupted.
 
-  queue      router in front, dealer behind
-  forwarder  xsub in front, xpub behind
-  streamer   pull in front, push behind
+  queue      --front router, --back dealer
+  forwarder  --front xsub, --back xpub
+  streamer   --front pull, --back push
 
-Endpoints are bound; one that begins with ">" is connected to. A flag given
-again, with the same type, adds an endpoint to its socket. The control socket
-obeys PAUSE, RESUME, TERMINATE and STATISTICS.`,
+Endpoints are bound; one with the prefix ">" is connected to. Repeat a flag with
+the same type to add an endpoint to its socket. The control socket accepts
+PAUSE, RESUME, TERMINATE and STATISTICS.`,
 		Example: `  lintel zmq proxy --front 'router:tcp://*:5559' --back 'dealer:tcp://*:5560'
   lintel zmq proxy --front 'xsub:tcp://*:5561' --back 'xpub:tcp://*:5562' --control rep:ipc:///tmp/steer
   lintel zmq proxy --front 'pull:>tcp://10.0.0.1:5563' --back 'push:tcp://*:5564'`,
@@ -39,15 +39,15 @@ obeys PAUSE, RESUME, TERMINATE and STATISTICS.`,
 			if err == nil {
 				err = p.run(cmd.Context())
 			}
-			return errors.Join(err, p.close(cmd.Context(), cmd.ErrOrStderr()))
+			return errors.Join(err, p.close(cmd.Context()))
 		},
 	}
 	flags := cmd.Flags()
-	flags.StringArrayVar(&front, "front", nil, "`TYPE:ENDPOINT` that faces clients or publishers (repeatable)")
-	flags.StringArrayVar(&back, "back", nil, "`TYPE:ENDPOINT` that faces workers or subscribers (repeatable)")
-	flags.StringArrayVar(&capture, "capture", nil, "`TYPE:ENDPOINT` that gets a copy of every message (repeatable)")
-	flags.StringArrayVar(&control, "control", nil, "`TYPE:ENDPOINT` that takes commands (repeatable)")
-	flags.StringArrayVar(&options, "option", nil, "option `NAME=VALUE` of all those of the sockets that have it (repeatable)")
+	flags.StringArrayVar(&front, "front", nil, "`TYPE:ENDPOINT` for clients or publishers (repeatable)")
+	flags.StringArrayVar(&back, "back", nil, "`TYPE:ENDPOINT` for workers or subscribers (repeatable)")
+	flags.StringArrayVar(&capture, "capture", nil, "`TYPE:ENDPOINT` that receives a copy of each message (repeatable)")
+	flags.StringArrayVar(&control, "control", nil, "`TYPE:ENDPOINT` that receives commands (repeatable)")
+	flags.StringArrayVar(&options, "option", nil, "option `NAME=VALUE` of each socket that has it (repeatable)")
 	return cmd
 }
 
@@ -60,8 +60,7 @@ type proxyRun struct {
 	sockets [4]zmq.Socket
 }
 
-// openProxy makes the sockets; nothing is bound or connected unless all flags
-// are in order.
+// openProxy makes the sockets. It binds and connects nothing.
 func openProxy(specs [4][]string, options []string) (p proxyRun, err error) {
 	for i, side := range proxySides {
 		if len(specs[i]) == 0 {
@@ -91,7 +90,7 @@ func openProxy(specs [4][]string, options []string) (p proxyRun, err error) {
 	return p, p.setOptions(options)
 }
 
-// setOptions sets each option on those of the sockets that have it.
+// setOptions sets each option on the sockets that have it.
 func (p *proxyRun) setOptions(options []string) error {
 	for _, o := range options {
 		name, value, err := parseOption(o)
@@ -132,17 +131,17 @@ func (p *proxyRun) attach(stderr io.Writer) error {
 	return nil
 }
 
-func (p *proxyRun) close(ctx context.Context, stderr io.Writer) error {
+func (p *proxyRun) close(ctx context.Context) error {
 	var errs []error
 	for _, s := range p.sockets {
 		if s != nil {
-			errs = append(errs, closeSocket(ctx, s, stderr))
+			errs = append(errs, closeSocket(ctx, s))
 		}
 	}
 	return errors.Join(errs...)
 }
 
-// proxySide reads the endpoints of one socket.
+// proxySide parses the endpoints of one socket.
 func proxySide(flag string, specs []string) (f zmqFlags, name string, err error) {
 	for _, spec := range specs {
 		kind, at, ok := strings.Cut(spec, ":")

@@ -20,9 +20,9 @@ import (
 // socketRun moves messages between a socket and standard input and output.
 type socketRun struct {
 	socket zmq.Socket
-	send   zmq.Sender   // nil where the type does not send
-	recv   zmq.Receiver // nil where the type does not receive
-	count  int          // 0: without end
+	send   zmq.Sender   // nil: the type does not send
+	recv   zmq.Receiver // nil: the type does not receive
+	count  int          // 0: no limit
 	wait   time.Duration
 	lines  lineCodec
 	in     *bufio.Reader
@@ -30,12 +30,13 @@ type socketRun struct {
 	sent   atomic.Int64
 	failed atomic.Int64 // messages reported by complain
 
-	printing sync.Mutex // an interrupted run may still be at it
-	// The fields below are protected by printing.
-	out  *bufio.Writer
-	line []byte // the last one written
+	printing sync.Mutex // guards the fields below: an interrupted run may still print
+	out      *bufio.Writer
+	line     []byte // the last line written
 }
 
+// runSocket runs a socket command until its input, --count, --timeout or an
+// interrupt ends it.
 func runSocket(cmd *cobra.Command, s zmq.Socket, f *zmqFlags) error {
 	r := &socketRun{
 		socket: s, count: f.count, wait: f.timeout, lines: textLines,
@@ -60,13 +61,14 @@ func runSocket(cmd *cobra.Command, s zmq.Socket, f *zmqFlags) error {
 	err := r.run(cmd.Context(), reply)
 	switch n := r.failed.Load(); {
 	case cmd.Context().Err() != nil:
-		err = nil // interrupted: that is how most of these end
+		err = nil // an interrupt is the usual end, not an error
 	case err == nil && n > 0:
 		err = fmt.Errorf("messages not sent or not answered: %d", n)
 	}
-	return errors.Join(err, r.flush(), closeSocket(cmd.Context(), s, r.stderr))
+	return errors.Join(err, r.flush(), closeSocket(cmd.Context(), s))
 }
 
+// run moves messages as the socket's type requires.
 func (r *socketRun) run(ctx context.Context, reply zmq.Msg) error {
 	switch r.socket.(type) {
 	case *zmq.Push, *zmq.Pub, *zmq.Radio, *zmq.Scatter:
@@ -81,8 +83,7 @@ func (r *socketRun) run(ctx context.Context, reply zmq.Msg) error {
 		}
 		return r.untilDone(ctx, r.ask)
 	}
-	// What is still to be sent when printing ends is not waited for: the end of
-	// standard input may never come.
+	// Sending is not waited for when printing ends: standard input may never end.
 	go func() { _ = r.sendLines(ctx) }()
 	return r.print(ctx)
 }
@@ -100,8 +101,8 @@ func (r *socketRun) untilDone(ctx context.Context, f func(context.Context) error
 	}
 }
 
-// next reads one message of standard input; ok is false at its end. A line that
-// is none is reported and left out.
+// next reads one message from standard input; ok is false at its end. A line that
+// is not a message is reported and skipped.
 func (r *socketRun) next() (m zmq.Msg, ok bool, err error) {
 	for {
 		line, err := r.in.ReadBytes('\n')
@@ -119,14 +120,15 @@ func (r *socketRun) next() (m zmq.Msg, ok bool, err error) {
 	}
 }
 
-// complain reports what went wrong with one message; the socket goes on, and
-// the run fails in the end.
+// complain reports an error of one message. The run continues, and fails at its
+// end.
 func (r *socketRun) complain(what string, err error) {
 	r.failed.Add(1)
 	fmt.Fprintf(r.stderr, "lintel: %s: %v\n", what, err)
 }
 
-// sendLines sends standard input to its end.
+// sendLines sends the lines of standard input, at most --count of them if the
+// type only sends.
 func (r *socketRun) sendLines(ctx context.Context) error {
 	for r.count == 0 || r.recv != nil || r.sent.Load() < int64(r.count) {
 		m, ok, err := r.next()
@@ -140,8 +142,8 @@ func (r *socketRun) sendLines(ctx context.Context) error {
 	return nil
 }
 
-// sendOne sends m, which it may keep. It fails only when the socket is of no
-// more use; a message that could not be sent is reported.
+// sendOne sends m and may keep its memory. A message that cannot be sent is
+// reported; an error means that the socket cannot send any more.
 func (r *socketRun) sendOne(ctx context.Context, m zmq.Msg) (sent bool, err error) {
 	if r.wait > 0 {
 		var cancel context.CancelFunc
@@ -156,17 +158,18 @@ func (r *socketRun) sendOne(ctx context.Context, m zmq.Msg) (sent bool, err erro
 	case errors.Is(err, zmq.ErrClosed), errors.Is(err, zmq.ErrTerminated), errors.Is(err, context.Canceled):
 		return false, err
 	case errors.Is(err, context.DeadlineExceeded):
-		err = fmt.Errorf("no peer took the message for %v", r.wait)
+		err = fmt.Errorf("no peer took the message within %v", r.wait)
 	}
 	r.complain("send", err)
 	return false, nil
 }
 
+// errSilence is returned by receive when nothing was received in time.
 var errSilence = errors.New("nothing received")
 
-// receive waits for a message. Before it waits, everything printed is out. It
-// returns errSilence when nothing came, and nothing was sent either, for the
-// time that --timeout or the socket's own option allows.
+// receive waits for a message. It flushes the output before it waits. It returns
+// errSilence if nothing was received, and nothing was sent, for the time of
+// --timeout or of the socket's rcvtimeo.
 func (r *socketRun) receive(ctx context.Context) (zmq.Msg, error) {
 	m, err := r.recv.TryRecv()
 	if !errors.Is(err, zmq.ErrWouldBlock) {
@@ -211,7 +214,8 @@ func (r *socketRun) write(m zmq.Msg) error {
 	return err
 }
 
-// ended makes of errSilence a failure only if more messages were asked for.
+// ended returns err, but for errSilence nil, or an error if --count messages
+// were not received.
 func (r *socketRun) ended(err error, received int) error {
 	if !errors.Is(err, errSilence) {
 		return err
@@ -222,17 +226,17 @@ func (r *socketRun) ended(err error, received int) error {
 	return fmt.Errorf("%d of %d messages received, then none for %v", received, r.count, r.patience())
 }
 
-// patience is how long receive waits: what --timeout or the socket's own option
-// says, whichever is shorter.
+// patience returns how long receive waits: --timeout or rcvtimeo, whichever is
+// shorter.
 func (r *socketRun) patience() time.Duration {
-	d := millis(r.socket, "rcvtimeo")
+	d := milliseconds(r.socket, "rcvtimeo")
 	if d < 0 || r.wait > 0 && r.wait < d {
 		d = r.wait
 	}
 	return d
 }
 
-// print receives and prints.
+// print receives and prints messages.
 func (r *socketRun) print(ctx context.Context) error {
 	for n := 0; r.count == 0 || n < r.count; n++ {
 		m, err := r.receive(ctx)
@@ -247,7 +251,7 @@ func (r *socketRun) print(ctx context.Context) error {
 	return nil
 }
 
-// answer prints requests and replies to them, with the request itself when
+// answer prints requests and replies to each with reply, or with the request if
 // reply is nil.
 func (r *socketRun) answer(ctx context.Context, reply zmq.Msg) error {
 	for n := 0; r.count == 0 || n < r.count; n++ {
@@ -268,8 +272,9 @@ func (r *socketRun) answer(ctx context.Context, reply zmq.Msg) error {
 	return nil
 }
 
-// askOn sends requests as they come, for a REQ that may give one up, and prints
-// the replies. It ends with the last of both.
+// askOn sends requests as they are read and prints the replies, for a REQ with
+// req_relaxed, which may send again before a reply. It ends when both have
+// ended.
 func (r *socketRun) askOn(ctx context.Context) error {
 	asked, ended := make(chan struct{}, 1), make(chan error, 1)
 	go func() {
@@ -304,7 +309,7 @@ func (r *socketRun) askOn(ctx context.Context) error {
 			return r.ended(err, n)
 		case over:
 			return nil
-		default: // nothing is asked
+		default: // no request is outstanding
 			if err := r.flush(); err != nil {
 				return err
 			}
@@ -314,7 +319,7 @@ func (r *socketRun) askOn(ctx context.Context) error {
 				if err != nil {
 					return err
 				}
-				over = true // and perhaps one more was asked just before
+				over = true // one more request may have been sent just before
 			case <-ctx.Done():
 				return nil
 			}
@@ -323,9 +328,9 @@ func (r *socketRun) askOn(ctx context.Context) error {
 	return nil
 }
 
-// ask sends requests one after the other, each when the last was answered or
-// --timeout has passed. In the latter case the socket refuses the next one, but
-// may still get the answer.
+// ask sends each request when the previous one was answered or --timeout has
+// passed. In the latter case the socket refuses the next request, but may still
+// receive the reply.
 func (r *socketRun) ask(ctx context.Context) error {
 	waiting := false // for a reply
 	for n := 0; r.count == 0 || n < r.count; {

@@ -20,8 +20,7 @@ import (
 	"lintel.dev/zmq"
 )
 
-// zmqTypes are the sockets that the command line offers, with what each does
-// there and how it is called.
+// zmqTypes are the socket commands with their short texts and examples.
 var zmqTypes = []struct{ name, short, example string }{
 	{
 		"pair", "Exchange messages with one peer",
@@ -29,43 +28,43 @@ var zmqTypes = []struct{ name, short, example string }{
   lintel zmq pair --connect tcp://127.0.0.1:5555`,
 	},
 	{
-		"pub", "Publish each line to the subscribers of its prefix",
+		"pub", "Publish lines to the subscribers of their prefix",
 		`  vmstat 1 | lintel zmq pub --bind tcp://127.0.0.1:5556
   lintel zmq sub --connect tcp://127.0.0.1:5556 --subscribe ''`,
 	},
 	{
-		"sub", "Print the publications that begin with --subscribe",
+		"sub", "Print publications with the prefixes of --subscribe",
 		`  lintel zmq sub --connect tcp://127.0.0.1:5556 --subscribe log. --subscribe alarm.
   lintel zmq sub --connect 'epgm://eth0;239.192.1.1:5556' --subscribe '' --option rate=10000`,
 	},
 	{
-		"req", "Send each line as a request and print its reply",
+		"req", "Send lines as requests and print the replies",
 		`  echo hello | lintel zmq req --connect tcp://127.0.0.1:5558 --timeout 5s
   lintel zmq rep --bind tcp://127.0.0.1:5558`,
 	},
 	{
-		"rep", "Print each request and answer it",
+		"rep", "Print requests and reply to each",
 		`  lintel zmq rep --bind tcp://127.0.0.1:5558
   lintel zmq rep --bind tcp://127.0.0.1:5558 --reply pong --count 1`,
 	},
 	{
-		"dealer", "Deal lines to peers in turn, print what they send",
+		"dealer", "Send lines to peers in turn, print received messages",
 		`  lintel zmq dealer --connect tcp://127.0.0.1:5559 --identity worker-1`,
 	},
 	{
-		"router", "Send lines to the peer that the first frame names, print what peers send",
+		"router", "Send lines to the peer named by the first frame, print received messages",
 		`  lintel zmq router --bind tcp://127.0.0.1:5559 --option router_mandatory=1`,
 	},
 	{
-		"pull", "Print what pushers send",
+		"pull", "Print messages of PUSH peers",
 		`  lintel zmq pull --bind tcp://127.0.0.1:5557 --count 10 --json`,
 	},
 	{
-		"push", "Deal lines to pullers in turn",
+		"push", "Send lines to PULL peers in turn",
 		`  seq 100 | lintel zmq push --connect tcp://127.0.0.1:5557 --connect tcp://127.0.0.1:5567`,
 	},
 	{
-		"xpub", "Publish, and print subscriptions",
+		"xpub", "Publish lines, print subscriptions",
 		`  lintel zmq xpub --bind tcp://127.0.0.1:5556 --option xpub_verbose=1`,
 	},
 	{
@@ -73,19 +72,19 @@ var zmqTypes = []struct{ name, short, example string }{
 		`  printf '%s\n' '\x01log.' | lintel zmq xsub --connect tcp://127.0.0.1:5556`,
 	},
 	{
-		"stream", "Talk to peers that know no ZeroMQ: lines and output have the peer's id and data",
+		"stream", "Exchange data with plain TCP peers; lines are ID, TAB, DATA",
 		`  lintel zmq stream --bind tcp://127.0.0.1:8080`,
 	},
 	{
-		"server", "Send lines to the client that the first frame names, print what clients send",
+		"server", "Send lines to the client named by the first frame, print received messages",
 		`  lintel zmq server --bind tcp://127.0.0.1:5560`,
 	},
 	{
-		"client", "Exchange lines of one frame with servers",
+		"client", "Exchange lines of one frame with SERVER peers",
 		`  echo hello | lintel zmq client --connect tcp://127.0.0.1:5560`,
 	},
 	{
-		"radio", "Send lines GROUP, TAB, BODY to those who have joined the group",
+		"radio", "Send lines GROUP, TAB, BODY to the members of the group",
 		`  printf 'news\thello\n' | lintel zmq radio --connect udp://127.0.0.1:5561`,
 	},
 	{
@@ -93,19 +92,19 @@ var zmqTypes = []struct{ name, short, example string }{
 		`  lintel zmq dish --bind udp://127.0.0.1:5561 --join news`,
 	},
 	{
-		"scatter", "Deal lines of one frame to gatherers in turn",
+		"scatter", "Send lines of one frame to GATHER peers in turn",
 		`  seq 100 | lintel zmq scatter --connect tcp://127.0.0.1:5562`,
 	},
 	{
-		"gather", "Print what scatterers send",
+		"gather", "Print messages of SCATTER peers",
 		`  lintel zmq gather --bind tcp://127.0.0.1:5562`,
 	},
 	{
-		"dgram", "Exchange UDP datagrams: lines and output have HOST:PORT, TAB, BODY",
+		"dgram", "Exchange UDP datagrams; lines are HOST:PORT, TAB, BODY",
 		`  lintel zmq dgram --bind udp://127.0.0.1:5563`,
 	},
 	{
-		"peer", "Send lines to the peer that the first frame names, print what peers send",
+		"peer", "Send lines to the peer named by the first frame, print received messages",
 		`  lintel zmq peer --bind tcp://127.0.0.1:5564`,
 	},
 	{
@@ -117,15 +116,16 @@ var zmqTypes = []struct{ name, short, example string }{
 func New() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "zmq",
-		Short: "ZeroMQ sockets on the command line",
-		Long: `ZeroMQ sockets on the command line.
+		Short: "Send and receive ZeroMQ messages",
+		Long: `Send and receive ZeroMQ messages.
 
-Each line of standard input is a message, with TAB between its frames; each
-message received is a line on standard output. In both, \xNN stands for a byte
-outside printable ASCII and for the backslash. With --json a line is an array
-of the frames in base64. A message that cannot be sent is reported and left
-out, and the exit status is 1 in the end. How many were queued when the linger
-time was over, or 5 s after an interrupt, is told.`,
+Each line of standard input is a message; each message received is printed as
+a line. TAB separates frames. \xNN stands for the backslash and for bytes that
+are not printable ASCII. With --json a line is an array of frames in base64.
+
+A message that cannot be sent is reported and skipped. The exit status is then
+1, as it is if messages are still queued when the linger time is over, or 5 s
+after an interrupt.`,
 		Example: `  lintel zmq pull --bind tcp://127.0.0.1:5557
   echo hello | lintel zmq push --connect tcp://127.0.0.1:5557`,
 		Args: cli.NoOther("socket type"),
@@ -140,7 +140,7 @@ time was over, or 5 s after an interrupt, is told.`,
 
 // zmqFlags are the flags of a socket.
 type zmqFlags struct {
-	endpoints []zmqEndpoint // in the order given
+	endpoints []zmqEndpoint // in the order of the command line
 	subscribe []string
 	join      []string
 	identity  string
@@ -156,8 +156,7 @@ type zmqEndpoint struct {
 	at   string
 }
 
-// endpointFlag collects --bind and --connect in one list: the order matters to
-// options that concern the next connect.
+// endpointFlag collects --bind and --connect in one list, in order.
 type endpointFlag struct {
 	list *[]zmqEndpoint
 	bind bool
@@ -171,15 +170,15 @@ func (f endpointFlag) Set(s string) error {
 func (f endpointFlag) Type() string   { return "endpoint" }
 func (f endpointFlag) String() string { return "" }
 
-// addSocket adds the flags that any command with a socket has.
+// addSocket adds the flags of every command with a socket.
 func (f *zmqFlags) addSocket(cmd *cobra.Command) {
 	flags := cmd.Flags()
-	flags.Var(endpointFlag{&f.endpoints, true}, "bind", "`ENDPOINT` to accept peers at; the port may be * (repeatable)")
+	flags.Var(endpointFlag{&f.endpoints, true}, "bind", "`ENDPOINT` to bind; the port may be * (repeatable)")
 	flags.Var(endpointFlag{&f.endpoints, false}, "connect", "`ENDPOINT` to connect to (repeatable)")
-	flags.StringArrayVar(&f.subscribe, "subscribe", nil, "`PREFIX` to subscribe to, empty for everything (sub, xsub; repeatable)")
-	flags.StringVar(&f.identity, "identity", "", "routing `ID`, 1 to 255 bytes")
-	flags.StringArrayVar(&f.options, "option", nil, "socket option `NAME=VALUE` by libzmq's lower-case name (repeatable)")
-	flags.BoolVar(&f.json, "json", false, "lines are JSON")
+	flags.StringArrayVar(&f.subscribe, "subscribe", nil, "`PREFIX` to subscribe to; empty: everything (sub, xsub; repeatable)")
+	flags.StringVar(&f.identity, "identity", "", "routing `ID` of 1 to 255 bytes")
+	flags.StringArrayVar(&f.options, "option", nil, "socket option `NAME=VALUE`, with libzmq's name in lower case (repeatable)")
+	flags.BoolVar(&f.json, "json", false, "read and write lines of JSON")
 }
 
 func newZMQSocket(name, short, example string) *cobra.Command {
@@ -203,12 +202,12 @@ func newZMQSocket(name, short, example string) *cobra.Command {
 	f.addSocket(cmd)
 	flags := cmd.Flags()
 	flags.IntVar(&f.count, "count", 0, "stop after `N` messages received, or sent by push, pub, radio and scatter")
-	flags.DurationVar(&f.timeout, "timeout", 0, "give up when nothing can be received, or one message sent, for this long")
+	flags.DurationVar(&f.timeout, "timeout", 0, "stop if no message could be sent or received for this time")
 	if name != "sub" && name != "xsub" {
-		cli.Must(flags.MarkHidden("subscribe")) // and refused, by its name
+		cli.Must(flags.MarkHidden("subscribe")) // parsed, so that the error names it
 	}
 	if name == "rep" {
-		flags.StringVar(&f.reply, "reply", "", "answer with this `TEXT` instead of the request")
+		flags.StringVar(&f.reply, "reply", "", "reply with this `TEXT` instead of the request")
 	}
 	if name == "dish" {
 		flags.StringArrayVar(&f.join, "join", nil, "`GROUP` to join, at most 255 bytes (repeatable)")
@@ -230,8 +229,8 @@ func (f *zmqFlags) check(cmd *cobra.Command) error {
 	return nil
 }
 
-// open makes the socket with its options and subscriptions; nothing is bound or
-// connected yet.
+// open returns a socket with its options and subscriptions. It binds and connects
+// nothing.
 func (f *zmqFlags) open(name string) (zmq.Socket, error) {
 	var opts []zmq.Option
 	var later [][2]string
@@ -268,8 +267,8 @@ func (f *zmqFlags) open(name string) (zmq.Socket, error) {
 	return s, nil
 }
 
-// parseOption reads NAME=VALUE. A value that has a backslash other than that of
-// \xNN is taken as it is.
+// parseOption parses NAME=VALUE. \xNN in the value is replaced, unless the value
+// has another backslash.
 func parseOption(o string) (name, value string, err error) {
 	name, value, ok := strings.Cut(o, "=")
 	if !ok || name == "" {
@@ -320,8 +319,8 @@ func (f *zmqFlags) joinGroups(s zmq.Socket) error {
 	return nil
 }
 
-// attach binds and connects, telling on stderr each bound endpoint, and what a
-// PEER is to call those it connects to.
+// attach binds and connects in order. It prints each bound endpoint on stderr, and
+// for PEER the routing id of each connection.
 func (f *zmqFlags) attach(s zmq.Socket, stderr io.Writer) error {
 	for _, ep := range f.endpoints {
 		if err := attach(s, ep, stderr); err != nil {
