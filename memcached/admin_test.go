@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"lintel.dev/internal/memcached/exec"
 )
 
 func TestAdmin(t *testing.T) {
@@ -40,7 +42,7 @@ func TestAdmin(t *testing.T) {
 		{"lru_crawler disable\r\nlru_crawler crawl all\r\nlru_crawler crawl x\r\n", "OK\r\n" + strings.Repeat("CLIENT_ERROR lru crawler disabled\r\n", 2)},
 		{"lru_crawler metadump all\r\nlru_crawler mgdump all\r\nlru_crawler enable\r\n", strings.Repeat("CLIENT_ERROR lru crawler disabled\r\n", 2) + "OK\r\n"},
 		{"slabs reassign 0 1\r\n", "NOSPARE source class has no spare pages\r\n"},
-		{"lru_crawler crawl 1,2,39\r\nlru_crawler crawl 1,64\r\nlru_crawler crawl 0\r\nlru_crawler crawl x\r\n", "OK\r\n" + strings.Repeat(replyBadClass+"\r\n", 3)},
+		{"lru_crawler crawl 1,2,39\r\nlru_crawler crawl 1,64\r\nlru_crawler crawl 0\r\nlru_crawler crawl x\r\n", "OK\r\n" + strings.Repeat("BADCLASS invalid class id"+"\r\n", 3)},
 		{"lru_crawler sleep\r\nlru_crawler tocrawl\r\nlru_crawler enable x\r\nlru_crawler c\r\n", strings.Repeat("ERROR\r\n", 4)},
 		{"lru_crawler s 100\r\nlru_crawler t 0\r\nlru_crawler d\r\nlru_crawler e\r\n", strings.Repeat("OK\r\n", 4)},
 		{"lru_crawler crawl 63\r\nstats cachedump 63 0\r\nstats cachedump 64 0\r\n", "OK\r\nEND\r\nCLIENT_ERROR Illegal slab id\r\n"},
@@ -54,7 +56,7 @@ func TestAdmin(t *testing.T) {
 
 func TestSettingsFollowCommands(t *testing.T) {
 	level := 0
-	s := newServer(t, Options{Report: Report{NoCrawler: true}, Version: "1.6.99", OnVerbosity: func(n int) { level = n }})
+	s := startServer(t, Options{DisableCrawler: true, Version: "1.6.99", OnVerbosity: func(n int) { level = n }})
 	c := dial(t, s)
 	c.send("cache_memlimit 128\r\nverbosity 2\r\nslabs automove 0\r\nslabs automove window 60\r\nlru mode flat\r\nlru temp_ttl 20\r\nlru_crawler sleep 500\r\nlru_crawler enable\r\n")
 	for name, want := range map[string]string{
@@ -73,7 +75,7 @@ func TestSettingsFollowCommands(t *testing.T) {
 
 func TestShutdownCommand(t *testing.T) {
 	told := make(chan bool, 1)
-	s := newServer(t, Options{EnableShutdown: true, OnShutdown: func(graceful bool) { told <- graceful }})
+	s := startServer(t, Options{EnableShutdown: true, OnShutdown: func(graceful bool) { told <- graceful }})
 	c := dial(t, s)
 	c.want("shutdown now\r\nshutdown graceful now\r\n", strings.Repeat("CLIENT_ERROR invalid shutdown mode\r\n", 2))
 	c.want("shutdown graceful\r\n", "")
@@ -88,21 +90,21 @@ func TestShutdownCommand(t *testing.T) {
 }
 
 func TestDebugTime(t *testing.T) {
-	s := newServer(t, Options{Debug: true})
+	s := startServer(t, Options{Debug: true})
 	c := dial(t, s)
 	c.want("debugtime p\r\nset a 0 3 1\r\nx\r\nmg a t\r\n", "OK\r\nSTORED\r\nHD t3\r\n")
-	s.clock.tick(time.Now().Add(time.Hour)) // stands still
+	s.engine.Clock.Tick(time.Now().Add(time.Hour)) // stands still
 	c.want("mg a t\r\ndebugtime 2\r\nmg a t\r\ndebugtime 1\r\nmg a t\r\n", "HD t3\r\nOK\r\nHD t1\r\nOK\r\nEN\r\n")
 	before := time.Now().Unix()
 	c.want("debugtime\r\ndebugtime x\r\ndebugtime 999999999999\r\ndebugtime r\r\n", "ERROR\r\nERROR\r\nERROR\r\nOK\r\n")
-	if now, after := s.clock.Now(), time.Now().Unix(); now < before-1 || now > after+1 {
+	if now, after := s.engine.Clock.Now(), time.Now().Unix(); now < before-1 || now > after+1 {
 		t.Errorf("it is %d after debugtime r, expected %d to %d", now, before, after)
 	}
 }
 
 func TestCrawl(t *testing.T) {
-	s := newServer(t, Options{})
-	s.clock.pause()
+	s := startServer(t, Options{})
+	s.engine.Clock.Pause()
 	c := dial(t, s)
 	for i := range 30 {
 		c.want(fmt.Sprintf("set i%d 0 0 2\r\nok\r\nset l%d 0 3600 2\r\nok\r\nset s%d 0 1 2\r\nok\r\n", i, i, i), "STORED\r\nSTORED\r\nSTORED\r\n")
@@ -110,7 +112,7 @@ func TestCrawl(t *testing.T) {
 	if got := c.stat("slabs", "1:used_chunks"); got != "90" {
 		t.Errorf("used_chunks = %s, want 90", got)
 	}
-	s.clock.add(2)
+	s.engine.Clock.Add(2)
 	c.want("lru_crawler crawl 2\r\nlru_crawler crawl 1\r\n", "OK\r\nOK\r\n")
 	for c.stat("", "lru_crawler_running") != "0" {
 	}
@@ -137,8 +139,8 @@ func (c *client) stat(sub, name string) string {
 }
 
 func TestMetaDump(t *testing.T) {
-	s := newServer(t, Options{})
-	s.clock.pause()
+	s := startServer(t, Options{})
+	s.engine.Clock.Pause()
 	c := dial(t, s)
 	const n = 5000
 	for i := range n {
@@ -150,7 +152,7 @@ func TestMetaDump(t *testing.T) {
 	if strings.Count(got, "key=") != n+1 || !strings.HasPrefix(got, "OK\r\nkey=") || !strings.HasSuffix(got, " \nEND\r\n") {
 		t.Errorf("metadump: %d keys, %q", strings.Count(got, "key="), clip(got))
 	}
-	if want := fmt.Sprintf("key=big exp=%d la=%d cas=# fetch=no cls=12 size=1066 flags=7 \n", s.clock.Now()+100, s.clock.Now()); !strings.Contains(casField.ReplaceAllString(got, "cas=#"), want) {
+	if want := fmt.Sprintf("key=big exp=%d la=%d cas=# fetch=no cls=12 size=1066 flags=7 \n", s.engine.Clock.Now()+100, s.engine.Clock.Now()); !strings.Contains(casField.ReplaceAllString(got, "cas=#"), want) {
 		t.Errorf("metadump lacks %q", want)
 	}
 	got = c.send("lru_crawler metadump 12\r\n")
@@ -162,25 +164,25 @@ func TestMetaDump(t *testing.T) {
 		t.Errorf("mgdump: %q", clip(got))
 	}
 	c.want("mn\r\nlru_crawler mgdump all\r\n", "MN\r\nERROR cannot pipeline other commands before mgdump\r\n")
-	c.want("lru_crawler metadump 1,99\r\nlru_crawler mgdump x\r\n", replyBadClass+"\r\nERROR cannot pipeline other commands before mgdump\r\n")
+	c.want("lru_crawler metadump 1,99\r\nlru_crawler mgdump x\r\n", "BADCLASS invalid class id"+"\r\nERROR cannot pipeline other commands before mgdump\r\n")
 	got = c.send("lru_crawler metadump 12\r\nmn\r\n")
 	if strings.Count(got, "key=") != 1 || !strings.HasSuffix(got, " \nEND\r\nMN\r\n") {
 		t.Errorf("metadump 12 with mn behind it: %q", clip(got))
 	}
-	c.want("lru_crawler metadump 1,99\r\n", replyBadClass+"\r\n")
+	c.want("lru_crawler metadump 1,99\r\n", "BADCLASS invalid class id"+"\r\n")
 
 	// A client that leaves in the middle of a dump.
 	d := dial(t, s)
 	d.s.Data([]byte("lru_crawler metadump all\r\n"), newSmallWriter())
-	if s.tuning.crawling != 1 {
-		t.Fatalf("%d dumps under way, want 1", s.tuning.crawling)
+	if s.engine.Crawler.Running() != 1 {
+		t.Fatalf("%d dumps under way, want 1", s.engine.Crawler.Running())
 	}
 	d.hangUp()
-	if s.tuning.crawling != 0 {
-		t.Errorf("%d dumps under way after the client left", s.tuning.crawling)
+	if s.engine.Crawler.Running() != 0 {
+		t.Errorf("%d dumps under way after the client left", s.engine.Crawler.Running())
 	}
 	// No more than so many at a time.
-	for range maxCrawls {
+	for range exec.MaxCrawls {
 		dial(t, s).s.Data([]byte("lru_crawler metadump all\r\n"), newSmallWriter())
 	}
 	c.want("lru_crawler metadump all\r\n", "BUSY currently processing crawler request\r\n")
@@ -195,7 +197,7 @@ func TestMetaDump(t *testing.T) {
 }
 
 func TestCacheDumpAndSizes(t *testing.T) {
-	s := newServer(t, Options{TrackSizes: true})
+	s := startServer(t, Options{TrackSizes: true})
 	c := dial(t, s)
 	c.send("set a 0 0 6\r\nfooval\r\nset b 0 0 100\r\n" + strings.Repeat("x", 100) + "\r\n")
 	c.want("stats cachedump 1 0\r\n", "ITEM a [6 b; 0 s]\r\nEND\r\n")
@@ -229,12 +231,13 @@ func TestStatsDetail(t *testing.T) {
 		t.Error("detail_enabled after stats detail off")
 	}
 	// The table is bounded whatever clients make up.
-	s.setDetail(true)
-	for i := range maxPrefixes + 100 {
-		s.noteGet(fmt.Appendf(nil, "p%d:k", i), false)
+	c := dial(t, s)
+	c.send("stats detail on\r\n")
+	for i := range exec.MaxPrefixes + 100 {
+		c.send(fmt.Sprintf("get p%d:k\r\n", i))
 	}
-	if got := len(s.prefixes.table); got != maxPrefixes {
-		t.Errorf("%d prefixes, want %d", got, maxPrefixes)
+	if got := strings.Count(c.send("stats detail dump\r\n"), "PREFIX "); got != exec.MaxPrefixes {
+		t.Errorf("%d prefixes, want %d", got, exec.MaxPrefixes)
 	}
 	talk(t, Options{Detail: true, PrefixDelimiter: '/'}, []exchange{
 		{"get a/b a:c\r\nstats detail dump\r\n", "END\r\nPREFIX a get 1 hit 0 set 0 del 0\r\nEND\r\n"},
@@ -244,7 +247,7 @@ func TestStatsDetail(t *testing.T) {
 // TestTouchCounts pins which commands count as gets and which as touches, and
 // that a store with a bad data block counts all the same.
 func TestTouchCounts(t *testing.T) {
-	s := newServer(t, Options{})
+	s := startServer(t, Options{})
 	c := dial(t, s)
 	last := map[string]string{}
 	for _, tc := range []struct{ in, want string }{
@@ -272,12 +275,12 @@ func TestTouchCounts(t *testing.T) {
 }
 
 func TestStatCounts(t *testing.T) {
-	s := newServer(t, Options{})
-	s.clock.pause()
+	s := startServer(t, Options{})
+	s.engine.Clock.Pause()
 	c := dial(t, s)
 	c.send("set a 0 0 1\r\n1\r\nget a b\r\ngat 0 a b\r\ntouch a 0\r\ntouch b 0\r\nincr a 1\r\nincr b 1\r\ndecr a 1\r\ndecr b 1\r\n")
 	c.send("cas a 0 0 1 99\r\nx\r\ncas b 0 0 1 99\r\nx\r\ndelete b\r\nmg a\r\nmg b\r\nset e 0 1 1\r\nx\r\nset big 0 0 2000000\r\n" + strings.Repeat("x", 2000000) + "\r\n")
-	s.clock.add(1)
+	s.engine.Clock.Add(1)
 	c.send("get e\r\ndelete a\r\nflush_all\r\n")
 	for name, want := range map[string]string{
 		"cmd_get": "5", "cmd_set": "4", "cmd_touch": "4", "cmd_flush": "1", "cmd_meta": "2", "get_hits": "2", "get_misses": "3",
@@ -310,20 +313,26 @@ func TestStatVariants(t *testing.T) {
 		want int
 	}{
 		{"default", Options{}, 93},
-		{"no crawler, no maintainer", Options{Report: Report{NoCrawler: true, NoMaintainer: true}}, 84},
-		{"the same with TLS", Options{Report: Report{NoCrawler: true, NoMaintainer: true, TLS: true}}, 87},
+		{"no crawler, no maintainer", Options{DisableCrawler: true, Settings: map[string]string{"lru_maintainer_thread": "no"}}, 84},
+		{"the same with TLS", Options{DisableCrawler: true, Settings: map[string]string{"lru_maintainer_thread": "no"}, Certs: certs{}}, 87},
 		{"idle timeout", Options{IdleTimeout: time.Minute}, 94},
-		{"no slab reassign", Options{Report: Report{NoSlabReassign: true}}, 84},
+		{"no slab reassign", Options{Settings: map[string]string{"slab_reassign": "no"}}, 84},
 	} {
-		if got := len(newServer(t, tc.opts).All()); got != tc.want {
+		if got := len(startServer(t, tc.opts).All()); got != tc.want {
 			t.Errorf("%s: %d lines, want %d", tc.name, got, tc.want)
 		}
 	}
 }
 
+// certs are certificates that are never loaded.
+type certs struct{}
+
+func (certs) Reload() error     { return nil }
+func (certs) Loaded() time.Time { return time.Now() }
+
 func TestConfigGetCluster(t *testing.T) {
 	top := &Topology{}
-	s := newServer(t, Options{Topology: top})
+	s := startServer(t, Options{Topology: top})
 	c := dial(t, s)
 	c.want("config get cluster\r\n", "CONFIG cluster 0 3\r\n0\n\n\r\nEND\r\n")
 	nodes, err := ParseNodes("# fleet\na.example:11211, b.example|10.0.0.2|11212\n[::1]:11213")

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"lintel.dev/internal/memcached/exec"
 	"lintel.dev/internal/memcached/mcproto"
 	"lintel.dev/internal/memcached/netloop"
 )
@@ -18,8 +19,8 @@ import (
 // TestHalfCommands leaves a thousand connections in the middle of a command, of
 // each kind; others are served as before, and what was held is given back.
 func TestHalfCommands(t *testing.T) {
-	s := newServer(t, Options{MaxConns: 2000})
-	l := listen(t, s, "unix", filepath.Join(t.TempDir(), "s"))
+	s := startServer(t, Options{MaxConns: 2000})
+	l := listenOn(t, s, "unix", filepath.Join(t.TempDir(), "s"))
 	halves := []string{"", "g", "get a", "set a 0 0 100000\r\nabc", "ms a 5 T9\r\n", "\x80\x01\x00\x01", "\x80\x01\x00\x01\x08\x00\x00\x00\x00\x01\x00\x00" + strings.Repeat("\x00", 20)}
 	conns := make([]net.Conn, 1000)
 	for i := range conns {
@@ -38,21 +39,21 @@ func TestHalfCommands(t *testing.T) {
 	for _, c := range conns {
 		c.Close()
 	}
-	for s.reading.Load() != 0 || s.loopStats().Open != 1 {
+	for s.engine.Reading() != 0 || s.loopStats().Open != 1 {
 		good.want("mn\r\n", "MN\r\n")
 	}
 }
 
 // TestDumpNotRead gives up a dump whose reader stops reading, or leaves.
 func TestDumpNotRead(t *testing.T) {
-	s := newServer(t, Options{})
+	s := startServer(t, Options{})
 	c := dial(t, s)
 	for i := range 5000 {
 		c.send(fmt.Sprintf("set key%d 0 0 1 noreply\r\nx\r\n", i))
 	}
 	for _, what := range []string{"metadump", "mgdump"} {
 		var dumps []*client
-		for range maxCrawls {
+		for range exec.MaxCrawls {
 			d := dial(t, s)
 			w := netloop.NewWriter(1 << 10)
 			if _, next := d.s.Data([]byte("lru_crawler "+what+" all\r\n"), w); next != netloop.Yield {
@@ -68,7 +69,7 @@ func TestDumpNotRead(t *testing.T) {
 		for _, d := range dumps {
 			d.hangUp()
 		}
-		if got := s.tuning.crawling; got != 0 {
+		if got := s.engine.Crawler.Running(); got != 0 {
 			t.Errorf("%s: %d dumps go on without a reader", what, got)
 		}
 	}
@@ -77,7 +78,7 @@ func TestDumpNotRead(t *testing.T) {
 // TestWatchFailingSets watches what cannot be stored, by each protocol
 // (memcached 32ea7d8b5).
 func TestWatchFailingSets(t *testing.T) {
-	s := newServer(t, Options{})
+	s := startServer(t, Options{})
 	w := watchOn(t, s, " mutations fetchers")
 	big := strings.Repeat("x", 1<<20)
 	dial(t, s).send("set a 0 0 1048576\r\n" + big + "\r\nms a 1048576\r\n" + big + "\r\nset a 0 0 1\r\nxyz\r\nadd a 0 0 -1\r\n")
@@ -95,13 +96,13 @@ func TestWatchFailingSets(t *testing.T) {
 // TestWatchForever sends commands behind a watch: they are not read, and what
 // they would have been is not kept.
 func TestWatchForever(t *testing.T) {
-	s := newServer(t, Options{WatcherBuffer: 4 << 10})
-	l := listen(t, s, "unix", filepath.Join(t.TempDir(), "s"))
+	s := startServer(t, Options{WatcherBuffer: 4 << 10})
+	l := listenOn(t, s, "unix", filepath.Join(t.TempDir(), "s"))
 	w := connect(t, "unix", l.Addr().String())
 	w.want("watch\r\n"+strings.Repeat("set a 0 0 1\r\nx\r\n", 20000), "OK\r\n")
 	good := connect(t, "unix", l.Addr().String())
 	good.want("get a\r\n", "END\r\n")
-	if n := s.reading.Load(); n != 0 {
+	if n := s.engine.Reading(); n != 0 {
 		t.Errorf("%d bytes kept of what a watcher sent", n)
 	}
 }
@@ -137,7 +138,7 @@ func TestMemoryFileCorrupt(t *testing.T) {
 	if err := os.WriteFile(file+".meta", []byte("junk\x00\xff\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	dial(t, newServer(t, Options{MemoryFile: file})).want("set a 0 0 1\r\nx\r\n", "STORED\r\n")
+	dial(t, startServer(t, Options{MemoryFile: file})).want("set a 0 0 1\r\nx\r\n", "STORED\r\n")
 }
 
 // TestSizesToggle has no command that turns the size histogram on or off at run

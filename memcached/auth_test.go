@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"lintel.dev/internal/memcached/exec"
 	"lintel.dev/internal/memcached/mcproto"
 )
 
@@ -21,7 +22,7 @@ func passwords(t *testing.T, text string) string {
 }
 
 func TestTextAuth(t *testing.T) {
-	s := newServer(t, Options{AuthFile: passwords(t, "foo:bar\nuser2:pa:ss\r\n\n")})
+	s := startServer(t, Options{AuthFile: passwords(t, "foo:bar\nuser2:pa:ss\r\n\n")})
 	const unauthenticated = "CLIENT_ERROR unauthenticated\r\n"
 	c := dial(t, s)
 	c.want("get foo\r\n", unauthenticated)
@@ -49,17 +50,17 @@ func TestTextAuth(t *testing.T) {
 			t.Errorf("%s: closed = %v, %q", name, e.closed, got)
 		}
 	}
-	if got := s.total(authCmds); got != 3 {
+	if got := s.engine.Total(exec.AuthCmds); got != 3 {
 		t.Errorf("auth_cmds = %d, want 3", got)
 	}
-	if got := s.total(authErrors); got != 1 {
+	if got := s.engine.Total(exec.AuthErrors); got != 1 {
 		t.Errorf("auth_errors = %d, want 1", got)
 	}
 }
 
 func TestAuthReload(t *testing.T) {
 	path := passwords(t, "u:old\n")
-	s := newServer(t, Options{AuthFile: path})
+	s := startServer(t, Options{AuthFile: path})
 	in := dial(t, s)
 	in.want("set a 0 0 5\r\nu old\r\n", "STORED\r\n")
 	if err := os.WriteFile(path, []byte("u:new\n"), 0o600); err != nil {
@@ -84,7 +85,7 @@ func TestAuthFiles(t *testing.T) {
 	for name, text := range map[string]string{
 		"empty": "", "no colon": "user\n", "no password": "user:\n", "no user": ":secret\n",
 		"overlong line": "user:" + strings.Repeat("x", 300) + "\n",
-		"too many":      strings.Repeat("u:p\n", maxAccounts+1),
+		"too many":      strings.Repeat("u:p\n", 1024+1),
 	} {
 		if _, err := New(Options{AuthFile: passwords(t, text)}); err == nil {
 			t.Errorf("%s: accepted", name)
@@ -98,7 +99,7 @@ func TestAuthFiles(t *testing.T) {
 }
 
 func TestSASL(t *testing.T) {
-	s := newServer(t, Options{SASL: true, SASLFile: passwords(t, "joe:secret\n")})
+	s := startServer(t, Options{SASL: true, SASLFile: passwords(t, "joe:secret\n")})
 	auth := func(op mcproto.Opcode, mech, message string) string { return binReq(op, 0, "", mech, message) }
 	refused := func(op mcproto.Opcode) binRes {
 		return binRes{op: op, status: mcproto.StatusAuthError, value: "Auth failure."}
@@ -127,10 +128,10 @@ func TestSASL(t *testing.T) {
 	c.wantBin(auth(mcproto.OpSASLAuth, "PLAIN", "\x00joe\x00wrong"), refused(mcproto.OpSASLAuth))
 	c.wantBin(get, refused(mcproto.OpGet))
 
-	plain := dial(t, newServer(t, Options{}))
+	plain := dial(t, startServer(t, Options{}))
 	plain.wantBin(auth(mcproto.OpSASLAuth, "PLAIN", "\x00joe\x00secret")+get,
 		binRes{op: mcproto.OpSASLAuth, status: mcproto.StatusUnknownCommand, value: "Unknown command"}, miss)
-	if got := s.total(authErrors); got != 12 {
+	if got := s.engine.Total(exec.AuthErrors); got != 12 {
 		t.Errorf("auth_errors = %d, want 12", got)
 	}
 }
@@ -139,7 +140,7 @@ func TestSASL(t *testing.T) {
 // broken one not at all.
 func TestSASLFileChanges(t *testing.T) {
 	file := passwords(t, "joe:secret\n")
-	s := newServer(t, Options{SASL: true, SASLFile: file})
+	s := startServer(t, Options{SASL: true, SASLFile: file})
 	c := dial(t, s)
 	login := func(user string, want mcproto.Status) {
 		t.Helper()

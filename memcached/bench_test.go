@@ -8,6 +8,7 @@ import (
 	"sync"
 	"testing"
 
+	"lintel.dev/internal/memcached/exec"
 	"lintel.dev/internal/memcached/netloop"
 )
 
@@ -42,7 +43,7 @@ var loads = []struct {
 }
 
 func prepared(tb testing.TB) *Server {
-	s := newServer(tb, Options{})
+	s := startServer(tb, Options{})
 	c := dial(tb, s)
 	c.want(fmt.Sprintf("set key:0000000001 0 0 100\r\n%s\r\n", strings.Repeat("x", 100)), "STORED\r\n")
 	c.want("set n 0 0 10\r\n1000000000\r\n", "STORED\r\n")
@@ -70,7 +71,7 @@ func BenchmarkSpread(b *testing.B) {
 	const keys, each = 400_000, 50
 	value := strings.Repeat("x", 100)
 	name := func(n uint64) string { return fmt.Sprintf("key:%012d", n%keys) }
-	s := newServer(b, Options{MemoryLimit: 256 * mib})
+	s := startServer(b, Options{MemoryLimit: 256 * mib})
 	c, w := dial(b, s), netloop.NewWriter(1<<18)
 	var out []byte
 	for n := range uint64(keys) {
@@ -123,7 +124,7 @@ func BenchmarkThreads(b *testing.B) {
 	const keys, depth = 300_000, 16
 	value := strings.Repeat("x", 100)
 	threads := runtime.GOMAXPROCS(0)
-	s := newServer(b, Options{MemoryLimit: 64 * mib, Threads: threads})
+	s := startServer(b, Options{MemoryLimit: 64 * mib, Threads: threads})
 	clients := make([]*client, threads)
 	for i := range clients {
 		clients[i] = dial(b, s)
@@ -142,7 +143,7 @@ func BenchmarkThreads(b *testing.B) {
 		}
 		b.Run(load, func(b *testing.B) {
 			var wg sync.WaitGroup
-			user, system := cpuTime()
+			user, system := exec.CPUTime()
 			for i, c := range clients {
 				wg.Go(func() {
 					w := netloop.NewWriter(1 << 18)
@@ -164,7 +165,7 @@ func BenchmarkThreads(b *testing.B) {
 				})
 			}
 			wg.Wait()
-			u, sys := cpuTime()
+			u, sys := exec.CPUTime()
 			b.ReportMetric(float64(u+sys-user-system)/float64(b.N), "cpu-ns/op")
 		})
 	}

@@ -85,8 +85,8 @@ func (c *client) wantBin(request string, want ...binRes) []binRes {
 }
 
 func TestBinaryStorage(t *testing.T) {
-	s := newServer(t, Options{})
-	s.clock.pause()
+	s := startServer(t, Options{})
+	s.engine.Clock.Pause()
 	c := dial(t, s)
 	ok := func(op mcproto.Opcode) binRes { return binRes{op: op} }
 	fail := func(op mcproto.Opcode, st mcproto.Status) binRes { return binRes{op: op, status: st, value: st.Text()} }
@@ -131,15 +131,15 @@ func TestBinaryStorage(t *testing.T) {
 }
 
 func TestBinaryOthers(t *testing.T) {
-	s := newServer(t, Options{})
-	s.clock.pause()
+	s := startServer(t, Options{})
+	s.engine.Clock.Pause()
 	c := dial(t, s)
 	ok := func(op mcproto.Opcode, value string) binRes { return binRes{op: op, value: value} }
 	fail := func(op mcproto.Opcode, st mcproto.Status) binRes { return binRes{op: op, status: st, value: st.Text()} }
 	arith := func(op mcproto.Opcode, delta, initial uint64, exp uint32) string {
 		return binReq(op, 0, be64(delta, initial)+be32(exp), "n", "")
 	}
-	c.wantBin(arith(mcproto.OpIncr, 1, 7, noCreate), fail(mcproto.OpIncr, mcproto.StatusNotFound))
+	c.wantBin(arith(mcproto.OpIncr, 1, 7, 0xffffffff), fail(mcproto.OpIncr, mcproto.StatusNotFound))
 	c.wantBin(arith(mcproto.OpIncr, 1, 7, 0), ok(mcproto.OpIncr, be64(7)))
 	c.wantBin(arith(mcproto.OpIncr, 5, 7, 0), ok(mcproto.OpIncr, be64(12)))
 	c.wantBin(arith(mcproto.OpDecr, 20, 7, 0), ok(mcproto.OpDecr, be64(0)))
@@ -172,7 +172,7 @@ func TestBinaryOthers(t *testing.T) {
 	c.wantBin(binReq(mcproto.OpStat, 0, "", "reset", ""), ok(mcproto.OpStat, ""))
 	c.wantBin(binReq(mcproto.OpStat, 0, "", "sizes", ""), binRes{op: mcproto.OpStat, key: "sizes_status", value: "disabled"}, ok(mcproto.OpStat, ""))
 	c.wantBin(binReq(mcproto.OpStat, 0, "", "detail dump", ""), binRes{op: mcproto.OpStat, key: "detailed", value: "END\r\n"}, ok(mcproto.OpStat, ""))
-	tracked := dial(t, newServer(t, Options{TrackSizes: true}))
+	tracked := dial(t, startServer(t, Options{TrackSizes: true}))
 	tracked.wantBin(binReq(mcproto.OpSet, 0, be32(0)+be32(0), "a", "x")+binReq(mcproto.OpStat, 0, "", "sizes", "")+binReq(mcproto.OpNoop, 0, "", "", ""),
 		ok(mcproto.OpSet, ""), binRes{op: mcproto.OpStat, key: "64", value: "1"}, ok(mcproto.OpStat, ""), ok(mcproto.OpNoop, ""))
 	c.wantBin(binReq(0xfe, 0, "", "", "abc")+binReq(mcproto.OpNoop, 0, "", "", ""), fail(0xfe, mcproto.StatusUnknownCommand), ok(mcproto.OpNoop, ""))
@@ -184,7 +184,7 @@ func TestBinaryOthers(t *testing.T) {
 	if got := q.send(binReq(mcproto.OpQuitQ, 0, "", "", "")); got != "" || !q.closed {
 		t.Errorf("quitq: closed = %v, %q", q.closed, got)
 	}
-	dial(t, newServer(t, Options{DisableFlush: true})).wantBin(binReq(mcproto.OpFlush, 0, "", "", ""), fail(mcproto.OpFlush, mcproto.StatusAuthError))
+	dial(t, startServer(t, Options{DisableFlush: true})).wantBin(binReq(mcproto.OpFlush, 0, "", "", ""), fail(mcproto.OpFlush, mcproto.StatusAuthError))
 }
 
 // TestBinaryNonsense sends headers that contradict themselves.
@@ -215,7 +215,7 @@ func TestBinaryNonsense(t *testing.T) {
 		"wrong magic later": header(0x0a, 0, 0, 0) + "\x81" + strings.Repeat("\x00", 23),
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := newServer(t, Options{})
+			s := startServer(t, Options{})
 			c := dial(t, s)
 			out := c.send(in + "set injected 0 0 1\r\nx\r\n")
 			if !c.closed {
@@ -229,13 +229,13 @@ func TestBinaryNonsense(t *testing.T) {
 func TestProtocolChoice(t *testing.T) {
 	noop := binReq(mcproto.OpNoop, 0, "", "", "")
 	// Text only: the magic byte is a byte like any other.
-	a := dial(t, newServer(t, Options{Protocol: ASCII}))
+	a := dial(t, startServer(t, Options{Protocol: ASCII}))
 	a.want("\x80\x0b\x00\x00\r\n", "ERROR\r\n")
-	b := dial(t, newServer(t, Options{Protocol: Binary}))
+	b := dial(t, startServer(t, Options{Protocol: Binary}))
 	if got := b.send("version\r\n" + strings.Repeat("x", 24)); got != "" || !b.closed {
 		t.Errorf("text to a binary server: closed = %v, %q", b.closed, got)
 	}
-	auto := newServer(t, Options{})
+	auto := startServer(t, Options{})
 	dial(t, auto).wantBin(noop, binRes{op: mcproto.OpNoop})
 	dial(t, auto).want("mn\r\n", "MN\r\n")
 }

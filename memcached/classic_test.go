@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+
+	"lintel.dev/internal/memcached/exec"
 )
 
 // exchange is one step of a conversation.
@@ -12,8 +14,8 @@ type exchange struct{ send, want string }
 // talk plays a conversation on a fresh server with a stopped clock.
 func talk(t *testing.T, opts Options, steps []exchange) *Server {
 	t.Helper()
-	s := newServer(t, opts)
-	s.clock.pause()
+	s := startServer(t, opts)
+	s.engine.Clock.Pause()
 	c := dial(t, s)
 	for _, step := range steps {
 		c.want(step.send, step.want)
@@ -52,7 +54,7 @@ func TestStorageCommands(t *testing.T) {
 }
 
 func TestCAS(t *testing.T) {
-	s := newServer(t, Options{})
+	s := startServer(t, Options{})
 	c := dial(t, s)
 	c.want("set a 0 0 1\r\n1\r\n", "STORED\r\n")
 	unique := func(key string) string {
@@ -130,14 +132,14 @@ func TestArithmetic(t *testing.T) {
 }
 
 func TestExpiry(t *testing.T) {
-	s := newServer(t, Options{})
-	s.clock.pause()
+	s := startServer(t, Options{})
+	s.engine.Clock.Pause()
 	c := dial(t, s)
 	c.want("set a 0 1 1\r\nx\r\nget a\r\n", "STORED\r\nVALUE a 0 1\r\nx\r\nEND\r\n")
-	s.clock.add(1)
+	s.engine.Clock.Add(1)
 	c.want("get a\r\n", "END\r\n")
 	c.want("set a 0 -1 1\r\nx\r\nget a\r\n", "STORED\r\nEND\r\n")
-	now := s.clock.Now()
+	now := s.engine.Clock.Now()
 	c.want(fmt.Sprintf("set a 0 %d 1\r\nx\r\nmg a t\r\n", now+5), "STORED\r\nHD t5\r\n")
 	c.want(fmt.Sprintf("set a 0 %d 1\r\nx\r\nget a\r\n", now-5), "STORED\r\nEND\r\n")
 	c.want("set a 0 2592000 1\r\nx\r\nmg a t\r\n", "STORED\r\nHD t2592000\r\n")
@@ -154,30 +156,30 @@ func TestExpiry(t *testing.T) {
 	c.want("add a 0 0 1\r\ny\r\ngat 20 a missing\r\nmg a t\r\n", "STORED\r\nVALUE a 0 1\r\ny\r\nEND\r\nHD t20\r\n")
 	// An expired item is not there for anyone.
 	c.want("set a 0 2 1\r\n1\r\n", "STORED\r\n")
-	s.clock.add(2)
+	s.engine.Clock.Add(2)
 	c.want("incr a 1\r\nreplace a 0 0 1\r\nx\r\nappend a 0 0 1\r\nx\r\ntouch a 1\r\ndelete a\r\nadd a 0 0 1\r\nz\r\n",
 		"NOT_FOUND\r\nNOT_STORED\r\nNOT_STORED\r\nNOT_FOUND\r\nNOT_FOUND\r\nSTORED\r\n")
 }
 
 func TestFlushAll(t *testing.T) {
-	s := newServer(t, Options{})
-	s.clock.pause()
+	s := startServer(t, Options{})
+	s.engine.Clock.Pause()
 	c := dial(t, s)
 	set := "set a 0 0 1\r\nx\r\n"
 	hit, miss := "VALUE a 0 1\r\nx\r\nEND\r\n", "END\r\n"
 	c.want(set+"flush_all\r\nget a\r\n", "STORED\r\nOK\r\n"+miss)
 	c.want("add a 0 0 1\r\nx\r\nget a\r\n", "STORED\r\n"+hit) // in the same second
 	c.want("flush_all 2\r\nget a\r\n", "OK\r\n"+hit)
-	s.clock.add(1)
+	s.engine.Clock.Add(1)
 	c.want("get a\r\n", hit)
-	s.clock.add(1)
+	s.engine.Clock.Add(1)
 	c.want("get a\r\n", miss)
 	c.want(set+"get a\r\n", "STORED\r\n"+hit) // set when the delay is over
-	c.want(fmt.Sprintf("flush_all %d\r\n", s.clock.Now()+3), "OK\r\n")
-	s.clock.add(3)
+	c.want(fmt.Sprintf("flush_all %d\r\n", s.engine.Clock.Now()+3), "OK\r\n")
+	s.engine.Clock.Add(3)
 	c.want("get a\r\n", miss)
 	c.want(set+"flush_all 2\r\nflush_all 10\r\n", "STORED\r\nOK\r\nOK\r\n") // the later one counts
-	s.clock.add(3)
+	s.engine.Clock.Add(3)
 	c.want("get a\r\n", hit)
 	c.want("flush_all -1\r\nget a\r\n", "OK\r\n"+miss)
 	c.want("flush_all x\r\n", "CLIENT_ERROR invalid exptime argument\r\n")
@@ -185,7 +187,7 @@ func TestFlushAll(t *testing.T) {
 	// Of what was used in this second nothing is left; what is older is there,
 	// and found to be flushed.
 	c.want("stats reset\r\nset old 0 0 1\r\nx\r\n", "RESET\r\nSTORED\r\n")
-	s.clock.add(3)
+	s.engine.Clock.Add(3)
 	c.want("set new 0 0 1\r\nx\r\nflush_all\r\n", "STORED\r\nOK\r\n")
 	if got := c.stat("", "curr_items"); got != "1" {
 		t.Errorf("curr_items = %s after a flush, want that of the older item", got)
@@ -229,7 +231,7 @@ func TestLargestItem(t *testing.T) {
 		{Options{MaxItemSize: 1024}, 0, 1024 - 60},
 		{Options{DisableCAS: true}, 0, 1048524},
 	} {
-		s := newServer(t, tc.opts)
+		s := startServer(t, tc.opts)
 		c := dial(t, s)
 		set := func(n int) string {
 			return c.send(fmt.Sprintf("set a %d 0 %d\r\n%s\r\n", tc.flags, n, strings.Repeat("v", n)))
@@ -253,7 +255,7 @@ func TestLargestItem(t *testing.T) {
 }
 
 func TestKeys(t *testing.T) {
-	s := newServer(t, Options{})
+	s := startServer(t, Options{})
 	c := dial(t, s)
 	for n := 1; n <= 250; n++ {
 		key := strings.Repeat("k", n)
@@ -295,7 +297,7 @@ func TestLines(t *testing.T) {
 // TestLongGet sends a get far longer than any buffer, in pieces that break in
 // the middle of keys.
 func TestLongGet(t *testing.T) {
-	s := newServer(t, Options{})
+	s := startServer(t, Options{})
 	c := dial(t, s)
 	c.want("set hit 0 0 3\r\nval\r\n", "STORED\r\n")
 	line := strings.Repeat(" "+strings.Repeat("m", 240), 500) + " hit" + strings.Repeat(" x", 5000) + " hit\r\n"
@@ -338,7 +340,7 @@ func TestClosingLines(t *testing.T) {
 		"quit":              "quit\r\nset a 0 0 1\r\nx\r\n",
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := newServer(t, Options{})
+			s := startServer(t, Options{})
 			c := dial(t, s)
 			if got := c.send(send); got != "" || !c.closed {
 				t.Errorf("closed = %v, reply %q", c.closed, got)
@@ -352,17 +354,17 @@ func TestClosingLines(t *testing.T) {
 // some of which are missing, repeated, or stand behind several spaces, and for
 // more than is answered in one turn.
 func TestManyKeys(t *testing.T) {
-	s := newServer(t, Options{})
+	s := startServer(t, Options{})
 	c := dial(t, s)
 	line, want := "get", ""
 	value := strings.Repeat("v", 3000)
-	for i := range 5*lookahead + 3 {
-		key := fmt.Sprint("key", i%(2*lookahead))
+	for i := range 5*exec.Lookahead + 3 {
+		key := fmt.Sprint("key", i%(2*exec.Lookahead))
 		line += strings.Repeat(" ", 1+i%3) + key
-		if i%(2*lookahead)%4 == 3 {
+		if i%(2*exec.Lookahead)%4 == 3 {
 			continue
 		}
-		if i < 2*lookahead {
+		if i < 2*exec.Lookahead {
 			c.want(fmt.Sprintf("set %s 7 0 %d\r\n%s\r\n", key, len(value), value), "STORED\r\n")
 		}
 		want += fmt.Sprintf("VALUE %s 7 %d\r\n%s\r\n", key, len(value), value)
@@ -376,7 +378,7 @@ func TestManyKeys(t *testing.T) {
 // TestCASUnique gives no two items the same CAS value, whatever shard they are
 // in.
 func TestCASUnique(t *testing.T) {
-	s := newServer(t, Options{})
+	s := startServer(t, Options{})
 	c := dial(t, s)
 	seen := map[string]int{}
 	for i := range 500 {

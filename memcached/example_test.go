@@ -122,18 +122,3 @@ func ExampleTopology() {
 	// cache2.example "10.0.0.2" 11212
 	// version 1
 }
-
-// What memcached's -l takes.
-func ExampleParseEndpoint() {
-	for _, text := range []string{"10.0.0.1", "[::1]:11300", "mtls:cache.example"} {
-		e, err := memcached.ParseEndpoint(text, 11211)
-		if err != nil {
-			log.Fatal(err)
-		}
-		fmt.Println(e.Host, e.Port, e.TLS == memcached.TLSMutual)
-	}
-	// Output:
-	// 10.0.0.1 11211 false
-	// ::1 11300 false
-	// cache.example 11211 true
-}

@@ -30,7 +30,7 @@ func FuzzSession(f *testing.F) {
 	for i, seed := range sessionSeeds {
 		f.Add([]byte(seed), uint8(i))
 	}
-	s := newServer(f, Options{MemoryLimit: 1 << 20, MaxItemSize: 1 << 16, TrackSizes: true, Debug: true, TrackLatency: true, ReadBufferLimit: 1 << 20, Topology: &Topology{}})
+	s := startServer(f, Options{MemoryLimit: 1 << 20, MaxItemSize: 1 << 16, TrackSizes: true, Debug: true, TrackLatency: true, ReadBufferLimit: 1 << 20, Topology: &Topology{}})
 	f.Fuzz(func(t *testing.T, in []byte, cut uint8) {
 		c := &client{t: t, conn: &fakeConn{id: 1}}
 		c.s = s.newSession(c.conn)
@@ -80,10 +80,10 @@ func FuzzCut(f *testing.F) {
 			return
 		}
 		play := func(cut int) (string, bool) {
-			s := newServer(t, Options{MemoryLimit: 1 << 20, MaxItemSize: 1 << 16})
+			s := startServer(t, Options{MemoryLimit: 1 << 20, MaxItemSize: 1 << 16})
 			defer func() { _ = s.Shutdown(t.Context()) }()
-			s.clock.pause()
-			s.clock.sec.Store(1800000000)
+			s.engine.Clock.Pause()
+			s.engine.Clock.Set(1800000000)
 			c := &client{t: t, conn: &fakeConn{id: 1}}
 			c.s = s.newSession(c.conn)
 			defer c.hangUp()

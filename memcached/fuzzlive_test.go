@@ -56,11 +56,11 @@ func fuzzLive(f *testing.F, protocol string) {
 	for i, seed := range liveSeeds[protocol] {
 		f.Add([]byte(seed), uint16(i*31))
 	}
-	s := newServer(f, Options{
+	s := startServer(f, Options{
 		MemoryLimit: 8 << 20, MaxItemSize: 1 << 16, ReadBufferLimit: 1 << 20, Threads: 2, TrackSizes: true, TrackLatency: true,
 		Topology: &Topology{}, OnPanic: func(v any, stack []byte) { f.Errorf("panic: %v\n%s", v, stack) },
 	})
-	l := listen(f, s, "unix", filepath.Join(f.TempDir(), "s"))
+	l := listenOn(f, s, "unix", filepath.Join(f.TempDir(), "s"))
 	dial := func(t *testing.T) net.Conn {
 		c, err := net.Dial("unix", l.Addr().String())
 		if err == nil {
@@ -112,14 +112,12 @@ func fuzzLive(f *testing.F, protocol string) {
 
 		// The loops notice the end of both on their own time.
 		for giveUp := time.Now().Add(time.Minute); ; runtime.Gosched() {
-			s.mu.Lock()
-			open := s.sessions
-			s.mu.Unlock()
-			if open == 0 && s.reading.Load() == 0 && runtime.NumGoroutine() <= before {
+			open := s.engine.Conns()
+			if open == 0 && s.engine.Reading() == 0 && runtime.NumGoroutine() <= before {
 				break
 			}
 			if time.Now().After(giveUp) {
-				t.Fatalf("%d sessions, %d bytes reserved, %d goroutines of %d left", open, s.reading.Load(), runtime.NumGoroutine(), before)
+				t.Fatalf("%d sessions, %d bytes reserved, %d goroutines of %d left", open, s.engine.Reading(), runtime.NumGoroutine(), before)
 			}
 		}
 		if n := s.Stats().Panics; n != 0 {
@@ -131,11 +129,9 @@ func fuzzLive(f *testing.F, protocol string) {
 			t.Fatalf("a heap of %d bytes", m.HeapInuse)
 		}
 		// What commands have turned on must not add up from run to run.
-		s.setDetail(false)
-		s.tuning.mu.Lock()
-		s.tuning.init(s.opts)
-		s.tuning.mu.Unlock()
-		if err := s.store.SetLimit(s.storeLimit(s.opts.MemoryLimit)); err != nil {
+		s.engine.SetDetail(false)
+		s.engine.Crawler.Enable(true)
+		if err := s.engine.SetLimit(s.opts.MemoryLimit); err != nil {
 			t.Fatal(err)
 		}
 	})

@@ -48,7 +48,7 @@ type client struct {
 }
 
 // newServer makes a server that is shut down with the test.
-func newServer(t testing.TB, opts Options) *Server {
+func startServer(t testing.TB, opts Options) *Server {
 	t.Helper()
 	s, err := New(opts)
 	if err != nil {

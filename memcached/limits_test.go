@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"lintel.dev/internal/memcached/exec"
 	"lintel.dev/internal/memcached/netloop"
 	"lintel.dev/internal/memcached/store"
 )
@@ -25,7 +26,7 @@ func heapAfter(f func()) int64 {
 // TestAnnouncedLength announces as much as the protocols can and sends little:
 // memory is for what has arrived.
 func TestAnnouncedLength(t *testing.T) {
-	s := newServer(t, Options{MaxItemSize: 1 << 30})
+	s := startServer(t, Options{MaxItemSize: 1 << 30})
 	for name, head := range map[string]string{
 		"set":    "set a 0 0 1073741000\r\n",
 		"ms":     "ms a 1073741000\r\n",
@@ -42,31 +43,31 @@ func TestAnnouncedLength(t *testing.T) {
 		if grown > 20*64<<10 {
 			t.Errorf("%s: %d bytes for 20 connections that sent 1000 each", name, grown)
 		}
-		if got := s.reading.Load(); got <= 0 || got > 20*firstBody {
+		if got := s.engine.Reading(); got <= 0 || got > 20*(4<<10) {
 			t.Errorf("%s: %d bytes reserved", name, got)
 		}
 		for _, c := range held {
 			c.hangUp()
 		}
-		if got := s.reading.Load(); got != 0 {
+		if got := s.engine.Reading(); got != 0 {
 			t.Errorf("%s: %d bytes reserved when all are gone", name, got)
 		}
 	}
 	// Too large for the cache: nothing at all is kept.
-	small := newServer(t, Options{})
+	small := startServer(t, Options{})
 	c := dial(t, small)
 	c.send("set a 0 0 2147483645\r\n" + strings.Repeat("x", 100000))
-	if small.reading.Load() != 0 || len(c.in) != 0 {
+	if small.engine.Reading() != 0 || len(c.in) != 0 {
 		t.Error("bytes of a value that cannot be stored are kept")
 	}
-	if got := small.total(storeTooLarge); got != 1 {
+	if got := small.engine.Total(exec.StoreTooLarge); got != 1 {
 		t.Errorf("store_too_large = %d", got)
 	}
 }
 
 // TestReadBufferLimit runs out of memory for values that are still arriving.
 func TestReadBufferLimit(t *testing.T) {
-	s := newServer(t, Options{ReadBufferLimit: 64 << 10})
+	s := startServer(t, Options{ReadBufferLimit: 64 << 10})
 	a, b := dial(t, s), dial(t, s)
 	a.want("set a 0 0 50000\r\n"+strings.Repeat("x", 40000), "")
 	b.send("set b 0 0 50000\r\n" + strings.Repeat("x", 2000))
@@ -74,12 +75,12 @@ func TestReadBufferLimit(t *testing.T) {
 	if !b.closed || got != "SERVER_ERROR out of memory storing object\r\n" {
 		t.Errorf("closed = %v, %q", b.closed, got)
 	}
-	if n := s.total(readBufOOM); n != 1 {
+	if n := s.engine.Total(exec.ReadBufOOM); n != 1 {
 		t.Errorf("read_buf_oom = %d, want 1", n)
 	}
 	b.hangUp()
 	a.want(strings.Repeat("x", 10000)+"\r\n", "STORED\r\n")
-	if n := s.reading.Load(); n != 0 {
+	if n := s.engine.Reading(); n != 0 {
 		t.Errorf("%d bytes still reserved", n)
 	}
 }
@@ -87,7 +88,7 @@ func TestReadBufferLimit(t *testing.T) {
 // TestReplyQueue asks for far more than is read: the commands wait, not the
 // replies.
 func TestReplyQueue(t *testing.T) {
-	s := newServer(t, Options{})
+	s := startServer(t, Options{})
 	c := dial(t, s)
 	c.want("set a 0 0 10000\r\n"+strings.Repeat("x", 10000)+"\r\n", "STORED\r\n")
 	for name, in := range map[string]string{
@@ -116,10 +117,10 @@ func TestReplyQueue(t *testing.T) {
 
 // TestFairness gives other connections their turn.
 func TestFairness(t *testing.T) {
-	s := newServer(t, Options{Requests: 1})
+	s := startServer(t, Options{Requests: 1})
 	c := dial(t, s)
 	c.want(strings.Repeat("mn\r\n", 10), strings.Repeat("MN\r\n", 10))
-	if got := s.total(connYields); got != 9 {
+	if got := s.engine.Total(exec.ConnYields); got != 9 {
 		t.Errorf("conn_yields = %d, want 9", got)
 	}
 }
@@ -128,11 +129,11 @@ func TestFairness(t *testing.T) {
 // on.
 func TestPanicContained(t *testing.T) {
 	told := make(chan string, 1)
-	s := newServer(t, Options{
+	s := startServer(t, Options{
 		OnPanic:     func(v any, _ []byte) { told <- fmt.Sprint(v) },
 		OnVerbosity: func(int) { panic("on purpose") },
 	})
-	l := listen(t, s, "tcp", "127.0.0.1:0")
+	l := listenOn(t, s, "tcp", "127.0.0.1:0")
 	other := connect(t, "tcp", l.Addr().String())
 	other.want("set a 0 0 1\r\nx\r\n", "STORED\r\n")
 	victim := connect(t, "tcp", l.Addr().String())
@@ -180,7 +181,7 @@ func TestKnownAttacks(t *testing.T) {
 		{name: "many tokens", in: "stats" + strings.Repeat(" x", 900) + "\r\nlru" + strings.Repeat(" x", 900) + "\r\n", want: "ERROR\r\nERROR\r\n"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			s := newServer(t, Options{})
+			s := startServer(t, Options{})
 			c := dial(t, s)
 			if got := c.send(tc.in); got != tc.want || c.closed != tc.closed {
 				t.Errorf("closed = %v, got %q\nwant %v, %q", c.closed, clip(got), tc.closed, clip(tc.want))
@@ -205,7 +206,7 @@ func TestNoAllocs(t *testing.T) {
 			if strings.Contains(l.name, "set") || strings.HasPrefix(l.name, "ms") {
 				key, value := []byte("key:0000000001"), make([]byte, 100)
 				own = testing.AllocsPerRun(200, func() {
-					tx := s.store.Begin(key)
+					tx := s.engine.Items.Begin(key)
 					if _, err := tx.Put(store.Record{Parts: [2][]byte{value}}); err != nil {
 						t.Error(err)
 					}
@@ -214,7 +215,7 @@ func TestNoAllocs(t *testing.T) {
 			} else if l.name == "incr" {
 				key, value := []byte("n"), []byte("1000000000")
 				own = testing.AllocsPerRun(200, func() {
-					tx := s.store.Begin(key)
+					tx := s.engine.Items.Begin(key)
 					if tx.Find() {
 						tx.Overwrite(value)
 					}
@@ -238,7 +239,7 @@ func TestNoAllocs(t *testing.T) {
 // TestReplyMemory bounds the replies that may wait, as memcached does where its
 // read buffers are limited: a multiget fails, a pipeline costs the connection.
 func TestReplyMemory(t *testing.T) {
-	s := newServer(t, Options{ReadBufferLimit: 1 << 20, Threads: 32, Requests: 500})
+	s := startServer(t, Options{ReadBufferLimit: 1 << 20, Threads: 32, Requests: 500})
 	c := dial(t, s)
 	c.want("get"+strings.Repeat(" foo", 500)+"\r\nmn\r\n", "SERVER_ERROR out of memory writing get response\r\nMN\r\n")
 	c.want("get"+strings.Repeat(" foo", 20)+"\r\n", "END\r\n")
@@ -246,7 +247,7 @@ func TestReplyMemory(t *testing.T) {
 	if got := d.send(strings.Repeat("mg foo v\r\n", 500)); got != "" || !d.closed {
 		t.Errorf("closed = %v, %q", d.closed, got)
 	}
-	if got := s.total(respOOM); got != 2 {
+	if got := s.engine.Total(exec.RespOOM); got != 2 {
 		t.Errorf("response_obj_oom = %d, want 2", got)
 	}
 }
@@ -254,7 +255,7 @@ func TestReplyMemory(t *testing.T) {
 // TestSmallMemory holds as many items as memcached does in a memory of a few
 // pages: its own tests count them.
 func TestSmallMemory(t *testing.T) {
-	s := newServer(t, Options{MemoryLimit: 3 << 20})
+	s := startServer(t, Options{MemoryLimit: 3 << 20})
 	c := dial(t, s)
 	value := strings.Repeat("B", 66560)
 	set := func(from, to int) {
@@ -279,7 +280,7 @@ func TestSmallMemory(t *testing.T) {
 // TestLargeItems fills the memory with items of almost a page: as many as it has
 // pages stay, and the first ones go.
 func TestLargeItems(t *testing.T) {
-	s := newServer(t, Options{MemoryLimit: 64 << 20})
+	s := startServer(t, Options{MemoryLimit: 64 << 20})
 	c := dial(t, s)
 	value := strings.Repeat("x", 1<<20-250)
 	for i := range 101 {
@@ -299,16 +300,16 @@ func TestLargeItems(t *testing.T) {
 
 // TestReclaimed counts the memory of dead items as reclaimed by the next set.
 func TestReclaimed(t *testing.T) {
-	s := newServer(t, Options{})
-	s.clock.pause()
+	s := startServer(t, Options{})
+	s.engine.Clock.Pause()
 	c := dial(t, s)
 	c.want("set key 0 1 66560\r\n"+strings.Repeat("A", 66560)+"\r\n", "STORED\r\n")
-	s.clock.add(3)
+	s.engine.Clock.Add(3)
 	c.want("set key 0 0 66570\r\n"+strings.Repeat("B", 66570)+"\r\n", "STORED\r\n")
 	if got := c.stat("items", "items:31:reclaimed"); got != "1" {
 		t.Errorf("reclaimed = %q after an expiry", got)
 	}
-	s.clock.add(3)
+	s.engine.Clock.Add(3)
 	c.want("stats reset\r\nflush_all\r\nset key 0 0 1\r\nx\r\n", "RESET\r\nOK\r\nSTORED\r\n")
 	if got := c.stat("", "reclaimed"); got != "1" {
 		t.Errorf("reclaimed = %q after a flush", got)

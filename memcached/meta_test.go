@@ -6,8 +6,8 @@ import (
 )
 
 func TestMetaGet(t *testing.T) {
-	s := newServer(t, Options{})
-	s.clock.pause()
+	s := startServer(t, Options{})
+	s.engine.Clock.Pause()
 	c := dial(t, s)
 	c.want("ms a 2 F7 T100 E50\r\nhi\r\n", "HD\r\n")
 	c.want("mg a\r\n", "HD\r\n")
@@ -21,7 +21,7 @@ func TestMetaGet(t *testing.T) {
 	c.want("mg a P/x L9 N0 u x I\r\n", "HD\r\n") // without meaning here
 	// Whether and when it was read before; u leaves that alone.
 	c.want("ms b 1\r\nx\r\nmg b h l u\r\nmg b h l\r\nmg b h\r\n", "HD\r\nHD h0 l0\r\nHD h0 l0\r\nHD h1\r\n")
-	s.clock.add(5)
+	s.engine.Clock.Add(5)
 	c.want("mg b h l\r\nmg b l\r\n", "HD h1 l5\r\nHD l0\r\n")
 	// Conditional: the value only if it is not the one the client has.
 	c.want("mg a v c C50\r\nmg a v c C49\r\n", "HD c50\r\nVA 2 c50\r\nhi\r\n")
@@ -65,8 +65,8 @@ func TestMetaErrors(t *testing.T) {
 
 // TestLease follows an item through vivify, recache and staleness.
 func TestLease(t *testing.T) {
-	s := newServer(t, Options{})
-	s.clock.pause()
+	s := startServer(t, Options{})
+	s.engine.Clock.Pause()
 	c := dial(t, s)
 	// 1. Vivify: the first to miss wins and the others wait.
 	c.want("mg a v N30\r\n", "VA 0 W\r\n\r\n")
@@ -77,7 +77,7 @@ func TestLease(t *testing.T) {
 	c.want("mg f N30 h\r\nmg f h\r\n", "HD h0 W\r\nHD h1 Z\r\n")
 	// A winner that never comes back holds it no longer than N.
 	c.want("mg b v N30\r\n", "VA 0 W\r\n\r\n")
-	s.clock.add(30)
+	s.engine.Clock.Add(30)
 	c.want("mg b v N30\r\n", "VA 0 W\r\n\r\n")
 	// 2. Recache: near its end one caller wins, all get the value.
 	c.want("mg a v t R30\r\n", "VA 3 t70\r\nval\r\n")
@@ -127,8 +127,8 @@ func TestMetaDelete(t *testing.T) {
 }
 
 func TestMetaArithmetic(t *testing.T) {
-	s := newServer(t, Options{})
-	s.clock.pause()
+	s := startServer(t, Options{})
+	s.engine.Clock.Pause()
 	c := dial(t, s)
 	c.want("ma n\r\n", "NF\r\n")
 	c.want("ma n N0 J5 v\r\nma n v\r\nma n D10 v\r\nma n MD D3 v\r\nma n M- v\r\nma n M+ v\r\nma n MI v\r\n",
@@ -143,16 +143,16 @@ func TestMetaArithmetic(t *testing.T) {
 	c.want("ma new N60 J4 q v\r\nma new N60 q\r\nma new v\r\n", "VA 1\r\n6\r\n") // q hides what it creates, too
 	// To count is not to fetch, nor is to add in vain.
 	c.want("ms h 2\r\n10\r\nma h\r\nincr h 1\r\nadd h 0 0 1\r\nx\r\nmg h h v\r\nma h\r\nmg h h\r\n", "HD\r\nHD\r\n12\r\nNOT_STORED\r\nVA 2 h0\r\n12\r\nHD\r\nHD h1\r\n")
-	s.clock.add(60)
+	s.engine.Clock.Add(60)
 	c.want("incr h 1\r\nadd h 0 0 1\r\nx\r\nmg h l u\r\n", "14\r\nNOT_STORED\r\nHD l60\r\n")
-	s.clock.add(1)
+	s.engine.Clock.Add(1)
 	c.want("incr h 1\r\nmg h l u\r\n", "15\r\nHD l0\r\n")
 	c.want("ms none 0\r\n\r\nma none C1\r\n", "HD\r\nCLIENT_ERROR cannot increment or decrement non-numeric value\r\n")
 }
 
 // TestMetaAnyByteKey stores every byte value in a base64 key.
 func TestMetaAnyByteKey(t *testing.T) {
-	s := newServer(t, Options{})
+	s := startServer(t, Options{})
 	c := dial(t, s)
 	c.want("ms AAECAwoNICD/ 1 b\r\nx\r\nmg AAECAwoNICD/ b k v\r\n", "HD\r\nVA 1 kAAECAwoNICD/ b\r\nx\r\n")
 	c.want("lru_crawler mgdump all\r\n", "OK\r\nmg AAECAwoNICD/ b\r\nEN\r\n")

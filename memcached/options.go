@@ -1,149 +1,126 @@
 package memcached
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"time"
+
+	"lintel.dev/internal/memcached/exec"
 )
 
-// Protocol says which protocols a server speaks.
+// Protocol is a choice of protocols.
 type Protocol string
 
 // The protocols of Options.Protocol.
 const (
-	Auto   Protocol = "auto-negotiate" // by the first byte of a connection
-	ASCII  Protocol = "ascii"
+	Auto   Protocol = "auto-negotiate" // chosen by the first byte of a connection
+	ASCII  Protocol = "ascii"          // text and meta
 	Binary Protocol = "binary"
 )
 
-// ErrOptions is wrapped by every error that New returns for a value it cannot
-// work with.
-var ErrOptions = errors.New("memcached: bad options")
+// ErrOptions is wrapped by the errors that New returns for a value of Options that
+// is not valid.
+var ErrOptions = errors.New("memcached: invalid options")
 
-// ErrServerClosed is returned by Serve once Shutdown has been called.
+// ErrServerClosed is returned by Serve after Shutdown.
 var ErrServerClosed = errors.New("memcached: server closed")
 
-// DefaultVersion is the version a server reports: that of the memcached whose
-// replies it gives. Clients read their peer's abilities out of it.
+// DefaultVersion is the version that a server reports: that of the memcached whose
+// replies it gives. Clients derive the features of the server from it.
 const DefaultVersion = "1.6.45"
 
-// Options are the settings of a server. The zero value of each field is
-// memcached's default; the letter is memcached's flag for it.
+// Options are the settings of a server. The zero value of a field is memcached's
+// default. The flag of memcached is given for each.
 type Options struct {
 	MemoryLimit int64 // -m: bytes for items and their index; 0 is 64 MiB, at least 1 MiB
-	MaxItemSize int   // -I: largest item in bytes with memcached's overhead of about 60; 0 is 1 MiB, 1 KiB to 1 GiB
-	MaxConns    int   // -c: connections over all listeners; 0 is 1024
+	MaxItemSize int   // -I: size of the largest item in bytes, with memcached's overhead of about 60; 0 is 1 MiB, 1 KiB to 1 GiB
+	MaxConns    int   // -c: connections of all listeners together; 0 is 1024
 	Threads     int   // -t: event loops; 0 is 4
-	Requests    int   // -R: commands of one connection before others get their turn; 0 is 20
-	Backlog     int   // -b: only reported
+	Requests    int   // -R: commands of a connection before other connections continue; 0 is 20
+	Backlog     int   // -b: only reported by stats settings; 0 is 1024
 
-	// Dedicated says that the process is there for the server: on Linux each
-	// event loop keeps one of GOMAXPROCS to itself for up to 5 ms while it waits
-	// for requests, as long as one is left to everything else. It saves the
-	// scheduler's work, 3 to 6 % of the server's cpu where it waits often.
+	// Dedicated says that the process exists for the server. On Linux each event
+	// loop then keeps one of GOMAXPROCS for up to 5 ms while it waits for requests,
+	// as long as one is left for other goroutines. It saves the scheduler's work: 3
+	// to 6 % of the server's CPU time if the loops wait often.
 	Dedicated bool
 
-	DisableEvictions bool // -M: storing fails where it would evict
+	DisableEvictions bool // -M: storing fails instead of evicting
 	DisableCAS       bool // -C
 	DisableFlush     bool // -F: flush_all is refused
 	DisableDump      bool // -X: stats cachedump and lru_crawler metadump are refused
 	DisableWatch     bool // -W
-	EnableShutdown   bool // -A: the shutdown command works; OnShutdown must be set
+	DisableCrawler   bool // -o no_lru_crawler: expired items stay until they are accessed or room is needed
+	EnableShutdown   bool // -A: the command shutdown works; requires OnShutdown
+	WaitAtMaxConns   bool // -o no_maxconns_fast: connections over MaxConns wait to be accepted instead of being refused
 
-	Protocol Protocol // -B; empty is Auto
-	AuthFile string   // -Y: file of user:password lines; clients must log in by text; forces ASCII
-	SASL     bool     // -S: clients must log in by SASL PLAIN; forces Binary
-	SASLFile string   // file of user:password lines for SASL; needed with it
+	Protocol Protocol // -B: empty is Auto
+	AuthFile string   // -Y: file of user:password lines; clients must log in by the text protocol; implies ASCII
+	SASL     bool     // -S: clients must log in by SASL PLAIN; implies Binary
+	SASLFile string   // file of user:password lines for SASL; required with it
 
-	PrefixDelimiter byte // -D: where stats detail cuts keys; 0 is ':'
-	Detail          bool // stats detail is on from the start, as -D makes it
+	PrefixDelimiter byte // -D: ends the prefix of a key for stats detail; 0 is ':'
+	Detail          bool // -D: stats detail is on
 
-	IdleTimeout  time.Duration // -o idle_timeout: connections silent for so long are closed; 0 is never
-	WriteTimeout time.Duration // connections that take no reply for so long are closed; 0 is 60 s
-	MemoryFile   string        // -e: file the items survive a restart in
-	Verbosity    int           // -v, once for each
+	IdleTimeout  time.Duration // -o idle_timeout: closes connections without input for so long; 0 is never
+	WriteTimeout time.Duration // closes connections that accept no reply for so long; 0 is 60 s
+	MemoryFile   string        // -e: file that keeps the items over a restart
+	Verbosity    int           // -v: once for each level
 
-	WatcherBuffer   int   // -o watcher_logbuf_size: bytes waiting for one watcher; 0 is 256 KiB
-	ReadBufferLimit int64 // -o read_buf_mem_limit: bytes of values still arriving, over all connections, and of 1 KiB for each reply a thread has waiting;
-	// 0 is 1/4 of MemoryLimit, at least 64 MiB, and does not bound replies
-	TrackSizes   bool // -o track_sizes: stats sizes works
-	TrackLatency bool // keeps the histograms that Latency returns, at some 30 ns a command
+	WatcherBuffer int // -o watcher_logbuf_size: bytes that wait for one watcher; 0 is 256 KiB
 
-	Version string // what version answers; empty is DefaultVersion
-	Debug   bool   // the debugtime command works
+	// ReadBufferLimit (-o read_buf_mem_limit) bounds, in bytes, the values that are
+	// arriving on all connections, and the replies that wait in one thread, of which
+	// each counts as 1 KiB. 0 is a quarter of MemoryLimit, at least 64 MiB, for the
+	// values, and no bound for replies.
+	ReadBufferLimit int64
 
-	// Topology is what config get cluster answers; nil makes it an unknown
-	// command, as it is to memcached.
+	CrawlerSleep time.Duration // -o lru_crawler_sleep: pause of the crawler between two steps; 0 is 100 us, negative is none
+	TrackSizes   bool          // -o track_sizes: stats sizes works
+	TrackLatency bool          // keeps the histograms of Latency, at about 30 ns per command
+
+	Version string // reported by version; empty is DefaultVersion
+	Debug   bool   // enables the command debugtime
+
+	// InitialMalloc is the start of total_malloced in stats slabs. The memory
+	// counts as used.
+	InitialMalloc int64
+
+	// Topology is the reply of config get cluster. If it is nil, config is an
+	// unknown command, as in memcached.
 	Topology *Topology
 
-	// OnShutdown is called, on a goroutine of its own, for the shutdown
-	// command; graceful is set when items are to be kept in MemoryFile.
+	// Certs are the certificates of TLS listeners; nil is no TLS. The command
+	// refresh_certs calls Reload, stats shows the time of Loaded.
+	Certs interface {
+		Reload() error
+		Loaded() time.Time
+	}
+
+	// OnShutdown is called on a goroutine of its own for the command shutdown.
+	// graceful is set if items are to be kept in MemoryFile.
 	OnShutdown func(graceful bool)
 
-	// RefreshCerts is called for the refresh_certs command; nil answers that
-	// TLS is off.
-	RefreshCerts func() error
-
-	// OnVerbosity is told of the level that the verbosity command set.
+	// OnVerbosity is called with the level that the command verbosity has set.
 	OnVerbosity func(level int)
 
-	// Trace is told every command and reply, quoted as in Go and cut at 1 KiB,
-	// with < or > and the number of the connection in front, while Verbosity,
-	// or what the verbosity command has made of it, is 2 or more. The data of
-	// commands, passwords among it, is left out; values in replies are not. It
-	// is called from several goroutines, which wait for it.
+	// Trace is called with every command and reply while the verbosity is 2 or
+	// more. line is quoted like a Go string, cut at 1 KiB, and begins with < or >
+	// and the number of the connection. The data of commands, including passwords,
+	// is left out; values in replies are not. Trace is called by several goroutines,
+	// which wait for it.
 	Trace func(line string)
 
-	// OnPanic is told of a panic that cost a connection.
+	// OnPanic is called after a panic that closed a connection.
 	OnPanic func(v any, stack []byte)
 
-	// Report holds the settings that have no effect here and are only shown
-	// by stats settings.
-	Report Report
-}
-
-// Report is what stats settings shows of settings that memcached needs and
-// this server does not, or that belong to whoever made the listeners.
-type Report struct {
-	TCPPort, UDPPort    int    // 0 is shown as such
-	Interface           string // -l; empty is shown as NULL
-	UnixSocket          string // -s; empty is shown as NULL
-	UnixMask            int    // -a; 0 is 0700
-	GrowthFactor        float64
-	ChunkSize           int
-	HashPower           int
-	HashAlgorithm       string
-	SlabChunkMax        int
-	NoSlabReassign      bool
-	SlabAutomove        int // 0 to 2; -1 is off, 0 the default of 1
-	SlabAutomoveRatio   float64
-	SlabAutomoveWindow  int
-	SlabFreeRatio       float64
-	NoCrawler           bool
-	CrawlerSleep        int
-	CrawlerToCrawl      int
-	NoMaintainer        bool
-	FlatLRU             bool
-	HotPct, WarmPct     int
-	HotFactor           float64
-	WarmFactor          float64
-	TempTTL             int // -o temporary_ttl; 0 is 61 and off
-	TailRepair          int
-	NoMaxConnsFast      bool
-	WorkerBuffer        int // bytes
-	TLS                 bool
-	TLSChain, TLSKey    string
-	TLSVerify           int
-	TLSKeyFormat        int
-	TLSCiphers, TLSCA   string
-	TLSWriteBuffer      int
-	TLSSessionCache     bool
-	TLSKernel           bool
-	TLSMinVersion       string
-	TotalMalloced       int64 // start of total_malloced, for memcached's own test of large memories
-	CertsRefreshed      func() time.Time
-	NAPIIDs             int
-	ExtraListeningConns int
+	// Settings are lines of stats settings, by their names there, that belong to
+	// parts of memcached this server does not have or to the program that opens
+	// the sockets, such as tcpport. A line that has an option above is an error.
+	// slab_reassign, lru_maintainer_thread and hashpower_init also change what
+	// stats, slabs and lru answer, as in memcached.
+	Settings map[string]string
 }
 
 const (
@@ -156,63 +133,26 @@ const (
 	defaultRequests = 20
 	defaultBacklog  = 1024
 	defaultWatcher  = 256 << 10
-	defaultWorker   = 64 << 10
 	defaultWrite    = 60 * time.Second
+	defaultCrawl    = 100 * time.Microsecond
 )
 
-func or[T comparable](v, def T) T {
-	var zero T
-	if v == zero {
-		return def
-	}
-	return v
-}
-
-// withDefaults checks o and fills in what was left out.
+// withDefaults checks o and fills in defaults.
 func (o Options) withDefaults() (Options, error) {
-	bad := func(format string, args ...any) (Options, error) {
-		return Options{}, fmt.Errorf("%w: "+format, append([]any{ErrOptions}, args...)...)
-	}
-	o.MemoryLimit = or(o.MemoryLimit, defaultMemory)
-	o.MaxItemSize = or(o.MaxItemSize, defaultItem)
-	o.MaxConns = or(o.MaxConns, defaultConns)
-	o.Threads = or(o.Threads, defaultThreads)
-	o.Requests = or(o.Requests, defaultRequests)
-	o.Backlog = or(o.Backlog, defaultBacklog)
-	o.WatcherBuffer = or(o.WatcherBuffer, defaultWatcher)
-	o.WriteTimeout = or(o.WriteTimeout, defaultWrite)
-	o.PrefixDelimiter = or(o.PrefixDelimiter, ':')
-	o.Version = or(o.Version, DefaultVersion)
-	o.Protocol = or(o.Protocol, Auto)
-	switch {
-	case o.MemoryLimit < mib:
-		return bad("memory limit of %d bytes, want at least %d", o.MemoryLimit, mib)
-	case o.MaxItemSize < 1<<10 || o.MaxItemSize > 1<<30:
-		return bad("largest item of %d bytes, want 1024 to %d", o.MaxItemSize, 1<<30)
-	case o.MaxConns < 0:
-		return bad("%d connections, want more than 0", o.MaxConns)
-	case o.Threads < 0:
-		return bad("%d threads, want more than 0", o.Threads)
-	case o.Requests < 0:
-		return bad("%d requests a turn, want more than 0", o.Requests)
-	case o.WatcherBuffer < 0:
-		return bad("watcher buffer of %d bytes, want more than 0", o.WatcherBuffer)
-	case o.ReadBufferLimit < 0:
-		return bad("read buffer limit of %d bytes, want more than 0", o.ReadBufferLimit)
-	case o.IdleTimeout < 0 || o.WriteTimeout < 0:
-		return bad("a negative timeout")
-	case o.Protocol != Auto && o.Protocol != ASCII && o.Protocol != Binary:
-		return bad("protocol %q, want %s, %s or %s", o.Protocol, Auto, ASCII, Binary)
-	case o.SASL && o.SASLFile == "":
-		return bad("SASL needs a password file")
-	case o.SASL && o.AuthFile != "":
-		return bad("SASL and an authentication file exclude each other")
-	case o.SASL && o.Protocol == ASCII:
-		return bad("SASL needs the binary protocol")
-	case o.AuthFile != "" && o.Protocol == Binary:
-		return bad("an authentication file needs the ascii protocol")
-	case o.EnableShutdown && o.OnShutdown == nil:
-		return bad("EnableShutdown needs OnShutdown")
+	o.MemoryLimit = cmp.Or(o.MemoryLimit, defaultMemory)
+	o.MaxItemSize = cmp.Or(o.MaxItemSize, defaultItem)
+	o.MaxConns = cmp.Or(o.MaxConns, defaultConns)
+	o.Threads = cmp.Or(o.Threads, defaultThreads)
+	o.Requests = cmp.Or(o.Requests, defaultRequests)
+	o.Backlog = cmp.Or(o.Backlog, defaultBacklog)
+	o.WatcherBuffer = cmp.Or(o.WatcherBuffer, defaultWatcher)
+	o.WriteTimeout = cmp.Or(o.WriteTimeout, defaultWrite)
+	o.CrawlerSleep = max(0, cmp.Or(o.CrawlerSleep, defaultCrawl))
+	o.PrefixDelimiter = cmp.Or(o.PrefixDelimiter, ':')
+	o.Version = cmp.Or(o.Version, DefaultVersion)
+	o.Protocol = cmp.Or(o.Protocol, Auto)
+	if err := o.check(); err != nil {
+		return Options{}, fmt.Errorf("%w: %w", ErrOptions, err)
 	}
 	if o.SASL {
 		o.Protocol = Binary
@@ -220,23 +160,61 @@ func (o Options) withDefaults() (Options, error) {
 	if o.AuthFile != "" {
 		o.Protocol = ASCII
 	}
-	r := &o.Report
-	r.UnixMask = or(r.UnixMask, 0o700)
-	r.GrowthFactor = or(r.GrowthFactor, 1.25)
-	r.ChunkSize = or(r.ChunkSize, 48)
-	r.HashAlgorithm = or(r.HashAlgorithm, "murmur3")
-	r.SlabChunkMax = or(r.SlabChunkMax, 512<<10)
-	r.SlabAutomove = or(r.SlabAutomove, 1)
-	r.SlabAutomoveRatio = or(r.SlabAutomoveRatio, 0.8)
-	r.SlabAutomoveWindow = or(r.SlabAutomoveWindow, 10)
-	r.SlabFreeRatio = or(r.SlabFreeRatio, 0.01)
-	r.CrawlerSleep = or(r.CrawlerSleep, 100)
-	r.HotPct = or(r.HotPct, 20)
-	r.WarmPct = or(r.WarmPct, 40)
-	r.HotFactor = or(r.HotFactor, 0.2)
-	r.WarmFactor = or(r.WarmFactor, 2.0)
-	r.WorkerBuffer = or(r.WorkerBuffer, defaultWorker)
-	r.TLSWriteBuffer = or(r.TLSWriteBuffer, 16<<10)
-	r.TLSMinVersion = or(r.TLSMinVersion, "tlsv1.2")
 	return o, nil
+}
+
+// check returns what is wrong with o.
+func (o *Options) check() error {
+	switch {
+	case o.MemoryLimit < mib:
+		return fmt.Errorf("MemoryLimit is %d bytes, expected at least %d", o.MemoryLimit, mib)
+	case o.MaxItemSize < 1<<10 || o.MaxItemSize > 1<<30:
+		return fmt.Errorf("MaxItemSize is %d bytes, expected 1024 to %d", o.MaxItemSize, 1<<30)
+	case o.MaxConns < 0:
+		return fmt.Errorf("MaxConns is %d, expected more than 0", o.MaxConns)
+	case o.Threads < 0:
+		return fmt.Errorf("Threads is %d, expected more than 0", o.Threads)
+	case o.Requests < 0:
+		return fmt.Errorf("Requests is %d, expected more than 0", o.Requests)
+	case o.WatcherBuffer < 0:
+		return fmt.Errorf("WatcherBuffer is %d bytes, expected more than 0", o.WatcherBuffer)
+	case o.ReadBufferLimit < 0:
+		return fmt.Errorf("ReadBufferLimit is %d bytes, expected more than 0", o.ReadBufferLimit)
+	case o.IdleTimeout < 0 || o.WriteTimeout < 0:
+		return errors.New("a duration is negative")
+	case o.Protocol != Auto && o.Protocol != ASCII && o.Protocol != Binary:
+		return fmt.Errorf("Protocol is %q, expected %s, %s or %s", o.Protocol, Auto, ASCII, Binary)
+	case o.SASL && o.SASLFile == "":
+		return errors.New("SASL needs SASLFile")
+	case o.SASL && o.AuthFile != "":
+		return errors.New("SASL and AuthFile exclude each other")
+	case o.SASL && o.Protocol == ASCII:
+		return errors.New("SASL needs the binary protocol")
+	case o.AuthFile != "" && o.Protocol == Binary:
+		return errors.New("AuthFile needs the ascii protocol")
+	case o.EnableShutdown && o.OnShutdown == nil:
+		return errors.New("EnableShutdown needs OnShutdown")
+	}
+	return nil
+}
+
+// config returns the part of o that commands need.
+func (o *Options) config() exec.Config {
+	c := exec.Config{
+		MemoryLimit: o.MemoryLimit, InitialMalloc: o.InitialMalloc, MaxItemSize: o.MaxItemSize,
+		MaxConns: o.MaxConns, Threads: o.Threads, Requests: o.Requests, Backlog: o.Backlog,
+		DisableEvictions: o.DisableEvictions, DisableCAS: o.DisableCAS, DisableFlush: o.DisableFlush,
+		DisableDump: o.DisableDump, DisableWatch: o.DisableWatch, DisableCrawler: o.DisableCrawler,
+		EnableShutdown: o.EnableShutdown, WaitAtMaxConns: o.WaitAtMaxConns,
+		Protocol: string(o.Protocol), AuthFile: o.AuthFile, SASL: o.SASL, SASLFile: o.SASLFile,
+		PrefixDelimiter: o.PrefixDelimiter, Detail: o.Detail, IdleTimeout: o.IdleTimeout,
+		MemoryFile: o.MemoryFile, Verbosity: o.Verbosity, WatcherBuffer: o.WatcherBuffer,
+		ReadBufferLimit: o.ReadBufferLimit, CrawlerSleep: o.CrawlerSleep, TrackSizes: o.TrackSizes,
+		TrackLatency: o.TrackLatency, Version: o.Version, Debug: o.Debug, Reported: o.Settings,
+		OnShutdown: o.OnShutdown, OnVerbosity: o.OnVerbosity, Trace: o.Trace, Certs: o.Certs,
+	}
+	if o.Topology != nil {
+		c.Cluster = o.Topology.append
+	}
+	return c
 }

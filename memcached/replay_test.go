@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"os"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -76,8 +77,8 @@ func TestReplay(t *testing.T) {
 	rec := readRecording(t)
 	for _, way := range []string{"whole", "bytewise"} {
 		t.Run(way, func(t *testing.T) {
-			s := newServer(t, Options{})
-			s.clock.pause()
+			s := startServer(t, Options{})
+			s.engine.Clock.Pause()
 			for _, p := range rec.Probes {
 				if setup := between[p.Name]; setup != "" {
 					dial(t, s).send(setup)
@@ -112,12 +113,12 @@ func TestReplay(t *testing.T) {
 // TestStatNames compares the names of every statistic, in order.
 func TestStatNames(t *testing.T) {
 	rec := readRecording(t)
-	s := newServer(t, Options{})
+	s := startServer(t, Options{})
 	c := dial(t, s)
 	// One item in each of the classes that the recorder used.
 	for _, n := range []int{1, 40, 400000} {
-		c.send("set key 0 0 " + formatInt(n) + "\r\n" + strings.Repeat("v", n) + "\r\n")
-		c.send("set " + formatInt(n) + " 0 0 " + formatInt(n) + "\r\n" + strings.Repeat("v", n) + "\r\n")
+		c.send("set key 0 0 " + strconv.Itoa(n) + "\r\n" + strings.Repeat("v", n) + "\r\n")
+		c.send("set " + strconv.Itoa(n) + " 0 0 " + strconv.Itoa(n) + "\r\n" + strings.Repeat("v", n) + "\r\n")
 	}
 	for sub, want := range map[string][]string{
 		"":         rec.StatNames["general"],

@@ -71,7 +71,7 @@ func commands(r *rand.Rand, n int) (all []string) {
 func TestInFlight(t *testing.T) {
 	r := rand.New(rand.NewPCG(5, 6))
 	for range 20 {
-		one, many := dial(t, newServer(t, Options{})), dial(t, newServer(t, Options{}))
+		one, many := dial(t, startServer(t, Options{})), dial(t, startServer(t, Options{}))
 		all := commands(r, 400)
 		var want, got strings.Builder
 		for _, c := range all {

@@ -1,42 +1,3 @@
-// Package memcached is a cache server that speaks memcached's protocols:
-// classic text, meta and binary. It can be embedded: make a [Server], give it
-// listeners, shut it down.
-//
-//	srv, err := memcached.New(memcached.Options{MemoryLimit: 256 << 20})
-//	...
-//	go srv.Serve(listener)
-//	...
-//	srv.Shutdown(ctx)
-//
-// Replies are those of memcached [DefaultVersion], byte for byte, but for
-// what follows from these differences.
-//
-// # Differences from memcached
-//
-// There are no slabs: stats slabs and stats items count by the size classes
-// that memcached's table would have, hash_power_level is what its hash table
-// would have grown to, and slabs reassign, slabs automove and lru are answered
-// and change nothing but what the stats show. Which items are evicted is
-// decided by S3-FIFO over all of the memory, not by an LRU for each class.
-//
-// SASL knows PLAIN alone. Over UDP, a request is one datagram and a reply at
-// most sixteen, see [Server.ServePacket]. Expiry times may lie after 2038. The
-// file of a warm restart has a form of its own and holds its items also after
-// the process was killed.
-//
-// flush_prefix and, with Options.Topology, config get cluster are commands
-// that memcached does not have.
-//
-// # Bounds
-//
-// Nothing that clients send makes the server hold memory without bound:
-// command lines end at 2048 bytes (get and gets, which may go on, are answered
-// as they arrive), an announced length reserves nothing before its bytes are
-// there, the bytes of all values still arriving are bounded by
-// Options.ReadBufferLimit, replies that a client does not read stop its
-// commands from being read, a watcher that is too slow loses lines, and the
-// table of stats detail has at most 65536 prefixes. A panic in a command costs
-// the connection it came from and nothing else.
 package memcached
 
 import (
@@ -45,113 +6,63 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"slices"
 	"sync"
 	"sync/atomic"
-	"time"
+	"syscall"
 
+	"lintel.dev/internal/memcached/exec"
 	"lintel.dev/internal/memcached/netloop"
-	"lintel.dev/internal/memcached/store"
+	"lintel.dev/internal/memcached/session"
+	"lintel.dev/internal/memcached/udp"
 )
 
-// Server is a cache and its connections. All methods are safe for concurrent
-// use. Shutdown must be called, also when Serve never was.
+// Server is a cache and its connections. All methods are safe for concurrent use.
+// Shutdown must be called, even if Serve never was.
 type Server struct {
-	opts  Options
-	clock *clock
-	store *store.Store
+	opts   Options
+	engine *exec.Engine
+	main   netloop.Loop
+	panics atomic.Uint64
 
-	tallies []tallies
-	turns   sync.Pool
-	reading atomic.Int64 // bytes reserved for values still arriving
-	limit   atomic.Int64 // bytes of memory, as set by Options.MemoryLimit or cache_memlimit
-
-	readLimit int64 // bound of reading
-	replies   int   // one turn may leave waiting; 0 is no bound
-	noting    atomic.Uint32
-	panics    atomic.Uint64
-
-	auth      atomic.Pointer[accounts] // of Options.AuthFile; nil is none
-	saslUsers atomic.Pointer[accounts]
-
-	detailOn  atomic.Bool
-	prefixes  prefixes
-	watch     watchers
-	verbosity atomic.Int32
-	tuning    tuning
-	started   int64
-	flushed   atomic.Int64                  // unix second of the last flush_all, for stats settings
-	baseline  atomic.Pointer[netloop.Stats] // the loops' figures at the last stats reset
-
-	stop    chan struct{}
-	ticking sync.WaitGroup
-
-	// mu guards what follows.
-	mu        sync.Mutex
-	loops     []netloop.Loop
-	main      netloop.Loop
+	mu        sync.Mutex // guards what follows; Engine.mu is never taken under it
+	packets   []*udp.Loop
 	listeners []net.Listener
-	first     *session
-	sessions  int64
-	peak      int64
 	down      bool
 }
 
-// New makes a server with its cache. The error of an option that cannot be
-// worked with wraps ErrOptions.
+// New makes a server with its cache. The error wraps ErrOptions if a value of opts
+// is not valid.
 func New(opts Options) (*Server, error) {
 	opts, err := opts.withDefaults()
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{
-		opts:    opts,
-		clock:   newClock(),
-		tallies: make([]tallies, opts.Threads),
-		stop:    make(chan struct{}),
-	}
-	s.turns.New = newTurn
-	s.readLimit = max(64*mib, opts.MemoryLimit/4)
-	if r := opts.ReadBufferLimit; r > 0 {
-		s.readLimit = r
-		s.replies = max(1, int(r/int64(opts.Threads)/replyCost))
-	}
-	s.limit.Store(opts.MemoryLimit)
-	s.verbosity.Store(int32(opts.Verbosity))
-	s.started = s.clock.Now()
-	s.tuning.init(opts)
-	s.setDetail(opts.Detail)
-	if err := s.ReloadAuth(); err != nil {
-		return nil, err
-	}
+	return newServer(opts, nil)
+}
+
+// newServer is New for checked options and the commands of exec.Config.Calls.
+func newServer(opts Options, calls map[string]func(*exec.Call)) (*Server, error) {
 	if err := checkMeta(opts.MemoryFile); err != nil {
 		return nil, err
 	}
-	s.store, err = store.New(store.Options{
-		MaxBytes:    s.storeLimit(opts.MemoryLimit),
-		MaxItemSize: opts.MaxItemSize,
-		NoEvict:     opts.DisableEvictions,
-		DisableCAS:  opts.DisableCAS,
-		Now:         s.clock.Now,
-		Path:        opts.MemoryFile,
-		Hooks:       store.Hooks{Evict: s.evicted},
-	})
-	if err != nil {
+	s := &Server{opts: opts}
+	cfg := opts.config()
+	cfg.Network, cfg.Listening, cfg.Calls = s.loopStats, s.sockets, calls
+	var err error
+	if s.engine, err = exec.New(cfg); err != nil {
 		return nil, fmt.Errorf("memcached: %w", err)
 	}
-	s.store.SetSweep(!opts.Report.NoCrawler)
-	s.main, err = netloop.New(s.loopConfig())
-	if err != nil {
-		s.store.Close()
-		return nil, fmt.Errorf("memcached: %w", err)
+	if s.main, err = netloop.New(s.loopConfig()); err != nil {
+		s.engine.Stop()
+		return nil, errors.Join(fmt.Errorf("memcached: %w", err), s.engine.Items.Close())
 	}
-	s.loops = append(s.loops, s.main)
-	s.ticking.Go(s.tick)
 	return s, nil
 }
 
-// checkMeta refuses a restart file whose companion of memcached's, the name
-// with .meta behind, is empty: a stop that memcached did not finish, which it
-// does not start from either. Any other is not for this server.
+// checkMeta fails if the file that memcached writes beside a restart file, its
+// name with .meta, is empty: memcached did not stop cleanly, and would not start
+// from it either. This server does not read such files.
 func checkMeta(file string) error {
 	if file == "" {
 		return nil
@@ -162,40 +73,24 @@ func checkMeta(file string) error {
 	return nil
 }
 
-// smallMemory is the limit below which memcached holds noticeably less than it
-// was given: the last page of every class is never full.
-const smallMemory = 8 * mib
-
-// storeLimit is the limit of the store that keeps about what a memcached with
-// this limit would. memcached's is for items alone: 1/256 on top is where the
-// index of large ones goes, which then fill the memory to the last. Below, the
-// two differ where the limit is a few pages.
-func (s *Server) storeLimit(limit int64) int64 {
-	limit -= s.opts.Report.TotalMalloced
-	if limit < smallMemory {
-		limit = limit / 100 * 78
-	} else {
-		limit += limit / 256
-	}
-	return max(limit, store.MinLimit)
-}
-
-// loopConfig is the setup of every loop of the server.
 func (s *Server) loopConfig() netloop.Config {
 	return netloop.Config{
 		Threads:       s.opts.Threads,
 		Dedicated:     s.opts.Dedicated,
 		NewSession:    s.newSession,
 		MaxConns:      s.opts.MaxConns,
-		PauseAtLimit:  s.opts.Report.NoMaxConnsFast,
+		PauseAtLimit:  s.opts.WaitAtMaxConns,
 		RejectMessage: []byte("ERROR Too many open connections\r\n"),
 		IdleTimeout:   s.opts.IdleTimeout,
 		WriteTimeout:  s.opts.WriteTimeout,
 		SendBudget:    s.opts.WatcherBuffer,
-		Now:           s.clock.Now,
+		Now:           s.engine.Clock.Now,
 		OnPanic:       s.panicked,
 	}
 }
+
+// newSession makes the session of an accepted connection.
+func (s *Server) newSession(c netloop.Conn) netloop.Session { return session.New(s.engine, c) }
 
 func (s *Server) panicked(v any, stack []byte) {
 	s.panics.Add(1)
@@ -204,26 +99,9 @@ func (s *Server) panicked(v any, stack []byte) {
 	}
 }
 
-func (s *Server) tick() {
-	t := time.NewTicker(100 * time.Millisecond)
-	defer t.Stop()
-	for {
-		select {
-		case <-s.stop:
-			return
-		case now := <-t.C:
-			s.clock.tick(now)
-		}
-	}
-}
-
 // Serve accepts connections from l until Shutdown, and then returns
-// ErrServerClosed. It owns l and closes it. It may be called for several
-// listeners.
-func (s *Server) Serve(l net.Listener) error { return s.serve(s.main, l) }
-
-// serve runs l on one of the server's loops.
-func (s *Server) serve(loop netloop.Loop, l net.Listener) error {
+// ErrServerClosed. It owns and closes l. It may be called for several listeners.
+func (s *Server) Serve(l net.Listener) error {
 	s.mu.Lock()
 	if s.down {
 		s.mu.Unlock()
@@ -232,17 +110,12 @@ func (s *Server) serve(loop netloop.Loop, l net.Listener) error {
 	}
 	s.listeners = append(s.listeners, l)
 	s.mu.Unlock()
-	err := loop.Serve(l)
+	err := s.main.Serve(l)
 	if errors.Is(err, netloop.ErrClosed) {
 		return ErrServerClosed
 	}
 	s.mu.Lock()
-	for i, have := range s.listeners {
-		if have == l {
-			s.listeners = append(s.listeners[:i], s.listeners[i+1:]...)
-			break
-		}
-	}
+	s.listeners = slices.DeleteFunc(s.listeners, func(have net.Listener) bool { return have == l })
 	s.mu.Unlock()
 	if err != nil {
 		return fmt.Errorf("memcached: %w", err)
@@ -250,20 +123,40 @@ func (s *Server) serve(loop netloop.Loop, l net.Listener) error {
 	return nil
 }
 
-// addLoop adds a loop that Shutdown and the statistics include.
-func (s *Server) addLoop(l netloop.Loop) error {
+// ServePacket answers requests that arrive in datagrams, until Shutdown, and then
+// returns ErrServerClosed. It owns and closes p.
+//
+// A request is one datagram; others are dropped, as are malformed ones. A reply has
+// at most 16 datagrams of 1400 bytes; a longer one is replaced by an error. A server
+// with users (AuthFile, SASL) returns an error that wraps ErrOptions.
+func (s *Server) ServePacket(p net.PacketConn) error {
+	if s.opts.AuthFile != "" || s.opts.SASL {
+		p.Close()
+		return fmt.Errorf("%w: clients cannot log in over UDP", ErrOptions)
+	}
+	u := udp.New(p, udp.Config{
+		NewSession: func(c netloop.Conn) udp.Session { return session.New(s.engine, c) },
+		Now:        s.engine.Clock.Now,
+		OnPanic:    s.panicked,
+	})
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	if s.down {
+		s.mu.Unlock()
+		p.Close()
 		return ErrServerClosed
 	}
-	s.loops = append(s.loops, l)
-	return nil
+	s.packets = append(s.packets, u)
+	s.mu.Unlock()
+	err := u.Run()
+	if errors.Is(err, netloop.ErrClosed) {
+		return ErrServerClosed
+	}
+	return fmt.Errorf("memcached: %w", err)
 }
 
-// Shutdown stops accepting, closes every connection, and frees the cache, which
-// Options.MemoryFile survives. It returns when nothing is left, or with ctx's
-// error if that is done before; then the memory is not freed.
+// Shutdown stops accepting, closes every connection and frees the cache. The items
+// stay in Options.MemoryFile. Shutdown returns when nothing is left, or with ctx's
+// error if ctx ends first; the memory is not freed then. Later calls return nil.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.mu.Lock()
 	if s.down {
@@ -271,78 +164,72 @@ func (s *Server) Shutdown(ctx context.Context) error {
 		return nil
 	}
 	s.down = true
-	loops := s.loops
+	packets := s.packets
 	s.mu.Unlock()
-	close(s.stop)
-	var errs []error
-	for _, l := range loops {
-		errs = append(errs, l.Shutdown(ctx))
+	errs := []error{s.main.Shutdown(ctx)}
+	for _, u := range packets {
+		errs = append(errs, u.Shutdown(ctx))
 	}
-	s.ticking.Wait()
+	s.engine.Stop()
 	if err := errors.Join(errs...); err != nil {
 		return err
 	}
-	return s.store.Close()
+	return s.engine.Items.Close()
 }
 
-// newSession makes the session of an accepted connection.
-func (s *Server) newSession(c netloop.Conn) netloop.Session {
-	n := &session{srv: s, conn: c, proto: s.opts.Protocol}
-	n.state.Store(stateNew)
-	s.mu.Lock()
-	n.next = s.first
-	if n.next != nil {
-		n.next.prev = n
+// ReloadAuth reads Options.AuthFile and Options.SASLFile again. After an error the
+// users stay as they were. Connections that are logged in remain so.
+func (s *Server) ReloadAuth() error {
+	if err := s.engine.ReloadAuth(); err != nil {
+		return fmt.Errorf("memcached: %w", err)
 	}
-	s.first = n
-	s.sessions++
-	s.peak = max(s.peak, s.sessions)
-	s.mu.Unlock()
-	s.logConn(c, "")
-	return n
+	return nil
 }
 
-// left forgets a session that has ended.
-func (s *Server) left(n *session, why netloop.Reason) {
-	s.mu.Lock()
-	if n.prev != nil {
-		n.prev.next = n.next
-	} else {
-		s.first = n.next
-	}
-	if n.next != nil {
-		n.next.prev = n.prev
-	}
-	n.next, n.prev = nil, nil
-	s.sessions--
-	s.mu.Unlock()
-	if n.watcher != nil {
-		s.unwatch(n.watcher)
-	}
-	s.logConn(n.conn, why.String())
-}
+// FlushAll makes every item vanish, in constant time.
+func (s *Server) FlushAll() { s.engine.Items.FlushAll(s.engine.Clock.Now()) }
 
-// loopStats adds up the figures of all loops.
+// FlushPrefix makes every item whose key begins with prefix vanish.
+func (s *Server) FlushPrefix(prefix string) { s.engine.Items.FlushPrefix([]byte(prefix)) }
+
+// loopStats returns the sum of the figures of all loops.
 func (s *Server) loopStats() (sum netloop.Stats) {
+	sum = s.main.Stats()
 	s.mu.Lock()
-	loops := s.loops
+	packets := s.packets
 	s.mu.Unlock()
-	sum.Accepting = true
-	for _, l := range loops {
-		st := l.Stats()
-		sum.Open += st.Open
+	for _, u := range packets {
+		st := u.Stats()
 		sum.Accepted += st.Accepted
-		sum.Rejected += st.Rejected
 		sum.BytesRead += st.BytesRead
 		sum.BytesWritten += st.BytesWritten
-		sum.Yields += st.Yields
-		sum.IdleKicks += st.IdleKicks
-		sum.SlowKicks += st.SlowKicks
-		sum.Pauses += st.Pauses
-		sum.PausedFor += st.PausedFor
-		sum.Handshakes += st.Handshakes
-		sum.BadHandshakes += st.BadHandshakes
-		sum.Accepting = sum.Accepting && st.Accepting
 	}
 	return sum
+}
+
+// sockets returns the sockets that are no connections.
+func (s *Server) sockets() (all []exec.Socket) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, l := range s.listeners {
+		all = append(all, exec.Socket{ID: descriptor(l), Addr: l.Addr()})
+	}
+	for _, u := range s.packets {
+		all = append(all, exec.Socket{ID: u.ID(), Addr: u.LocalAddr(), Packet: true, Active: u.Active()})
+	}
+	return all
+}
+
+// descriptor returns a listener's file descriptor, -1 if it is not known.
+func descriptor(l net.Listener) int {
+	if t, ok := l.(interface{ Plain() net.Listener }); ok { // TLS of package listen
+		l = t.Plain()
+	}
+	id := -1
+	if c, ok := l.(syscall.Conn); ok {
+		if raw, err := c.SyscallConn(); err == nil {
+			_ = raw.Control(func(fd uintptr) { id = int(fd) })
+		}
+	}
+	return id
 }

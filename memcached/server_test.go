@@ -13,6 +13,7 @@ import (
 	"sync"
 	"testing"
 
+	"lintel.dev/internal/memcached/listen"
 	"lintel.dev/internal/memcached/netloop"
 )
 
@@ -53,7 +54,7 @@ func (p *peer) want(send, reply string) {
 }
 
 // listen serves s on a new listener.
-func listen(t testing.TB, s *Server, network, addr string) net.Listener {
+func listenOn(t testing.TB, s *Server, network, addr string) net.Listener {
 	t.Helper()
 	l, err := net.Listen(network, addr)
 	if err != nil {
@@ -73,10 +74,10 @@ func listen(t testing.TB, s *Server, network, addr string) net.Listener {
 }
 
 func TestServe(t *testing.T) {
-	s := newServer(t, Options{Threads: 2})
-	tcp := listen(t, s, "tcp", "127.0.0.1:0")
+	s := startServer(t, Options{Threads: 2})
+	tcp := listenOn(t, s, "tcp", "127.0.0.1:0")
 	path := filepath.Join(t.TempDir(), "socket")
-	unix := listen(t, s, "unix", path)
+	unix := listenOn(t, s, "unix", path)
 	big := strings.Repeat("0123456789abcdef", 60000) // 960,000 bytes: sent by reference
 	for _, l := range []net.Listener{tcp, unix} {
 		p := connect(t, l.Addr().Network(), l.Addr().String())
@@ -117,10 +118,10 @@ func TestServe(t *testing.T) {
 }
 
 func TestStatsConns(t *testing.T) {
-	s := newServer(t, Options{})
+	s := startServer(t, Options{})
 	path := filepath.Join(t.TempDir(), "socket")
-	listen(t, s, "unix", path)
-	tcp := listen(t, s, "tcp", "127.0.0.1:0")
+	listenOn(t, s, "unix", path)
+	tcp := listenOn(t, s, "tcp", "127.0.0.1:0")
 	busy := connect(t, "unix", path)
 	busy.want("mn\r\nset a 0 0 6\r\nx", "MN\r\n")
 	watcher := connect(t, "tcp", tcp.Addr().String())
@@ -149,8 +150,8 @@ func TestStatsConns(t *testing.T) {
 }
 
 func TestMaxConns(t *testing.T) {
-	s := newServer(t, Options{MaxConns: 2})
-	l := listen(t, s, "tcp", "127.0.0.1:0")
+	s := startServer(t, Options{MaxConns: 2})
+	l := listenOn(t, s, "tcp", "127.0.0.1:0")
 	a, b := connect(t, "tcp", l.Addr().String()), connect(t, "tcp", l.Addr().String())
 	a.want("mn\r\n", "MN\r\n")
 	b.want("mn\r\n", "MN\r\n")
@@ -213,7 +214,7 @@ func TestOptions(t *testing.T) {
 }
 
 func TestLatency(t *testing.T) {
-	s := newServer(t, Options{TrackLatency: true})
+	s := startServer(t, Options{TrackLatency: true})
 	c := dial(t, s)
 	c.send("set a 0 0 1\r\nx\r\nget a\r\nget b\r\nmg a\r\nms a 1\r\nx\r\nmd a\r\nma n N0\r\ndelete a\r\nincr n 1\r\ntouch a 1\r\nversion\r\n")
 	want := map[string]uint64{"get": 2, "set": 1, "delete": 1, "incr": 1, "touch": 1, "mg": 1, "ms": 1, "md": 1, "ma": 1, "other": 1}
@@ -241,7 +242,7 @@ func TestRestart(t *testing.T) {
 	if err := s.Shutdown(context.Background()); err != nil {
 		t.Fatal(err)
 	}
-	s = newServer(t, opts)
+	s = startServer(t, opts)
 	dial(t, s).want("mg a v f c\r\nget gone b\r\n", "VA 3 f7 c99\r\nval\r\nVALUE b 0 1\r\ny\r\nEND\r\n")
 
 	if err := os.WriteFile(file+"2.meta", nil, 0o600); err != nil {
@@ -253,14 +254,14 @@ func TestRestart(t *testing.T) {
 	if err := os.WriteFile(file+"2.meta", []byte("of another program"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	dial(t, newServer(t, Options{MemoryFile: file + "2"})).want("get a\r\n", "END\r\n")
+	dial(t, startServer(t, Options{MemoryFile: file + "2"})).want("get a\r\n", "END\r\n")
 }
 
 // TestStatsConnsUDP lists the UDP sockets too, and addresses in the family they
 // were asked for.
 func TestStatsConnsUDP(t *testing.T) {
-	s := newServer(t, Options{})
-	e, err := ParseEndpoint("0.0.0.0:0", 0)
+	s := startServer(t, Options{})
+	e, err := listen.Parse("0.0.0.0:0", 0)
 	if err != nil {
 		t.Fatal(err)
 	}

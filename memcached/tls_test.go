@@ -18,6 +18,7 @@ import (
 	"testing"
 	"time"
 
+	"lintel.dev/internal/memcached/listen"
 	"lintel.dev/memcached"
 )
 
@@ -96,13 +97,13 @@ func (a *authority) issue(name string) (chain, key, keyDER string, cert tls.Cert
 }
 
 // serveTLS is a server behind TLS as endpoint text has it.
-func serveTLS(t *testing.T, text string, certs *memcached.TLS) string {
+func serveTLS(t *testing.T, text string, certs *listen.TLS) string {
 	t.Helper()
 	srv, err := memcached.New(memcached.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	e, err := memcached.ParseEndpoint(text, 0)
+	e, err := listen.Parse(text, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -155,21 +156,21 @@ func TestTLS(t *testing.T) {
 	}
 	for name, c := range map[string]struct {
 		endpoint                string
-		opts                    memcached.TLSOptions
+		opts                    listen.TLSOptions
 		none, good, bad, anyOld bool // who gets in: without, with a good, with a foreign certificate; TLS 1.1
 	}{
-		"plain":      {"127.0.0.1", memcached.TLSOptions{Key: key}, true, true, true, false},
-		"key in der": {"127.0.0.1", memcached.TLSOptions{Key: der, KeyDER: true}, true, true, true, false},
-		"if given":   {"127.0.0.1", memcached.TLSOptions{Key: key, CA: ca, Verify: memcached.VerifyIfGiven}, true, true, false, false},
-		"required":   {"127.0.0.1", memcached.TLSOptions{Key: key, CA: ca, Verify: memcached.VerifyRequired}, false, true, false, false},
-		"once":       {"127.0.0.1", memcached.TLSOptions{Key: key, CA: ca, Verify: memcached.VerifyOnce}, true, true, false, false},
-		"mtls":       {"mtls:127.0.0.1", memcached.TLSOptions{Key: key, CA: ca}, false, true, false, false},
-		"btls":       {"btls:127.0.0.1", memcached.TLSOptions{Key: key, CA: ca, Verify: memcached.VerifyRequired}, true, true, true, false},
-		"old":        {"127.0.0.1", memcached.TLSOptions{Key: key, MinVersion: tls.VersionTLS10}, true, true, true, true},
+		"plain":      {"127.0.0.1", listen.TLSOptions{Key: key}, true, true, true, false},
+		"key in der": {"127.0.0.1", listen.TLSOptions{Key: der, KeyDER: true}, true, true, true, false},
+		"if given":   {"127.0.0.1", listen.TLSOptions{Key: key, CA: ca, Verify: listen.VerifyIfGiven}, true, true, false, false},
+		"required":   {"127.0.0.1", listen.TLSOptions{Key: key, CA: ca, Verify: listen.VerifyRequired}, false, true, false, false},
+		"once":       {"127.0.0.1", listen.TLSOptions{Key: key, CA: ca, Verify: listen.VerifyOnce}, true, true, false, false},
+		"mtls":       {"mtls:127.0.0.1", listen.TLSOptions{Key: key, CA: ca}, false, true, false, false},
+		"btls":       {"btls:127.0.0.1", listen.TLSOptions{Key: key, CA: ca, Verify: listen.VerifyRequired}, true, true, true, false},
+		"old":        {"127.0.0.1", listen.TLSOptions{Key: key, MinVersion: tls.VersionTLS10}, true, true, true, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c.opts.Chain = chain
-			certs, err := memcached.LoadTLS(c.opts)
+			certs, err := listen.LoadTLS(c.opts)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -198,7 +199,7 @@ func TestTLS(t *testing.T) {
 func TestTLSPlainClientIsClosed(t *testing.T) {
 	a := newAuthority(t)
 	chain, key, _, _ := a.issue("server")
-	certs, err := memcached.LoadTLS(memcached.TLSOptions{Chain: chain, Key: key})
+	certs, err := listen.LoadTLS(listen.TLSOptions{Chain: chain, Key: key})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -221,7 +222,7 @@ func TestTLSPlainClientIsClosed(t *testing.T) {
 func TestTLSReload(t *testing.T) {
 	a := newAuthority(t)
 	chain, key, _, _ := a.issue("server")
-	certs, err := memcached.LoadTLS(memcached.TLSOptions{Chain: chain, Key: key})
+	certs, err := listen.LoadTLS(listen.TLSOptions{Chain: chain, Key: key})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -261,7 +262,7 @@ func TestTLSResumption(t *testing.T) {
 	a := newAuthority(t)
 	chain, key, _, _ := a.issue("server")
 	for _, on := range []bool{false, true} {
-		certs, err := memcached.LoadTLS(memcached.TLSOptions{Chain: chain, Key: key, SessionCache: on})
+		certs, err := listen.LoadTLS(listen.TLSOptions{Chain: chain, Key: key, SessionCache: on})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -282,7 +283,7 @@ func TestTLSResumption(t *testing.T) {
 func TestTLSCiphers(t *testing.T) {
 	a := newAuthority(t)
 	chain, key, _, _ := a.issue("server")
-	certs, err := memcached.LoadTLS(memcached.TLSOptions{Chain: chain, Key: key, Ciphers: "FOO:ECDHE-ECDSA-CHACHA20-POLY1305"})
+	certs, err := listen.LoadTLS(listen.TLSOptions{Chain: chain, Key: key, Ciphers: "FOO:ECDHE-ECDSA-CHACHA20-POLY1305"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -296,7 +297,7 @@ func TestTLSErrors(t *testing.T) {
 	a := newAuthority(t)
 	chain, key, der, _ := a.issue("server")
 	_, otherKey, _, _ := a.issue("other")
-	for name, o := range map[string]memcached.TLSOptions{
+	for name, o := range map[string]listen.TLSOptions{
 		"no chain":      {Key: key},
 		"missing file":  {Chain: filepath.Join(a.dir, "none")},
 		"no key":        {Chain: chain},
@@ -308,7 +309,7 @@ func TestTLSErrors(t *testing.T) {
 		"no authority":  {Chain: chain, Key: key, CA: filepath.Join(a.dir, "none")},
 		"bad authority": {Chain: chain, Key: key, CA: key},
 	} {
-		if _, err := memcached.LoadTLS(o); err == nil || strings.Contains(err.Error(), "\n") {
+		if _, err := listen.LoadTLS(o); err == nil || strings.Contains(err.Error(), "\n") {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -318,7 +319,7 @@ func TestTLSErrors(t *testing.T) {
 func TestTLSStatsConns(t *testing.T) {
 	a := newAuthority(t)
 	chain, key, _, _ := a.issue("server")
-	certs, err := memcached.LoadTLS(memcached.TLSOptions{Chain: chain, Key: key})
+	certs, err := listen.LoadTLS(listen.TLSOptions{Chain: chain, Key: key})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -349,7 +350,7 @@ func TestTLSStatsConns(t *testing.T) {
 func TestTLSHalfHandshakes(t *testing.T) {
 	a := newAuthority(t)
 	chain, key, _, _ := a.issue("server")
-	certs, err := memcached.LoadTLS(memcached.TLSOptions{Chain: chain, Key: key})
+	certs, err := listen.LoadTLS(listen.TLSOptions{Chain: chain, Key: key})
 	if err != nil {
 		t.Fatal(err)
 	}

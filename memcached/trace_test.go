@@ -10,7 +10,7 @@ import (
 
 func TestTrace(t *testing.T) {
 	var lines []string
-	s := newServer(t, Options{DisableCAS: true, Trace: func(line string) { lines = append(lines, line) }})
+	s := startServer(t, Options{DisableCAS: true, Trace: func(line string) { lines = append(lines, line) }})
 	nextConn = 30
 	c := dial(t, s)
 	told := func(input string, want ...string) {
@@ -29,10 +29,10 @@ func TestTrace(t *testing.T) {
 	told("ret\r\n", `>31 STORED\r\n`)
 	told("\x1b[2J\xc3\xa9\r\n", `<31 \x1b[2J\u00e9`, `>31 ERROR\r\n`)
 	told("set c 0 0 2000 noreply\r\n"+strings.Repeat("c", 2000)+"\r\n", "<31 set c 0 0 2000 noreply")
-	told("get c\r\n", "<31 get c", `>31 VALUE c 0 2000\r\n`+strings.Repeat("c", traceMost-len("VALUE c 0 2000\r\n"))+"...")
+	told("get c\r\n", "<31 get c", `>31 VALUE c 0 2000\r\n`+strings.Repeat("c", (1<<10)-len("VALUE c 0 2000\r\n"))+"...")
 	told("verbosity 0\r\nget a\r\n", "<31 verbosity 0")
 
-	s.verbosity.Store(2)
+	s.engine.SetVerbosity(2)
 	c = dial(t, s)
 	told("\x80\x0c\x00\x01"+strings.Repeat("\x00", 7)+"\x01"+strings.Repeat("\x00", 12)+"a",
 		"<32 binary 0x0c a", `>32 \x81\f\x00\x01\x04\x00\x00\x00\x00\x00\x00\a`+strings.Repeat(`\x00`, 12)+`\x00\x00\x00\x00a\x00\xff`)
@@ -45,7 +45,7 @@ func TestTraceOfLogin(t *testing.T) {
 		t.Fatal(err)
 	}
 	var told strings.Builder
-	s := newServer(t, Options{AuthFile: users, Verbosity: 2, Trace: func(line string) { told.WriteString(line + "\n") }})
+	s := startServer(t, Options{AuthFile: users, Verbosity: 2, Trace: func(line string) { told.WriteString(line + "\n") }})
 	dial(t, s).want("set x 0 0 10\r\njoe sesame\r\nget a\r\n", "STORED\r\nEND\r\n")
 	if text := told.String(); strings.Contains(text, "sesame") || !strings.Contains(text, " get a\n") {
 		t.Errorf("told of a login: %q", text)

@@ -5,6 +5,8 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"lintel.dev/internal/memcached/watch"
 )
 
 // lines returns what a watcher got, without the clocks and numbers.
@@ -29,19 +31,19 @@ func watchOn(t *testing.T, s *Server, streams string) *client {
 }
 
 func TestWatchStreams(t *testing.T) {
-	s := newServer(t, Options{})
-	s.clock.pause()
+	s := startServer(t, Options{})
+	s.engine.Clock.Pause()
 	fetch, change := watchOn(t, s, ""), watchOn(t, s, " mutations")
 	del, raw, conn := watchOn(t, s, " deletions"), watchOn(t, s, " rawcmds"), watchOn(t, s, " connevents")
 	c := dial(t, s)
 	c.send("get a#\r\nset a# 0 5 1\r\nx\r\nget a#\r\nmg a#\r\nadd a# 0 0 1\r\ny\r\n")
 	c.send("cas no 0 0 1 7\r\ny\r\nset big 0 0 2000000\r\n" + strings.Repeat("x", 2000000) + "\r\n")
 	c.send("incr no 1\r\ndelete a#\r\nms b 1\r\nz\r\nmd b\r\n\x01\xff\x00 odd\r\n")
-	s.clock.add(9)
+	s.engine.Clock.Add(9)
 	c.send("set e 0 1 1\r\nx\r\n")
-	s.clock.add(2)
+	s.engine.Clock.Add(2)
 	c.send("get e\r\nset f 0 0 1\r\nx\r\nflush_all\r\n")
-	s.clock.add(1)
+	s.engine.Clock.Add(1)
 	c.hangUp()
 
 	check := func(name string, got []string, want ...string) {
@@ -83,7 +85,7 @@ func TestWatchStreams(t *testing.T) {
 // TestWatchChanges pins what the streams say of commands that change an item in
 // other ways than by storing a value, and of the sizes before and after.
 func TestWatchChanges(t *testing.T) {
-	s := newServer(t, Options{})
+	s := startServer(t, Options{})
 	fetch, change, del := watchOn(t, s, ""), watchOn(t, s, " mutations"), watchOn(t, s, " deletions")
 	c := dial(t, s)
 	for _, tc := range []struct {
@@ -120,7 +122,7 @@ func TestWatchChanges(t *testing.T) {
 
 // TestWatchCloseReasons tells a client that leaves from one that is thrown out.
 func TestWatchCloseReasons(t *testing.T) {
-	s := newServer(t, Options{})
+	s := startServer(t, Options{})
 	w := watchOn(t, s, " connevents")
 	for in, reason := range map[string]string{
 		"":                          "normal",
@@ -141,9 +143,9 @@ func TestWatchCloseReasons(t *testing.T) {
 func TestWatchRefused(t *testing.T) {
 	talk(t, Options{DisableWatch: true}, []exchange{{"watch\r\n", "CLIENT_ERROR watch commands not allowed\r\n"}, {"mn\r\n", "MN\r\n"}})
 	talk(t, Options{}, []exchange{{"watch fetchers nosuch\r\n", "ERROR\r\n"}, {"mn\r\n", "MN\r\n"}})
-	s := newServer(t, Options{})
+	s := startServer(t, Options{})
 	var first *client
-	for i := range maxWatchers {
+	for i := range watch.MaxWatchers {
 		w := watchOn(t, s, " sysevents")
 		if i == 0 {
 			first = w
@@ -156,7 +158,7 @@ func TestWatchRefused(t *testing.T) {
 }
 
 func TestWatchEvictions(t *testing.T) {
-	s := newServer(t, Options{MemoryLimit: 2 << 20})
+	s := startServer(t, Options{MemoryLimit: 2 << 20})
 	w := watchOn(t, s, " evictions")
 	c := dial(t, s)
 	value := strings.Repeat("v", 10000)
@@ -175,7 +177,7 @@ func TestWatchEvictions(t *testing.T) {
 // TestWatchSlow lets a watcher fall behind: lines are dropped and counted, and
 // nobody waits.
 func TestWatchSlow(t *testing.T) {
-	s := newServer(t, Options{})
+	s := startServer(t, Options{})
 	w, c := watchOn(t, s, ""), dial(t, s)
 	c.send("get a\r\n")
 	w.conn.full = true

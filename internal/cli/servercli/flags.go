@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"lintel.dev/internal/cli"
+	"lintel.dev/internal/memcached/listen"
 	"lintel.dev/memcached"
 )
 
@@ -34,7 +35,7 @@ type serverSettings struct {
 	lockAll   bool
 
 	tls   bool
-	certs memcached.TLSOptions
+	certs listen.TLSOptions
 
 	instances int
 	cluster   string
@@ -251,12 +252,13 @@ func (s *serverSettings) setFactor(v string) error {
 	if err != nil || f <= 1 {
 		return cli.Usagef("-f %s: expected a number greater than 1", v)
 	}
-	s.options.Report.GrowthFactor = f
+	s.show("growth_factor", strconv.FormatFloat(f, 'f', 2, 64))
 	return nil
 }
 
-func (s *serverSettings) setChunk(v string) (err error) {
-	s.options.Report.ChunkSize, err = number("-n", v, 1)
+func (s *serverSettings) setChunk(v string) error {
+	n, err := number("-n", v, 1)
+	s.show("chunk_size", strconv.Itoa(n))
 	return err
 }
 
@@ -323,8 +325,9 @@ func (s *serverSettings) setItemSize(v string) error {
 	return nil
 }
 
-func (s *serverSettings) setNAPI(v string) (err error) {
-	s.options.Report.NAPIIDs, err = number("-N", v, 1)
+func (s *serverSettings) setNAPI(v string) error {
+	n, err := number("-N", v, 1)
+	s.show("num_napi_ids", strconv.Itoa(n))
 	return err
 }
 
@@ -375,8 +378,7 @@ func (s *serverSettings) check(getenv func(string) string) error {
 			return cli.Usagef("-Z wants -o ssl_chain_cert=FILE")
 		}
 	}
-	r := &o.Report
-	if hot, warm := pct(r.HotPct, 20), pct(r.WarmPct, 40); hot+warm > 80 {
+	if hot, warm := s.percent("hot_lru_pct", 20), s.percent("warm_lru_pct", 40); hot+warm > 80 {
 		return cli.Usagef("-o: hot_lru_pct and warm_lru_pct are %d together, at most 80", hot+warm)
 	}
 	if s.instances > 1 {
@@ -395,27 +397,37 @@ func (s *serverSettings) check(getenv func(string) string) error {
 	return nil
 }
 
-func pct(v, def int) int {
-	if v == 0 {
-		return def
+// percent returns a setting that is a number, def if it is not set.
+func (s *serverSettings) percent(name string, def int) int {
+	if n, err := strconv.Atoi(s.options.Settings[name]); err == nil {
+		return n
 	}
-	return v
+	return def
+}
+
+// show sets lines of stats settings: pairs of a name and a value.
+func (s *serverSettings) show(pairs ...string) {
+	if s.options.Settings == nil {
+		s.options.Settings = make(map[string]string)
+	}
+	for i := 0; i < len(pairs); i += 2 {
+		s.options.Settings[pairs[i]] = pairs[i+1]
+	}
 }
 
 // report fills in what stats settings shows of the listening side.
 func (s *serverSettings) report() {
-	r := &s.options.Report
-	r.TCPPort, r.UDPPort = s.port, s.udpPort
-	r.Interface = strings.Join(s.listen, ",")
-	r.UnixSocket = s.socket
-	r.UnixMask = int(s.mask)
-	if s.tls {
-		r.TLS = true
-		r.TLSChain, r.TLSKey, r.TLSCA = s.certs.Chain, s.certs.Key, s.certs.CA
-		r.TLSVerify = int(s.certs.Verify)
-		r.TLSCiphers = s.certs.Ciphers
-		r.TLSSessionCache = s.certs.SessionCache
-		r.TLSMinVersion = tlsVersionName(s.certs.MinVersion)
+	s.show("tcpport", strconv.Itoa(s.port), "udpport", strconv.Itoa(s.udpPort),
+		"inter", cmp.Or(strings.Join(s.listen, ","), "NULL"), "domain_socket", cmp.Or(s.socket, "NULL"),
+		"umask", strconv.FormatInt(int64(s.mask), 8))
+	if !s.tls {
+		return
+	}
+	s.show("ssl_chain_cert", s.certs.Chain, "ssl_key", cmp.Or(s.certs.Key, "(null)"),
+		"ssl_ca_cert", cmp.Or(s.certs.CA, "NULL"), "ssl_ciphers", cmp.Or(s.certs.Ciphers, "NULL"),
+		"ssl_verify_mode", strconv.Itoa(int(s.certs.Verify)), "ssl_min_version", tlsVersionName(s.certs.MinVersion))
+	if s.certs.SessionCache {
+		s.show("ssl_session_cache", "yes")
 	}
 }
 

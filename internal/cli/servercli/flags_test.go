@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"lintel.dev/internal/cli"
+	"lintel.dev/internal/memcached/listen"
 	"lintel.dev/memcached"
 )
 
@@ -53,20 +54,21 @@ func TestServerFlags(t *testing.T) {
 			return []any{s.options.PrefixDelimiter, s.options.Detail}, []any{byte('/'), true}
 		}},
 		{"-o idle_timeout=3,no_maxconns_fast -o modern,,track_sizes", func(s *serverSettings) (any, any) {
-			return []any{s.options.IdleTimeout, s.options.Report.NoMaxConnsFast, s.options.TrackSizes}, []any{3 * time.Second, true, true}
+			return []any{s.options.IdleTimeout, s.options.WaitAtMaxConns, s.options.TrackSizes}, []any{3 * time.Second, true, true}
 		}},
 		{"-o no_modern,relaxed_privileges,slab_automove=2,slab_sizes=100-200-300", func(s *serverSettings) (any, any) {
-			r := s.options.Report
-			return []any{r.NoCrawler, r.SlabAutomove, r.NoSlabReassign, r.NoMaxConnsFast, r.HashAlgorithm}, []any{true, 2, true, true, "jenkins"}
+			o := s.options
+			return []any{o.DisableCrawler, o.Settings["slab_automove"], o.Settings["slab_reassign"], o.WaitAtMaxConns, o.Settings["hash_algorithm"]},
+				[]any{true, "2", "no", true, "jenkins"}
 		}},
 		{"-Z -o ssl_chain_cert=c,ssl_key=k,ssl_verify_mode=2,ssl_min_version=3,ssl_session_cache", func(s *serverSettings) (any, any) {
-			return s.certs, memcached.TLSOptions{Chain: "c", Key: "k", Verify: memcached.VerifyRequired, MinVersion: tls.VersionTLS13, SessionCache: true}
+			return s.certs, listen.TLSOptions{Chain: "c", Key: "k", Verify: listen.VerifyRequired, MinVersion: tls.VersionTLS13, SessionCache: true}
 		}},
 		{"-d -P /x -u root -rk -c 2000 -R 5 -b 10 -t 8 -f 1.1 -n 64 -L -N 2 -A -W -e /m", func(s *serverSettings) (any, any) {
 			return []any{s.daemon, s.pidFile, s.user, s.coreDumps, s.lockAll, s.options.MaxConns, s.options.Requests, s.backlog, s.options.EnableShutdown, s.options.DisableWatch, s.options.MemoryFile},
 				[]any{true, "/x", "root", true, true, 2000, 5, 10, true, true, "/m"}
 		}},
-		{"--napi-ids=2 -o no_chunked_items", func(s *serverSettings) (any, any) { return s.options.Report.SlabChunkMax, 1 << 20 }},
+		{"--napi-ids=2 -o no_chunked_items", func(s *serverSettings) (any, any) { return s.options.Settings["slab_chunk_max"], "1048576" }},
 		{"-o ext_path=/x:1G,ext_threads=2", func(s *serverSettings) (any, any) { return len(s.warnings), 1 }},
 		{"-h -c 0x", func(s *serverSettings) (any, any) { return nil, nil }},
 	} {

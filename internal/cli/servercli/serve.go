@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"net"
 	"os"
 	"runtime"
@@ -17,6 +18,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"lintel.dev/internal/cli"
+	"lintel.dev/internal/memcached/listen"
 	"lintel.dev/memcached"
 )
 
@@ -42,13 +44,12 @@ func (s *serverSettings) serve(ctx context.Context, stderr io.Writer, tell bool)
 		runtime.GOMAXPROCS(min(threads+1, 256))
 	}
 	s.options.Dedicated = !s.tls // whose connections need the processors
-	var certs *memcached.TLS
+	var certs *listen.TLS
 	if s.tls {
-		if certs, err = memcached.LoadTLS(s.certs); err != nil {
+		if certs, err = listen.LoadTLS(s.certs); err != nil {
 			return cli.Usage(err)
 		}
-		s.options.RefreshCerts = certs.Reload
-		s.options.Report.CertsRefreshed = certs.Loaded
+		s.options.Certs = certs
 	}
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
@@ -163,7 +164,7 @@ func (in *instance) close() error {
 
 // open makes the instances and their sockets. On an error it returns what it
 // had made.
-func (s *serverSettings) open(ctx context.Context, certs *memcached.TLS) ([]*instance, *memcached.Topology, error) {
+func (s *serverSettings) open(ctx context.Context, certs *listen.TLS) ([]*instance, *memcached.Topology, error) {
 	var all []*instance
 	for i := range s.instances {
 		in := &instance{}
@@ -180,7 +181,8 @@ func (s *serverSettings) open(ctx context.Context, certs *memcached.TLS) ([]*ins
 		o := s.options
 		o.Topology = topology
 		if i > 0 && s.port > 0 {
-			o.Report.TCPPort = s.port + i
+			o.Settings = maps.Clone(o.Settings)
+			o.Settings["tcpport"] = strconv.Itoa(s.port + i)
 		}
 		srv, err := memcached.New(o)
 		if err != nil {
@@ -196,9 +198,9 @@ func (s *serverSettings) open(ctx context.Context, certs *memcached.TLS) ([]*ins
 }
 
 // listenFor opens the sockets of instance i.
-func (s *serverSettings) listenFor(ctx context.Context, in *instance, i int, certs *memcached.TLS) error {
+func (s *serverSettings) listenFor(ctx context.Context, in *instance, i int, certs *listen.TLS) error {
 	if s.socket != "" {
-		l, err := memcached.ListenUnix(s.socket, s.mask, s.backlog)
+		l, err := listen.Unix(s.socket, s.mask, s.backlog)
 		if err != nil {
 			return err
 		}
@@ -210,7 +212,7 @@ func (s *serverSettings) listenFor(ctx context.Context, in *instance, i int, cer
 		where = []string{""}
 	}
 	for _, text := range where {
-		e, err := memcached.ParseEndpoint(text, shifted(s.port, i))
+		e, err := listen.Parse(text, shifted(s.port, i))
 		if err != nil {
 			return cli.Usage(err)
 		}
@@ -218,11 +220,11 @@ func (s *serverSettings) listenFor(ctx context.Context, in *instance, i int, cer
 		if own && i > 0 && e.Port != 0 {
 			e.Port += i
 		}
-		if e.Protocol != "" && s.options.Protocol != "" && e.Protocol != s.options.Protocol {
+		if e.Protocol != "" && s.options.Protocol != "" && e.Protocol != string(s.options.Protocol) {
 			return cli.Usagef("-l %s: one protocol for all of the server, and it is %s", text, s.options.Protocol)
 		}
 		if e.Protocol != "" && len(where) == 1 {
-			s.options.Protocol = e.Protocol
+			s.options.Protocol = memcached.Protocol(e.Protocol)
 		}
 		if s.port != 0 || own {
 			found, err := e.Listen(ctx, s.backlog, certs)

@@ -72,7 +72,7 @@ func (s *serverSettings) run(cmd *cobra.Command, program string, dropIn bool) er
 	}
 	if s.options.Debug = program == "memcached-debug"; s.options.Debug {
 		// memcached's tests of memory limits over 4 GiB set this value.
-		s.options.Report.TotalMalloced, _ = strconv.ParseInt(os.Getenv("T_MEMD_INITIAL_MALLOC"), 10, 64)
+		s.options.InitialMalloc, _ = strconv.ParseInt(os.Getenv("T_MEMD_INITIAL_MALLOC"), 10, 64)
 	}
 	if os.Geteuid() == 0 && s.user == "" {
 		if dropIn {

@@ -1,13 +1,14 @@
 package servercli
 
 import (
+	"cmp"
 	"crypto/tls"
 	"strconv"
 	"strings"
 	"time"
 
 	"lintel.dev/internal/cli"
-	"lintel.dev/memcached"
+	"lintel.dev/internal/memcached/listen"
 )
 
 // suboption is one option of -o.
@@ -113,15 +114,19 @@ var suboptions []suboption
 // suboptions is set here: as a plain initialiser it would refer to itself,
 // through the setter of -o.
 func init() {
-	report := func(set func(r *memcached.Report)) func(*serverSettings, string) error {
-		return func(s *serverSettings, _ string) error {
-			set(&s.options.Report)
-			return nil
-		}
+	// shown returns the setter of an option that only changes stats settings.
+	shown := func(pairs ...string) func(*serverSettings, string) error {
+		return subDo(func(s *serverSettings) { s.show(pairs...) })
+	}
+	shownInt := func(name, setting string, low, high, unit int) func(*serverSettings, string) error {
+		return subInt(name, low, high, func(s *serverSettings, n int) { s.show(setting, strconv.Itoa(n*unit)) })
+	}
+	shownFloat := func(name string, high float64, digits int) func(*serverSettings, string) error {
+		return subFloat(name, 0, high, func(s *serverSettings, f float64) { s.show(name, strconv.FormatFloat(f, 'f', digits, 64)) })
 	}
 	suboptions = []suboption{
-		{"maxconns_fast", "", false, report(func(r *memcached.Report) { r.NoMaxConnsFast = false }), "with -c connections open, refuse more with an error (default)", false},
-		{"no_maxconns_fast", "", false, report(func(r *memcached.Report) { r.NoMaxConnsFast = true }), "with -c connections open, let more wait", false},
+		{"maxconns_fast", "", false, subDo(func(s *serverSettings) { s.options.WaitAtMaxConns = false }), "with -c connections open, refuse more with an error (default)", false},
+		{"no_maxconns_fast", "", false, subDo(func(s *serverSettings) { s.options.WaitAtMaxConns = true }), "with -c connections open, let more wait", false},
 		{"idle_timeout", "s", false, subInt("idle_timeout", 0, most, func(s *serverSettings, n int) {
 			s.options.IdleTimeout = time.Duration(n) * time.Second
 		}), "close connections that were idle for this long (default 0: never)", false},
@@ -137,7 +142,7 @@ func init() {
 		{"ssl_key", "file", false, text(func(s *serverSettings) *string { return &s.certs.Key }), "private key, unless it is in the chain's file", false},
 		{"ssl_keyformat", "format", false, (*serverSettings).setKeyFormat, "format of the key: PEM or DER (default PEM)", false},
 		{"ssl_verify_mode", "n", false, subInt("ssl_verify_mode", 0, 3, func(s *serverSettings, n int) {
-			s.certs.Verify = memcached.VerifyMode(n)
+			s.certs.Verify = listen.VerifyMode(n)
 		}), "certificates of clients: 0 none, 1 and 3 verified if sent, 2 required (default 0)", false},
 		{"ssl_ca_cert", "file", false, text(func(s *serverSettings) *string { return &s.certs.CA }), "authorities of client certificates (PEM)", false},
 		{"ssl_ciphers", "list", false, text(func(s *serverSettings) *string { return &s.certs.Ciphers }), "cipher suites up to TLS 1.2: OpenSSL's names separated by colons", false},
@@ -146,41 +151,48 @@ func init() {
 		}), "lowest version, 0 to 3: TLS 1.0 to 1.3 (default 2)", false},
 		{"ssl_session_cache", "", false, subDo(func(s *serverSettings) { s.certs.SessionCache = true }), "let clients resume sessions", false},
 
-		{"ssl_wbuf_size", "KB", false, subInt("ssl_wbuf_size", 1, 1<<20, func(s *serverSettings, n int) { s.options.Report.TLSWriteBuffer = n << 10 }), "TLS output buffer", true},
-		{"ssl_kernel_tls", "", false, report(func(r *memcached.Report) { r.TLSKernel = true }), "TLS in the kernel", true},
-		{"worker_logbuf_size", "KB", false, subInt("worker_logbuf_size", 1, 1<<20, func(s *serverSettings, n int) { s.options.Report.WorkerBuffer = n << 10 }), "log buffer of a thread", true},
+		{"ssl_wbuf_size", "KB", false, shownInt("ssl_wbuf_size", "ssl_wbuf_size", 1, 1<<20, 1<<10), "TLS output buffer", true},
+		{"ssl_kernel_tls", "", false, shown("ssl_kernel_tls", "yes"), "TLS in the kernel", true},
+		{"worker_logbuf_size", "KB", false, shownInt("worker_logbuf_size", "worker_logbuf_size", 1, 1<<20, 1<<10), "log buffer of a thread", true},
 		{"resp_obj_mem_limit", "MB", false, subInt("resp_obj_mem_limit", 0, 1<<20, func(*serverSettings, int) {}), "bound on response objects", true},
 		{"inline_ascii_resp", "", false, subDo(func(*serverSettings) {}), "small values copied into replies", true},
 		{"no_inline_ascii_resp", "", false, subDo(func(*serverSettings) {}), "", true},
-		{"hashpower", "n", false, subInt("hashpower", 12, 32, func(s *serverSettings, n int) { s.options.Report.HashPower = n }), "size of the hash table", true},
+		{"hashpower", "n", false, shownInt("hashpower", "hashpower_init", 12, 32, 1), "size of the hash table", true},
 		{"no_hashexpand", "", false, subDo(func(*serverSettings) {}), "fixed size of the hash table", true},
 		{"hash_algorithm", "name", false, (*serverSettings).setHash, "jenkins, murmur3 or xxh3", true},
-		{"slab_reassign", "", false, report(func(r *memcached.Report) { r.NoSlabReassign = false }), "moves pages between size classes", true},
-		{"no_slab_reassign", "", false, report(func(r *memcached.Report) { r.NoSlabReassign = true }), "", true},
+		{"slab_reassign", "", false, shown("slab_reassign", "yes"), "moves pages between size classes", true},
+		{"no_slab_reassign", "", false, shown("slab_reassign", "no"), "", true},
 		{"slab_automove", "0-2", true, (*serverSettings).setAutomove, "moves them automatically", true},
-		{"no_slab_automove", "", false, report(func(r *memcached.Report) { r.SlabAutomove = -1 }), "", true},
-		{"slab_automove_ratio", "f", false, subFloat("slab_automove_ratio", 0, 1, func(s *serverSettings, f float64) { s.options.Report.SlabAutomoveRatio = f }), "ratio of ages that starts a move", true},
-		{"slab_automove_window", "n", false, subInt("slab_automove_window", 3, 1800, func(s *serverSettings, n int) { s.options.Report.SlabAutomoveWindow = n }), "samples that decide a move", true},
-		{"slab_automove_freeratio", "f", false, subFloat("slab_automove_freeratio", 0, 1, func(s *serverSettings, f float64) { s.options.Report.SlabFreeRatio = f }), "share of memory kept free", true},
+		{"no_slab_automove", "", false, shown("slab_automove", "0"), "", true},
+		{"slab_automove_ratio", "f", false, shownFloat("slab_automove_ratio", 1, 2), "ratio of ages that starts a move", true},
+		{"slab_automove_window", "n", false, shownInt("slab_automove_window", "slab_automove_window", 3, 1800, 1), "samples that decide a move", true},
+		{"slab_automove_freeratio", "f", false, shownFloat("slab_automove_freeratio", 1, 3), "share of memory kept free", true},
 		{"slab_sizes", "a-b-c", false, (*serverSettings).setSlabSizes, "explicit size classes", true},
-		{"slab_chunk_max", "KB", false, subInt("slab_chunk_max", 1, 1<<20, func(s *serverSettings, n int) { s.options.Report.SlabChunkMax = n << 10 }), "largest chunk of an item", true},
-		{"no_chunked_items", "", false, subDo(func(s *serverSettings) { s.options.Report.SlabChunkMax = 1 << 20 }), "no items of several chunks", true},
-		{"tail_repair_time", "s", false, subInt("tail_repair_time", 10, most, func(s *serverSettings, n int) { s.options.Report.TailRepair = n }), "age at which leaked items are freed", true},
-		{"lru_crawler", "", false, report(func(r *memcached.Report) { r.NoCrawler = false }), "remove expired items in the background (default)", false},
-		{"no_lru_crawler", "", false, report(func(r *memcached.Report) { r.NoCrawler = true }), "remove expired items only on access or eviction", false},
-		{"lru_crawler_sleep", "us", false, subInt("lru_crawler_sleep", 0, 1_000_000, func(s *serverSettings, n int) { s.options.Report.CrawlerSleep = n }), "pause between the crawler's steps", true},
-		{"lru_crawler_tocrawl", "n", false, subInt("lru_crawler_tocrawl", 0, most, func(s *serverSettings, n int) { s.options.Report.CrawlerToCrawl = n }), "items of one crawl", true},
-		{"lru_maintainer", "", false, report(func(r *memcached.Report) { r.NoMaintainer, r.FlatLRU = false, false }), "segmented LRU", true},
-		{"no_lru_maintainer", "", false, report(func(r *memcached.Report) { r.NoMaintainer, r.FlatLRU = true, true }), "", true},
-		{"hot_lru_pct", "n", false, subInt("hot_lru_pct", 1, 80, func(s *serverSettings, n int) { s.options.Report.HotPct = n }), "share of HOT in percent", true},
-		{"warm_lru_pct", "n", false, subInt("warm_lru_pct", 1, 80, func(s *serverSettings, n int) { s.options.Report.WarmPct = n }), "share of WARM in percent", true},
-		{"hot_max_factor", "f", false, subFloat("hot_max_factor", 0, 1e9, func(s *serverSettings, f float64) { s.options.Report.HotFactor = f }), "largest age in HOT, relative to COLD", true},
-		{"warm_max_factor", "f", false, subFloat("warm_max_factor", 0, 1e9, func(s *serverSettings, f float64) { s.options.Report.WarmFactor = f }), "largest age in WARM, relative to COLD", true},
-		{"temporary_ttl", "s", false, subInt("temporary_ttl", 0, most, func(s *serverSettings, n int) { s.options.Report.TempTTL = n }), "keep items with a shorter TTL apart", true},
+		{"slab_chunk_max", "KB", false, shownInt("slab_chunk_max", "slab_chunk_max", 1, 1<<20, 1<<10), "largest chunk of an item", true},
+		{"no_chunked_items", "", false, shown("slab_chunk_max", "1048576"), "no items of several chunks", true},
+		{"tail_repair_time", "s", false, shownInt("tail_repair_time", "tail_repair_time", 10, most, 1), "age at which leaked items are freed", true},
+		{"lru_crawler", "", false, subDo(func(s *serverSettings) { s.options.DisableCrawler = false }), "remove expired items in the background (default)", false},
+		{"no_lru_crawler", "", false, subDo(func(s *serverSettings) { s.options.DisableCrawler = true }), "remove expired items only on access or eviction", false},
+		{"lru_crawler_sleep", "us", false, subInt("lru_crawler_sleep", 0, 1_000_000, func(s *serverSettings, n int) {
+			s.options.CrawlerSleep = cmp.Or(time.Duration(n)*time.Microsecond, -1)
+		}), "pause between the crawler's steps (default 100)", false},
+		{"lru_crawler_tocrawl", "n", false, shownInt("lru_crawler_tocrawl", "lru_crawler_tocrawl", 0, most, 1), "items of one crawl", true},
+		{"lru_maintainer", "", false, shown("lru_maintainer_thread", "yes", "lru_segmented", "yes"), "segmented LRU", true},
+		{"no_lru_maintainer", "", false, shown("lru_maintainer_thread", "no", "lru_segmented", "no"), "", true},
+		{"hot_lru_pct", "n", false, shownInt("hot_lru_pct", "hot_lru_pct", 1, 80, 1), "share of HOT in percent", true},
+		{"warm_lru_pct", "n", false, shownInt("warm_lru_pct", "warm_lru_pct", 1, 80, 1), "share of WARM in percent", true},
+		{"hot_max_factor", "f", false, shownFloat("hot_max_factor", 1e9, 2), "largest age in HOT, relative to COLD", true},
+		{"warm_max_factor", "f", false, shownFloat("warm_max_factor", 1e9, 2), "largest age in WARM, relative to COLD", true},
+		{"temporary_ttl", "s", false, subInt("temporary_ttl", 0, most, func(s *serverSettings, n int) {
+			if n > 0 {
+				s.show("temp_lru", "yes", "temporary_ttl", strconv.Itoa(n))
+			}
+		}), "keep items with a shorter TTL apart", true},
 		{"modern", "", false, subDo(func(*serverSettings) {}), "memcached's modern defaults", true},
-		{"no_modern", "", false, report(func(r *memcached.Report) {
-			r.NoMaintainer, r.FlatLRU, r.NoCrawler, r.SlabAutomove, r.SlabChunkMax = true, true, true, -1, 1<<20
-			r.NoSlabReassign, r.NoMaxConnsFast, r.HashAlgorithm = true, true, "jenkins"
+		{"no_modern", "", false, subDo(func(s *serverSettings) {
+			s.options.DisableCrawler, s.options.WaitAtMaxConns = true, true
+			s.show("lru_maintainer_thread", "no", "lru_segmented", "no", "slab_automove", "0", "slab_chunk_max", "1048576",
+				"slab_reassign", "no", "hash_algorithm", "jenkins")
 		}), "memcached's defaults before 1.5", true},
 		{"relaxed_privileges", "", false, subDo(func(*serverSettings) {}), "more system calls with drop_privileges", true},
 		{"sock_cookie_id", "n", false, subInt("sock_cookie_id", 0, most, func(*serverSettings, int) {}), "SO_USER_COOKIE of sockets", true},
@@ -219,7 +231,7 @@ func (s *serverSettings) setKeyFormat(v string) error {
 		s.certs.KeyDER = false
 	case "DER":
 		s.certs.KeyDER = true
-		s.options.Report.TLSKeyFormat = 2 // OpenSSL's SSL_FILETYPE_ASN1
+		s.show("ssl_keyformat", "2") // OpenSSL's SSL_FILETYPE_ASN1
 	default:
 		return cli.Usagef("-o ssl_keyformat=%s: expected PEM or DER", v)
 	}
@@ -229,7 +241,7 @@ func (s *serverSettings) setKeyFormat(v string) error {
 func (s *serverSettings) setHash(v string) error {
 	switch v {
 	case "jenkins", "murmur3", "xxh3":
-		s.options.Report.HashAlgorithm = v
+		s.show("hash_algorithm", v)
 		return nil
 	}
 	return cli.Usagef("-o hash_algorithm=%s: expected jenkins, murmur3 or xxh3", v)
@@ -237,12 +249,10 @@ func (s *serverSettings) setHash(v string) error {
 
 func (s *serverSettings) setAutomove(v string) error {
 	switch v {
-	case "", "1":
-		s.options.Report.SlabAutomove = 1
-	case "0":
-		s.options.Report.SlabAutomove = -1
-	case "2":
-		s.options.Report.SlabAutomove = 2
+	case "":
+		s.show("slab_automove", "1")
+	case "0", "1", "2":
+		s.show("slab_automove", v)
 	default:
 		return cli.Usagef("-o slab_automove=%s: expected 0, 1 or 2", v)
 	}

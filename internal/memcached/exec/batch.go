@@ -1,0 +1,48 @@
+package exec
+
+import (
+	"time"
+
+	"lintel.dev/internal/memcached/mcproto"
+	"lintel.dev/internal/memcached/netloop"
+)
+
+// Batch executes the commands that one call of a session handles. It is reused for
+// later batches of any connection.
+type Batch struct {
+	*Engine
+	Conn *Conn
+	Counts
+	Replies
+	Keys Prefetch
+
+	Kind  Kind // of the command at hand, for the latency histograms
+	began time.Time
+
+	Meta   mcproto.Meta             // the flags of the meta command at hand
+	Key    [mcproto.MaxKey + 3]byte // for a decoded key
+	Number [24]byte                 // for a formatted number
+	loop   *loopCounters            // of the connection's event loop
+}
+
+// NewBatch returns a Batch for use with Begin and End.
+func NewBatch() *Batch {
+	b := &Batch{}
+	b.touched = make([]uint16, 0, 64)
+	b.Keys.ahead = make([]Key, 0, Lookahead)
+	return b
+}
+
+// Begin starts a batch of commands of c, whose replies go to w.
+func (b *Batch) Begin(e *Engine, c *Conn, w *netloop.Writer) {
+	b.Engine, b.Conn = e, c
+	b.Replies.start(w, e.replies)
+	b.Keys.start(e.Items)
+	b.loop = &e.loops[c.Net.Loop()%len(e.loops)]
+}
+
+// End publishes the counts of the batch and releases what Begin took.
+func (b *Batch) End() {
+	b.publish(b.loop)
+	b.Engine, b.Conn, b.W, b.loop = nil, nil, nil, nil
+}

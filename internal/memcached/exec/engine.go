@@ -1,0 +1,297 @@
+package exec
+
+import (
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"lintel.dev/internal/memcached/auth"
+	"lintel.dev/internal/memcached/netloop"
+	"lintel.dev/internal/memcached/store"
+	"lintel.dev/internal/memcached/watch"
+)
+
+// Config is the setup of an Engine. Fields are those of memcached.Options, with
+// defaults filled in.
+type Config struct {
+	MemoryLimit   int64
+	InitialMalloc int64
+	MaxItemSize   int
+	MaxConns      int
+	Threads       int
+	Requests      int
+	Backlog       int
+
+	DisableEvictions bool
+	DisableCAS       bool
+	DisableFlush     bool
+	DisableDump      bool
+	DisableWatch     bool
+	DisableCrawler   bool
+	EnableShutdown   bool
+	WaitAtMaxConns   bool
+
+	Protocol string // auto-negotiate, ascii or binary
+	AuthFile string
+	SASL     bool
+	SASLFile string
+
+	PrefixDelimiter byte
+	Detail          bool
+	IdleTimeout     time.Duration
+	MemoryFile      string
+	Verbosity       int
+	WatcherBuffer   int
+	ReadBufferLimit int64
+	CrawlerSleep    time.Duration
+	TrackSizes      bool
+	TrackLatency    bool
+	Version         string
+	Debug           bool
+	Reported        map[string]string // memcached.Options.Settings
+
+	// Cluster appends the reply of config get cluster to a client that has
+	// connected to local. If it is nil, config is an unknown command.
+	Cluster     func(b []byte, local net.Addr) []byte
+	OnShutdown  func(graceful bool)
+	OnVerbosity func(level int)
+	Trace       func(line string)
+	Certs       Certs
+
+	// Network returns the figures of the server's event loops, and Listening
+	// its sockets that are no connections.
+	Network   func() netloop.Stats
+	Listening func() []Socket
+
+	// Calls are commands whose answer comes later, by their name in the text
+	// and meta protocols or by "0x" and their opcode in two hexadecimal digits.
+	Calls map[string]func(*Call)
+}
+
+// Certs are the certificates of a server with TLS.
+type Certs interface {
+	Reload() error
+	Loaded() time.Time
+}
+
+// Socket is a listener or a UDP socket.
+type Socket struct {
+	ID     int // file descriptor, -1 if unknown
+	Addr   net.Addr
+	Packet bool  // UDP
+	Active int64 // unix second of the last request, with Packet
+}
+
+// Engine is one cache. It is safe for concurrent use.
+type Engine struct {
+	Config
+	Items    *store.Store
+	Clock    *Clock
+	Log      *watch.Log
+	Settings Settings
+	Crawler  Crawler
+
+	loops     []loopCounters
+	reading   atomic.Int64 // bytes reserved for data blocks that are still arriving
+	readLimit int64        // bound of reading
+	replies   int          // bound of replies in a batch; 0 is none
+	limit     atomic.Int64 // MemoryLimit, or the value of cache_memlimit
+	verbosity atomic.Int32
+	started   int64
+	flushed   atomic.Int64                  // unix second of the last flush_all
+	baseline  atomic.Pointer[netloop.Stats] // figures of the loops at the last stats reset
+
+	users     atomic.Pointer[auth.Users] // of AuthFile; nil is none
+	saslUsers atomic.Pointer[auth.Users]
+
+	prefixes prefixes
+
+	stop  chan struct{}
+	tasks sync.WaitGroup // the clock and crawls
+
+	mu     sync.Mutex // guards what follows
+	first  *Conn
+	conns  int64
+	peak   int64 // of conns
+	closed bool
+}
+
+const mib = 1 << 20
+
+// replyCost is the memory that a waiting reply counts for ReadBufferLimit.
+const replyCost = 1 << 10
+
+// New makes an engine with its store.
+func New(cfg Config) (*Engine, error) {
+	e := &Engine{
+		Config: cfg,
+		Clock:  newClock(),
+		loops:  make([]loopCounters, cfg.Threads),
+		stop:   make(chan struct{}),
+	}
+	e.Log = watch.New(e.Clock.Now)
+	e.readLimit = max(64*mib, cfg.MemoryLimit/4)
+	if r := cfg.ReadBufferLimit; r > 0 {
+		e.readLimit = r
+		e.replies = max(1, int(r/int64(cfg.Threads)/replyCost))
+	}
+	e.limit.Store(cfg.MemoryLimit)
+	e.verbosity.Store(int32(cfg.Verbosity))
+	e.started = e.Clock.Now()
+	e.SetDetail(cfg.Detail)
+	if err := e.Settings.init(cfg.Reported); err != nil {
+		return nil, err
+	}
+	if err := e.ReloadAuth(); err != nil {
+		return nil, err
+	}
+	var err error
+	e.Items, err = store.New(store.Options{
+		MaxBytes:    e.StoreLimit(cfg.MemoryLimit),
+		MaxItemSize: cfg.MaxItemSize,
+		NoEvict:     cfg.DisableEvictions,
+		DisableCAS:  cfg.DisableCAS,
+		Now:         e.Clock.Now,
+		Path:        cfg.MemoryFile,
+		Hooks:       store.Hooks{Evict: e.Log.Evict},
+	})
+	if err != nil {
+		return nil, err
+	}
+	e.Crawler.init(e.Items, !cfg.DisableCrawler, cfg.CrawlerSleep, e.background)
+	e.tasks.Go(e.tick)
+	return e, nil
+}
+
+// Stop ends the background work of the engine and waits for it. The store
+// stays open.
+func (e *Engine) Stop() {
+	e.mu.Lock()
+	closed := e.closed
+	e.closed = true
+	e.mu.Unlock()
+	if !closed {
+		close(e.stop)
+	}
+	e.tasks.Wait()
+}
+
+// background runs f until Stop. It returns false if the engine is stopped.
+func (e *Engine) background(f func()) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.closed {
+		return false
+	}
+	e.tasks.Go(f)
+	return true
+}
+
+// tick keeps the clock until Stop.
+func (e *Engine) tick() {
+	t := time.NewTicker(100 * time.Millisecond)
+	defer t.Stop()
+	for {
+		select {
+		case <-e.stop:
+			return
+		case now := <-t.C:
+			e.Clock.Tick(now)
+		}
+	}
+}
+
+// smallMemory is the limit below which memcached holds noticeably less than its
+// limit: the last page of every size class is partly empty.
+const smallMemory = 8 * mib
+
+// StoreLimit returns the limit of a store that holds about as much as a
+// memcached with this limit. memcached's limit covers items only, so 1/256 is
+// added for the index. Small limits are reduced, see smallMemory.
+func (e *Engine) StoreLimit(limit int64) int64 {
+	limit -= e.InitialMalloc
+	if limit < smallMemory {
+		limit = limit / 100 * 78
+	} else {
+		limit += limit / 256
+	}
+	return max(limit, store.MinLimit)
+}
+
+// SetLimit changes the memory limit, in bytes.
+func (e *Engine) SetLimit(limit int64) error {
+	if err := e.Items.SetLimit(e.StoreLimit(limit)); err != nil {
+		return err
+	}
+	e.limit.Store(limit)
+	return nil
+}
+
+// Limit returns the memory limit in bytes.
+func (e *Engine) Limit() int64 { return e.limit.Load() }
+
+// Reading returns the bytes reserved for data blocks that are still arriving.
+func (e *Engine) Reading() int64 { return e.reading.Load() }
+
+// SetVerbosity sets the level of verbosity, at most 3, and reports it to
+// Config.OnVerbosity.
+func (e *Engine) SetVerbosity(level int) {
+	level = min(level, 3)
+	e.verbosity.Store(int32(level))
+	if e.OnVerbosity != nil {
+		e.OnVerbosity(level)
+	}
+}
+
+// AuthText reports whether clients must log in by the text protocol.
+func (e *Engine) AuthText() bool { return e.users.Load() != nil }
+
+// ReloadAuth reads Config.AuthFile and SASLFile again. After an error the users
+// stay as they were.
+func (e *Engine) ReloadAuth() error {
+	for _, f := range []struct {
+		on    bool
+		path  string
+		users *atomic.Pointer[auth.Users]
+	}{{e.AuthFile != "", e.AuthFile, &e.users}, {e.SASL, e.SASLFile, &e.saslUsers}} {
+		if !f.on {
+			continue
+		}
+		users, err := auth.Read(f.path)
+		if err != nil {
+			return err
+		}
+		f.users.Store(users)
+	}
+	return nil
+}
+
+// LogIn checks a password of the text protocol and counts the login.
+func (b *Batch) LogIn(user, password []byte) bool {
+	return b.logIn(b.users.Load(), user, password)
+}
+
+// LogInSASL checks a password of SASL PLAIN and counts the login. As in
+// memcached, a changed file counts from the next login on. ok is false for a
+// message that is not valid, which counts as a failed login.
+func (b *Batch) LogInSASL(user, password []byte, ok bool) bool {
+	old := b.saslUsers.Load()
+	users := old.Refresh()
+	if users != old {
+		b.saslUsers.CompareAndSwap(old, users)
+	}
+	if !ok {
+		users = nil
+	}
+	return b.logIn(users, user, password)
+}
+
+func (b *Batch) logIn(users *auth.Users, user, password []byte) bool {
+	b.Count(AuthCmds)
+	b.Conn.Authed = users != nil && users.Check(user, password)
+	if !b.Conn.Authed {
+		b.Count(AuthErrors)
+	}
+	return b.Conn.Authed
+}

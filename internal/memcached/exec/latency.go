@@ -1,0 +1,89 @@
+package exec
+
+import (
+	"sync/atomic"
+	"time"
+)
+
+// Kind is a kind of command that has a latency histogram of its own.
+type Kind int
+
+// The kinds.
+const (
+	KindGet Kind = iota
+	KindSet
+	KindDelete
+	KindArith
+	KindTouch
+	KindMetaGet
+	KindMetaSet
+	KindMetaDelete
+	KindMetaArith
+	KindOther
+	numKinds
+)
+
+var kindNames = [numKinds]string{"get", "set", "delete", "incr", "touch", "mg", "ms", "md", "ma", "other"}
+
+// NumBounds is the number of bounds of a histogram: 1 us to about 1 s in powers
+// of two. One more bucket counts what is slower.
+const NumBounds = 21
+
+// Bound returns the upper bound of bucket i, below NumBounds.
+func Bound(i int) time.Duration { return time.Microsecond << i }
+
+type histogram struct {
+	bucket [NumBounds + 1]atomic.Uint64
+	sum    atomic.Int64
+}
+
+func (h *histogram) observe(d time.Duration) {
+	i := 0
+	for i < NumBounds && d > Bound(i) {
+		i++
+	}
+	h.bucket[i].Add(1)
+	h.sum.Add(int64(d))
+}
+
+// StartCommand starts to measure a command. The front end sets b.Kind.
+func (b *Batch) StartCommand() {
+	if b.TrackLatency {
+		b.Kind, b.began = KindOther, time.Now()
+	}
+}
+
+// EndCommand records the time since StartCommand.
+func (b *Batch) EndCommand() {
+	if b.TrackLatency {
+		b.loop.latency[b.Kind].observe(time.Since(b.began))
+	}
+}
+
+// Latency is the histogram of one kind of command.
+type Latency struct {
+	Command string
+	Count   uint64
+	Sum     time.Duration
+	Buckets []uint64 // one more than NumBounds, not cumulative
+}
+
+// Latency returns the histograms of all kinds of command. They are empty unless
+// Config.TrackLatency is set.
+func (e *Engine) Latency() []Latency {
+	all := make([]Latency, numKinds)
+	for kind := range all {
+		l := Latency{Command: kindNames[kind], Buckets: make([]uint64, NumBounds+1)}
+		for i := range e.loops {
+			h := &e.loops[i].latency[kind]
+			l.Sum += time.Duration(h.sum.Load())
+			for b := range h.bucket {
+				n := h.bucket[b].Load()
+				l.Buckets[b] += n
+				l.Count += n
+			}
+		}
+		all[kind] = l
+	}
+	return all
+}
