@@ -93,17 +93,18 @@ func (k *PublicKey) UnmarshalText(text []byte) (err error) {
 // fmt, logging it with log/slog and encoding it as text or JSON show the word
 // REDACTED instead; Text returns the key. The zero value is no key.
 type SecretKey struct {
-	// A pointer, because package fmt shows the contents of other values in
-	// unexported fields without calling their methods.
-	key *zmtp.Key
-	_   [0]func() // == would compare the pointers, so it does not compile
+	// A function, because package fmt shows what unexported fields hold, and
+	// what they point to, without calling their methods.
+	key func() zmtp.Key
 }
 
 // NewSecretKey returns a new random key.
 func NewSecretKey() SecretKey {
 	pair := zmtp.NewKeyPair()
-	return SecretKey{key: &pair.Secret}
+	return secretKey(pair.Secret)
 }
+
+func secretKey(k zmtp.Key) SecretKey { return SecretKey{func() zmtp.Key { return k }} }
 
 // ParseSecretKey reads a key of 40 characters of Z85, or of 32 octets. Its
 // errors do not show the key.
@@ -112,7 +113,7 @@ func ParseSecretKey(s string) (SecretKey, error) {
 	if err != nil {
 		return SecretKey{}, fmt.Errorf("zmq: secret key of %d characters, expected 40 of Z85 or 32 octets", len(s))
 	}
-	return SecretKey{key: &k}, nil
+	return secretKey(k), nil
 }
 
 // Public returns the public key that belongs to k.
@@ -125,7 +126,7 @@ func (k SecretKey) value() zmtp.Key {
 	if k.key == nil {
 		return zmtp.Key{}
 	}
-	return *k.key
+	return k.key()
 }
 
 // Text returns the key in Z85, to be stored.
@@ -269,8 +270,6 @@ func (c *Context) hasZAP() bool {
 	return c.inproc["zeromq.zap.01"] != nil
 }
 
-var errNoZAP = errors.New("zmq: no authenticator and no ZAP handler to ask about the peer")
-
 // address is what authenticators know the peer by.
 func (l *link) address() string {
 	if l.ep.at.Scheme == "ipc" {
@@ -311,7 +310,7 @@ func (l *link) authenticate(ctx context.Context, m zmtp.Mechanism) error {
 		}
 	} else {
 		if !l.s.ctx.hasZAP() {
-			return errNoZAP
+			return ErrNoAuthenticator
 		}
 		reply, err := l.s.ctx.askZAP(ctx, zmtp.ZAPRequest{
 			Domain: sec.ZAPDomain, Address: address, Identity: l.ep.o.Identity,

@@ -2,6 +2,7 @@ package zmq
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -95,13 +96,24 @@ func (s *core) alive() error {
 	return s.send.err
 }
 
+// badEndpoint is the error of an endpoint that cannot be parsed.
+func badEndpoint(call string, err error) error {
+	switch {
+	case errors.Is(err, transport.ErrUnknown):
+		return fmt.Errorf("%w: %w", ErrUnknownTransport, err)
+	case errors.Is(err, transport.ErrPathTooLong):
+		return fmt.Errorf("%w: %w", ErrPathTooLong, err)
+	}
+	return fmt.Errorf("zmq: %s: %w", call, err)
+}
+
 func (s *core) bind(given string) (*Endpoint, error) {
 	if err := s.alive(); err != nil {
 		return nil, err
 	}
 	at, err := transport.Parse(given, true)
 	if err != nil {
-		return nil, fmt.Errorf("zmq: bind: %w", err)
+		return nil, badEndpoint("bind", err)
 	}
 	if err := carries(s.typ, at.Scheme, true); err != nil {
 		return nil, err
@@ -129,7 +141,7 @@ func (s *core) connect(given string) (*Endpoint, error) {
 	}
 	at, err := transport.Parse(given, false)
 	if err != nil {
-		return nil, fmt.Errorf("zmq: connect: %w", err)
+		return nil, badEndpoint("connect", err)
 	}
 	if err := carries(s.typ, at.Scheme, false); err != nil {
 		return nil, err

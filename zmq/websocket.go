@@ -118,7 +118,7 @@ func (e *Endpoint) socksProxy() transport.Proxy {
 func WebSocketHandler(s Socket) (http.Handler, *Endpoint, error) {
 	c := s.base()
 	if c.typ == zmtp.STREAM {
-		return nil, nil, errors.New("zmq: a STREAM socket has no WebSocket peers")
+		return nil, nil, fmt.Errorf("zmq: WebSocket handler of a STREAM: %w", ErrNotSupported)
 	}
 	if err := c.alive(); err != nil {
 		return nil, nil, err

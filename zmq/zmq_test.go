@@ -63,11 +63,9 @@ func (r rig) socket(s zmq.Socket, err error) {
 		r.Fatal(err)
 	}
 	r.Cleanup(func() {
-		if c, ok := s.(interface{ CloseContext(context.Context) error }); ok {
-			done, stop := context.WithCancel(context.Background())
-			stop()
-			c.CloseContext(done)
-		}
+		done, stop := context.WithCancel(context.Background())
+		stop()
+		s.CloseContext(done)
 	})
 }
 
@@ -103,7 +101,7 @@ func made[S zmq.Socket](r rig, f func(...zmq.Option) (S, error), opts ...zmq.Opt
 func (r rig) send(s zmq.Sender, frames ...string) {
 	r.Helper()
 	if err := s.Send(r.ctx, zmq.NewMsg(frames...)); err != nil {
-		r.Fatalf("%v: send %q: %v", s, frames, err)
+		r.Fatalf("%v: send %q: %v", s.Type(), frames, err)
 	}
 }
 
@@ -111,10 +109,10 @@ func (r rig) want(s zmq.Receiver, frames ...string) {
 	r.Helper()
 	m, err := s.Recv(r.ctx)
 	if err != nil {
-		r.Fatalf("%v: waiting for %.200q: %v", s, frames, err)
+		r.Fatalf("%v: waiting for %.200q: %v", s.Type(), frames, err)
 	}
 	if !slices.EqualFunc(m, frames, func(got []byte, want string) bool { return string(got) == want }) {
-		r.Fatalf("%v: received %.200q, want %.200q", s, [][]byte(m), frames)
+		r.Fatalf("%v: received %.200q, want %.200q", s.Type(), [][]byte(m), frames)
 	}
 }
 

@@ -4,10 +4,12 @@
 package transport
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"strconv"
 	"strings"
+	"syscall"
 
 	"lintel.dev/internal/zmq/epgm"
 )
@@ -32,8 +34,15 @@ func (e Endpoint) Group() bool {
 	return e.Scheme == "udp" || e.Scheme == "epgm" || e.Scheme == "pgm"
 }
 
-// maxPath is the longest path of a unix socket.
-const maxPath = 107
+// maxPath is the longest path of a unix socket, in octets: sun_path without its
+// NUL.
+const maxPath = len(syscall.RawSockaddrUnix{}.Path) - 1
+
+// Errors of Parse to test for with errors.Is.
+var (
+	ErrUnknown     = errors.New("no transport")
+	ErrPathTooLong = errors.New("path too long")
+)
 
 // Parse reads an endpoint. bind allows what only a listener can use:
 // wildcards.
@@ -56,7 +65,7 @@ func Parse(s string, bind bool) (Endpoint, error) {
 			return e, fmt.Errorf("endpoint %q: only Bind can choose a path", s)
 		}
 		if len(rest) > maxPath {
-			return e, fmt.Errorf("endpoint %q: path of %d octets, expected at most %d", s, len(rest), maxPath)
+			return e, fmt.Errorf("endpoint %q: %w: %d octets, expected at most %d", s, ErrPathTooLong, len(rest), maxPath)
 		}
 	case "tcp":
 		if src, dst, ok := strings.Cut(rest, ";"); ok {
@@ -97,7 +106,7 @@ func Parse(s string, bind bool) (Endpoint, error) {
 			return e, fmt.Errorf("endpoint %q: %w", s, err)
 		}
 	default:
-		return e, fmt.Errorf("endpoint %q: no transport %q, expected %s", s, scheme, Schemes)
+		return e, fmt.Errorf("endpoint %q: %w %q, expected %s", s, ErrUnknown, scheme, Schemes)
 	}
 	return e, nil
 }
