@@ -25,7 +25,7 @@ var small = []string{
 // bytesOnly are the packages without sockets: codecs and the store. They import
 // only each other, the standard library without net, golang.org/x/crypto in a
 // mechanism, golang.org/x/sys for a mapping, and a hash.
-var bytesOnly = []string{"internal/memcached/mcproto", "internal/memcached/store", "internal/zmq/pgm", "internal/zmq/zmtp"}
+var bytesOnly = []string{"internal/memcached/mcproto", "internal/memcached/arena", "internal/memcached/store", "internal/zmq/pgm", "internal/zmq/zmtp"}
 
 type pkg struct {
 	ImportPath string

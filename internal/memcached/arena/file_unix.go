@@ -1,70 +1,61 @@
 //go:build unix
 
-package store
+package arena
 
 import (
 	"errors"
 	"fmt"
 	"os"
-	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
 
-// file is the mapped file of Options.Path.
-type file struct {
-	f    *os.File
-	base unsafe.Pointer
-	size int64
+// File is a mapped file, which one process at a time can have open.
+type File struct {
+	Memory
+	f *os.File
 }
 
-// mapFile opens path, made size bytes long (which take no room until they are written), for this process alone. It reports
-// how long the file was.
-func mapFile(path string, size int64) (f *file, was int64, err error) {
+// MapFile opens the regular file at path and maps size bytes of it. It creates
+// the file if there is none, and gives an empty one its size, without taking
+// disk blocks. fresh reports that. A file of another size is an error.
+func MapFile(path string, size int64) (f *File, fresh bool, err error) {
 	o, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
-		return nil, 0, fmt.Errorf("%w: %w", ErrSnapshot, err)
+		return nil, false, err
 	}
-	fail := func(err error) (*file, int64, error) { return nil, 0, errors.Join(err, o.Close()) }
+	fail := func(err error) (*File, bool, error) { return nil, false, errors.Join(err, o.Close()) }
 	if err := unix.Flock(int(o.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
-		return fail(fmt.Errorf("%w: %s is in use by another process", ErrSnapshot, path))
+		return fail(fmt.Errorf("%s is in use by another process", path))
 	}
 	info, err := o.Stat()
 	if err != nil {
-		return fail(fmt.Errorf("%w: %w", ErrSnapshot, err))
+		return fail(err)
 	}
-	if was = info.Size(); was == 0 {
+	switch was := info.Size(); was {
+	case 0:
+		fresh = true
 		if err := o.Truncate(size); err != nil {
-			return fail(fmt.Errorf("%w: %w", ErrSnapshot, err))
+			return fail(err)
 		}
-	} else if was != size {
-		return fail(fmt.Errorf("%w: %s is %d bytes long, want %d: it was written under other settings, or is something else",
-			ErrSnapshot, path, was, size))
+	case size:
+	default:
+		return fail(fmt.Errorf("%s is %d bytes long, want %d: it was written under other settings, or is something else",
+			path, was, size))
 	}
-	p, err := unix.MmapPtr(int(o.Fd()), 0, nil, uintptr(size), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
+	b, err := unix.Mmap(int(o.Fd()), 0, int(size), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
 	if err != nil {
-		return fail(fmt.Errorf("%w: mapping %d bytes of %s: %w", ErrSnapshot, size, path, err))
+		return fail(fmt.Errorf("mapping %d bytes of %s: %w", size, path, err))
 	}
-	return &file{o, p, size}, was, nil
+	return &File{memoryOf(b), o}, fresh, nil
 }
 
-// sync waits until everything is on the medium.
-func (f *file) sync() error {
-	return unix.Msync(unsafe.Slice((*byte)(f.base), f.size), unix.MS_SYNC)
-}
+// Sync returns when everything is on the medium.
+func (f *File) Sync() error { return unix.Msync(f.Bytes(0, f.size), unix.MS_SYNC) }
 
-func (f *file) close() error {
-	return errors.Join(unix.MunmapPtr(f.base, uintptr(f.size)), f.f.Close())
-}
+// Close unmaps and closes the file.
+func (f *File) Close() error { return errors.Join(f.Release(), f.f.Close()) }
 
-func (f *file) readAt(b []byte, at int64) error {
-	_, err := f.f.ReadAt(b, at)
-	return err
-}
-
-// bootID names the time since the machine was started: what a process that was killed left in a file is only known to be
-// there as long as the machine runs. It is empty where the system has no such name.
-func bootID() string {
-	b, _ := os.ReadFile("/proc/sys/kernel/random/boot_id")
-	return string(b)
-}
+// ReadAt reads from the file rather than the mapping, which does not fill its
+// holes.
+func (f *File) ReadAt(b []byte, at int64) (int, error) { return f.f.ReadAt(b, at) }

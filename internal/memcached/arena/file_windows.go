@@ -1,18 +1,23 @@
-package store
+package arena
 
-import (
-	"fmt"
-	"unsafe"
-)
+import "errors"
 
-type file struct{ base unsafe.Pointer }
+// File is a mapped file. There is none on this system.
+type File struct{ Memory }
 
-func mapFile(string, int64) (*file, int64, error) {
-	return nil, 0, fmt.Errorf("%w: not available on this system", ErrSnapshot)
+// MapFile returns an error wrapping errors.ErrUnsupported on this system.
+func MapFile(string, int64) (*File, bool, error) {
+	return nil, false, errors.ErrUnsupported
 }
 
-func (*file) sync() error                { return nil }
-func (*file) close() error               { return nil }
-func (*file) punch(int64, int64)         {}
-func (*file) readAt([]byte, int64) error { return nil }
-func bootID() string                     { return "" }
+// Sync returns when everything is on the medium.
+func (*File) Sync() error { return nil }
+
+// Close unmaps and closes the file.
+func (*File) Close() error { return nil }
+
+// Punch returns the disk blocks behind a part of the file.
+func (*File) Punch(Loc, int64) {}
+
+// ReadAt reads from the file.
+func (*File) ReadAt([]byte, int64) (int, error) { return 0, errors.ErrUnsupported }

@@ -1,133 +1,196 @@
-package store
+package arena
 
 import (
 	"errors"
 	"fmt"
-	"math/bits"
 	"sync"
 	"sync/atomic"
-	"unsafe"
 )
-
-// hugeFrom is the limit from which the segments of small items are worth huge pages.
-const hugeFrom = 64 << 20
 
 const (
-	page    = 4096
-	quantum = 512 // unit of extents
-	quanta  = page / quantum
+	// Page is the unit in which memory is counted and returned to the system.
+	Page = 4096
+	// Quantum is the unit of extents.
+	Quantum = 512
+
+	quanta = Page / Quantum
 )
 
-// pool hands out address space and accounts for memory. Its reservation is several times as large as the memory it may use, so
-// that a large item always finds addresses in one piece, whatever is scattered over the rest: what is bounded is the pages.
-//
-// Below extents lie slots of one segment each; above, extents for items that have a segment to themselves.
-type pool struct {
-	base    unsafe.Pointer
-	size    int64
-	extents int64
-	seg     int64          // bytes of a segment
-	bits    unsafe.Pointer // what the bitmaps below lie in
-	nbits   int64
-	file    *file // what the memory is a mapping of, nil for none
+// HugeFrom is the limit from which the segments are backed by huge pages.
+const HugeFrom = 64 << 20
 
-	limit atomic.Int64
-	used  atomic.Int64 // bytes of segments, extents, indexes and ghosts
+// Pool hands out segments and extents of a Memory and accounts for them. Its
+// methods are safe for concurrent use.
+type Pool struct {
+	Memory
+	Seg     int64 // bytes of a segment, a power of two. It does not change.
+	Extents Loc   // segments are below it, extents above. It does not change.
 
-	mu     sync.Mutex
-	warm   []uint32 // free slots whose pages are still resident
-	cold   []uint32 // free slots whose pages were given back
-	next   uint32   // slots from here on were never used
-	bitmap []uint64 // quanta of the extents in use
-	cursor int
-	idled  []uint64 // idle pages of the extents that are still resident
-	idles  []run    // runs of pages that went idle, the longest ago first; some may be in use again
-	nidle  int64    // pages in idled
-	holes  [256]int // where an extent was freed last, by its size
+	bits Memory // holds bitmap and idled
+	file *File  // that Memory is a mapping of, nil for none
+	used atomic.Int64
+	most atomic.Int64 // limit of used
+
+	mu     sync.Mutex // guards what follows
+	high   *HighMark  // in the file; nil for none
+	warm   []uint32   // free segments whose pages are resident
+	cold   []uint32   // free segments whose pages were returned
+	next   uint32     // segments from this number on were never used
+	bitmap []uint64   // quanta of the extents in use
+	cursor int        // quantum where the search for a hole continues
+	idled  []uint64   // pages of the extents that are free and resident
+	idles  []run      // runs of such pages, the oldest first; some may be in use again
+	nidle  int64      // pages in idled
+	holes  [256]int   // where an extent was freed last, by its size
 }
 
+// run is a range of pages.
 type run struct{ first, end int64 }
 
-// maxLimit is the largest limit that the reservation serves.
-func (p *pool) maxLimit() int64 { return p.extents / 5 * 4 }
-
-func (p *pool) init(size, seg, limit int64) {
-	p.seg = seg
-	p.limit.Store(limit)
-	p.extents = size / 3 / (seg * 64) * (seg * 64)
-	p.size = p.extents + (size-p.extents)/(64*quantum)*(64*quantum)
-	p.next = 1 // the first slot stays empty: location 0 is none
+// HighMark is how far segments and extents were ever used. It lies in a file, so
+// that they are found again.
+type HighMark struct {
+	Segments uint32 // segments from this number on were never used
+	_        uint32
+	Extents  int64 // bytes from Pool.Extents to the end of the last extent
 }
 
-// mapBits takes memory for the bitmaps. It is not Go's: of its many bytes few are ever touched, but the collector would count
-// them all when it decides how much garbage to let lie.
-func (p *pool) mapBits() error {
-	n := (p.size - p.extents) / quantum / 64
+// Open lays out size bytes of addresses for segments of seg bytes, a power of
+// two. With a file, it must be mapped with PoolSize(size, seg) bytes. limit is
+// the number of bytes that may be used. After an error, Close must be called as
+// well.
+func (p *Pool) Open(file *File, size, seg, limit int64) error {
+	p.Seg = seg
+	p.most.Store(limit)
+	p.Extents, size = divide(size, seg)
+	p.next = 1 // location 0 is none
+	if p.file = file; file != nil {
+		p.Memory = file.Memory
+		return p.mapBits()
+	}
+	m, err := Reserve(size)
+	if err != nil {
+		return fmt.Errorf("arena: reserving %d bytes of addresses: %w", size, err)
+	}
+	p.Memory = m
+	p.SmallPages(p.Extents, size-int64(p.Extents))
+	if limit >= HugeFrom {
+		p.HugePages(0, int64(p.Extents))
+	}
+	return p.mapBits()
+}
+
+// divide returns where extents begin in about size bytes, and the exact size.
+func divide(size, seg int64) (Loc, int64) {
+	extents := size / 3 / (seg * 64) * (seg * 64)
+	return Loc(extents), extents + (size-extents)/(64*Quantum)*(64*Quantum)
+}
+
+// PoolSize returns the size, not above size, that Open uses.
+func PoolSize(size, seg int64) int64 {
+	_, exact := divide(size, seg)
+	return exact
+}
+
+// mapBits takes memory for the bitmaps. It is outside the Go heap: few of its
+// bytes are ever touched, but the garbage collector would count all of them
+// when it decides how much garbage to allow.
+func (p *Pool) mapBits() error {
+	n := (p.size - int64(p.Extents)) / Quantum / 64
 	idled := (n/quanta/512 + 1) * 512 // words, in whole pages
 	all := (n+511)/512*512 + idled
-	base, err := reserve(all * 8)
+	m, err := Reserve(all * 8)
 	if err != nil {
-		return fmt.Errorf("store: reserving %d bytes of addresses: %w", all*8, err)
+		return fmt.Errorf("arena: reserving %d bytes of addresses: %w", all*8, err)
 	}
-	p.bits, p.nbits = base, all*8
-	if err := commit(base, all*8); err != nil {
-		return fmt.Errorf("store: taking %d bytes of memory: %w", all*8, err)
+	p.bits = m
+	if err := m.Commit(0, all*8); err != nil {
+		return fmt.Errorf("arena: taking %d bytes of memory: %w", all*8, err)
 	}
-	smallPages(base, all*8)
-	words := unsafe.Slice((*uint64)(base), all)
+	m.SmallPages(0, all*8)
+	words := Slice[uint64](&m, 0, int(all))
 	p.bitmap, p.idled = words[:n:n], words[all-idled:]
 	return nil
 }
 
-// anonymous takes memory that nothing else has to do with.
-func (p *pool) anonymous() error {
-	base, err := reserve(p.size)
-	if err != nil {
-		return fmt.Errorf("store: reserving %d bytes of addresses: %w", p.size, err)
-	}
-	p.base = base
-	smallPages(p.at(p.extents), p.size-p.extents)
-	if p.limit.Load() >= hugeFrom {
-		hugePages(base, p.extents)
-	}
-	return nil
-}
-
-func (p *pool) close() error {
+// Close returns all memory, and closes the file if there is one.
+func (p *Pool) Close() error {
 	var errs [2]error
-	if p.bits != nil {
-		errs[0] = unreserve(p.bits, p.nbits)
+	if p.bits.size > 0 {
+		errs[0] = p.bits.Release()
 	}
 	if p.file != nil {
-		errs[1] = p.file.close()
-	} else if p.base != nil {
-		errs[1] = unreserve(p.base, p.size)
+		errs[1] = p.file.Close()
+	} else if p.size > 0 {
+		errs[1] = p.Release()
 	}
 	return errors.Join(errs[:]...)
 }
 
-func (p *pool) at(loc int64) unsafe.Pointer { return unsafe.Add(p.base, loc) }
+// File returns the file that the memory is a mapping of, nil for none.
+func (p *Pool) File() *File { return p.file }
 
-func (p *pool) bytes(loc, n int64) []byte { return unsafe.Slice((*byte)(unsafe.Add(p.base, loc)), n) }
+// Limit returns how many bytes may be used.
+func (p *Pool) Limit() int64 { return p.most.Load() }
 
-func (p *pool) segment(base int64) *segment { return (*segment)(unsafe.Add(p.base, base)) }
+// SetLimit changes the limit. What is used above it stays used.
+func (p *Pool) SetLimit(n int64) { p.most.Store(n) }
 
-// baseOf returns the segment that the record at loc is in.
-func (p *pool) baseOf(loc int64) int64 {
-	if loc < p.extents {
-		return loc &^ (p.seg - 1)
+// MaxLimit returns the largest limit that the addresses serve.
+func (p *Pool) MaxLimit() int64 { return int64(p.Extents) / 5 * 4 }
+
+// Used returns the bytes of segments, of pages of extents, and of what was
+// charged.
+func (p *Pool) Used() int64 { return p.used.Load() }
+
+// Base returns the segment or extent that a location is in, given that an
+// extent's users are interested in its first 512 bytes only.
+func (p *Pool) Base(loc Loc) Loc {
+	if loc < p.Extents {
+		return loc &^ Loc(p.Seg-1)
 	}
-	return loc &^ (quantum - 1)
+	return loc &^ (Quantum - 1)
 }
 
-func (p *pool) fits(n int64) bool { return p.used.Load()+n <= p.limit.Load() }
+// Fits reports whether n more bytes are within the limit.
+func (p *Pool) Fits(n int64) bool { return p.used.Load()+n <= p.most.Load() }
 
-// takeSegment returns a free slot, 0 when there is none within the limit. Force ignores the limit: it is for moving records in
-// order to free other segments.
-func (p *pool) takeSegment(force bool) int64 {
+// Skip leaves the memory below segments to the caller, and has the search for
+// extents begin at extents. It is called before anything is taken.
+func (p *Pool) Skip(segments, extents Loc) {
+	p.next = uint32((int64(segments) + p.Seg - 1) / p.Seg)
+	p.cursor = p.quantumOf(extents)
+}
+
+// Track keeps h up to date from now on.
+func (p *Pool) Track(h *HighMark) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if !force && !p.fits(p.seg) {
+	p.high = h
+	atomic.StoreUint32(&h.Segments, p.next)
+}
+
+// RestoreSegments makes those of the first n segments used for which valid
+// returns true, and the others free. It returns the used ones. It is called
+// before anything is taken.
+func (p *Pool) RestoreSegments(n uint32, valid func(Loc) bool) (used []Loc) {
+	for ; p.next < n; p.next++ {
+		if base := Loc(int64(p.next) * p.Seg); valid(base) {
+			used = append(used, base)
+			p.used.Add(p.Seg)
+		} else {
+			p.warm = append(p.warm, p.next)
+		}
+	}
+	return used
+}
+
+// TakeSegment returns a free segment, or 0 if there is none within the limit.
+// force ignores the limit: records are moved in order to free other segments.
+func (p *Pool) TakeSegment(force bool) Loc {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !force && !p.Fits(p.Seg) {
 		return 0
 	}
 	var slot uint32
@@ -136,37 +199,52 @@ func (p *pool) takeSegment(force bool) int64 {
 		slot, p.warm = p.warm[len(p.warm)-1], p.warm[:len(p.warm)-1]
 	case len(p.cold) > 0:
 		slot, p.cold = p.cold[len(p.cold)-1], p.cold[:len(p.cold)-1]
-	case int64(p.next+1)*p.seg <= p.extents:
-		if commit(p.at(int64(p.next)*p.seg), p.seg) != nil {
+	case Loc(int64(p.next+1)*p.Seg) <= p.Extents:
+		if p.file == nil && p.Commit(Loc(int64(p.next)*p.Seg), p.Seg) != nil {
 			return 0
 		}
 		slot = p.next
 		p.next++
-		if p.file != nil {
-			atomic.StoreUint32(&(*superblock)(p.base).next, p.next)
+		if p.high != nil {
+			atomic.StoreUint32(&p.high.Segments, p.next)
 		}
 	default:
 		return 0
 	}
-	p.used.Add(p.seg)
-	p.trim()
-	return int64(slot) * p.seg
+	p.used.Add(p.Seg)
+	p.shed()
+	return Loc(int64(slot) * p.Seg)
 }
 
-func (p *pool) giveSegment(base int64) {
+// GiveSegment frees a segment.
+func (p *Pool) GiveSegment(base Loc) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.used.Add(-p.seg)
-	p.warm = append(p.warm, uint32(base/p.seg))
-	p.trim()
+	p.used.Add(-p.Seg)
+	p.warm = append(p.warm, uint32(int64(base)/p.Seg))
+	p.shed()
 }
 
-// trim gives pages back to the system as long as those in use and idle ones together exceed the limit.
-func (p *pool) trim() {
-	excess := func() bool {
-		return p.used.Load()+int64(len(p.warm))*p.seg+p.nidle*page > p.limit.Load()
+// Charge counts d bytes of memory that is not the pool's, or uncounts them if d
+// is negative.
+func (p *Pool) Charge(d int64) {
+	if p.used.Add(d); d > 0 {
+		p.Trim()
 	}
-	for len(p.idles) > 0 && excess() {
+}
+
+// Trim returns free pages to the system until no more than the limit are
+// resident.
+func (p *Pool) Trim() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.shed()
+}
+
+// shed is Trim with p.mu held: pages of extents first, those freed longest ago
+// before others.
+func (p *Pool) shed() {
+	for len(p.idles) > 0 && p.excess() {
 		r := p.idles[0]
 		p.idles = p.idles[1:]
 		for r.first < r.end {
@@ -177,179 +255,30 @@ func (p *pool) trim() {
 			}
 			if n := end - r.first; n > 0 {
 				p.nidle -= n
-				p.release(p.extents+r.first*page, n*page)
+				p.release(p.Extents+Loc(r.first*Page), n*Page)
 			}
 			r.first = end + 1
 		}
 	}
-	for len(p.warm) > 0 && excess() {
+	for len(p.warm) > 0 && p.excess() {
 		slot := p.warm[len(p.warm)-1]
 		p.warm = p.warm[:len(p.warm)-1]
-		p.release(int64(slot)*p.seg, p.seg)
+		p.release(Loc(int64(slot)*p.Seg), p.Seg)
 		p.cold = append(p.cold, slot)
 	}
 }
 
-// charge counts d bytes that an index or a ghost takes, or gives back when negative.
-func (p *pool) charge(d int64) {
-	if p.used.Add(d); d > 0 {
-		p.trimNow()
-	}
+// excess reports whether more than the limit is resident.
+func (p *Pool) excess() bool {
+	return p.used.Load()+int64(len(p.warm))*p.Seg+p.nidle*Page > p.most.Load()
 }
 
-func (p *pool) trimNow() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.trim()
-}
-
-func (p *pool) release(base, n int64) {
+// release returns pages to the system. They can be used again.
+func (p *Pool) release(base Loc, n int64) {
 	if p.file != nil {
-		p.file.punch(base, n)
+		p.file.Punch(base, n)
 		return
 	}
-	decommit(p.at(base), n)
-	_ = commit(p.at(base), n) // of pages just given back; where it can fail at all, the next use reports it
-}
-
-// takeExtent returns n bytes, a multiple of quantum, in one piece; 0 when there is no room within the limit, which force
-// ignores.
-func (p *pool) takeExtent(n int64, force bool) int64 {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if !force && !p.fits(n) {
-		return 0
-	}
-	want := int(n / quantum)
-	// A hole of just this size leaves no pages half used; what was freed last often is one.
-	at := p.holes[want%len(p.holes)]
-	if p.run(at, at+want, want) != at {
-		// Twice the limit is gone through round and round, so that no more page tables are filled than needed.
-		all := len(p.bitmap) * 64
-		window := min(all, int(p.limit.Load()/quantum)*2)
-		if at = p.run(min(p.cursor, window), window, want); at < 0 {
-			at = p.run(0, all, want)
-		}
-		if at < 0 {
-			return 0
-		}
-		p.cursor = at + want
-	}
-	base := p.extents + int64(at)*quantum
-	if p.file == nil && commit(p.at(base), n) != nil {
-		return 0
-	}
-	first, end := p.idle(at, want)
-	p.mark(at, want, true)
-	p.used.Add((end - first) * page)
-	for i := first; i < end; i++ {
-		if m := uint64(1) << (i % 64); p.idled[i/64]&m != 0 {
-			p.idled[i/64] &^= m
-			p.nidle--
-		}
-	}
-	if p.file != nil {
-		b := (*superblock)(p.base)
-		atomic.StoreInt64(&b.high, max(b.high, int64(at+want)*quantum))
-	}
-	p.trim()
-	return base
-}
-
-func (p *pool) giveExtent(base, n int64) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	at, want := int((base-p.extents)/quantum), int(n/quantum)
-	p.mark(at, want, false)
-	p.holes[want%len(p.holes)] = at
-	if first, end := p.idle(at, want); end > first {
-		p.used.Add(-(end - first) * page)
-		for i := first; i < end; i++ {
-			p.idled[i/64] |= 1 << (i % 64)
-		}
-		p.nidle += end - first
-		// One run may be here twice, its pages are counted once; the list is kept from growing by what was used again.
-		if p.idles = append(p.idles, run{first, end}); len(p.idles) > maxIdles {
-			p.forgetIdles()
-		}
-		p.trim()
-	}
-}
-
-// maxIdles bounds the list of idle runs.
-const maxIdles = 1024
-
-// forgetIdles drops the runs that have nothing idle left, and gives back the pages of the older half when that is not enough.
-func (p *pool) forgetIdles() {
-	kept := p.idles[:0]
-	for _, r := range p.idles {
-		for i := r.first; i < r.end; i++ {
-			if p.idled[i/64]>>(i%64)&1 != 0 {
-				kept = append(kept, r)
-				break
-			}
-		}
-	}
-	p.idles = kept
-	for _, r := range p.idles[:max(0, len(p.idles)-maxIdles/2)] {
-		for i := r.first; i < r.end; i++ {
-			if m := uint64(1) << (i % 64); p.idled[i/64]&m != 0 {
-				p.idled[i/64] &^= m
-				p.nidle--
-				p.release(p.extents+i*page, page)
-			}
-		}
-	}
-	p.idles = append([]run(nil), p.idles[max(0, len(p.idles)-maxIdles/2):]...)
-}
-
-// idle returns which of the pages that want quanta from at on lie in have nothing in them: they are in a row.
-func (p *pool) idle(at, want int) (first, end int64) {
-	first, end = int64(at/quanta), int64((at+want+quanta-1)/quanta)
-	if first < end && p.inUse(first) {
-		first++
-	}
-	if first < end && p.inUse(end-1) {
-		end--
-	}
-	return first, end
-}
-
-func (p *pool) inUse(page int64) bool {
-	return p.bitmap[page*quanta/64]>>(page*quanta%64)&(1<<quanta-1) != 0
-}
-
-// run finds want free quanta in a row within [from, to), -1 when there are none.
-func (p *pool) run(from, to, want int) int {
-	start := from
-	to = min(to, len(p.bitmap)*64)
-	for i := from; i < to; {
-		w := p.bitmap[i/64] >> (i % 64)
-		if w == 0 {
-			i += 64 - i%64
-		} else if z := bits.TrailingZeros64(w); z > 0 {
-			i += z
-		} else {
-			i += bits.TrailingZeros64(^w)
-			start = i
-			continue
-		}
-		if min(i, to)-start >= want {
-			return start
-		}
-	}
-	return -1
-}
-
-func (p *pool) mark(at, n int, used bool) {
-	for n > 0 {
-		k := min(n, 64-at%64)
-		m := (^uint64(0) >> (64 - k)) << (at % 64)
-		if used {
-			p.bitmap[at/64] |= m
-		} else {
-			p.bitmap[at/64] &^= m
-		}
-		at, n = at+k, n-k
-	}
+	p.Decommit(base, n)
+	_ = p.Commit(base, n) // the pages were just returned; where it can fail, TakeExtent reports it
 }

@@ -7,15 +7,15 @@
 #define PREFETCHW_BX BYTE $0x0f; BYTE $0x0d; BYTE $0x0b
 #define PREFETCHW_CX BYTE $0x0f; BYTE $0x0d; BYTE $0x09
 
-// func prefetchSlot(slot unsafe.Pointer, sh *shard)
-TEXT ·prefetchSlot(SB), NOSPLIT, $0-16
+// func PrefetchSlot(slot *uint64, own *int64)
+TEXT ·PrefetchSlot(SB), NOSPLIT, $0-16
 	MOVQ slot+0(FP), AX
-	MOVQ sh+8(FP), BX
+	MOVQ own+8(FP), BX
 	PREFETCHT0 (AX)
 	PREFETCHW_BX
 	RET
 
-// func prefetchRecord(p unsafe.Pointer)
+// func prefetchRecord(p *byte)
 TEXT ·prefetchRecord(SB), NOSPLIT, $0-8
 	MOVQ p+0(FP), AX
 	PREFETCHT0 (AX)
@@ -23,7 +23,7 @@ TEXT ·prefetchRecord(SB), NOSPLIT, $0-8
 	PREFETCHT0 128(AX)
 	RET
 
-// func prefetchChange(p, segment, own unsafe.Pointer)
+// func prefetchChange(p, segment, own *byte)
 TEXT ·prefetchChange(SB), NOSPLIT, $0-24
 	MOVQ p+0(FP), AX
 	MOVQ segment+8(FP), BX
@@ -34,7 +34,7 @@ TEXT ·prefetchChange(SB), NOSPLIT, $0-24
 	PREFETCHW_CX
 	RET
 
-// func prefetchAppend(p unsafe.Pointer)
+// func prefetchAppend(p *byte)
 TEXT ·prefetchAppend(SB), NOSPLIT, $0-8
 	MOVQ p+0(FP), AX
 	LEAQ 64(AX), BX
@@ -43,8 +43,8 @@ TEXT ·prefetchAppend(SB), NOSPLIT, $0-8
 	PREFETCHW_CX
 	RET
 
-// func pause()
-TEXT ·pause(SB), NOSPLIT, $0-0
+// func Pause()
+TEXT ·Pause(SB), NOSPLIT, $0-0
 	PAUSE
 	PAUSE
 	RET

@@ -1,33 +1,31 @@
 //go:build (amd64 || arm64) && !windows
 
-package store
+package arena
 
-import "unsafe"
+// Prefetches says whether the Prefetch functions have an effect.
+//
+// Gain: `go test -bench Spread ./memcached`, 400,000 items of 100 bytes: a key
+// of a 50-key get takes 0.115 instead of 0.2 µs, since the cache misses of
+// several keys overlap. Price: two files of assembly, and the two-step look-up
+// in package store.
+const Prefetches = true
 
-const prefetches = true
+// Prefetch instructions change nothing and accept any address.
 
-// What these functions bring near does not change, and no address is wrong.
-
-// prefetchSlot brings near the line of an index that slot is in, and, to be written to, the first of a shard.
+// PrefetchSlot fetches the cache line of slot for reading and that of own for
+// writing.
 //
 //go:noescape
-func prefetchSlot(slot unsafe.Pointer, sh *shard)
+func PrefetchSlot(slot *uint64, own *int64)
 
-// prefetchRecord brings near what a look-up reads of a record at p, and all of a small one.
-//
 //go:noescape
-func prefetchRecord(p unsafe.Pointer)
+func prefetchRecord(p *byte)
 
-// prefetchChange brings near what a look-up reads of a record at p, and, to be written to, where it is marked as gone, the header
-// of its segment, and what a shard has of its own for changes.
-//
 //go:noescape
-func prefetchChange(p, segment, own unsafe.Pointer)
+func prefetchChange(p, segment, own *byte)
 
-// prefetchAppend brings near, to be written to, what the next small record, which is to lie at p, will be in.
-//
 //go:noescape
-func prefetchAppend(p unsafe.Pointer)
+func prefetchAppend(p *byte)
 
-// pause lets a few tens of cycles pass.
-func pause()
+// Pause waits for a few tens of cycles in a spin loop.
+func Pause()

@@ -1,18 +1,20 @@
 //go:build !(amd64 || arm64) || windows
 
-package store
+package arena
 
-import "unsafe"
+// Prefetches says whether the Prefetch functions have an effect. On Windows
+// they have none: a page that was returned may not even be read there, and a
+// two-step look-up reads without a lock.
+const Prefetches = false
 
-// On Windows a page that was given back may not even be looked at, which peek might do.
-const prefetches = false
+// PrefetchSlot has no effect on this system.
+func PrefetchSlot(*uint64, *int64) {}
 
-func prefetchSlot(unsafe.Pointer, *shard) {}
+func prefetchRecord(*byte) {}
 
-func prefetchRecord(unsafe.Pointer) {}
+func prefetchChange(p, segment, own *byte) {}
 
-func prefetchChange(p, segment, own unsafe.Pointer) {}
+func prefetchAppend(*byte) {}
 
-func prefetchAppend(unsafe.Pointer) {}
-
-func pause() {}
+// Pause has no effect on this system.
+func Pause() {}

@@ -1,6 +1,6 @@
 package store
 
-import "math/bits"
+import "lintel.dev/internal/memcached/arena"
 
 // failer is what testing.T and rapid.T have in common.
 type failer interface {
@@ -18,7 +18,8 @@ func check(t failer, s *Store) {
 		sh.mu.Lock()
 		var items, bytes, dead int64
 		for q := range sh.queues {
-			var older, sum int64
+			var older arena.Loc
+			var sum int64
 			for base := sh.queues[q].oldest; base != 0; {
 				g := s.pool.segment(base)
 				if g.state != segmentUsed || g.shard != uint32(i) || g.queue != uint32(q) || g.older != older || g.gone != 0 {
@@ -38,7 +39,7 @@ func check(t failer, s *Store) {
 					}
 					bytes += int64(sh.sizeOf(r))
 				}
-				if n != g.items || live != g.live || int64(g.end) > g.size || base < s.pool.extents && int64(g.end) == g.size {
+				if n != g.items || live != g.live || int64(g.end) > g.size || base < s.pool.Extents && int64(g.end) == g.size {
 					t.Fatalf("shard %d, segment %x: %d items of %d bytes, header %+v", i, base, n, live, *g)
 				}
 				if g.expiry != 0 && (sh.due.Load() == 0 || sh.due.Load() > g.expiry) {
@@ -47,7 +48,7 @@ func check(t failer, s *Store) {
 				items += int64(n)
 				dead += int64(g.end) - segmentHeader - live
 				sum += g.size
-				if base < s.pool.extents {
+				if base < s.pool.Extents {
 					used += g.size
 				}
 				older, base = base, g.newer
@@ -90,34 +91,17 @@ func check(t failer, s *Store) {
 		}
 		sh.mu.Unlock()
 	}
-	for i, w := range s.pool.bitmap {
-		if w == 0 {
-			continue
-		}
-		for p := range int64(64 / quanta) {
-			if s.pool.inUse(int64(i)*64/quanta + p) {
-				used += page
-			}
-		}
+	extents, err := s.pool.Audit()
+	if err != nil {
+		t.Fatalf("%v", err)
 	}
-	idle := int64(0)
-	for i, w := range s.pool.idled {
-		for ; w != 0; w &= w - 1 {
-			idle++
-			if p := int64(i)*64 + int64(bits.TrailingZeros64(w)); s.pool.inUse(p) {
-				t.Fatalf("page %d is idle and in use", p)
-			}
-		}
-	}
-	if idle != s.pool.nidle || used+idle*page+int64(len(s.pool.warm))*s.pool.seg > max(s.pool.limit.Load(), used) {
-		t.Fatalf("%d pages are idle, counted %d; with %d warm segments and %d bytes used", idle, s.pool.nidle, len(s.pool.warm), used)
-	}
+	used += extents
 	for q := range queued {
 		if queued[q] != s.queued[q].Load() {
 			t.Fatalf("queue %d has %d bytes, counted %d", q, queued[q], s.queued[q].Load())
 		}
 	}
-	if used != s.pool.used.Load() {
-		t.Fatalf("%d bytes in use, counted %d", used, s.pool.used.Load())
+	if used != s.pool.Used() {
+		t.Fatalf("%d bytes in use, counted %d", used, s.pool.Used())
 	}
 }

@@ -3,20 +3,21 @@ package store
 import (
 	"math"
 	"sync/atomic"
-	"unsafe"
+
+	"lintel.dev/internal/memcached/arena"
 )
 
-// Eviction is S3-FIFO (Yang et al., SOSP 2023) over segments. New items are on probation. When the oldest segment of probation
-// has to go, its items that were used move to the protected queue and the rest leave, remembered by the ghost; one that comes
-// back soon goes straight to the protected queue. When the oldest segment there has to go, its items that were used since are
+// Eviction is S3-FIFO (Yang et al., SOSP 2023) over segments. New items are on small. When the oldest segment of small
+// has to go, its items that were used move to the main queue and the rest leave, remembered by the ghost; one that comes
+// back soon goes straight to the main queue. When the oldest segment there has to go, its items that were used since are
 // written to the new end, with one use less, and the rest leave.
 //
 // The two queues are of the whole store: the segment that goes is the oldest of all shards'.
 const (
-	// probationShare is the part of the memory, in 1/100, that probation keeps when the protected queue wants more.
+	// probationShare is the part of the memory, in 1/100, that small keeps when the main queue wants more.
 	probationShare = 10
-	// turnover is how many bytes leave probation for each byte of the protected queue that has to prove itself meanwhile, however
-	// short probation is: what was in use once must not stay for ever when nothing follows it.
+	// turnover is how many bytes leave small for each byte of the main queue that has to prove itself meanwhile, however
+	// short small is: what was in use once must not stay for ever when nothing follows it.
 	turnover = 32
 	// deadShare is the part of a segment, as a divisor, that must be dead before it is compacted rather than anything evicted.
 	deadShare        = 8
@@ -36,7 +37,7 @@ const (
 
 // begun is a segment that is being emptied, a stint at a time: up to off nothing is left in it.
 type begun struct {
-	base int64
+	base arena.Loc
 	seq  uint64
 	off  int64
 	gone int64 // bytes of records that eviction took out of it, which the shard does not count as gone: there is nothing to compact
@@ -71,8 +72,8 @@ func (b *batch) take(c *cursor) bool {
 	b.n = 0
 	for b.n < len(b.records) && c.next() {
 		h := c.sh.s.hash.sum(c.keyBytes())
-		if l := c.sh.index.leaf(h); prefetches {
-			prefetchSlot(unsafe.Pointer(&l.slots[l.home(tagOf(h))]), c.sh)
+		if l := c.sh.index.leaf(h); arena.Prefetches {
+			arena.PrefetchSlot(&l.slots[l.home(tagOf(h))], &c.sh.gone)
 		}
 		b.records[b.n], b.hashes[b.n] = c.record, h
 		b.n++
@@ -86,16 +87,16 @@ func (b *begun) ended(c *cursor) int {
 	if b.off = c.off; c.left == 0 {
 		b.base = 0
 	}
-	return max(1, int((c.off-was)*segmentEffort/c.sh.pool.seg))
+	return max(1, int((c.off-was)*segmentEffort/c.sh.pool.Seg))
 }
 
 // keepRoom frees memory for the segments to be opened next, while no shard is held: who stores something then seldom has to make
 // room with its shard held. One goroutine does it at a time, for the others as well: two would be after the same segments and
 // wait for each other.
 func (s *Store) keepRoom() {
-	segs := s.pool.limit.Load() / s.pool.seg
+	segs := s.pool.Limit() / s.pool.Seg
 	if n := min(segs/spareShare, mostSpare); n > 0 && s.keeping.CompareAndSwap(false, true) {
-		s.makeRoom(nil, n*s.pool.seg)
+		s.makeRoom(nil, n*s.pool.Seg)
 		s.keeping.Store(false)
 	}
 }
@@ -103,7 +104,7 @@ func (s *Store) keepRoom() {
 // makeRoom frees memory until n more bytes fit. It returns false when that cannot be done.
 func (sh *shard) makeRoom(n int64, tries int) bool {
 	s := sh.s
-	limit := sh.pool.limit.Load()
+	limit := sh.pool.Limit()
 	if n > limit-limit/8 || tries > 100 {
 		return false
 	}
@@ -111,8 +112,8 @@ func (sh *shard) makeRoom(n int64, tries int) bool {
 }
 
 func (s *Store) makeRoom(own *shard, n int64) bool {
-	most := segmentEffort * (int(8*max(s.pool.limit.Load(), s.pool.used.Load())/s.pool.seg) + 64)
-	for spent := 0; !s.pool.fits(n); {
+	most := segmentEffort * (int(8*max(s.pool.Limit(), s.pool.Used())/s.pool.Seg) + 64)
+	for spent := 0; !s.pool.Fits(n); {
 		// When segment after segment is all in use, uses count for less and less, so that nobody waits for long.
 		effort := s.reclaim(own, uint64(min(spent/patience, freqMax)))
 		if spent += effort; effort == 0 || spent > most {
@@ -138,9 +139,9 @@ func (s *Store) reclaim(own *shard, spare uint64) int {
 			return segmentEffort
 		}
 	}
-	least := s.pool.seg / deadShare
+	least := s.pool.Seg / deadShare
 	if s.opts.NoEvict {
-		least = s.pool.seg / deadShareNoEvict
+		least = s.pool.Seg / deadShareNoEvict
 	}
 	if effort := s.compactWorst(least, own); effort > 0 {
 		return effort
@@ -148,9 +149,9 @@ func (s *Store) reclaim(own *shard, spare uint64) int {
 	if s.opts.NoEvict {
 		return 0
 	}
-	q := protected
-	if p, all := s.queued[probation].Load(), s.queued[probation].Load()+s.queued[protected].Load(); p*100 > all*probationShare && s.pressure.Load() < turnover*s.pool.seg {
-		q = probation
+	q := main
+	if p, all := s.queued[small].Load(), s.queued[small].Load()+s.queued[main].Load(); p*100 > all*probationShare && s.pressure.Load() < turnover*s.pool.Seg {
+		q = small
 	}
 	for range queues {
 		if effort := s.evictOldest(q, own, spare); effort > 0 {
@@ -162,11 +163,11 @@ func (s *Store) reclaim(own *shard, spare uint64) int {
 }
 
 // press keeps the balance between what leaves the two queues. It may go below zero, when a large item had its turn, but not
-// because probation is short and the protected queue goes round anyway.
+// because small is short and the main queue goes round anyway.
 func (s *Store) press(q int, size int64) {
-	if q == probation {
+	if q == small {
 		s.pressure.Add(size)
-	} else if p := s.pressure.Load(); p >= turnover*s.pool.seg {
+	} else if p := s.pressure.Load(); p >= turnover*s.pool.Seg {
 		s.pressure.Add(-turnover * size)
 	} else if p > 0 {
 		s.pressure.Add(-min(p, turnover*size))
@@ -273,9 +274,9 @@ func (sh *shard) evict(q int, spare uint64) int {
 		*b = begun{base: base, seq: g.seq, off: segmentHeader}
 		sh.shut(base)
 		sh.s.press(q, g.size)
-		if q == probation {
+		if q == small {
 			if d := sh.ghost.size(sh.s.itemsPerShard()); d != 0 {
-				sh.pool.charge(d)
+				sh.pool.Charge(d)
 			}
 		}
 	}
@@ -295,7 +296,7 @@ func (sh *shard) evict(q int, spare uint64) int {
 			}
 			if freq > spare {
 				freq--
-				if q == probation {
+				if q == small {
 					freq = 0
 					sh.promoted++
 				}
@@ -303,7 +304,7 @@ func (sh *shard) evict(q int, spare uint64) int {
 					continue
 				}
 			}
-			if q == probation {
+			if q == small {
 				sh.ghost.add(h)
 			}
 			sh.evicted(r, now)
@@ -318,14 +319,14 @@ func (sh *shard) evict(q int, spare uint64) int {
 		b.gone += live - g.live
 		sh.gone -= live - g.live
 	}
-	if base >= sh.pool.extents {
+	if base >= sh.pool.Extents {
 		return 1
 	}
 	return effort
 }
 
 // shut lets nothing more be appended to a segment.
-func (sh *shard) shut(base int64) {
+func (sh *shard) shut(base arena.Loc) {
 	for i := range sh.open {
 		if sh.open[i] == base {
 			sh.open[i] = 0
@@ -352,7 +353,7 @@ func (sh *shard) evicted(r *record, now int64) {
 	}
 	if !r.fetched() {
 		c.EvictedUnfetched++
-	} else if sh.pool.segment(sh.pool.baseOf(r.loc)).queue == protected {
+	} else if sh.pool.segment(sh.pool.Base(r.loc)).queue == main {
 		c.EvictedActive++
 	}
 	if f := sh.s.opts.Hooks.Evict; f != nil {
@@ -363,10 +364,10 @@ func (sh *shard) evicted(r *record, now int64) {
 // move writes a record to the end of a stream and lets its slot point there. A segment of one record is not copied: it changes
 // its place in the queues.
 func (sh *shard) move(l *leaf, i int, r *record, stream int, freq uint64) bool {
-	base := sh.pool.baseOf(r.loc)
+	base := sh.pool.Base(r.loc)
 	g := sh.pool.segment(base)
 	was := g.queue
-	if base >= sh.pool.extents {
+	if base >= sh.pool.Extents {
 		sh.unlink(base)
 		sh.seq++
 		g.seq, g.stamp, g.rules = sh.seq, sh.s.stamp.Add(1), sh.flushes
@@ -386,14 +387,14 @@ func (sh *shard) move(l *leaf, i int, r *record, stream int, freq uint64) bool {
 			return false
 		}
 		sh.carried(&h, p, cas)
-		b := sh.pool.bytes(p.base+p.off, int64(n))
+		b := sh.pool.Bytes(p.loc(), int64(n))
 		copy(b[h.write(b, r.keyBytes(), len(v)):], v)
 		sh.commit(p, n, h.expiry)
-		l.slots[i] = l.slots[i]>>tagShift<<tagShift | freq<<locBits | uint64(p.base+p.off)
+		l.slots[i] = l.slots[i]>>tagShift<<tagShift | freq<<locBits | uint64(p.loc())
 		sh.moved++
 		sh.drop(r)
 	}
-	if was == probation && stream%queues == protected {
+	if was == small && stream%queues == main {
 		sh.classOf(r).Probation--
 	}
 	return true

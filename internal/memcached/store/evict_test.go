@@ -19,8 +19,8 @@ func TestStints(t *testing.T) {
 		}
 		tx.End()
 		if i%1000 == 0 && i > 200_000 {
-			if !s.pool.fits(s.pool.seg) {
-				t.Fatalf("%d bytes of %d in use after End", s.pool.used.Load(), s.pool.limit.Load())
+			if !s.pool.Fits(s.pool.Seg) {
+				t.Fatalf("%d bytes of %d in use after End", s.pool.Used(), s.pool.Limit())
 			}
 			emptied := 0
 			for j := range s.shards {

@@ -3,6 +3,8 @@ package store
 import (
 	"sync/atomic"
 	"time"
+
+	"lintel.dev/internal/memcached/arena"
 )
 
 // noteDue records that something in the shard expires at a unix second.
@@ -23,9 +25,9 @@ func (sh *shard) sweepDue(now int64) bool {
 	if d := sh.due.Load(); d == 0 || d > now {
 		return false
 	}
-	before := sh.pool.used.Load()
-	sh.sweep(now, func() bool { return sh.pool.used.Load() < before })
-	return sh.pool.used.Load() < before
+	before := sh.pool.Used()
+	sh.sweep(now, func() bool { return sh.pool.Used() < before })
+	return sh.pool.Used() < before
 }
 
 // sweep takes back what is expired or flushed, segment by segment, until stop (nil is never) says so.
@@ -58,7 +60,7 @@ func (sh *shard) sweep(now int64, stop func() bool) {
 }
 
 // sweepSegment looks at the items of a segment that are in a class wanted (nil is all) and removes what is expired or flushed.
-func (sh *shard) sweepSegment(base, now int64, want func(class int) bool, crawler bool) (checked, reclaimed int) {
+func (sh *shard) sweepSegment(base arena.Loc, now int64, want func(class int) bool, crawler bool) (checked, reclaimed int) {
 	g := sh.pool.segment(base)
 	next, rules := int64(0), sh.flushes
 	sh.swept = base
@@ -192,7 +194,7 @@ func (s *Store) trimIndex(n int) {
 	sh := &s.shards[n%len(s.shards)]
 	for i := range sh.index.leaves {
 		sh.lock()
-		sh.index.trim(&sh.index.leaves[i])
+		sh.index.trim(i)
 		sh.mu.Unlock()
 	}
 }

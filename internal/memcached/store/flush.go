@@ -31,14 +31,14 @@ func (f *flush) covers(g *segment, off int64) bool {
 }
 
 func (sh *shard) flushed(r *record) bool {
-	base := sh.pool.baseOf(r.loc)
+	base := sh.pool.Base(r.loc)
 	g := sh.pool.segment(base)
 	if g.rules == sh.flushes {
 		return false
 	}
 	for i := range sh.prefixes {
 		f := &sh.prefixes[i]
-		if strings.HasPrefix(string(r.keyBytes()), f.prefix) && f.covers(g, r.loc-base) {
+		if strings.HasPrefix(string(r.keyBytes()), f.prefix) && f.covers(g, int64(r.loc-base)) {
 			return true
 		}
 	}

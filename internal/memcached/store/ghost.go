@@ -1,6 +1,6 @@
 package store
 
-// ghost remembers which items left probation unused, as 12 bits of their hash and 4 of the time. It is an array of buckets of
+// ghost remembers which items left small unused, as 12 bits of their hash and 4 of the time. It is an array of buckets of
 // ghostWays entries; an entry is forgotten after about as many departures as it was made for, or when its bucket is full and it
 // is the oldest there.
 type ghost struct {

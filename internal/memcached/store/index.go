@@ -1,8 +1,10 @@
 package store
 
 import (
+	"fmt"
 	"sync/atomic"
-	"unsafe"
+
+	"lintel.dev/internal/memcached/arena"
 )
 
 // A slot of an index is one word: the location of a record, a count of its recent uses, and a tag of the key's hash. Slots are
@@ -22,14 +24,14 @@ const (
 const (
 	leafItems   = 7000
 	typicalItem = 384
-	leafStep    = page / 8 // slots by which a leaf grows at least
+	leafStep    = arena.Page / 8 // slots by which a leaf grows at least
 )
 
 // index finds records by hash. It is an array of leaves, each growing by itself a little at a time, so that the index is never
 // much larger than its content and no insertion waits for more than a leaf.
 type index struct {
 	pool   *pool
-	base   unsafe.Pointer
+	mem    arena.Memory
 	stride int64 // bytes of address space of a leaf
 	leaves []leaf
 	bytes  int64
@@ -44,23 +46,22 @@ type leaf struct {
 func (x *index) init(p *pool, limit, most int64) error {
 	n := max(1, (limit/typicalItem+leafItems-1)/leafItems)
 	// Even if all of the memory were filled with the smallest items there are, a leaf must have room for its part of them.
-	x.stride = (most/16/n*8*5/4 + 64*page) / page * page
+	x.stride = (most/16/n*8*5/4 + 64*arena.Page) / arena.Page * arena.Page
 	x.pool = p
-	base, err := reserve(x.stride * n)
-	if err != nil {
-		return err
+	var err error
+	if x.mem, err = arena.Reserve(x.stride * n); err != nil {
+		return fmt.Errorf("store: reserving %d bytes of addresses: %w", x.stride*n, err)
 	}
-	x.base = base
-	smallPages(base, x.stride*n)
+	x.mem.SmallPages(0, x.stride*n)
 	x.leaves = make([]leaf, n)
 	return nil
 }
 
 func (x *index) close() error {
-	if x.base == nil {
+	if x.mem.Size() == 0 {
 		return nil
 	}
-	return unreserve(x.base, x.stride*int64(len(x.leaves)))
+	return x.mem.Release()
 }
 
 func (x *index) leaf(h uint64) *leaf { return &x.leaves[x.leafOf(h)] }
@@ -68,6 +69,9 @@ func (x *index) leaf(h uint64) *leaf { return &x.leaves[x.leafOf(h)] }
 func (x *index) leafOf(h uint64) uint64 {
 	return (h >> tagBits & (1<<32 - 1)) * uint64(len(x.leaves)) >> 32
 }
+
+// base returns where the slots of leaf i are in mem.
+func (x *index) base(i uint64) arena.Loc { return arena.Loc(int64(i) * x.stride) }
 
 func tagOf(h uint64) uint64 { return h & (1<<tagBits - 1) }
 
@@ -86,7 +90,8 @@ func (l *leaf) start(tag uint64) int {
 
 // insert adds a slot for h. It reports false when the index has no more address space.
 func (x *index) insert(h uint64, word uint64) bool {
-	l := x.leaf(h)
+	at := x.leafOf(h)
+	l := &x.leaves[at]
 	tag := tagOf(h)
 	word |= tag << tagShift
 	for {
@@ -109,7 +114,7 @@ func (x *index) insert(h uint64, word uint64) bool {
 				return true
 			}
 		}
-		if !x.resize(l, len(l.slots)+max(1, len(l.slots)/leafStep/16)*leafStep) {
+		if !x.resize(int(at), len(l.slots)+max(1, len(l.slots)/leafStep/16)*leafStep) {
 			return false
 		}
 	}
@@ -127,9 +132,9 @@ func (l *leaf) remove(i int) {
 }
 
 // resize gives a leaf n slots.
-func (x *index) resize(l *leaf, n int) bool {
-	i := int64(uintptr(unsafe.Pointer(l))-uintptr(unsafe.Pointer(&x.leaves[0]))) / int64(unsafe.Sizeof(*l))
-	base := unsafe.Add(x.base, i*x.stride)
+func (x *index) resize(i, n int) bool {
+	l := &x.leaves[i]
+	base := x.base(uint64(i))
 	old := len(l.slots)
 	if n < old { // the words move to the front before the end is cut off
 		k := 0
@@ -142,10 +147,10 @@ func (x *index) resize(l *leaf, n int) bool {
 		}
 	}
 	for {
-		if int64(n)*8 > x.stride || commit(base, int64(n)*8) != nil {
+		if int64(n)*8 > x.stride || x.mem.Commit(base, int64(n)*8) != nil {
 			return false
 		}
-		l.slots = unsafe.Slice((*uint64)(base), n)
+		l.slots = arena.Slice[uint64](&x.mem, base, n)
 		if l.respread() {
 			break
 		}
@@ -153,11 +158,11 @@ func (x *index) resize(l *leaf, n int) bool {
 	}
 	l.places.Store(l.spread())
 	if n < old {
-		decommit(unsafe.Add(base, int64(n)*8), int64(old-n)*8)
+		x.mem.Decommit(base+arena.Loc(n)*8, int64(old-n)*8)
 	}
 	d := int64(n-old) * 8
 	x.bytes += d
-	x.pool.charge(d)
+	x.pool.Charge(d)
 	return true
 }
 
@@ -187,8 +192,9 @@ func (l *leaf) respread() bool {
 }
 
 // trim shrinks a leaf that has become mostly empty.
-func (x *index) trim(l *leaf) {
+func (x *index) trim(i int) {
+	l := &x.leaves[i]
 	if want := (l.n*8/6/leafStep + 1) * leafStep; want < len(l.slots)/2 {
-		x.resize(l, want)
+		x.resize(i, want)
 	}
 }

@@ -9,6 +9,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+
+	"lintel.dev/internal/memcached/arena"
 )
 
 // TestHugePages writes six times the memory's worth to a store that is large enough to ask for huge pages, and looks at the
@@ -17,7 +19,7 @@ func TestHugePages(t *testing.T) {
 	if raceEnabled {
 		t.Skip("the race detector takes memory of its own")
 	}
-	const limit = hugeFrom
+	const limit = arena.HugeFrom
 	before := resident(t)
 	s, _ := open(t, Options{MaxBytes: limit})
 	r := rand.New(rand.NewPCG(7, 8))

@@ -2,7 +2,8 @@ package store
 
 import (
 	"sync/atomic"
-	"unsafe"
+
+	"lintel.dev/internal/memcached/arena"
 )
 
 // Ahead is a key whose turn comes soon. A look-up waits for memory twice, for its place in the index and for the record found
@@ -19,30 +20,30 @@ type Ahead struct {
 func (s *Store) Ahead(a *Ahead, key []byte) {
 	h := s.hash.sum(key)
 	a.Key, a.hash, a.at = key, h, 0
-	if prefetches {
+	if arena.Prefetches {
 		sh := s.shardOf(h)
 		x := &sh.index
 		i := x.leafOf(h)
-		prefetchSlot(unsafe.Add(x.base, int64(i)*x.stride+int64(x.leaves[i].homeNow(tagOf(h)))*8), sh)
+		arena.PrefetchSlot(arena.At[uint64](&x.mem, x.base(i)+arena.Loc(x.leaves[i].homeNow(tagOf(h)))*8), &sh.gone)
 	}
 }
 
 // Expect starts to fetch the item.
 func (s *Store) Expect(a *Ahead) {
-	if prefetches {
+	if arena.Prefetches {
 		sh := s.shardOf(a.hash)
 		if loc := sh.index.peek(a); loc != 0 {
-			prefetchRecord(sh.pool.at(loc))
+			sh.pool.PrefetchRecord(loc)
 		}
 	}
 }
 
 // ExpectChange is Expect for an item that is about to be replaced or removed.
 func (s *Store) ExpectChange(a *Ahead) {
-	if prefetches {
+	if arena.Prefetches {
 		sh := s.shardOf(a.hash)
 		if loc := sh.index.peek(a); loc != 0 {
-			prefetchChange(sh.pool.at(loc), sh.pool.at(sh.pool.baseOf(loc)), sh.pool.at(sh.end.Load()))
+			sh.pool.PrefetchChange(loc, sh.pool.Base(loc), arena.Loc(sh.end.Load()))
 		}
 	}
 }
@@ -62,20 +63,20 @@ func (s *Store) BeginIn(t *Txn, a *Ahead) {
 
 // peek guesses the location of a key's record, 0 for none, without the hold on the shard: the words may be changing. The
 // addresses they are read from stay good for as long as the store is open.
-func (x *index) peek(a *Ahead) int64 {
+func (x *index) peek(a *Ahead) arena.Loc {
 	i := x.leafOf(a.hash)
 	l := &x.leaves[i]
 	tag := tagOf(a.hash)
-	p := unsafe.Add(x.base, int64(i)*x.stride)
+	base := x.base(i)
 	home := l.homeNow(tag)
 	for j := home; j < home+peekSlots; j++ {
-		w := atomic.LoadUint64((*uint64)(unsafe.Add(p, j*8)))
+		w := atomic.LoadUint64(arena.At[uint64](&x.mem, base+arena.Loc(j)*8))
 		if w == 0 || w>>tagShift > tag {
 			break
 		}
 		if w>>tagShift == tag {
 			a.at = j
-			return int64(w & locMask)
+			return arena.Loc(w & locMask)
 		}
 	}
 	return 0

@@ -2,7 +2,8 @@ package store
 
 import (
 	"encoding/binary"
-	"unsafe"
+
+	"lintel.dev/internal/memcached/arena"
 )
 
 // A record is an item as it lies in a segment, without padding:
@@ -52,7 +53,7 @@ const maxExpiry = 1<<40 - 1
 // record is a decoded view of the bytes at a location.
 type record struct {
 	b   []byte // all of it
-	loc int64
+	loc arena.Loc
 	offsets
 	value uint16 // offset, too
 }
@@ -133,17 +134,17 @@ var layouts = func() (all [256]offsets) {
 
 // decode reads the record at p, whose bytes are known to be one. It looks at the 8 bytes from p on; the shortest record has 7, so
 // a segment is never filled to its last byte.
-func (r *record) decode(p unsafe.Pointer, loc int64) {
-	head := binary.LittleEndian.Uint64((*[8]byte)(p)[:])
+func (r *record) decode(m *arena.Memory, loc arena.Loc) {
+	head := m.Uint64(loc)
 	shape := uint8(head >> 8)
 	n := int(head >> (8 * lenAt) & (1<<(shape&shapeLen*8+8) - 1))
 	if shape&shapeLen == shapeLen {
-		n |= int(*(*byte)(unsafe.Add(p, lenAt+3))) << 24
+		n |= int(m.Byte(loc+lenAt+3)) << 24
 	}
 	r.offsets = layouts[shape]
 	r.value = uint16(r.key) + uint16(uint8(head))
 	r.loc = loc
-	r.b = unsafe.Slice((*byte)(p), int(r.value)+n)
+	r.b = m.Bytes(loc, int64(r.value)+int64(n))
 }
 
 func (r *record) keyLen() int        { return int(r.value) - int(r.key) }
@@ -197,13 +198,13 @@ func packAccess(now int64, fetched bool) uint32 {
 }
 
 // frozen runs a change of more than one byte with the record marked as gone, so that a process killed half way leaves no
-// half-changed item in a restart file. It is not inlined, so that the compiler takes no store for superfluous.
-//
-//go:noinline
+// half-changed item in a restart file.
 func (r *record) frozen(change func()) {
 	a := get24(r.b[accessAt:])
 	r.kill()
+	arena.Barrier()
 	change()
+	arena.Barrier()
 	put24(r.b[accessAt:], a)
 }
 

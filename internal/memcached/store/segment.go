@@ -2,13 +2,14 @@ package store
 
 import (
 	"sync/atomic"
-	"unsafe"
+
+	"lintel.dev/internal/memcached/arena"
 )
 
 // Queues of a shard, oldest segments first out.
 const (
-	probation = iota // newcomers
-	protected        // items that were used while on probation, or came back soon after they left
+	small = iota // newcomers
+	main         // items that were used while on small, or came back soon after they left
 	queues
 )
 
@@ -35,13 +36,13 @@ type segment struct {
 	items int32
 	pins  int32
 	// Up to here is what a change to an item needs, in one line of the processor's cache.
-	expiry int64  // nothing in the segment expires before this unix second; 0 is never
-	gone   uint32 // 1: no longer in a queue, memory held by pins
-	rules  uint32 // flushes that its records are known to have survived
-	seq    uint64 // order of opening within the shard
-	born   int64  // unix seconds
-	older  int64  // neighbours in the queue, 0 for none
-	newer  int64
+	expiry int64     // nothing in the segment expires before this unix second; 0 is never
+	gone   uint32    // 1: no longer in a queue, memory held by pins
+	rules  uint32    // flushes that its records are known to have survived
+	seq    uint64    // order of opening within the shard
+	born   int64     // unix seconds
+	older  arena.Loc // neighbours in the queue, 0 for none
+	newer  arena.Loc
 	stamp  uint64 // order of opening within the store
 	check  uint64 // tells, in a file, a segment from what looks like one
 }
@@ -51,15 +52,16 @@ const (
 	segmentUsed = 0x5e6d31ed
 )
 
-var _ [segmentHeader - unsafe.Sizeof(segment{})]byte
+// segment returns the header at base.
+func (p *pool) segment(base arena.Loc) *segment { return arena.At[segment](&p.Memory, base) }
 
 type queue struct {
-	oldest, newest int64
+	oldest, newest arena.Loc
 	bytes          int64
 }
 
 // link puts a segment at the new end of a queue, or next to the segment after, on its newer side.
-func (sh *shard) link(base int64, q uint32, after int64) {
+func (sh *shard) link(base arena.Loc, q uint32, after arena.Loc) {
 	g, qu := sh.pool.segment(base), &sh.queues[q]
 	g.queue = q
 	if after == 0 {
@@ -83,7 +85,7 @@ func (sh *shard) link(base int64, q uint32, after int64) {
 	sh.publish()
 }
 
-func (sh *shard) unlink(base int64) {
+func (sh *shard) unlink(base arena.Loc) {
 	g := sh.pool.segment(base)
 	qu := &sh.queues[g.queue]
 	if g.older != 0 {
@@ -114,7 +116,7 @@ func (sh *shard) publish() {
 }
 
 // start makes the memory at base a segment of size bytes.
-func (sh *shard) start(base, size int64) *segment {
+func (sh *shard) start(base arena.Loc, size int64) *segment {
 	g := sh.pool.segment(base)
 	sh.seq++
 	*g = segment{
@@ -128,7 +130,7 @@ func (sh *shard) start(base, size int64) *segment {
 }
 
 // free takes a segment out of its queue and gives its memory back, at once or when the last pin is released.
-func (sh *shard) free(base int64) {
+func (sh *shard) free(base arena.Loc) {
 	g := sh.pool.segment(base)
 	for i := range sh.open {
 		if sh.open[i] == base {
@@ -149,29 +151,31 @@ func (sh *shard) free(base int64) {
 	sh.give(base, g.size)
 }
 
-func (sh *shard) give(base, size int64) {
-	if base < sh.pool.extents {
-		sh.pool.giveSegment(base)
+func (sh *shard) give(base arena.Loc, size int64) {
+	if base < sh.pool.Extents {
+		sh.pool.GiveSegment(base)
 	} else {
-		sh.pool.giveExtent(base, size)
+		sh.pool.GiveExtent(base, size)
 	}
 }
 
 // place is room for a record, taken but not yet visible to anyone who walks the segment.
 type place struct {
-	base int64
+	base arena.Loc
 	off  int64
 }
 
+func (p place) loc() arena.Loc { return p.base + arena.Loc(p.off) }
+
 // large tells whether a record of n bytes gets a segment of its own.
-func (sh *shard) large(n int) bool { return int64(n) > sh.pool.seg/4 }
+func (sh *shard) large(n int) bool { return int64(n) > sh.pool.Seg/4 }
 
 // room finds a place for n bytes at the new end of a queue. Force goes beyond the limit instead of making room.
 func (sh *shard) room(stream int, n int, force bool) (place, bool) {
 	if sh.large(n) {
-		size := (int64(n) + segmentHeader + quantum - 1) / quantum * quantum
+		size := (int64(n) + segmentHeader + arena.Quantum - 1) / arena.Quantum * arena.Quantum
 		for tries := 0; ; tries++ {
-			if base := sh.pool.takeExtent(size, force); base != 0 {
+			if base := sh.pool.TakeExtent(size, force); base != 0 {
 				sh.start(base, size)
 				sh.link(base, uint32(stream%queues), 0)
 				return place{base, segmentHeader}, true
@@ -187,31 +191,31 @@ func (sh *shard) room(stream int, n int, force bool) (place, bool) {
 				return place{base, int64(g.end)}, true
 			}
 		}
-		if base := sh.pool.takeSegment(force); base != 0 {
+		if base := sh.pool.TakeSegment(force); base != 0 {
 			sh.opened = true
-			sh.start(base, sh.pool.seg)
-			after := int64(0)
+			sh.start(base, sh.pool.Seg)
+			after := arena.Loc(0)
 			if stream >= queues {
 				after = sh.sweeping
 			}
 			sh.link(base, uint32(stream%queues), after)
 			old := sh.open[stream]
 			if sh.open[stream] = base; stream == toProbation {
-				sh.end.Store(base)
+				sh.end.Store(int64(base))
 			}
 			if old != 0 {
 				sh.reap(old)
 			}
 			return place{base, segmentHeader}, true
 		}
-		if force || !sh.makeRoom(sh.pool.seg, tries) {
+		if force || !sh.makeRoom(sh.pool.Seg, tries) {
 			return place{}, false
 		}
 	}
 }
 
 // reap frees a segment that nothing is in any more and nothing will be written to.
-func (sh *shard) reap(base int64) {
+func (sh *shard) reap(base arena.Loc) {
 	if base == sh.held || base == sh.swept {
 		return
 	}
@@ -227,8 +231,6 @@ func (sh *shard) reap(base int64) {
 
 // commit makes n bytes written at a place part of their segment. It is not inlined, so that the compiler leaves the end of the
 // segment to be stored after them; what a process that is killed sees of its own stores is in order.
-//
-//go:noinline
 func (sh *shard) commit(p place, n int, expiry int64) {
 	g := sh.pool.segment(p.base)
 	g.live += int64(n)
@@ -237,13 +239,14 @@ func (sh *shard) commit(p place, n int, expiry int64) {
 		g.expiry = expiry
 		sh.noteDue(expiry)
 	}
+	arena.Barrier()
 	g.end = uint32(p.off) + uint32(n)
-	prefetchAppend(sh.pool.at(p.base + p.off + int64(n)))
+	sh.pool.PrefetchAppend(p.loc() + arena.Loc(n))
 }
 
 // drop marks a record as gone and frees its segment when it was the last one there. The index is the caller's business.
 func (sh *shard) drop(r *record) {
-	base := sh.pool.baseOf(r.loc)
+	base := sh.pool.Base(r.loc)
 	g := sh.pool.segment(base)
 	r.kill()
 	g.live -= int64(len(r.b))
@@ -254,7 +257,7 @@ func (sh *shard) drop(r *record) {
 
 // unshown is how many bytes more or less may be gone than other shards know: an atomic store waits until all that was stored
 // before has reached its place, and with every record that is too much.
-func (p *pool) unshown() int64 { return p.seg / 64 }
+func (p *pool) unshown() int64 { return p.Seg / 64 }
 
 // lose counts n more bytes of records that are gone.
 func (sh *shard) lose(n int64) {
@@ -280,7 +283,7 @@ func (sh *shard) casOf(r *record) uint64 {
 	if sh.s.opts.DisableCAS {
 		return 0
 	}
-	base := sh.pool.baseOf(r.loc)
+	base := sh.pool.Base(r.loc)
 	g := sh.pool.segment(base)
 	w := int(r.shape() & shapeCAS >> 2)
 	switch v := getN(r.b[r.cas:], int(casWidth[w])); w << 2 {

@@ -4,14 +4,15 @@ import (
 	"math"
 	"sync"
 	"sync/atomic"
-	"unsafe"
+
+	"lintel.dev/internal/memcached/arena"
 )
 
 // shard is a part of the store with a lock of its own. Shards share the memory: each has its own segments, and one that needs
 // room takes it where the oldest segment of all is.
 type shard struct {
 	part
-	_ [128 - unsafe.Sizeof(part{})%128]byte
+	_ [8]byte
 }
 
 // part is a shard but for the bytes to the end of its last line of the processor's cache.
@@ -19,10 +20,10 @@ type part struct {
 	// What every change writes to, in one line of the processor's cache: it costs more to get one from another core than all that
 	// is done with it.
 	mu     sync.Mutex
-	held   int64 // segment that must stay while a record is replaced: the new value may be part of it
-	gone   int64 // bytes of records that are gone
-	shown  int64 // dead
-	lost   int64 // bytes of all records that ever went
+	held   arena.Loc // segment that must stay while a record is replaced: the new value may be part of it
+	gone   int64     // bytes of records that are gone
+	shown  int64     // dead
+	lost   int64     // bytes of all records that ever went
 	cas    uint64
 	stored int32 // items of class last that were stored since they were counted
 	last   int32
@@ -33,13 +34,13 @@ type part struct {
 	s        *Store
 	pool     *pool
 	flushAt  int64 // unix second of a FlushAll to come, 0 for none
-	open     [streams]int64
+	open     [streams]arena.Loc
 	_        [8]byte
 	prefixes []flush
 	id       int
 	index    index
 	end      atomic.Int64 // segment that new items go to, or once went to
-	_        [128 - 5*8 - unsafe.Sizeof(index{})]byte
+	_        [24]byte
 
 	// What other shards look at without the lock.
 	items  atomic.Int64          // total, as of when a segment was last opened or freed
@@ -51,8 +52,8 @@ type part struct {
 
 	search    int64 // of lost: until then no segment is worth compacting
 	flushes   uint32
-	sweeping  int64 // segment being compacted
-	swept     int64 // segment being swept, which stays until that is done
+	sweeping  arena.Loc // segment being compacted
+	swept     arena.Loc // segment being swept, which stays until that is done
 	seq       uint64
 	queues    [queues]queue
 	ghost     ghost
@@ -92,7 +93,7 @@ func (sh *shard) watch() bool {
 	sh.wanted.Add(1)
 	defer sh.wanted.Add(-1)
 	for range looks {
-		if pause(); sh.mu.TryLock() {
+		if arena.Pause(); sh.mu.TryLock() {
 			return true
 		}
 	}
@@ -108,8 +109,8 @@ func (sh *shard) lookup(h uint64, key []byte, r *record, near int) (*leaf, int) 
 	tag := tagOf(h)
 	if uint(near) < uint(len(l.slots)) {
 		if w := l.slots[near]; w>>tagShift == tag && w != 0 {
-			loc := int64(w & locMask)
-			if r.decode(sh.pool.at(loc), loc); string(r.keyBytes()) == string(key) {
+			loc := arena.Loc(w & locMask)
+			if r.decode(&sh.pool.Memory, loc); string(r.keyBytes()) == string(key) {
 				return l, near
 			}
 		}
@@ -131,13 +132,13 @@ func (sh *shard) matches(word uint64, key []byte, r *record) bool {
 	if word == 0 {
 		return false
 	}
-	loc := int64(word & locMask)
-	r.decode(sh.pool.at(loc), loc)
+	loc := arena.Loc(word & locMask)
+	r.decode(&sh.pool.Memory, loc)
 	return string(r.keyBytes()) == string(key)
 }
 
 // slotOf finds the slot of the record at loc, near is where it may be, or anything.
-func (sh *shard) slotOf(h uint64, loc int64, near int) (*leaf, int) {
+func (sh *shard) slotOf(h uint64, loc arena.Loc, near int) (*leaf, int) {
 	l := sh.index.leaf(h)
 	tag := tagOf(h)
 	want := tag<<locBits + uint64(loc) // the word without its use count
@@ -173,7 +174,7 @@ func (sh *shard) countSize(size int, queue uint32, n int64) {
 	c := &sh.class[ClassOf(size)-1]
 	c.Items += n
 	c.Bytes += int64(size) * n
-	if queue == probation {
+	if queue == small {
 		c.Probation += n
 	}
 	sh.total += n
@@ -207,7 +208,7 @@ func (sh *shard) recount(was int, queue uint32, r *record) {
 	sh.count(r)
 }
 
-func (sh *shard) queueOf(r *record) uint32 { return sh.pool.segment(sh.pool.baseOf(r.loc)).queue }
+func (sh *shard) queueOf(r *record) uint32 { return sh.pool.segment(sh.pool.Base(r.loc)).queue }
 
 func (sh *shard) nextCAS() uint64 {
 	if sh.s.opts.DisableCAS {
@@ -253,20 +254,20 @@ func (sh *shard) visible(r *record, now int64) Miss {
 type cursor struct {
 	record
 	sh   *shard
-	base int64
+	base arena.Loc
 	off  int64
 	left int32
 	end  int64 // next stops before records from here on, 0 for nowhere
 }
 
-func (sh *shard) walk(base int64) cursor {
+func (sh *shard) walk(base arena.Loc) cursor {
 	return cursor{sh: sh, base: base, off: segmentHeader, left: sh.pool.segment(base).items}
 }
 
 func (c *cursor) next() bool {
 	for c.left > 0 && (c.end == 0 || c.off < c.end) {
-		loc := c.base + c.off
-		c.decode(c.sh.pool.at(loc), loc)
+		loc := c.base + arena.Loc(c.off)
+		c.decode(&c.sh.pool.Memory, loc)
 		c.off += int64(len(c.b))
 		if !c.dead() {
 			c.left--

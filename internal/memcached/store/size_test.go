@@ -9,6 +9,8 @@ import (
 	"runtime/debug"
 	"strings"
 	"testing"
+
+	"lintel.dev/internal/memcached/arena"
 )
 
 // resident returns the bytes of memory the process has.
@@ -131,8 +133,7 @@ func TestMappings(t *testing.T) {
 func TestWidths(t *testing.T) {
 	s, _ := open(t, Options{MaxBytes: MaxLimit, MaxItemSize: 1 << 30})
 	const n = 20_000
-	s.pool.next = uint32(s.pool.extents/s.pool.seg) - 200
-	s.pool.cursor = int(s.pool.limit.Load()/quantum)*2 - 2000
+	s.pool.Skip(s.pool.Extents-arena.Loc(200*s.pool.Seg), s.pool.Extents+arena.Loc(s.pool.Limit()*2-2000*arena.Quantum))
 	large := strings.Repeat("large", 100_000)
 	put(t, s, "large1", large, 0)
 	put(t, s, "large2", large, 0)
@@ -145,7 +146,7 @@ func TestWidths(t *testing.T) {
 	want(t, s, "large1", large)
 	want(t, s, "large2", large)
 	check(t, s)
-	if at := s.pool.size; at != mostAddresses {
+	if at := s.pool.Size(); at != mostAddresses {
 		t.Logf("addresses end at %x", at)
 	}
 }
@@ -156,7 +157,7 @@ func TestTiny(t *testing.T) {
 		put(t, s, fmt.Sprint("key:", i), "some small value", 0)
 	}
 	want(t, s, "key:49999", "some small value")
-	if st := s.Stats(); st.Items < 17_000 || st.Used > MinLimit+3*s.pool.seg {
+	if st := s.Stats(); st.Items < 17_000 || st.Used > MinLimit+3*s.pool.Seg {
 		t.Errorf("%d items in %d bytes", st.Items, st.Used)
 	}
 	tx := s.Begin([]byte("large"))

@@ -9,7 +9,8 @@ import (
 	"os"
 	"slices"
 	"sync/atomic"
-	"unsafe"
+
+	"lintel.dev/internal/memcached/arena"
 )
 
 // The file of Options.Path is the memory of the store itself: segments and extents lie in it where they lie in memory, and the
@@ -19,11 +20,18 @@ import (
 // is complete, the record it replaces is marked as gone before, and a record is marked as gone while it is changed in place.
 const (
 	superMagic   = 0x314c45544e494c01
-	superVersion = 2
-	superSize    = page
+	superVersion = 3
+	superSize    = arena.Page
 	flushBlock   = 32 << 10 // a shard's flushes, twice: one is valid while the other is written
 	metaSize     = superSize + maxShards*flushBlock
 )
+
+// bootID names the time since the machine was started: what a process that was killed left in a file is only known to be
+// there as long as the machine runs. It is empty where the system has no such name.
+func bootID() string {
+	b, _ := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	return string(b)
+}
 
 // superblock is at the start of the file. Settings are what must be the same for the file to be used again.
 type superblock struct {
@@ -33,9 +41,8 @@ type superblock struct {
 	key      keyed
 	boot     [40]byte
 	clean    uint32 // 1: closed in order
-	next     uint32 // slots from here on were never used
-	high     int64  // end of the extents ever used
-	power    uint32 // Stats.HashPower; 0 in files of before it was kept
+	high     arena.HighMark
+	power    uint32 // Stats.HashPower
 }
 
 type settings struct {
@@ -49,11 +56,11 @@ type settings struct {
 	reserved uint32
 }
 
-func (s *Store) super() *superblock { return (*superblock)(s.pool.base) }
+func (s *Store) super() *superblock { return arena.At[superblock](&s.pool.Memory, 0) }
 
-func (s *Store) settings() settings {
+func (s *Store) settings(size, seg int64) settings {
 	c := settings{
-		version: superVersion, shards: uint32(len(s.shards)), limit: s.opts.MaxBytes, size: s.pool.size, seg: s.pool.seg,
+		version: superVersion, shards: uint32(len(s.shards)), limit: s.opts.MaxBytes, size: size, seg: seg,
 		maxItem: int64(s.opts.MaxItemSize),
 	}
 	if !s.opts.DisableCAS {
@@ -63,9 +70,8 @@ func (s *Store) settings() settings {
 }
 
 func (b *superblock) checksum() uint32 {
-	n := unsafe.Sizeof(b.settings)
-	c := crc32.ChecksumIEEE(unsafe.Slice((*byte)(unsafe.Pointer(&b.settings)), n))
-	return crc32.Update(c, crc32.IEEETable, unsafe.Slice((*byte)(unsafe.Pointer(&b.key)), unsafe.Sizeof(b.key)))
+	c := crc32.ChecksumIEEE(arena.BytesOf(&b.settings))
+	return crc32.Update(c, crc32.IEEETable, arena.BytesOf(&b.key))
 }
 
 // difference names the first setting in which a file differs from what is asked for.
@@ -90,10 +96,10 @@ func (c settings) difference(o settings) string {
 }
 
 // attach makes the file at Options.Path the memory of the store. It reports whether there are items in it.
-func (s *Store) attach(size int64) (filled bool, err error) {
-	want := s.settings()
+func (s *Store) attach(size, seg int64) (filled bool, err error) {
+	want := s.settings(size, seg)
 	if head, err := readHead(s.opts.Path); err == nil && len(head) == superSize {
-		b := (*superblock)(unsafe.Pointer(&head[0]))
+		b := arena.View[superblock](head)
 		if b.magic != superMagic || b.sum != b.checksum() {
 			return false, fmt.Errorf("%w: %s is not a restart file, or is damaged", ErrSnapshot, s.opts.Path)
 		}
@@ -101,15 +107,19 @@ func (s *Store) attach(size int64) (filled bool, err error) {
 			return false, fmt.Errorf("%w: %s: the %s", ErrSnapshot, s.opts.Path, d)
 		}
 	}
-	f, was, err := mapFile(s.opts.Path, size)
+	f, fresh, err := arena.MapFile(s.opts.Path, size)
 	if err != nil {
+		return false, fmt.Errorf("%w: %w", ErrSnapshot, err)
+	}
+	if err := s.pool.Open(f, size, seg, s.opts.MaxBytes); err != nil {
 		return false, err
 	}
-	s.pool.file, s.pool.base = f, f.base
+	s.pool.Skip(metaSize, s.pool.Extents)
 	b := s.super()
-	if was == 0 {
-		*b = superblock{settings: want, key: s.hash, next: s.pool.next}
+	if fresh {
+		*b = superblock{settings: want, key: s.hash}
 		b.sum = b.checksum()
+		s.pool.Track(&b.high)
 		s.markOpen()
 		b.magic = superMagic
 		return false, nil
@@ -145,15 +155,15 @@ func (s *Store) markOpen() {
 // detach closes the file in order.
 func (s *Store) detach() error {
 	s.Stats() // the last to raise the power
-	if err := s.pool.file.sync(); err != nil {
+	if err := s.pool.File().Sync(); err != nil {
 		return err
 	}
 	atomic.StoreUint32(&s.super().clean, 1)
-	return s.pool.file.sync()
+	return s.pool.File().Sync()
 }
 
 // seal returns what a segment's check must be. Its key is secret, so that no value can contain what looks like a segment.
-func (s *Store) seal(g *segment, base int64) uint64 {
+func (s *Store) seal(g *segment, base arena.Loc) uint64 {
 	return fold(fold(uint64(base)^s.hash[0], g.seq^s.hash[1])^uint64(g.size), uint64(g.shard)^s.hash[1])
 }
 
@@ -161,27 +171,18 @@ func (s *Store) seal(g *segment, base int64) uint64 {
 func (s *Store) load() error {
 	b := s.super()
 	p := &s.pool
-	var found []int64
-	if int64(b.next)*p.seg > p.extents || b.high < 0 || b.high > p.size-p.extents {
+	all := p.Size() - int64(p.Extents)
+	if arena.Loc(int64(b.high.Segments)*p.Seg) > p.Extents || b.high.Extents < 0 || b.high.Extents > all {
 		return fmt.Errorf("%w: %s is damaged", ErrSnapshot, s.opts.Path)
 	}
-	for slot := p.next; slot < b.next; slot++ {
-		base := int64(slot) * p.seg
-		if s.valid(base) {
-			found = append(found, base)
-			p.used.Add(p.seg)
-		} else {
-			p.warm = append(p.warm, slot)
-		}
-	}
-	p.next = b.next
+	found := p.RestoreSegments(b.high.Segments, s.valid)
 	s.power.Store(atomic.LoadUint32(&b.power))
-	extents, err := s.findExtents(b.high)
+	extents, err := s.findExtents(b.high.Extents)
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrSnapshot, err)
 	}
 	found = append(found, extents...)
-	slices.SortFunc(found, func(x, y int64) int { return cmp.Compare(p.segment(x).stamp, p.segment(y).stamp) })
+	slices.SortFunc(found, func(x, y arena.Loc) int { return cmp.Compare(p.segment(x).stamp, p.segment(y).stamp) })
 	for i := range s.shards {
 		s.shards[i].loadFlushes()
 	}
@@ -199,13 +200,14 @@ func (s *Store) load() error {
 	for _, base := range found {
 		s.shards[p.segment(base).shard].reap(base)
 	}
+	p.Track(&b.high)
 	s.markOpen()
-	p.trimNow()
+	p.Trim()
 	return nil
 }
 
 // valid tells whether there is a segment at base.
-func (s *Store) valid(base int64) bool {
+func (s *Store) valid(base arena.Loc) bool {
 	g := s.pool.segment(base)
 	return g.state == segmentUsed && g.shard < uint32(len(s.shards)) && g.queue < queues && g.size > segmentHeader &&
 		int64(g.end) <= g.size && g.end >= segmentHeader && g.check == s.seal(g, base)
@@ -213,24 +215,22 @@ func (s *Store) valid(base int64) bool {
 
 // findExtents goes through the part of the file that extents were ever in. It reads the file rather than the mapping, which
 // would fill the holes.
-func (s *Store) findExtents(high int64) (found []int64, err error) {
+func (s *Store) findExtents(high int64) (found []arena.Loc, err error) {
 	p := &s.pool
 	buf := make([]byte, 1<<20)
 	skip := int64(0)
 	for at := int64(0); at < high; at += int64(len(buf)) {
 		n := min(int64(len(buf)), high-at)
-		if err := p.file.readAt(buf[:n], p.extents+at); err != nil {
+		if _, err := p.File().ReadAt(buf[:n], int64(p.Extents)+at); err != nil {
 			return nil, err
 		}
-		for off := int64(0); off < n; off += quantum {
+		for off := int64(0); off < n; off += arena.Quantum {
 			if at+off < skip || binary.LittleEndian.Uint32(buf[off:]) != segmentUsed {
 				continue
 			}
-			base := p.extents + at + off
-			if g := p.segment(base); s.valid(base) && g.size%quantum == 0 && at+off+g.size <= p.size-p.extents {
-				first, end := p.idle(int((at+off)/quantum), int(g.size/quantum))
-				p.mark(int((at+off)/quantum), int(g.size/quantum), true)
-				p.used.Add((end - first) * page)
+			base := p.Extents + arena.Loc(at+off)
+			if g := p.segment(base); s.valid(base) && g.size%arena.Quantum == 0 && at+off+g.size <= p.Size()-int64(p.Extents) {
+				p.RestoreExtent(base, g.size)
 				found = append(found, base)
 				skip = at + off + g.size
 			}
@@ -240,7 +240,7 @@ func (s *Store) findExtents(high int64) (found []int64, err error) {
 }
 
 // adopt makes a segment found in the file the shard's newest. What cannot be right, or need not be kept, is marked as gone.
-func (sh *shard) adopt(base int64) {
+func (sh *shard) adopt(base arena.Loc) {
 	g := sh.pool.segment(base)
 	now := sh.s.now()
 	g.live, g.items, g.pins, g.gone, g.expiry = 0, 0, 0, 0, 0
@@ -251,13 +251,13 @@ func (sh *shard) adopt(base int64) {
 	sh.flushes = 1
 	off := int64(segmentHeader)
 	for off < int64(g.end) {
-		n := sh.sound(base+off, int64(g.end)-off)
+		n := sh.sound(base+arena.Loc(off), int64(g.end)-off)
 		if n == 0 {
 			g.end = uint32(off) // the rest cannot be walked
 			break
 		}
 		var r record
-		r.decode(sh.pool.at(base+off), base+off)
+		r.decode(&sh.pool.Memory, base+arena.Loc(off))
 		off += n
 		if r.dead() {
 			continue
@@ -286,11 +286,11 @@ func (sh *shard) adopt(base int64) {
 }
 
 // sound returns the length of the record at loc, 0 if there cannot be one within n bytes.
-func (sh *shard) sound(loc, n int64) int64 {
+func (sh *shard) sound(loc arena.Loc, n int64) int64 {
 	if n < lenAt+2 {
 		return 0
 	}
-	b := sh.pool.bytes(loc, n)
+	b := sh.pool.Bytes(loc, n)
 	w := int64(b[1]&shapeLen) + 1
 	head := lenAt + w + int64(casWidth[b[1]&shapeCAS>>2])
 	if b[1]&shapeExpiry != 0 {
@@ -313,14 +313,14 @@ func (sh *shard) sound(loc, n int64) int64 {
 const flushCopy = (flushBlock - 64) / 2
 
 func (sh *shard) flushArea() (which *uint32, copies [2][]byte) {
-	at := int64(superSize + sh.id*flushBlock)
-	b := sh.pool.bytes(at+64, 2*flushCopy)
-	return (*uint32)(sh.pool.at(at)), [2][]byte{b[:flushCopy], b[flushCopy:]}
+	at := arena.Loc(superSize + sh.id*flushBlock)
+	b := sh.pool.Bytes(at+64, 2*flushCopy)
+	return arena.At[uint32](&sh.pool.Memory, at), [2][]byte{b[:flushCopy], b[flushCopy:]}
 }
 
 // saveFlushes writes the flushes that concern records still in the file.
 func (sh *shard) saveFlushes() {
-	if sh.pool.file == nil {
+	if sh.pool.File() == nil {
 		return
 	}
 	which, copies := sh.flushArea()

@@ -21,7 +21,7 @@ type Stats struct {
 	CrawlerChecked   uint64 // items the background sweep looked at
 	OutOfMemory      uint64 // Puts refused with ErrNoMemory
 	Moved            uint64 // items copied from one segment to another
-	Promoted         uint64 // of these, from probation to the main queue
+	Promoted         uint64 // of these, from small to the main queue
 	CompactedBytes   uint64 // bytes of segments emptied because most of their content was dead
 
 	Class [Classes]ClassStats // class n at index n-1
@@ -48,7 +48,7 @@ type ClassStats struct {
 
 // Stats returns the figures of now.
 func (s *Store) Stats() Stats {
-	st := Stats{Limit: s.pool.limit.Load(), Used: s.pool.used.Load()}
+	st := Stats{Limit: s.pool.Limit(), Used: s.pool.Used()}
 	for i := range s.shards {
 		s.shards[i].addStats(&st)
 	}
@@ -86,7 +86,7 @@ func (s *Store) hashPower(items int64) int {
 			break
 		}
 	}
-	if s.pool.file != nil {
+	if s.pool.File() != nil {
 		atomic.StoreUint32(&s.super().power, s.power.Load())
 	}
 	return int(power)

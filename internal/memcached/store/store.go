@@ -15,6 +15,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"lintel.dev/internal/memcached/arena"
 )
 
 var (
@@ -94,6 +96,9 @@ type Store struct {
 	closed   error
 }
 
+// pool is the memory of the items.
+type pool struct{ arena.Pool }
+
 // maxShards bounds how many goroutines can work at once.
 const maxShards = 64
 
@@ -156,23 +161,15 @@ func (s *Store) build() error {
 	s.shift = uint(64 - bits.TrailingZeros(uint(n)))
 	filled := false
 	if s.opts.Path != "" {
-		s.pool.init(limit*6+leastFile, seg, limit)
-		s.pool.next = uint32((metaSize + seg - 1) / seg)
 		var err error
-		if filled, err = s.attach(s.pool.size); err != nil {
+		if filled, err = s.attach(arena.PoolSize(limit*6+leastFile, seg), seg); err != nil {
 			return err
 		}
-	} else {
-		s.pool.init(min(max(limit*12, leastAddresses), mostAddresses), seg, limit)
-		if err := s.pool.anonymous(); err != nil {
-			return err
-		}
-	}
-	if err := s.pool.mapBits(); err != nil {
+	} else if err := s.pool.Open(nil, min(max(limit*12, leastAddresses), mostAddresses), seg, limit); err != nil {
 		return err
 	}
 	for i := range s.shards {
-		if err := s.shards[i].init(s, i, limit/int64(n), s.pool.maxLimit()/int64(n)); err != nil {
+		if err := s.shards[i].init(s, i, limit/int64(n), s.pool.MaxLimit()/int64(n)); err != nil {
 			return err
 		}
 	}
@@ -190,7 +187,7 @@ func (s *Store) Close() error {
 	s.close.Do(func() {
 		close(s.stop)
 		s.tended.Wait()
-		if s.pool.file != nil {
+		if s.pool.File() != nil {
 			s.closed = s.detach()
 		}
 		s.closed = errors.Join(s.closed, s.unmap())
@@ -203,7 +200,7 @@ func (s *Store) unmap() error {
 	for i := range s.shards {
 		errs = append(errs, s.shards[i].index.close())
 	}
-	return errors.Join(append(errs, s.pool.close())...)
+	return errors.Join(append(errs, s.pool.Close())...)
 }
 
 // Now returns the store's idea of the time, in unix seconds.
@@ -212,10 +209,10 @@ func (s *Store) Now() int64 { return s.now() }
 // SetLimit changes Options.MaxBytes. Items are evicted at once when the new limit is lower. How far the limit can be raised
 // depends on the one the store was made with: at least to 6 GiB, or three times as much as that; with a file, to one and a half.
 func (s *Store) SetLimit(bytes int64) error {
-	if most := s.pool.maxLimit(); bytes < MinLimit || bytes > most {
+	if most := s.pool.MaxLimit(); bytes < MinLimit || bytes > most {
 		return fmt.Errorf("%w: %d bytes, want %d to %d", ErrLimit, bytes, MinLimit, most)
 	}
-	s.pool.limit.Store(bytes)
+	s.pool.SetLimit(bytes)
 	s.makeRoom(nil, 0)
 	for i := range s.shards {
 		s.trimIndex(i)
@@ -228,9 +225,9 @@ func (s *Store) SetLimit(bytes int64) error {
 		done = s.makeRoom(nil, 0)
 	}
 	if !done && !s.opts.NoEvict {
-		return fmt.Errorf("%w: %d bytes are in use that cannot be freed now", ErrLimit, s.pool.used.Load())
+		return fmt.Errorf("%w: %d bytes are in use that cannot be freed now", ErrLimit, s.pool.Used())
 	}
-	s.pool.trimNow()
+	s.pool.Trim()
 	return nil
 }
 
@@ -274,9 +271,9 @@ func (sh *shard) scan(l *leaf, from uint64, items []Item, keys []byte) ([]Item, 
 			next = tag
 			break
 		}
-		loc := int64(w & locMask)
+		loc := arena.Loc(w & locMask)
 		var r record
-		r.decode(sh.pool.at(loc), loc)
+		r.decode(&sh.pool.Memory, loc)
 		if sh.visible(&r, now) == Absent {
 			it := sh.item(&r)
 			keys = append(keys, it.Key...)

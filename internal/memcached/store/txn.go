@@ -2,7 +2,8 @@ package store
 
 import (
 	"encoding/binary"
-	"unsafe"
+
+	"lintel.dev/internal/memcached/arena"
 )
 
 // Miss tells why Txn.Find found nothing.
@@ -149,7 +150,7 @@ func (t *Txn) SetExpiry(unix int64) {
 	}
 	t.r.frozen(func() { putN(t.r.b[t.r.exp:], uint64(unix), 5) })
 	t.r.setAccess(now, t.r.fetched())
-	g := t.sh.pool.segment(t.sh.pool.baseOf(t.r.loc))
+	g := t.sh.pool.segment(t.sh.pool.Base(t.r.loc))
 	if unix != maxExpiry && (g.expiry == 0 || unix < g.expiry) {
 		g.expiry = unix
 		t.sh.noteDue(unix)
@@ -189,7 +190,7 @@ func (t *Txn) SetCAS(cas uint64) {
 // Overwrite changes the value to v, which is of the same length and may be part of what Value returned, and returns the new
 // CAS value. Everything else about the item stays. A pinned value is not changed: the item gets new bytes.
 func (t *Txn) Overwrite(v []byte) (cas uint64) {
-	base := t.sh.pool.baseOf(t.r.loc)
+	base := t.sh.pool.Base(t.r.loc)
 	cas = t.sh.nextCAS()
 	// The first change moves the item to where its CAS value is kept in full; from then on it is changed in place.
 	inPlace := t.sh.s.opts.DisableCAS || t.r.shape()&shapeCAS == casFull
@@ -216,8 +217,8 @@ func (t *Txn) Delete() {
 // whatever happens to the item. The function may be called by any goroutine, but not between Begin and End. The memory of
 // pinned values counts as used until then. Items of up to a quarter of a segment, at most 16 KiB, are simply copied.
 func (t *Txn) Pin() (value []byte, release func()) {
-	base := t.sh.pool.baseOf(t.r.loc)
-	if base < t.sh.pool.extents {
+	base := t.sh.pool.Base(t.r.loc)
+	if base < t.sh.pool.Extents {
 		return append([]byte(nil), t.r.valueBytes()...), func() {}
 	}
 	sh, g := t.sh, t.sh.pool.segment(base)
@@ -243,7 +244,7 @@ func (t *Txn) replace(change func(h *header), value []byte) {
 		h.shape |= casFull
 	}
 	change(&h)
-	queue := int(t.sh.pool.segment(t.sh.pool.baseOf(t.r.loc)).queue)
+	queue := int(t.sh.pool.segment(t.sh.pool.Base(t.r.loc)).queue)
 	if parts := [2][]byte{value}; t.write(&h, queue, parts, false) != nil {
 		_ = t.write(&h, queue, parts, true) // without address space the item stays what it is
 	}
@@ -252,14 +253,13 @@ func (t *Txn) replace(change func(h *header), value []byte) {
 // crowds tells whether the item found takes so much of the memory that a new value beside it would drive out what it need not,
 // and is no part of that value.
 func (t *Txn) crowds(value [2][]byte) bool {
-	limit := t.sh.pool.limit.Load()
+	limit := t.sh.pool.Limit()
 	n := int64(len(value[0]) + len(value[1]))
-	if t.leaf == nil || int64(len(t.r.b)) < limit/4 || t.sh.pool.fits(n) || n > limit-limit/4 {
+	if t.leaf == nil || int64(len(t.r.b)) < limit/4 || t.sh.pool.Fits(n) || n > limit-limit/4 {
 		return false
 	}
-	from := uintptr(unsafe.Pointer(unsafe.SliceData(t.r.b)))
 	for _, v := range value {
-		if p := uintptr(unsafe.Pointer(unsafe.SliceData(v))); len(v) > 0 && p-from < uintptr(len(t.r.b)) {
+		if arena.StartsIn(v, t.r.b) {
 			return false
 		}
 	}
@@ -282,7 +282,7 @@ func (t *Txn) Put(rec Record) (cas uint64, err error) {
 	if rec.Expiry != 0 {
 		h.shape |= shapeExpiry
 	}
-	queue := probation
+	queue := small
 	if t.leaf == nil && t.miss == Absent {
 		t.Find()
 	}
@@ -293,10 +293,10 @@ func (t *Txn) Put(rec Record) (cas uint64, err error) {
 	}
 	var old uint64
 	if t.leaf != nil {
-		queue = int(sh.pool.segment(sh.pool.baseOf(t.r.loc)).queue)
+		queue = int(sh.pool.segment(sh.pool.Base(t.r.loc)).queue)
 		old = t.CAS()
 	} else if sh.ghost.take(t.hash) {
-		queue = protected
+		queue = main
 	}
 	if !sh.s.opts.DisableCAS {
 		if rec.CAS != 0 {
@@ -325,34 +325,34 @@ func (t *Txn) write(h *header, queue int, value [2][]byte, force bool) error {
 	nvalue := len(value[0]) + len(value[1])
 	n := h.length(len(t.key), nvalue)
 	if t.leaf != nil {
-		sh.held = sh.pool.baseOf(t.r.loc)
+		sh.held = sh.pool.Base(t.r.loc)
 	}
 	p, ok := sh.room(queue, n, force)
 	sh.held = 0
 	if !ok {
 		return ErrNoMemory
 	}
-	b := sh.pool.bytes(p.base+p.off, int64(n))
+	b := sh.pool.Bytes(p.loc(), int64(n))
 	v := b[h.write(b, t.key, nvalue):]
 	copy(v[copy(v, value[0]):], value[1])
-	loc := uint64(p.base + p.off)
+	loc := p.loc()
 	if t.leaf != nil {
 		t.leaf, t.at = sh.slotOf(t.hash, t.r.loc, t.at)
 		w := &t.leaf.slots[t.at]
-		*w = *w&^uint64(locMask) | loc
+		*w = *w&^uint64(locMask) | uint64(loc)
 		was, from := sh.sizeOf(&t.r), sh.queueOf(&t.r)
 		sh.drop(&t.r)
 		sh.commit(p, n, h.expiry)
-		t.r.decode(sh.pool.at(int64(loc)), int64(loc))
+		t.r.decode(&sh.pool.Memory, loc)
 		sh.recount(was, from, &t.r)
 		return nil
 	}
-	if !sh.index.insert(t.hash, loc) {
+	if !sh.index.insert(t.hash, uint64(loc)) {
 		sh.reap(p.base)
 		return ErrNoMemory
 	}
 	sh.commit(p, n, h.expiry)
-	t.r.decode(sh.pool.at(int64(loc)), int64(loc))
+	t.r.decode(&sh.pool.Memory, loc)
 	sh.count(&t.r)
 	t.leaf, t.at = sh.slotOf(t.hash, t.r.loc, t.at)
 	return nil
