@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 )
@@ -43,6 +44,29 @@ func TestHelpExamples(t *testing.T) {
 			t.Errorf("%q is taken for right", wrong)
 		}
 	}
+}
+
+// TestHelpWidth checks that the help of every command fits 80 columns.
+func TestHelpWidth(t *testing.T) {
+	root := newRoot()
+	var walk func(cmd *cobra.Command)
+	walk = func(cmd *cobra.Command) {
+		var out strings.Builder
+		cmd.SetOut(&out)
+		if err := cmd.Help(); err != nil {
+			t.Fatal(err)
+		}
+		for line := range strings.Lines(out.String()) {
+			// An example is copied as it is: it may be long.
+			if line = strings.TrimRight(line, "\n"); utf8.RuneCountInString(line) > 80 && !strings.Contains(line, "lintel ") {
+				t.Errorf("%s: %d columns: %s", cmd.CommandPath(), utf8.RuneCountInString(line), line)
+			}
+		}
+		for _, sub := range cmd.Commands() {
+			walk(sub)
+		}
+	}
+	walk(root)
 }
 
 // typeIn finds the command and gives it its flags and arguments; it is not run.

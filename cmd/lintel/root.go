@@ -64,6 +64,7 @@ func newRoot() *cobra.Command {
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.SetVersionTemplate("lintel {{.Version}}\n")
+	root.SetUsageTemplate(strings.ReplaceAll(root.UsageTemplate(), ".FlagUsages", ".FlagUsagesWrapped 80"))
 	root.SetFlagErrorFunc(cli.FlagError)
 	root.AddCommand(democli.New(), cachecli.New(), servercli.New(version), perfcli.New(), zmqcli.New())
 	strict(root)
@@ -92,6 +93,7 @@ func strict(root *cobra.Command) {
 			for _, shell := range cmd.Commands() {
 				shell.Example = "  lintel completion " + shell.Name()
 				shell.Args = cli.NoArguments
+				shell.Long = strings.ReplaceAll(shell.Long, "installed already, you can", "installed, you can") // within 80 columns
 			}
 		}
 	}

@@ -9,7 +9,11 @@ import (
 func NoOther(kind string) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
 		if len(args) > 0 {
-			return Usagef("unknown %s %q, see %s --help", kind, args[0], cmd.CommandPath())
+			var names []string
+			for _, sub := range cmd.Commands() {
+				names = append(names, sub.Name())
+			}
+			return Usagef("unknown %s %q%s, see %s --help", kind, args[0], DidYouMean(args[0], "", names), cmd.CommandPath())
 		}
 		return nil
 	}

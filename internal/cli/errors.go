@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 )
 
 // Exit statuses of the program.
@@ -76,11 +77,17 @@ func Status(err error) int {
 }
 
 // FlagError is the FlagErrorFunc of the root command. It returns a usage error
-// without the function names that strconv and time put into theirs.
+// without the function names that strconv and time put into theirs, and
+// with the closest name for an unknown flag.
 func FlagError(cmd *cobra.Command, err error) error {
 	text := err.Error()
 	if num, ok := errors.AsType[*strconv.NumError](err); ok {
 		text = strings.Replace(text, num.Error(), num.Err.Error(), 1)
+	}
+	if e, ok := errors.AsType[*pflag.NotExistError](err); ok && e.GetSpecifiedShortnames() == "" {
+		var names []string
+		cmd.Flags().VisitAll(func(f *pflag.Flag) { names = append(names, f.Name) })
+		text += DidYouMean(e.GetSpecifiedName(), "--", names)
 	}
 	return Usagef("%s, see %s --help", strings.Replace(text, ": time: ", ": ", 1), cmd.CommandPath())
 }

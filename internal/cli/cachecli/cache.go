@@ -106,7 +106,7 @@ func plain(err error) string { return strings.TrimPrefix(err.Error(), "memcache:
 func (f *cacheFlags) selector() (memcache.Selector, error) {
 	sel, err := memcache.Placement(f.placement)
 	if err != nil {
-		return nil, cli.Usagef("--placement: %s", plain(err))
+		return nil, cli.Usagef("--placement: %s%s", plain(err), cli.DidYouMean(f.placement, "", memcache.Placements()))
 	}
 	return sel, nil
 }

@@ -13,6 +13,7 @@ import (
 	"lintel.dev/internal/cli"
 )
 
+// New returns the command lintel demo.
 func New() *cobra.Command {
 	squares, runSquares := newDemoSquares()
 	shards, runShards := newDemoShards()
@@ -20,14 +21,14 @@ func New() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "demo [squares|shards|pi]",
 		Short: "Show what a cache and message queues are for",
-		Long: `Runs three small programs, each for a few seconds, on cache servers and sockets
-of its own:
+		Long: `Run three small programs, each for a few seconds, on cache servers and sockets
+of their own:
 
-  squares   what a cache saves: ten runs of 2,000 lookups, each faster than the last
-  shards    how keys are dealt to servers, and which ones move when a server comes or goes
+  squares   what a cache saves: ten runs of lookups, each faster than the last
+  shards    the shares of servers, and the keys that move with each change
   pi        PUB/SUB, REQ/REP and PUSH/PULL estimate pi together
 
-Without a name, all three.`,
+Without a name, run all three.`,
 		Example: `  lintel demo
   lintel demo pi --plot pi.png`,
 		Args: func(_ *cobra.Command, args []string) error {
@@ -60,15 +61,15 @@ Without a name, all three.`,
 	return cmd
 }
 
-// demoError gives what a demonstration returns its exit status: 2 for what
-// the user got wrong, 130 for an interrupt, which needs no words.
+// demoError returns the error of a demonstration with its exit status: 2 for wrong
+// input, 130 without a text for an interrupt.
 func demoError(ctx context.Context, err error) error {
 	var input *demo.InputError
 	switch {
 	case errors.As(err, &input):
 		return cli.Usage(err)
 	case err != nil && ctx.Err() != nil && errors.Is(err, context.Canceled):
-		return cli.Exit(130, nil)
+		return cli.Exit(cli.StatusInterrupted, nil)
 	}
 	return err
 }

@@ -30,18 +30,18 @@ func newDemoShards() (*cobra.Command, func(*cobra.Command) error) {
 	}
 	cmd := &cobra.Command{
 		Use:   "shards",
-		Short: "How keys are dealt to servers, and which move when a server comes or goes",
-		Long: `Stores a list of words on a few cache servers, once for each of six ways of
-choosing the server of a word, and shows the share of each server. Then a
-server joins, or one leaves, and the words that are no longer found where they
-should be are counted.
+		Short: "Compare the ways to choose the server of a key",
+		Long: `Store a list of words on a few cache servers, once for each of six ways to
+choose the server of a word, and show the share of each server. Then let a
+server join, or one leave, and count the words that are no longer found on the
+server that is chosen for them.
 
   first letter   equal parts of the alphabet
   hash           FNV-1a, modulo the number of servers
   md5            MD5, modulo the number of servers
   ketama         a ring of points, as libmemcached places them
   rendezvous     the server with the highest score for the key
-  jump           jump consistent hash, as Grafana's programs place keys`,
+  jump           jump consistent hash, as in Grafana's programs`,
 		Example: `  lintel demo shards
   lintel demo shards --words /usr/share/dict/words --servers 6
   cut -d: -f1 /etc/passwd | lintel demo shards --words -`,
@@ -51,9 +51,9 @@ should be are counted.
 	}
 	f := cmd.Flags()
 	f.SortFlags = false
-	f.StringVar(&words, "words", "", "`FILE` of words, one a line, or - for standard input (default: a list of English words)")
-	f.IntVar(&cfg.Servers, "servers", cfg.Servers, "number of servers the words are dealt to")
-	f.BoolVar(&cfg.JSON, "json", false, "one line of JSON instead of the figures and bars")
+	f.StringVar(&words, "words", "", "`FILE` of words, one a line; -: standard input (default: English words)")
+	f.IntVar(&cfg.Servers, "servers", cfg.Servers, "number of servers")
+	f.BoolVar(&cfg.JSON, "json", false, "print one line of JSON instead of the table")
 	cli.Must(cmd.RegisterFlagCompletionFunc("servers", cobra.NoFileCompletions))
 	return cmd, run
 }

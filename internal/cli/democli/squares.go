@@ -20,13 +20,13 @@ func newDemoSquares() (*cobra.Command, func(*cobra.Command) error) {
 	}
 	cmd := &cobra.Command{
 		Use:   "squares",
-		Short: "What a cache saves: ten runs of lookups, each faster than the last",
-		Long: `Looks up the squares of random numbers in a cache. One that is not found is
-worked out the slow way and stored. The times of the runs fall as the cache
-fills.
+		Short: "Show what a cache saves: runs of lookups, each faster",
+		Long: `Look up the squares of random numbers in a cache. A square that is not found is
+computed the slow way and stored. Each run finds more squares and takes less
+time.
 
-The slow way is a pause, or with --db a query of a table of 100,000 rows that
-is created and filled if need be.`,
+The slow way is a pause, or with --db a query of a table of 100,000 rows. The
+table is created and filled if necessary.`,
 		Example: `  lintel demo squares
   lintel demo squares --db sqlite:/tmp/squares.db
   lintel demo squares --servers 10.0.0.1:11211,10.0.0.2:11211 --work 5ms`,
@@ -37,18 +37,18 @@ is created and filled if need be.`,
 	f := cmd.Flags()
 	f.SortFlags = false
 	f.IntVar(&cfg.Instances, "instances", cfg.Instances, "number of cache servers in this process")
-	f.StringSliceVar(&cfg.Servers, "servers", nil, "`LIST` of memcached servers to use instead, host:port,...")
-	f.DurationVar(&cfg.Work, "work", cfg.Work, "duration of the simulated work")
-	f.StringVar(&cfg.DB, "db", "", "`URL` of a database to query instead: postgres://... or sqlite:FILE")
+	f.StringSliceVar(&cfg.Servers, "servers", nil, "`LIST` of memcached servers to use, host:port,...")
+	f.DurationVar(&cfg.Work, "work", cfg.Work, "length of the pause")
+	f.StringVar(&cfg.DB, "db", "", "`URL` of a database to query: postgres://... or sqlite:FILE")
 	f.IntVar(&cfg.Runs, "runs", cfg.Runs, "number of runs")
 	f.IntVar(&cfg.Requests, "requests", cfg.Requests, "lookups in a run")
-	f.Uint64Var(&cfg.Seed, "seed", 0, "make the numbers the same every time (0: do not)")
-	f.BoolVar(&cfg.JSON, "json", false, "one line of JSON at the end instead of the table")
+	f.Uint64Var(&cfg.Seed, "seed", 0, "seed of the numbers (0: random)")
+	f.BoolVar(&cfg.JSON, "json", false, "print one line of JSON instead of the table")
 	completeDB(cmd)
 	return cmd, run
 }
 
-// completeDB offers the two kinds of databases.
+// completeDB completes the kinds of databases.
 func completeDB(cmd *cobra.Command) {
 	cli.Must(cmd.RegisterFlagCompletionFunc("db", cobra.FixedCompletions(
 		[]string{"postgres://", "sqlite:"}, cobra.ShellCompDirectiveNoFileComp|cobra.ShellCompDirectiveNoSpace)))

@@ -15,7 +15,7 @@ import (
 	"lintel.dev/internal/cli"
 )
 
-// loadSettings say what perf cache asks of a server.
+// loadSettings are the flags of lintel perf cache.
 type loadSettings struct {
 	server   string
 	conns    int
@@ -51,14 +51,15 @@ func newPerfCache() *cobra.Command {
 	var values, ratio, dist string
 	cmd := &cobra.Command{
 		Use:   "cache",
-		Short: "Load a server that speaks memcached's protocol, and check every reply",
+		Short: "Load a memcached server and check every reply",
 		Long: `Load a server that speaks memcached's protocol, and check every reply.
 
-Values follow from their keys, so that a wrong, stale or torn one is seen; the
-first such reply ends the run with an error. Without --rate each connection
-sends its next request when a reply has come (a closed loop); with it, requests
-are sent when they are due and their latency counts from then, whether or not
-the server keeps up.`,
+Values are derived from their keys, so that a wrong, stale or torn value is
+detected; the first such reply ends the run with an error.
+
+Without --rate each connection sends its next request when it has received a
+reply (a closed loop). With --rate requests are sent when they are due, and
+their latency counts from that time (an open loop).`,
 		Example: `  lintel perf cache --conns 50 --duration 10s
   lintel perf cache --ratio 1:1 --value-size 10-2000 --dist zipf:0.99 --ttl 1m
   lintel perf cache --multi 50 --json
@@ -76,7 +77,7 @@ the server keeps up.`,
 				return err
 			}
 			if s.trace != "" {
-				// A replay is in order unless asked otherwise.
+				// One connection keeps the order of the trace.
 				if !cmd.Flags().Changed("conns") {
 					s.conns = 1
 				}
@@ -92,30 +93,30 @@ the server keeps up.`,
 		},
 	}
 	f := cmd.Flags()
-	f.StringVar(&s.server, "server", "127.0.0.1:11211", "host:port, or the path of a unix socket")
-	f.IntVar(&s.conns, "conns", 50, "connections")
-	f.IntVar(&s.pipeline, "pipeline", 1, "requests in flight on each")
+	f.StringVar(&s.server, "server", "127.0.0.1:11211", "`ADDR` of the server: host:port, or the path of a unix socket")
+	f.IntVar(&s.conns, "conns", 50, "number of connections")
+	f.IntVar(&s.pipeline, "pipeline", 1, "requests in flight on each connection")
 	f.IntVar(&s.threads, "threads", 1, "event loops of the load generator")
-	f.IntVar(&s.keys, "keys", 100_000, "how many keys there are")
-	f.IntVar(&s.keySize, "key-size", 16, "bytes of a key, 8 to 250")
-	f.StringVar(&values, "value-size", "100", "bytes of a value: N, MIN-MAX, or sizes with weights N:W,N:W,...")
-	f.StringVar(&ratio, "ratio", "1:0", "gets to sets")
-	f.IntVar(&s.multi, "multi", 1, "keys of a get")
-	f.StringVar(&dist, "dist", "uniform", "how keys are chosen: uniform, or zipf:EXPONENT such as zipf:0.99")
-	f.Float64Var(&s.oneHit, "one-hit", 0, "share of requests for keys that never come again, 0 to 1")
-	f.IntVar(&s.scan, "scan", 0, "requests for keys that nobody asked for, one after the other, after every so many others")
-	f.IntVar(&s.every, "scan-every", 500_000, "requests between two scans")
-	f.DurationVar(&s.ttl, "ttl", 0, "time to live of what is set; 0 is for ever")
-	f.BoolVar(&s.fill, "fill", false, "after a miss set the key, as a cache's users do")
-	f.BoolVar(&s.preload, "preload", true, "set every key before the measurement (default: unless --fill)")
-	f.StringVar(&s.trace, "trace", "", "replay the keys of a file, one a line, gzip or not; get, and on a miss set")
-	f.IntVar(&s.passes, "passes", 1, "times the trace is replayed")
-	f.Int64Var(&s.requests, "requests", 0, "stop after so many requests")
-	f.DurationVar(&s.duration, "duration", 10*time.Second, "stop after this time, where --requests and --trace do not say")
-	f.DurationVar(&s.warmup, "warmup", 0, "time before the measurement begins")
-	f.Float64Var(&s.rate, "rate", 0, "requests a second over all connections; 0 is as many as the server takes")
-	f.Uint64Var(&s.seed, "seed", 1, "of the random numbers")
-	f.IntVar(&s.pid, "pid", 0, "process of the server: report its cpu time (Linux)")
+	f.IntVar(&s.keys, "keys", 100_000, "number of keys")
+	f.IntVar(&s.keySize, "key-size", 16, "size of a key in bytes, 8 to 250")
+	f.StringVar(&values, "value-size", "100", "`SIZE` of a value in bytes: N, MIN-MAX, or sizes with weights N:W,N:W,...")
+	f.StringVar(&ratio, "ratio", "1:0", "`GETS:SETS`, the ratio of gets to sets")
+	f.IntVar(&s.multi, "multi", 1, "keys in a get")
+	f.StringVar(&dist, "dist", "uniform", "`DIST` of the keys: uniform, or zipf:EXPONENT such as zipf:0.99")
+	f.Float64Var(&s.oneHit, "one-hit", 0, "share of requests for keys that are requested once, 0 to 1")
+	f.IntVar(&s.scan, "scan", 0, "length of a scan: requests for new keys, one after the other")
+	f.IntVar(&s.every, "scan-every", 500_000, "requests between scans")
+	f.DurationVar(&s.ttl, "ttl", 0, "time to live of stored items; 0: do not expire")
+	f.BoolVar(&s.fill, "fill", false, "set the key after a miss")
+	f.BoolVar(&s.preload, "preload", true, "set every key before the measurement; off with --fill")
+	f.StringVar(&s.trace, "trace", "", "`FILE` of key numbers, one a line, gzip or not: get each, set it on a miss")
+	f.IntVar(&s.passes, "passes", 1, "number of replays of the trace")
+	f.Int64Var(&s.requests, "requests", 0, "stop after this many requests")
+	f.DurationVar(&s.duration, "duration", 10*time.Second, "length of the measurement, without --requests and --trace")
+	f.DurationVar(&s.warmup, "warmup", 0, "time before the measurement")
+	f.Float64Var(&s.rate, "rate", 0, "requests a second over all connections; 0: closed loop")
+	f.Uint64Var(&s.seed, "seed", 1, "seed of the random numbers")
+	f.IntVar(&s.pid, "pid", 0, "process id of the server: report its cpu time (Linux)")
 	f.BoolVar(&s.json, "json", false, "print the result as one line of JSON")
 	f.BoolVar(&s.quiet, "quiet", false, "show no progress")
 	return cmd
@@ -137,7 +138,7 @@ func (s *loadSettings) validate() error {
 		{s.oneHit < 0 || s.oneHit > 1, "one-hit", s.oneHit, "0 to 1"},
 		{s.scan < 0, "scan", s.scan, "at least 0"},
 		{s.every < 1, "scan-every", s.every, "at least 1"},
-		{s.ttl < 0 || s.ttl > 0 && s.ttl < time.Second, "ttl", s.ttl, "0, or a second at least"},
+		{s.ttl < 0 || s.ttl > 0 && s.ttl < time.Second, "ttl", s.ttl, "0, or at least 1s"},
 		{s.passes < 1, "passes", s.passes, "at least 1"},
 		{s.requests < 0, "requests", s.requests, "at least 0"},
 		{s.requests == 0 && s.trace == "" && s.duration <= 0, "duration", s.duration, "more than 0"},
@@ -146,13 +147,13 @@ func (s *loadSettings) validate() error {
 		{s.multi > 1 && (s.oneHit > 0 || s.scan > 0), "multi", s.multi, "1 with --one-hit or --scan"},
 	} {
 		if c.bad {
-			return cli.Usagef("--%s %v: want %s", c.flag, c.got, c.want)
+			return cli.Usagef("--%s %v: expected %s", c.flag, c.got, c.want)
 		}
 	}
 	return nil
 }
 
-// mix is how many gets come with how many sets.
+// mix is a ratio of gets to sets.
 type mix struct{ gets, sets int }
 
 func parseMix(text string) (mix, error) {
@@ -160,7 +161,7 @@ func parseMix(text string) (mix, error) {
 	gets, err1 := strconv.Atoi(g)
 	sets, err2 := strconv.Atoi(t)
 	if !ok || err1 != nil || err2 != nil || gets < 0 || sets < 0 || gets+sets == 0 || gets+sets > 1<<20 {
-		return mix{}, cli.Usagef("--ratio %s: want GETS:SETS, such as 9:1", text)
+		return mix{}, cli.Usagef("--ratio %s: expected GETS:SETS, such as 9:1", text)
 	}
 	return mix{gets, sets}, nil
 }
@@ -174,10 +175,10 @@ func parseDist(text string) (zipf float64, err error) {
 			return v, nil
 		}
 	}
-	return 0, cli.Usagef("--dist %s: want uniform, or zipf:EXPONENT with an exponent between 0 and 1", text)
+	return 0, cli.Usagef("--dist %s: expected uniform, or zipf:EXPONENT with an exponent between 0 and 1", text)
 }
 
-// loadResult is what a run measured.
+// loadResult is the result of a run.
 type loadResult struct {
 	Server     string  `json:"server"`
 	Conns      int     `json:"conns"`
@@ -189,10 +190,10 @@ type loadResult struct {
 	Gets       int64   `json:"gets"`
 	Hits       int64   `json:"hits"`
 	Misses     int64   `json:"misses"`
-	Fresh      int64   `json:"fresh"` // of the keys asked for, those that never come again
+	Fresh      int64   `json:"fresh"` // keys requested for the first time: --one-hit, --scan
 	HitRatio   float64 `json:"hit_ratio"`
 	Sets       int64   `json:"sets"`
-	NotStored  int64   `json:"not_stored"` // sets refused for want of memory
+	NotStored  int64   `json:"not_stored"` // sets refused: out of memory
 	BytesIn    int64   `json:"bytes_read"`
 	BytesOut   int64   `json:"bytes_written"`
 	Latency    latency `json:"latency_us"`
@@ -223,7 +224,7 @@ func (s *loadSettings) run(ctx context.Context, stdout, stderr io.Writer) error 
 	return nil
 }
 
-// progress is a function that shows how far a run is, or nil.
+// progress returns a function that shows the progress of a run, or nil.
 func (s *loadSettings) progress(stderr io.Writer) func(phase string, done int64, of float64) {
 	if s.quiet || !cli.IsTerminal(stderr) {
 		return nil
@@ -254,7 +255,7 @@ func (r *loadResult) print(w io.Writer) {
 	}
 }
 
-// grouped writes n with a comma between every three digits.
+// grouped formats n with commas between groups of three digits.
 func grouped(n int64) string {
 	t := strconv.FormatInt(n, 10)
 	for i := len(t) - 3; i > 0 && t[i-1] != '-'; i -= 3 {

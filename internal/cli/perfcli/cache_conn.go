@@ -10,7 +10,7 @@ import (
 	"lintel.dev/internal/memcached/netloop"
 )
 
-// refFrom is the size from which a value is sent without being copied.
+// refFrom is the size in bytes from which a value is sent without a copy.
 const refFrom = 16 << 10
 
 // loadConn is one connection of the load generator.
@@ -19,20 +19,20 @@ type loadConn struct {
 	conn   netloop.Conn
 	opened chan struct{}
 
-	// mu guards what follows: in an open loop requests come from the pacer.
+	// mu guards the fields below: in an open loop the pacer issues requests.
 	mu      sync.Mutex
 	choose  chooser
-	flight  []request // in flight, from head on
+	flight  []request // requests in flight, from head on
 	head    int
-	fill    []uint64 // keys that missed and are to be set
+	fill    []uint64 // keys to set after a miss
 	spare   [][]uint64
 	resting bool
 
-	// Of the reply that is arriving.
-	want   []byte // rest of a value
+	// Fields of the reply that is being received.
+	want   []byte // rest of the value
 	inData bool
-	at     int    // keys of a get of several that are accounted for
-	line   []byte // that announced it
+	at     int    // keys of the get that are accounted for
+	line   []byte // VALUE line of the value
 }
 
 func (c *loadConn) pending() int { return len(c.flight) - c.head }
@@ -73,20 +73,20 @@ func (c *loadConn) send(began int64) bool {
 	w := netloop.NewWriter(1 << 30)
 	c.issue(w, r, began)
 	if !c.conn.Send(w.Drain(nil)) {
-		c.load.fail(fmt.Errorf("the server does not keep up with %g requests a second", c.load.set.rate))
+		c.load.fail(fmt.Errorf("the server cannot keep up with %g requests a second", c.load.set.rate))
 		return false
 	}
 	return true
 }
 
-// checkDone is called once the pacer has ended.
+// checkDone is called when the pacer has ended.
 func (c *loadConn) checkDone() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.restIfDone()
 }
 
-// restIfDone ends the connection's part in the phase once nothing is left.
+// restIfDone ends the phase for this connection if nothing is left.
 func (c *loadConn) restIfDone() {
 	if !c.resting && c.pending() == 0 && !c.load.pacing.Load() {
 		c.resting = true
@@ -109,7 +109,7 @@ func (c *loadConn) refill(w *netloop.Writer, now int64) {
 	}
 }
 
-// issue writes the command of r.
+// issue appends the command of r to w and its entry to flight.
 func (c *loadConn) issue(w *netloop.Writer, r request, began int64) {
 	s := c.load.set
 	r.began = began
@@ -169,10 +169,7 @@ func (c *loadConn) Data(in []byte, w *netloop.Writer) (int, netloop.Step) {
 			c.finished(now)
 		}
 	}
-	for _, k := range c.fill {
-		c.issue(w, request{set: true, key: k}, now)
-	}
-	c.fill = c.fill[:0]
+	c.setMissed(w, now)
 	if !l.paced {
 		c.refill(w, now)
 	}
@@ -180,7 +177,26 @@ func (c *loadConn) Data(in []byte, w *netloop.Writer) (int, netloop.Step) {
 	return used, netloop.NeedMore
 }
 
-// finished accounts for the request at the head.
+// setMissed sets the keys of c.fill. In an open loop the pacer may send before
+// the loop writes w. The sets then go through Conn.Send, too, so that commands
+// are sent in the order of flight, in which their replies are expected.
+func (c *loadConn) setMissed(w *netloop.Writer, now int64) {
+	if len(c.fill) == 0 {
+		return
+	}
+	if c.load.paced {
+		w = netloop.NewWriter(1 << 30)
+	}
+	for _, k := range c.fill {
+		c.issue(w, request{set: true, key: k}, now)
+	}
+	c.fill = c.fill[:0]
+	if c.load.paced && !c.conn.Send(w.Drain(nil)) {
+		c.load.fail(fmt.Errorf("the server cannot keep up with %g requests a second", c.load.set.rate))
+	}
+}
+
+// finished counts the request at the head and removes it.
 func (c *loadConn) finished(now int64) {
 	l := c.load
 	t := &l.tally[c.conn.Loop()]
@@ -207,8 +223,8 @@ func (c *loadConn) finished(now int64) {
 	c.at = 0
 }
 
-// reply handles one step of the reply to r: a line, or as much as there is of
-// a value. It consumes 0 when there is not enough.
+// reply handles a line of the reply to r, or a part of its value. It returns 0 if
+// in has no complete line.
 func (c *loadConn) reply(in []byte, r *request) (n int, done bool, err error) {
 	if c.inData {
 		return c.data(in)
@@ -245,8 +261,8 @@ func (c *loadConn) reply(in []byte, r *request) (n int, done bool, err error) {
 	return 0, false, fmt.Errorf("unexpected reply %.80q", line)
 }
 
-// value handles a VALUE line. It must name a key that was asked for, in the
-// order of asking.
+// value checks a VALUE line. It must have a requested key, in the order of the
+// request.
 func (c *loadConn) value(line []byte, r *request, t *loadTally) error {
 	for {
 		k := r.key
@@ -270,7 +286,7 @@ func (c *loadConn) value(line []byte, r *request, t *loadTally) error {
 			return nil
 		}
 		if r.keys == nil {
-			return fmt.Errorf("got %.80q, want %q or a miss", line, want)
+			return fmt.Errorf("got %.80q, expected %q or a miss", line, want)
 		}
 		if c.load.record {
 			t.misses++
@@ -278,7 +294,7 @@ func (c *loadConn) value(line []byte, r *request, t *loadTally) error {
 	}
 }
 
-// data checks a part of a value and what ends it.
+// data checks a part of a value and its line end.
 func (c *loadConn) data(in []byte) (n int, done bool, err error) {
 	n = min(len(in), len(c.want))
 	if !bytes.Equal(in[:n], c.want[:n]) {
@@ -295,7 +311,7 @@ func (c *loadConn) data(in []byte) (n int, done bool, err error) {
 	return n + 2, false, nil
 }
 
-// Closed ends the run, unless the run has ended.
+// Closed fails the run, unless the loop is shut down.
 func (c *loadConn) Closed(why netloop.Reason) {
 	if why != netloop.Shutdown {
 		c.load.fail(fmt.Errorf("the server closed a connection (%v)", why))

@@ -15,11 +15,11 @@ import (
 	"lintel.dev/internal/cli"
 )
 
-// minKey is the shortest key that still holds every number.
+// minKey is the length of the shortest key that can hold every number.
 const minKey = 8
 
-// appendKey appends the key of number n, of size bytes: digits in base 36
-// behind as much padding as it takes.
+// appendKey appends the key of number n in size bytes: padding, then the digits
+// in base 36.
 func appendKey(b []byte, n uint64, size int) []byte {
 	var tmp [16]byte
 	digits := strconv.AppendUint(tmp[:0], n, 36)
@@ -29,7 +29,7 @@ func appendKey(b []byte, n uint64, size int) []byte {
 	return append(b, digits...)
 }
 
-// mixBits spreads n over all 64 bits.
+// mixBits is the finaliser of MurmurHash3: it spreads n over 64 bits.
 func mixBits(n uint64) uint64 {
 	n ^= n >> 33
 	n *= 0xff51afd7ed558ccd
@@ -38,8 +38,8 @@ func mixBits(n uint64) uint64 {
 	return n ^ n>>33
 }
 
-// valueText is what values are cut from. A value is told from another of the
-// same size by where it begins.
+// valueText is the text that values are cut from. Values of the same size differ
+// in where they begin.
 var valueText = func() []byte {
 	b := make([]byte, 1<<16)
 	for i := range b {
@@ -48,10 +48,10 @@ var valueText = func() []byte {
 	return b
 }()
 
-// values makes the values of a run. Each follows from its key.
+// values makes the values of a run. Each is derived from its key.
 type values struct {
 	sizes sizes
-	text  []byte // valueText repeated to hold the largest value at any beginning
+	text  []byte // valueText, repeated to hold the largest value at any offset
 }
 
 func newValues(s sizes) *values {
@@ -85,7 +85,7 @@ const maxValue = 1 << 30
 
 func parseSizes(text string) (sizes, error) {
 	bad := func() (sizes, error) {
-		return sizes{}, cli.Usagef("--value-size %s: want N, MIN-MAX or N:WEIGHT,N:WEIGHT,... with N up to %d", text, maxValue)
+		return sizes{}, cli.Usagef("--value-size %s: expected N, MIN-MAX or N:WEIGHT,N:WEIGHT,... with N up to %d", text, maxValue)
 	}
 	number := func(t string) (int, bool) {
 		n, err := strconv.Atoi(t)
@@ -221,7 +221,7 @@ func readTrace(name string) ([]uint64, error) {
 		}
 		n, err := strconv.ParseUint(text, 10, 40)
 		if err != nil {
-			return nil, cli.Usagef("%s, line %d: %.40q is no key number, want one decimal number a line", name, len(keys)+1, text)
+			return nil, cli.Usagef("%s, line %d: %.40q is not a key number, expected one decimal number a line", name, len(keys)+1, text)
 		}
 		keys = append(keys, n)
 	}

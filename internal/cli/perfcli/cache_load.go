@@ -18,8 +18,8 @@ import (
 	"lintel.dev/internal/memcached/netloop"
 )
 
-// preloadDepth is how many sets a connection has in flight before the
-// measurement, at least.
+// preloadDepth is the least number of sets in flight on a connection before the
+// measurement.
 const preloadDepth = 32
 
 // load is a run against one server.
@@ -29,32 +29,32 @@ type load struct {
 	trace     []uint64
 	start     time.Time
 	conns     []*loadConn
-	tally     []loadTally // one a thread
+	tally     []loadTally // one for each thread
 	fresh     atomic.Uint64
 	freshFrom uint64
-	asked     atomic.Int64 // requests so far, where there are scans
-	failed    chan error   // the first failure
+	asked     atomic.Int64 // requests so far, with --scan
+	failed    chan error   // the first error
 
-	// Of the phase that is running.
+	// Fields of the phase that is running.
 	phase  string
 	depth  int
 	record bool
-	limit  int64 // requests, 0: none
+	limit  int64 // requests; 0: no limit
 	issued atomic.Int64
 	over   atomic.Bool
-	pacing atomic.Bool   // requests come from pace, and more are to come
-	paced  bool          // they come from there, or did
-	busy   atomic.Int64  // connections that are not through with the phase
-	done   chan struct{} // closed by the last
+	pacing atomic.Bool   // pace will issue more requests
+	paced  bool          // pace issues the requests of the phase
+	busy   atomic.Int64  // connections that have not finished the phase
+	done   chan struct{} // closed by the last of them
 	source func(*loadConn) (request, bool)
 }
 
-// loadTally is what the connections of one thread measured.
+// loadTally is the measurement of the connections of one thread.
 type loadTally struct {
 	took                                  *hdrhistogram.Histogram // in ns
 	requests                              atomic.Int64
 	keys, gets, hits, misses, sets, notIn int64
-	_                                     [64]byte // its neighbour belongs to another thread
+	_                                     [64]byte // keeps the next thread's off this cache line
 }
 
 // request is a command in flight.
@@ -62,7 +62,7 @@ type request struct {
 	set   bool
 	key   uint64
 	keys  []uint64 // of a get of several
-	began int64    // ns since load.start; when it was due, in an open loop
+	began int64    // ns since load.start; in an open loop the time it was due
 }
 
 func (s *loadSettings) measure(ctx context.Context, show func(phase string, done int64, of float64)) (*loadResult, error) {
@@ -73,7 +73,7 @@ func (s *loadSettings) measure(ctx context.Context, show func(phase string, done
 		tally:  make([]loadTally, s.threads),
 		failed: make(chan error, 1),
 	}
-	// Beyond the keys of any set or trace, and of runs with other seeds.
+	// Larger than the keys of any trace, and distinct from other seeds'.
 	l.freshFrom = 1<<41 + s.seed%128<<32
 	l.fresh.Store(l.freshFrom)
 	if s.trace != "" {
@@ -164,7 +164,7 @@ func (l *load) connect(ctx context.Context, loop netloop.Loop) error {
 	if strings.ContainsRune(addr, filepath.Separator) {
 		network = "unix"
 	} else if _, _, err := net.SplitHostPort(addr); err != nil {
-		return cli.Usagef("--server %s: want host:port or the path of a unix socket", addr)
+		return cli.Usagef("--server %s: expected host:port or the path of a unix socket", addr)
 	}
 	var z *zipf
 	if l.set.zipf > 0 {
@@ -198,7 +198,7 @@ func (l *load) connect(ctx context.Context, loop netloop.Loop) error {
 	return nil
 }
 
-// session gives the loop the connection that connect is waiting for.
+// session returns the session of the connection that connect has made last.
 func (l *load) session(nc netloop.Conn) netloop.Session {
 	c := l.conns[len(l.conns)-1]
 	c.conn = nc
@@ -206,7 +206,7 @@ func (l *load) session(nc netloop.Conn) netloop.Session {
 	return c
 }
 
-// fail ends the run.
+// fail ends the run with err, unless it has failed already.
 func (l *load) fail(err error) {
 	select {
 	case l.failed <- err:
@@ -214,8 +214,8 @@ func (l *load) fail(err error) {
 	}
 }
 
-// runPhase lets every connection work until limit requests are through, or
-// for a time.
+// runPhase runs all connections until limit requests have been answered, or for a
+// time.
 func (l *load) runPhase(ctx context.Context, phase string, limit int64, lasts time.Duration, show func(string, int64, float64)) error {
 	l.phase, l.limit = phase, limit
 	l.depth = l.set.pipeline
@@ -293,8 +293,7 @@ func (l *load) runPhase(ctx context.Context, phase string, limit int64, lasts ti
 	}
 }
 
-// pace sends requests when they are due, dealing them to the connections in
-// turn.
+// pace sends requests when they are due, to the connections in turn.
 func (l *load) pace(began time.Time) {
 	interval := float64(time.Second) / l.set.rate
 	base := began.Sub(l.start).Nanoseconds()
@@ -309,7 +308,7 @@ func (l *load) pace(began time.Time) {
 	}
 }
 
-// requests is how many are through, over all phases.
+// requests returns the number of answered requests over all phases.
 func (l *load) requests() int64 {
 	n := int64(0)
 	for i := range l.tally {
@@ -318,7 +317,8 @@ func (l *load) requests() int64 {
 	return n
 }
 
-// take counts one more request in, if there is to be one more.
+// take reserves a request and returns its number, or false if the phase has
+// none left.
 func (l *load) take() (int64, bool) {
 	if l.over.Load() {
 		return 0, false
@@ -405,13 +405,13 @@ func (l *load) result(took time.Duration) *loadResult {
 	return r
 }
 
-// processCPU is the user and system time that a process has used.
+// processCPU returns the user and system time that a process has used.
 func processCPU(pid int) (time.Duration, error) {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
 		return 0, fmt.Errorf("--pid: %w", err)
 	}
-	// The name, in parentheses, may hold spaces.
+	// The name, in parentheses, may contain spaces.
 	_, rest, ok := strings.Cut(string(text), ") ")
 	f := strings.Fields(rest)
 	var user, system int64

@@ -9,6 +9,8 @@ import (
 	"net"
 	"strings"
 	"testing"
+
+	"lintel.dev/internal/memcached/netloop"
 )
 
 func TestParseSizes(t *testing.T) {
@@ -90,7 +92,63 @@ func TestAppendKey(t *testing.T) {
 	}
 }
 
-// The load generator must notice every kind of wrong reply.
+// recorder is a connection that keeps what is sent.
+type recorder struct {
+	netloop.Conn
+	sent []byte
+}
+
+func (r *recorder) Loop() int { return 0 }
+
+func (r *recorder) Send(b []byte) bool {
+	r.sent = append(r.sent, b...)
+	return true
+}
+
+// TestFillKeepsOrder lets the pacer send between the fill of a missed key and
+// the loop's next write: replies come in the order of flight, so must commands.
+func TestFillKeepsOrder(t *testing.T) {
+	set := testLoad()
+	set.fill, set.rate = true, 1000
+	l := &load{set: set, values: newValues(set.values), tally: make([]loadTally, 1), failed: make(chan error, 1), paced: true}
+	l.pacing.Store(true)
+	next := uint64(0)
+	l.source = func(*loadConn) (request, bool) {
+		next++
+		return request{key: next}, true
+	}
+	wire := &recorder{}
+	c := &loadConn{load: l, conn: wire}
+
+	c.send(0) // get 1
+	w := netloop.NewWriter(1 << 20)
+	c.Data([]byte("END\r\n"), w) // a miss: set 1
+	c.send(0)                    // get 2
+	wire.Send(w.Drain(nil))      // the loop writes what Data has left
+
+	var sent []string
+	for line := range strings.Lines(string(wire.sent)) {
+		if verb, rest, _ := strings.Cut(line, " "); verb == "get" || verb == "set" {
+			sent = append(sent, verb+" "+strings.TrimLeft(strings.Fields(rest)[0], "-"))
+		}
+	}
+	var flight []string
+	for _, r := range c.flight[c.head:] {
+		verb := "get"
+		if r.set {
+			verb = "set"
+		}
+		flight = append(flight, verb+" "+strings.TrimLeft(string(appendKey(nil, r.key, 16)), "-"))
+	}
+	if got, want := strings.Join(sent, ", "), "get 1, set 1, get 2"; got != want {
+		t.Errorf("sent %s, want %s", got, want)
+	}
+	if got, want := strings.Join(flight, ", "), "set 1, get 2"; got != want {
+		t.Errorf("in flight %s, want %s", got, want)
+	}
+}
+
+// TestPerfCacheNotices checks that every kind of wrong reply is an error.
 func TestPerfCacheNotices(t *testing.T) {
 	for name, answer := range map[string]func(key, value string) string{
 		"wrong value": func(k, v string) string {

@@ -17,8 +17,8 @@ import (
 	"lintel.dev/zmq"
 )
 
-// The keys with which libzmq's perf tools encrypt, so that theirs and ours can
-// be run crosswise. They protect nothing.
+// The CURVE keys of libzmq's perf tools, so that both can be run against each
+// other. They are public and protect nothing.
 const (
 	perfServerPublic = "DX4nh=yUn{-9ugra0X3Src4SU-4xTgqxcYY.+<SH"
 	perfServerSecret = "{X}#>t#jRGaQ}gMhv=30r(Mw+87YGs+5%kh=i@f8"
@@ -26,12 +26,12 @@ const (
 	perfClientSecret = "9R9bV}[6z6DC-%$!jTVTKvWc=LEL{4i4gzUe$@Zx"
 )
 
-// perfGCPercent is GOGC of the tools, unless the environment says otherwise.
+// perfGCPercent is GOGC of the tools, unless GOGC is set.
 const perfGCPercent = 800
 
 // perfRun is one measurement.
 type perfRun struct {
-	endpoint string // empty for those within the process
+	endpoint string // empty: within the process
 	size     int    // bytes of a message
 	count    int    // messages or round trips
 	curve    bool
@@ -40,7 +40,7 @@ type perfRun struct {
 	zctx     *zmq.Context
 }
 
-// newPerfTool makes a command with the arguments of libzmq's tool of the same
+// newPerfTool returns a command with the arguments of libzmq's tool of the same
 // name. what is "message" or "roundtrip".
 func newPerfTool(name, short, endpoint, what, example string, run func(context.Context, *perfRun) error) *cobra.Command {
 	p := &perfRun{}
@@ -65,9 +65,8 @@ func newPerfTool(name, short, endpoint, what, example string, run func(context.C
 		},
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			p.out = cmd.OutOrStdout()
-			// A program that does nothing but move messages has a tiny heap, which
-			// the collector would walk hundreds of times a second: such a program
-			// sets this too.
+			// With a heap this small the collector would run hundreds of times a
+			// second.
 			if os.Getenv("GOGC") == "" {
 				defer debug.SetGCPercent(debug.SetGCPercent(perfGCPercent))
 			}
@@ -100,7 +99,7 @@ func (p *perfRun) parse(args []string, endpoint bool, what string) error {
 	return nil
 }
 
-// open makes a socket that waits for all its messages to leave when it closes.
+// open returns a socket whose Close waits until all messages are sent.
 func (p *perfRun) open(t string, server bool, opts ...zmq.Option) (zmq.Socket, error) {
 	opts = append(opts, zmq.InContext(p.zctx), zmq.WithLinger(-1))
 	if p.curve {
@@ -123,7 +122,7 @@ func (p *perfRun) open(t string, server bool, opts ...zmq.Option) (zmq.Socket, e
 	return zmq.New(t, opts...)
 }
 
-// frame receives a message and checks its size.
+// frame receives a message of one frame and checks its size.
 func (p *perfRun) frame(ctx context.Context, s zmq.Receiver) ([]byte, error) {
 	b, err := s.RecvBytes(ctx)
 	if err == nil {
@@ -139,7 +138,7 @@ func (p *perfRun) check(b []byte) error {
 	return nil
 }
 
-// reportSize prints what is measured, as libzmq's tools do.
+// reportSize prints size and count as libzmq's tools do.
 func (p *perfRun) reportSize(what string) {
 	if !p.json {
 		fmt.Fprintf(p.out, "message size: %d [B]\n%s count: %d\n", p.size, what, p.count)
@@ -164,8 +163,8 @@ func (p *perfRun) reportThroughput(elapsed time.Duration) error {
 	return err
 }
 
-// reportLatency prints half the time of a round trip. trips are their times in
-// nanoseconds, nil unless there is JSON to show them in.
+// reportLatency prints half the time of a round trip. trips are the times in
+// nanoseconds; they are only needed for JSON.
 func (p *perfRun) reportLatency(elapsed time.Duration, trips *hdrhistogram.Histogram) error {
 	mean := float64(elapsed.Microseconds()) / float64(p.count) / 2
 	if p.json {

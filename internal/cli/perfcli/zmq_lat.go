@@ -68,11 +68,11 @@ func remoteLat(ctx context.Context, p *perfRun) error {
 	return errors.Join(err, s.Close())
 }
 
-// longestTrip is what the histogram can hold.
+// longestTrip is the longest round trip in the histogram.
 const longestTrip = time.Hour
 
-// ask times all round trips together, and with --json each as well. As with
-// libzmq's tool, connecting is part of the time.
+// ask measures the time of all round trips, and with --json of each. As in
+// libzmq's tool, the time to connect counts.
 func (p *perfRun) ask(ctx context.Context, s *zmq.Req) (elapsed time.Duration, trips *hdrhistogram.Histogram, err error) {
 	if p.json {
 		trips = hdrhistogram.New(1, int64(longestTrip), 3)

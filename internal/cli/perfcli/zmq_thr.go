@@ -48,7 +48,7 @@ func localThr(ctx context.Context, p *perfRun) error {
 	return errors.Join(err, s.Close())
 }
 
-// pull times the messages after the first.
+// pull receives all messages and returns the time since the first.
 func (p *perfRun) pull(ctx context.Context, s zmq.Receiver) (time.Duration, error) {
 	var start time.Time
 	n := 0
@@ -80,15 +80,15 @@ func remoteThr(ctx context.Context, p *perfRun) error {
 	return errors.Join(p.push(ctx, s.(zmq.Sender)), s.Close())
 }
 
-// handedOver is the size from which a message is sent without copying it, as
-// libzmq's tool sends all of them. Its bytes never change, so one message will
-// do.
-const handedOver = 8 << 10
+// ownedFrom is the size in bytes from which a message is sent without a copy, as
+// libzmq's tool sends all. The bytes never change, so one message is sent
+// repeatedly.
+const ownedFrom = 8 << 10
 
 func (p *perfRun) push(ctx context.Context, s zmq.Sender) error {
 	b := make([]byte, p.size)
 	send := func() error { return s.SendBytes(ctx, b) }
-	if p.size >= handedOver {
+	if p.size >= ownedFrom {
 		m := zmq.Msg{b}
 		send = func() error { return s.SendOwned(ctx, m) }
 	}
@@ -184,7 +184,7 @@ func proxyThr(ctx context.Context, p *perfRun) (err error) {
 	proxied := make(chan struct{})
 	go func() {
 		defer close(proxied)
-		_ = (&zmq.Proxy{Front: front, Back: back}).Run(ctx) // ends when ctx does
+		_ = (&zmq.Proxy{Front: front, Back: back}).Run(ctx) // ends with ctx
 	}()
 	defer func() { cancel(); <-proxied }()
 
@@ -196,7 +196,7 @@ func proxyThr(ctx context.Context, p *perfRun) (err error) {
 		return err
 	}
 	elapsed := time.Since(start)
-	// What the publishers still have would wait for room for ever.
+	// The publishers' queued messages would wait for room without end.
 	cancel()
 	for range pubs {
 		if err := <-done; err != nil && !errors.Is(err, context.Canceled) {
@@ -206,13 +206,13 @@ func proxyThr(ctx context.Context, p *perfRun) (err error) {
 	return p.reportThroughput(elapsed)
 }
 
-// publish waits for the subscription and then sends.
+// publish waits for the subscription and sends the messages.
 func (p *perfRun) publish(ctx context.Context, s *zmq.XPub, endpoint string) error {
 	if _, err := s.Connect(endpoint); err != nil {
 		return err
 	}
 	if b, err := s.RecvBytes(ctx); err != nil || len(b) != 1 || b[0] != 1 {
-		return errors.Join(err, fmt.Errorf("%q where a subscription to everything was expected", b))
+		return errors.Join(err, fmt.Errorf("received %q, expected a subscription to everything", b))
 	}
 	return p.push(ctx, s)
 }

@@ -12,14 +12,14 @@ import (
 	"lintel.dev/memcached"
 )
 
-// serverSettings is a command line of the cache server, understood.
+// serverSettings is the parsed command line.
 type serverSettings struct {
 	build   string // version of the program
 	options memcached.Options
 
 	help, license, version bool
 
-	port      int // -1: any free one
+	port      int // -1: any free port
 	portGiven bool
 	udpPort   int
 	udpGiven  bool
@@ -41,7 +41,7 @@ type serverSettings struct {
 	cluster   string
 	http      string
 
-	warnings []string // said once the command line has been accepted
+	warnings []string // printed when the server listens
 }
 
 // newSettings returns the defaults.
@@ -186,7 +186,7 @@ func on(field func(*serverSettings) *bool) func(*serverSettings, string) error {
 
 func nothing(*serverSettings, string) error { return nil }
 
-// number reads a whole number of at least low.
+// number parses a whole number of at least low.
 func number(flag, v string, low int) (int, error) {
 	n, err := strconv.Atoi(v)
 	if err != nil || n < low {
@@ -283,7 +283,7 @@ func (s *serverSettings) setRequests(v string) (err error) {
 
 func (s *serverSettings) setBacklog(v string) (err error) {
 	s.backlog, err = number("-b", v, 0)
-	if s.backlog == 0 { // memcached takes it, and so does listen(2)
+	if s.backlog == 0 { // as memcached accepts it
 		s.backlog = 1024
 	}
 	s.options.Backlog = s.backlog
@@ -304,7 +304,7 @@ func (s *serverSettings) setProtocol(v string) error {
 	return nil
 }
 
-// setItemSize reads -I: bytes, or kilobytes or megabytes by suffix.
+// setItemSize parses -I: bytes, or KiB, MiB or GiB with a suffix.
 func (s *serverSettings) setItemSize(v string) error {
 	digits, shift := v, 0
 	if n := len(v); n > 0 {
@@ -390,7 +390,7 @@ func (s *serverSettings) check(getenv func(string) string) error {
 		case o.MemoryFile != "":
 			return cli.Usagef("--instances: one memory file (-e) cannot hold the items of several")
 		case s.port > 0 && s.port+s.instances-1 > 65535:
-			return cli.Usagef("--instances %d: from port %d on there are not so many", s.instances, s.port)
+			return cli.Usagef("--instances %d: ports %d-%d exceed 65535", s.instances, s.port, s.port+s.instances-1)
 		}
 	}
 	s.report()
@@ -415,7 +415,7 @@ func (s *serverSettings) show(pairs ...string) {
 	}
 }
 
-// report fills in what stats settings shows of the listening side.
+// report sets the values of stats settings that concern listeners.
 func (s *serverSettings) report() {
 	s.show("tcpport", strconv.Itoa(s.port), "udpport", strconv.Itoa(s.udpPort),
 		"inter", cmp.Or(strings.Join(s.listen, ","), "NULL"), "domain_socket", cmp.Or(s.socket, "NULL"),
@@ -431,7 +431,7 @@ func (s *serverSettings) report() {
 	}
 }
 
-// programName is how messages call the server: by its own name when it was
+// programName returns the name of the program for its help, and whether it was
 // started as memcached.
 func programName(arg0 string) (name string, dropIn bool) {
 	switch base := filepath.Base(arg0); base {

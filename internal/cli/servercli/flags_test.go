@@ -90,7 +90,7 @@ func TestServerFlags(t *testing.T) {
 	}
 }
 
-// Every suboption with a plausible value is taken.
+// TestEverySuboptionIsTaken gives every option of -o a plausible value.
 func TestEverySuboptionIsTaken(t *testing.T) {
 	values := map[string]string{
 		"hashpower": "16", "hash_algorithm": "xxh3", "slab_sizes": "100-1000", "tail_repair_time": "20", "ssl_keyformat": "PEM",
@@ -179,7 +179,7 @@ func TestServerFlagErrors(t *testing.T) {
 		"--instances 2 -s x":             `leave out -s`,
 		"--instances 2 -e x":             `memory file`,
 		"--instances 2 --cluster a:1":    `exclude each other`,
-		"--instances 9 -p 65530":         `not so many`,
+		"--instances 9 -p 65530":         `ports 65530-65538 exceed 65535`,
 		"-o watcher_logbuf_size=0":       `1 to`,
 		"-o slab_automove_freeratio=2":   `up to 1`,
 		"-o ext_max_frag=x":              `greater than`,
@@ -224,8 +224,8 @@ func TestSASLNeedsItsFile(t *testing.T) {
 	}
 }
 
-// The help is what memcached's own test harness looks at to find out what the
-// binary can do.
+// TestServerHelp checks the words that memcached's test suite searches in the
+// help to find out what the binary supports.
 func TestServerHelp(t *testing.T) {
 	h := serverHelp("memcached", "v1")
 	if !strings.HasPrefix(h, "memcached "+memcached.DefaultVersion+"\n") {

@@ -59,17 +59,17 @@ func (s *serverSettings) startHTTP(ctx context.Context, tasks *errgroup.Group, a
 	return nil
 }
 
-// cacheCollector shows every line of stats that is a number as
-// memcached_NAME, and how long commands took as histograms.
+// cacheCollector exports each number of the stats command as memcached_NAME, and
+// the duration of commands as histograms.
 type cacheCollector struct {
 	server *memcached.Server
 	build  string
 }
 
-// Describe describes nothing: which lines there are depends on the options.
+// Describe describes nothing: the set of metrics depends on the options.
 func (c *cacheCollector) Describe(chan<- *prometheus.Desc) {}
 
-// statGauges are the lines of stats that may go down. The others count.
+// statGauges are the stats that may decrease. The others are counters.
 var statGauges = map[string]bool{
 	"pid": true, "uptime": true, "time": true, "pointer_size": true, "max_connections": true, "curr_connections": true,
 	"connection_structures": true, "response_obj_count": true, "response_obj_bytes": true, "read_buf_count": true,
@@ -80,6 +80,7 @@ var statGauges = map[string]bool{
 	"time_since_server_cert_refresh": true,
 }
 
+// Collect implements prometheus.Collector.
 func (c *cacheCollector) Collect(out chan<- prometheus.Metric) {
 	info := prometheus.NewDesc("memcached_info", "Version of the server.", []string{"version", "lintel"}, nil)
 	for _, st := range c.server.All() {
@@ -98,7 +99,7 @@ func (c *cacheCollector) Collect(out chan<- prometheus.Metric) {
 		desc := prometheus.NewDesc(name, "STAT "+st.Name+" of the server.", nil, nil)
 		out <- prometheus.MustNewConstMetric(desc, kind, v)
 	}
-	took := prometheus.NewDesc("memcached_command_duration_seconds", "Time from a command's parsing to its reply.", []string{"command"}, nil)
+	took := prometheus.NewDesc("memcached_command_duration_seconds", "Time from the parsing of a command to its reply.", []string{"command"}, nil)
 	bounds := memcached.Bounds()
 	for _, l := range c.server.Latency() {
 		buckets := make(map[float64]uint64, len(bounds))

@@ -14,7 +14,7 @@ func daemonize() error { return cli.Usagef("-d: not available on this system") }
 
 func detach(bool) error { return nil }
 
-// onSignals has nothing to do: the signals do not exist here.
+// onSignals does nothing: these signals do not exist on this system.
 func onSignals(_, _ func()) func() { return func() {} }
 
 func (s *serverSettings) prepareProcess(io.Writer) error {

@@ -18,14 +18,14 @@ import (
 	"lintel.dev/internal/cli"
 )
 
-// daemonEnv marks the process that -d puts in the background. Its value is
-// the descriptor on which that one says that it listens.
+// daemonEnv is set for the background process of -d. Its value is the descriptor
+// that the process writes to when it listens.
 const daemonEnv = "LINTEL_DAEMON_READY"
 
 func isDaemon() bool { return os.Getenv(daemonEnv) != "" }
 
-// daemonize starts the same command line in a session of its own and returns
-// when that listens, or with the status it ended with.
+// daemonize runs the same command line in a new session. It returns when that
+// process listens, or with its exit status if it ends before.
 func daemonize() error {
 	r, w, err := os.Pipe()
 	if err != nil {
@@ -49,7 +49,7 @@ func daemonize() error {
 	if n, _ := r.Read(make([]byte, 1)); n == 1 {
 		return cmd.Process.Release()
 	}
-	err = cmd.Wait() // it has said why
+	err = cmd.Wait() // it has printed the error
 	var status *exec.ExitError
 	if errors.As(err, &status) && status.ExitCode() > 0 {
 		return cli.Exit(status.ExitCode(), nil)
@@ -57,8 +57,8 @@ func daemonize() error {
 	return errors.New("the background process ended before it started to listen")
 }
 
-// detach tells the process that is waiting in daemonize that this one
-// listens, and lets go of the terminal. Elsewhere it does nothing.
+// detach reports to the process in daemonize that this one listens, and detaches
+// standard input and output. It does nothing in the foreground.
 func detach(verbose bool) error {
 	fd, err := strconv.Atoi(os.Getenv(daemonEnv))
 	if err != nil {
@@ -113,7 +113,7 @@ func onSignals(stop, reload func()) func() {
 	}
 }
 
-// prepareProcess applies the flags about the process itself: limits, locked
+// prepareProcess applies the flags that concern the process: limits, locked
 // memory, the user.
 func (s *serverSettings) prepareProcess(stderr io.Writer) error {
 	if s.coreDumps {
@@ -143,7 +143,7 @@ func (s *serverSettings) prepareProcess(stderr io.Writer) error {
 	return nil
 }
 
-// raiseDescriptors makes room for -c connections and what else is open.
+// raiseDescriptors raises the limit of open files to -c connections and some more.
 func (s *serverSettings) raiseDescriptors() error {
 	need := uint64(s.options.MaxConns)
 	if need == 0 {
@@ -160,11 +160,12 @@ func (s *serverSettings) raiseDescriptors() error {
 	want := lim
 	want.Cur, want.Max = need, max(need, lim.Max)
 	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &want); err != nil {
-		return fmt.Errorf("-c %d: %d descriptors are needed and %d allowed; start as root or raise ulimit -n", s.options.MaxConns, need, lim.Max)
+		return fmt.Errorf("-c %d: %d open files are needed, the limit is %d; start as root or raise ulimit -n", s.options.MaxConns, need, lim.Max)
 	}
 	return nil
 }
 
+// becomeUser changes the user and groups of the process.
 func becomeUser(name string) error {
 	u, err := user.Lookup(name)
 	if err != nil {

@@ -22,28 +22,28 @@ import (
 	"lintel.dev/memcached"
 )
 
-// stopIn bounds a clean stop.
+// stopIn is the longest time of a clean stop.
 const stopIn = 10 * time.Second
 
-// instance is one cache of the process and its sockets.
+// instance is one cache server of the process and its sockets.
 type instance struct {
 	server  *memcached.Server
 	tcp     []net.Listener
 	packets []net.PacketConn
 }
 
-// serve runs the server until ctx is done or a signal or command ends it.
-// tell says where it listens, once it does.
-func (s *serverSettings) serve(ctx context.Context, stderr io.Writer, tell bool) (err error) {
+// serve runs the instances until ctx is done, or a signal or a command ends them.
+// With announce it prints the addresses when it listens.
+func (s *serverSettings) serve(ctx context.Context, stderr io.Writer, announce bool) (err error) {
 	if err := s.prepareProcess(stderr); err != nil {
 		return err
 	}
-	// An event loop that holds a processor of the scheduler's holds up the
-	// others until it waits, unless there is one for each.
+	// Each event loop keeps its P while it runs. One more P leaves the other
+	// goroutines one to run on.
 	if threads := cmp.Or(s.options.Threads, 4) * s.instances; os.Getenv("GOMAXPROCS") == "" && runtime.GOMAXPROCS(0) <= threads {
 		runtime.GOMAXPROCS(min(threads+1, 256))
 	}
-	s.options.Dedicated = !s.tls // whose connections need the processors
+	s.options.Dedicated = !s.tls // TLS connections are served by goroutines, which need the Ps
 	var certs *listen.TLS
 	if s.tls {
 		if certs, err = listen.LoadTLS(s.certs); err != nil {
@@ -77,7 +77,7 @@ func (s *serverSettings) serve(ctx context.Context, stderr io.Writer, tell bool)
 	}
 	if s.pidFile != "" {
 		if err := os.WriteFile(s.pidFile, []byte(strconv.Itoa(os.Getpid())+"\n"), 0o644); err != nil {
-			fmt.Fprintf(stderr, "lintel: warning: -P: %v\n", err) // memcached runs without one
+			fmt.Fprintf(stderr, "lintel: warning: -P: %v\n", err) // as memcached: not fatal
 		}
 		defer os.Remove(s.pidFile)
 	}
@@ -126,9 +126,9 @@ func (s *serverSettings) serve(ctx context.Context, stderr io.Writer, tell bool)
 		stop(err)
 	}
 	switch at := addresses(instances); {
-	case at == "": // memcached runs all the same
+	case at == "": // memcached also runs without a listener
 		fmt.Fprintln(stderr, "lintel: warning: nothing to listen on: -p 0 without -s or -U (-p -1 is any free port)")
-	case tell && ctx.Err() == nil:
+	case announce && ctx.Err() == nil:
 		fmt.Fprintf(stderr, "lintel: memcached listens on %s\n", at)
 	}
 
@@ -143,10 +143,10 @@ func (s *serverSettings) serve(ctx context.Context, stderr io.Writer, tell bool)
 	return err
 }
 
-// errStopped is the cause of a stop that was asked for.
+// errStopped is the cause of a stop by a signal or command.
 var errStopped = errors.New("stopped")
 
-// close ends the instance; a second call does nothing.
+// close ends the instance. A second call does nothing.
 func (in *instance) close() error {
 	for _, p := range in.packets {
 		p.Close()
@@ -162,8 +162,8 @@ func (in *instance) close() error {
 	return in.server.Shutdown(ctx)
 }
 
-// open makes the instances and their sockets. On an error it returns what it
-// had made.
+// open makes the instances and their sockets. On an error it returns those made
+// so far.
 func (s *serverSettings) open(ctx context.Context, certs *listen.TLS) ([]*instance, *memcached.Topology, error) {
 	var all []*instance
 	for i := range s.instances {
@@ -186,7 +186,7 @@ func (s *serverSettings) open(ctx context.Context, certs *listen.TLS) ([]*instan
 		}
 		srv, err := memcached.New(o)
 		if err != nil {
-			// What New cannot work with are values, or a file that one names.
+			// New fails for wrong values, and for files that cannot be read.
 			if _, file := errors.AsType[*fs.PathError](err); file || errors.Is(err, memcached.ErrOptions) {
 				return all, nil, cli.Usage(err)
 			}
@@ -197,7 +197,7 @@ func (s *serverSettings) open(ctx context.Context, certs *listen.TLS) ([]*instan
 	return all, topology, nil
 }
 
-// listenFor opens the sockets of instance i.
+// listenFor opens the sockets of instance number i.
 func (s *serverSettings) listenFor(ctx context.Context, in *instance, i int, certs *listen.TLS) error {
 	if s.socket != "" {
 		l, err := listen.Unix(s.socket, s.mask, s.backlog)
@@ -216,7 +216,7 @@ func (s *serverSettings) listenFor(ctx context.Context, in *instance, i int, cer
 		if err != nil {
 			return cli.Usage(err)
 		}
-		own := strings.HasSuffix(text, ":"+strconv.Itoa(e.Port)) // a port of its own, given with -l
+		own := strings.HasSuffix(text, ":"+strconv.Itoa(e.Port)) // -l has a port
 		if own && i > 0 && e.Port != 0 {
 			e.Port += i
 		}
@@ -237,7 +237,7 @@ func (s *serverSettings) listenFor(ctx context.Context, in *instance, i int, cer
 			in.tcp = append(in.tcp, found...)
 		}
 		if s.udpPort != 0 {
-			if !own { // memcached takes it for both
+			if !own { // a port in -l is for TCP and UDP
 				e.Port = shifted(s.udpPort, i)
 			}
 			found, err := e.ListenPacket(ctx)
@@ -250,8 +250,7 @@ func (s *serverSettings) listenFor(ctx context.Context, in *instance, i int, cer
 	return nil
 }
 
-// shifted is the port of instance i, with memcached's -1 for any as net has
-// it.
+// shifted returns the port of instance i; 0, any port, for memcached's -1.
 func shifted(port, i int) int {
 	if port <= 0 {
 		return 0
@@ -259,8 +258,8 @@ func shifted(port, i int) int {
 	return port + i
 }
 
-// writePortFile tells whoever set MEMCACHED_PORT_FILENAME which ports were
-// taken, in the form of memcached. The file appears whole.
+// writePortFile writes the ports to the file that MEMCACHED_PORT_FILENAME names,
+// in memcached's format. The file is renamed into place.
 func (s *serverSettings) writePortFile(all []*instance) error {
 	name := os.Getenv("MEMCACHED_PORT_FILENAME")
 	if name == "" || s.socket != "" {
@@ -288,9 +287,8 @@ func (s *serverSettings) writePortFile(all []*instance) error {
 	return nil
 }
 
-// writePorts writes a line for each family that a socket serves. One on all
-// addresses of IPv6 has those of IPv4, too, for which memcached has a socket of
-// its own.
+// writePorts writes a line for each address family that a socket serves. A socket
+// on all IPv6 addresses also serves IPv4.
 func writePorts(b *strings.Builder, network string, ip net.IP, port int) {
 	six := ip.To4() == nil
 	if !six || ip.IsUnspecified() {
@@ -301,6 +299,7 @@ func writePorts(b *strings.Builder, network string, ip net.IP, port int) {
 	}
 }
 
+// addresses lists the addresses of all sockets.
 func addresses(all []*instance) string {
 	var words []string
 	for _, in := range all {

@@ -6,8 +6,8 @@ import (
 
 func dup2(from, to int) error { return unix.Dup3(from, to, 0) }
 
-// lockMemory locks pages as they come into use: what is merely reserved for
-// the items need not be there from the start.
+// lockMemory locks pages when they are first used: memory reserved for items is
+// not touched at the start.
 func lockMemory() error {
 	return unix.Mlockall(unix.MCL_CURRENT | unix.MCL_FUTURE | unix.MCL_ONFAULT)
 }

@@ -13,11 +13,11 @@ import (
 	"lintel.dev/memcached"
 )
 
-// clusterPoll is how often the file of --cluster is looked at.
+// clusterPoll is how often the file of --cluster is checked for changes.
 const clusterPoll = time.Second
 
-// topology is what config get cluster answers: nil without --instances or
-// --cluster, as memcached does not know the command.
+// topology returns the answer to config get cluster. It is nil without --instances
+// and --cluster: the command is then unknown, as in memcached.
 func (s *serverSettings) topology(all []*instance) (*memcached.Topology, error) {
 	t := new(memcached.Topology)
 	switch {
@@ -37,7 +37,7 @@ func (s *serverSettings) topology(all []*instance) (*memcached.Topology, error) 
 			return nil, cli.Usagef("--instances needs TCP ports")
 		}
 		a := in.tcp[0].Addr().(*net.TCPAddr)
-		n := memcached.Node{Port: a.Port} // without a host: the address the client came to
+		n := memcached.Node{Port: a.Port} // no host: the address that the client has connected to
 		if !a.IP.IsUnspecified() {
 			n.Host, n.IP = a.IP.String(), a.IP.String()
 		}
@@ -47,8 +47,8 @@ func (s *serverSettings) topology(all []*instance) (*memcached.Topology, error) 
 	return t, nil
 }
 
-// readCluster reads the value of --cluster: a file if there is one of that
-// name, else the list itself.
+// readCluster parses the value of --cluster: the contents of a file, if there is
+// one of that name, or a list.
 func readCluster(value string) ([]memcached.Node, error) {
 	text, err := os.ReadFile(value)
 	switch {
@@ -65,7 +65,7 @@ func readCluster(value string) ([]memcached.Node, error) {
 }
 
 // watchCluster reads the file of --cluster again when it changes, until ctx is
-// done. What cannot be read leaves the list as it was.
+// done. An error leaves the list unchanged.
 func (s *serverSettings) watchCluster(ctx context.Context, t *memcached.Topology, complain func(error)) {
 	last, err := os.Stat(s.cluster)
 	if err != nil {

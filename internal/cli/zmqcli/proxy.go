@@ -48,6 +48,10 @@ PAUSE, RESUME, TERMINATE and STATISTICS.`,
 	flags.StringArrayVar(&capture, "capture", nil, "`TYPE:ENDPOINT` that receives a copy of each message (repeatable)")
 	flags.StringArrayVar(&control, "control", nil, "`TYPE:ENDPOINT` that receives commands (repeatable)")
 	flags.StringArrayVar(&options, "option", nil, "option `NAME=VALUE` of each socket that has it (repeatable)")
+	for _, name := range proxySides {
+		cli.Must(cmd.RegisterFlagCompletionFunc(name, cobra.NoFileCompletions))
+	}
+	completeOptions(cmd)
 	return cmd
 }
 

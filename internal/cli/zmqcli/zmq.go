@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -52,7 +53,7 @@ var zmqTypes = []struct{ name, short, example string }{
 		`  lintel zmq dealer --connect tcp://127.0.0.1:5559 --identity worker-1`,
 	},
 	{
-		"router", "Send lines to the peer named by the first frame, print received messages",
+		"router", "Exchange messages with the peers that first frames name",
 		`  lintel zmq router --bind tcp://127.0.0.1:5559 --option router_mandatory=1`,
 	},
 	{
@@ -68,7 +69,7 @@ var zmqTypes = []struct{ name, short, example string }{
 		`  lintel zmq xpub --bind tcp://127.0.0.1:5556 --option xpub_verbose=1`,
 	},
 	{
-		"xsub", "Print publications; lines \\x01topic and \\x00topic subscribe and unsubscribe",
+		"xsub", "Print publications; \\x01topic subscribes, \\x00topic unsubscribes",
 		`  printf '%s\n' '\x01log.' | lintel zmq xsub --connect tcp://127.0.0.1:5556`,
 	},
 	{
@@ -76,7 +77,7 @@ var zmqTypes = []struct{ name, short, example string }{
 		`  lintel zmq stream --bind tcp://127.0.0.1:8080`,
 	},
 	{
-		"server", "Send lines to the client named by the first frame, print received messages",
+		"server", "Exchange messages with the clients that first frames name",
 		`  lintel zmq server --bind tcp://127.0.0.1:5560`,
 	},
 	{
@@ -104,7 +105,7 @@ var zmqTypes = []struct{ name, short, example string }{
 		`  lintel zmq dgram --bind udp://127.0.0.1:5563`,
 	},
 	{
-		"peer", "Send lines to the peer named by the first frame, print received messages",
+		"peer", "Exchange messages with the peers that first frames name",
 		`  lintel zmq peer --bind tcp://127.0.0.1:5564`,
 	},
 	{
@@ -179,6 +180,11 @@ func (f *zmqFlags) addSocket(cmd *cobra.Command) {
 	flags.StringVar(&f.identity, "identity", "", "routing `ID` of 1 to 255 bytes")
 	flags.StringArrayVar(&f.options, "option", nil, "socket option `NAME=VALUE`, with libzmq's name in lower case (repeatable)")
 	flags.BoolVar(&f.json, "json", false, "read and write lines of JSON")
+	completeEndpoints(cmd, "bind", "connect")
+	completeOptions(cmd)
+	for _, name := range []string{"subscribe", "identity"} {
+		cli.Must(cmd.RegisterFlagCompletionFunc(name, cobra.NoFileCompletions))
+	}
 }
 
 func newZMQSocket(name, short, example string) *cobra.Command {
@@ -273,6 +279,9 @@ func parseOption(o string) (name, value string, err error) {
 	name, value, ok := strings.Cut(o, "=")
 	if !ok || name == "" {
 		return "", "", cli.Usagef("--option %q, expected NAME=VALUE", o)
+	}
+	if !slices.Contains(zmq.OptionNames(), name) {
+		return "", "", cli.Usagef("--option %s: unknown option%s", name, cli.DidYouMean(name, "", zmq.OptionNames()))
 	}
 	if raw, err := unescape([]byte(value)); err == nil {
 		value = string(raw)
