@@ -185,11 +185,11 @@ func (o *Options) check() error {
 	case o.Protocol != Auto && o.Protocol != ASCII && o.Protocol != Binary:
 		return fmt.Errorf("Protocol is %q, expected %s, %s or %s", o.Protocol, Auto, ASCII, Binary)
 	case o.SASL && o.SASLFile == "":
-		return errors.New("SASL needs SASLFile")
+		return errors.New("option SASL needs SASLFile")
 	case o.SASL && o.AuthFile != "":
-		return errors.New("SASL and AuthFile exclude each other")
+		return errors.New("options SASL and AuthFile exclude each other")
 	case o.SASL && o.Protocol == ASCII:
-		return errors.New("SASL needs the binary protocol")
+		return errors.New("option SASL needs the binary protocol")
 	case o.AuthFile != "" && o.Protocol == Binary:
 		return errors.New("AuthFile needs the ascii protocol")
 	case o.EnableShutdown && o.OnShutdown == nil:
