@@ -3,15 +3,15 @@ package interop_test
 import (
 	"context"
 	"fmt"
-	"net"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"lintel.dev/internal/zmq/engine"
+	"lintel.dev/internal/zmq/engine/enginetest"
 	"lintel.dev/internal/zmq/epgm"
 	"lintel.dev/internal/zmq/epgm/epgmtest"
-	"lintel.dev/internal/zmq/zmtp"
 	"lintel.dev/interop/peers"
 	"lintel.dev/zmq"
 )
@@ -153,7 +153,7 @@ func subscribeFrom(t *testing.T, at string, recv func() []string) {
 
 // overLossyNetwork returns one end of Lintel's transport over a network that
 // loses one datagram in twenty.
-func overLossyNetwork(t *testing.T, at string, open func(epgm.Config) (net.Conn, error), typ zmtp.SocketType) *epgmtest.End {
+func overLossyNetwork(t *testing.T, at string, open func(epgm.Config) (engine.Conn, error)) *enginetest.Session {
 	t.Helper()
 	scheme, address, _ := strings.Cut(at, "://")
 	cfg, err := epgm.Parse(address)
@@ -161,25 +161,25 @@ func overLossyNetwork(t *testing.T, at string, open func(epgm.Config) (net.Conn,
 		t.Fatal(err)
 	}
 	cfg.Raw = scheme == "pgm"
-	cfg.Rate, cfg.MaxMessage = rate, -1
+	cfg.Rate, cfg.Limits = rate, enginetest.Unlimited
 	cfg.Lost = func(n int) { t.Errorf("%d packets were lost for good", n) }
 	cfg.Wrap = epgmtest.Lossy(3)
 	c, err := open(cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { c.Close() })
-	end, err := epgmtest.Attach(c, typ)
+	s, _, err := enginetest.Run(t.Context(), c)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return end
+	t.Cleanup(s.Close)
+	return s
 }
 
 // libzmq's receiver requests repairs of packets that Lintel's source loses.
 func TestMulticastLossyToLibzmq(t *testing.T) {
 	overPGM(t, func(t *testing.T, at string) {
-		pub := overLossyNetwork(t, at, epgm.NewSource, zmtp.PUB)
+		pub := overLossyNetwork(t, at, epgm.NewSource)
 		publishTo(t, at, func(frames ...string) {
 			if err := pub.Send(frames...); err != nil {
 				t.Error(err)
@@ -191,7 +191,7 @@ func TestMulticastLossyToLibzmq(t *testing.T) {
 // libzmq's source repairs packets that Lintel's receiver loses.
 func TestMulticastLossyFromLibzmq(t *testing.T) {
 	overPGM(t, func(t *testing.T, at string) {
-		sub := overLossyNetwork(t, at, epgm.NewReceiver, zmtp.SUB)
+		sub := overLossyNetwork(t, at, epgm.NewReceiver)
 		subscribeFrom(t, at, func() []string {
 			msg, err := sub.Recv()
 			if err != nil {

@@ -12,9 +12,9 @@ import (
 	"testing"
 	"time"
 
+	"lintel.dev/internal/zmq/engine/enginetest"
 	"lintel.dev/internal/zmq/epgm"
 	"lintel.dev/internal/zmq/epgm/epgmtest"
-	"lintel.dev/internal/zmq/zmtp"
 	"lintel.dev/interop/peers"
 	"lintel.dev/zmq"
 )
@@ -96,16 +96,17 @@ func openLossyEnd(at string, pub bool, seed string) (groupEnd, error) {
 	if err != nil {
 		return nil, err
 	}
-	cfg.Rate, cfg.MaxMessage, cfg.Wrap = rate, -1, epgmtest.Lossy(n)
-	open, typ := epgm.NewReceiver, zmtp.SUB
+	cfg.Rate, cfg.Limits, cfg.Wrap = rate, enginetest.Unlimited, epgmtest.Lossy(n)
+	open := epgm.NewReceiver
 	if pub {
-		open, typ = epgm.NewSource, zmtp.PUB
+		open = epgm.NewSource
 	}
 	c, err := open(cfg)
 	if err != nil {
 		return nil, err
 	}
-	return epgmtest.Attach(c, typ)
+	s, _, err := enginetest.Run(context.Background(), c)
+	return s, err
 }
 
 // publishToHosts sends one half of the messages at each line of stdin, and

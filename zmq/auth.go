@@ -243,25 +243,25 @@ func (sec *security) asks(handler bool) bool {
 	return sec.ZAPDomain != "" && (handler || sec.ZAPEnforceDomain)
 }
 
-// mechanism makes our side of the handshake.
-func (l *link) mechanism() (zmtp.Mechanism, error) {
-	sec := &l.ep.o.Security
-	zap := sec.asks(l.s.ctx.hasZAP())
+// Mechanism returns this side of the security handshake.
+func (x *session) Mechanism() (zmtp.Mechanism, error) {
+	sec := &x.ep.o.Security
+	zap := sec.asks(x.s.ctx.hasZAP())
 	keys := zmtp.KeyPair{Public: zmtp.Key(sec.PublicKey), Secret: sec.SecretKey.value()}
 	if sec.Mechanism == mechanismCurve && keys.Public == (zmtp.Key{}) {
 		keys.Public = zmtp.PublicKey(keys.Secret)
 	}
 	switch {
 	case sec.Mechanism == mechanismPlain && sec.Server:
-		return zmtp.NewPlainServer(l.metadata()), nil
+		return zmtp.NewPlainServer(x.metadata()), nil
 	case sec.Mechanism == mechanismPlain:
-		return zmtp.NewPlainClient(sec.Username, sec.Password, l.metadata())
+		return zmtp.NewPlainClient(sec.Username, sec.Password, x.metadata())
 	case sec.Mechanism == mechanismCurve && sec.Server:
-		return zmtp.NewCurveServer(keys, l.metadata(), zap), nil
+		return zmtp.NewCurveServer(keys, x.metadata(), zap), nil
 	case sec.Mechanism == mechanismCurve:
-		return zmtp.NewCurveClient(keys, zmtp.Key(sec.ServerKey), l.metadata()), nil
+		return zmtp.NewCurveClient(keys, zmtp.Key(sec.ServerKey), x.metadata()), nil
 	}
-	return zmtp.NewNull(l.metadata(), zap), nil
+	return zmtp.NewNull(x.metadata(), zap), nil
 }
 
 func (c *Context) hasZAP() bool {
@@ -270,25 +270,38 @@ func (c *Context) hasZAP() bool {
 	return c.inproc["zeromq.zap.01"] != nil
 }
 
-// address is what authenticators know the peer by.
-func (l *link) address() string {
-	if l.ep.at.Scheme == "ipc" {
-		return transport.PeerName(l.conn)
+// metadata is what the handshake announces.
+func (x *session) metadata() zmtp.Metadata {
+	t := x.s.typ
+	m := zmtp.Metadata{{Name: zmtp.PropertySocketType, Value: []byte(t.String())}}
+	if t.AnnouncesIdentity() {
+		m = append(m, zmtp.Property{Name: zmtp.PropertyIdentity, Value: x.ep.o.Identity})
 	}
-	if host, _, err := net.SplitHostPort(l.remote); err == nil {
-		return host
+	for name, value := range x.ep.o.Metadata {
+		m = append(m, zmtp.Property{Name: name, Value: []byte(value)})
 	}
-	return l.remote
+	return m
 }
 
-// authenticate asks about the peer and tells m the verdict.
-func (l *link) authenticate(ctx context.Context, m zmtp.Mechanism) error {
-	sec := &l.ep.o.Security
-	address := l.address()
+// address is what authenticators know the peer by.
+func (x *session) address() string {
+	if c, ok := x.conn.(net.Conn); ok && x.ep.at.Scheme == "ipc" {
+		return transport.PeerName(c)
+	}
+	remote := x.eng.Remote()
+	if host, _, err := net.SplitHostPort(remote); err == nil {
+		return host
+	}
+	return remote
+}
+
+// Authenticate asks the authenticator, or the ZAP handler, about the peer.
+func (x *session) Authenticate(ctx context.Context, m zmtp.Mechanism) (status int, err error) {
+	sec := &x.ep.o.Security
+	address := x.address()
 	credentials := m.Credentials()
-	var status int
 	if sec.Authenticator != nil {
-		r := AuthRequest{Domain: sec.ZAPDomain, Address: address, Identity: l.ep.o.Identity, Mechanism: m.Name()}
+		r := AuthRequest{Domain: sec.ZAPDomain, Address: address, Identity: x.ep.o.Identity, Mechanism: m.Name()}
 		switch {
 		case r.Mechanism == mechanismPlain && len(credentials) == 2:
 			r.Username, r.Password = string(credentials[0]), string(credentials[1])
@@ -303,30 +316,26 @@ func (l *link) authenticate(ctx context.Context, m zmtp.Mechanism) error {
 			status = zmtp.StatusDenied
 		default:
 			status = zmtp.StatusOK
-			l.peer.userID = res.UserID
+			x.userID = res.UserID
 			for name, value := range res.Metadata {
-				l.peer.granted = append(l.peer.granted, zmtp.Property{Name: name, Value: []byte(value)})
+				x.granted = append(x.granted, zmtp.Property{Name: name, Value: []byte(value)})
 			}
 		}
 	} else {
-		if !l.s.ctx.hasZAP() {
-			return ErrNoAuthenticator
+		if !x.s.ctx.hasZAP() {
+			return 0, ErrNoAuthenticator
 		}
-		reply, err := l.s.ctx.askZAP(ctx, zmtp.ZAPRequest{
-			Domain: sec.ZAPDomain, Address: address, Identity: l.ep.o.Identity,
+		reply, err := x.s.ctx.askZAP(ctx, zmtp.ZAPRequest{
+			Domain: sec.ZAPDomain, Address: address, Identity: x.ep.o.Identity,
 			Mechanism: m.Name(), Credentials: credentials,
 		})
 		if err != nil {
-			return err
+			return 0, err
 		}
 		status = reply.Status
-		l.peer.userID, l.peer.granted = reply.UserID, reply.Metadata
+		x.userID, x.granted = reply.UserID, reply.Metadata
 	}
-	if status != zmtp.StatusOK {
-		l.status = uint32(status)
-	}
-	m.Verdict(status)
-	return nil
+	return status, nil
 }
 
 // askZAP puts one question to the ZAP handler.

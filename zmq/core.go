@@ -170,7 +170,7 @@ func (s *core) attach(p *pipe) error {
 	}
 	s.pipes[p] = struct{}{}
 	s.pat.attach(p)
-	s.recv.stopAlone()
+	s.recv.stopDirect()
 	s.send.wakeAll()
 	s.recv.wakeOne()
 	return nil

@@ -1,5 +1,14 @@
 package zmq
 
+// Direct read, the socket's half: a receiver that keeps finding nothing reads
+// the only connection of its socket itself. The other half, and what it gains and
+// costs, is in internal/zmq/engine/direct.go.
+//
+// A receiver asks for the reading half of the engine before it waits. While the
+// half is lent, receivers read instead of waiting. It goes back when receivers
+// stay away, when there are several, or when a poller or a second connection
+// needs to know of what arrives.
+
 import (
 	"context"
 	"errors"
@@ -7,281 +16,229 @@ import (
 	"os"
 	"sync"
 	"time"
+
+	"lintel.dev/internal/zmq/engine"
 )
 
-// A socket with a single connection and a single receiver spends most of a
-// short exchange on handing over from the goroutine that reads the connection
-// to the one that receives. So a receiver that keeps finding nothing reads the
-// connection itself: the link's goroutine lends it the reader, and takes it
-// back when receivers stay away, when there are several, or when somebody else
-// must be told of what arrives.
-//
-// To end a wait on either side the other sets a read deadline that has passed.
-// Whoever finds that removes it. Deadlines are set and removed with the receive
-// lock held.
+// directRead is the state of direct reads of a socket. The receive lock protects
+// it.
+type directRead struct {
+	r       *engine.DirectReader // lent to receivers, nil if none is
+	busy    bool                 // a receiver reads
+	stopped bool                 // it was interrupted and will return r
+	done    <-chan struct{}      // of the context of which the engine watches the end
+	turn    uint64               // number of reads so far
+	blocked bool                 // a read lasts long: the watcher has forgotten r
 
-// alone is what a core knows of it; the receive lock protects it.
-type alone struct {
-	r      *reader         // lent to receivers, nil if none is
-	busy   bool            // a receiver reads at this moment
-	ended  bool            // it was told to stop
-	done   <-chan struct{} // of the context that the link's goroutine watches for it
-	turn   uint64          // counts the waits of receivers
-	err    error           // what ended the connection while they read
-	asleep bool            // the watch looks for an absent receiver only when told
-
-	parks  int             // waits of receivers since they read last
-	sought bool            // the one receiver that waits asked for the reader
+	parks  int             // waits of receivers since their last read
+	sought bool            // the one receiver that waits asked for r
 	want   <-chan struct{} // done of its context
 }
 
 const (
-	// lonePatience is how often a receiver waits before it asks to read itself.
-	lonePatience = 8
-	// loneAbsence is how long receivers may stay away: as long, at most twice,
-	// a disconnection or a heartbeat goes unnoticed.
-	loneAbsence = 10 * time.Millisecond
+	// directAfter is how often a receiver waits before it asks to read.
+	directAfter = 8
+	// directAbsence is how long receivers may stay away. So long, at most twice, a
+	// disconnection or a heartbeat goes unnoticed.
+	directAbsence = 10 * time.Millisecond
 	// crowded is how many more waits it takes when there was more than one
 	// receiver.
 	crowded = 1000
 )
 
-var past = time.Unix(1, 0)
-
-// seek asks for the reader, for a receiver that is about to park, and reports
-// whether it did. The receiver may then be woken to read. The receive lock is
-// held.
-func (h *recvHalf) seek(ctx context.Context) (asked bool) {
-	a := &h.alone
+// seekDirect asks for the reading half, for a receiver that is about to park, and
+// reports whether it did. The receiver is woken when the half is lent. The
+// receive lock is held.
+func (h *recvHalf) seekDirect(ctx context.Context) (asked bool) {
+	d := &h.direct
 	if h.waiters.Any() {
-		h.stopAlone()
-		a.parks = min(a.parks, -crowded)
+		h.stopDirect()
+		d.parks = min(d.parks, -crowded)
 	}
-	if a.parks++; a.parks < lonePatience || a.r != nil || h.timeout >= 0 {
+	if d.parks++; d.parks < directAfter || d.r != nil || h.timeout >= 0 {
 		return false
 	}
-	l := h.onlyLink()
-	if l == nil {
+	p := h.onlyPipe()
+	if p == nil {
 		return false
 	}
-	a.sought, a.want = true, ctx.Done()
-	l.conn.SetReadDeadline(past)
+	e, ok := (*p.engine.Load()).(engine.Lender)
+	if !ok || !e.Lend() {
+		return false
+	}
+	d.sought, d.want = true, ctx.Done()
 	return true
 }
 
-// onlyLink is the connection that a receiver could read: the socket's only
-// one. The receive lock is held.
-func (h *recvHalf) onlyLink() *link {
+// onlyPipe returns the only pipe of the socket, if nobody but its receivers needs
+// to know of what arrives. The receive lock is held.
+func (h *recvHalf) onlyPipe() *pipe {
 	p, ok := h.fq.ring.Only()
-	if !ok || len(h.watchers) > 0 || h.err != nil {
+	if !ok || len(h.watchers) > 0 || h.err != nil || p.engine.Load() == nil {
 		return nil
 	}
-	if l := p.link.Load(); l != nil && l.raw != nil {
-		return l
-	}
-	return nil
+	return p
 }
 
-// lend is called by the link's goroutine when somebody ended its wait. It
-// returns when the reader is its own again.
-func (r *reader) lend() error {
-	h, l := &r.l.s.recv, r.l
-	a := &h.alone
-	h.Lock()
-	l.conn.SetReadDeadline(time.Time{})
-	if !a.sought || !h.waiters.One() || h.onlyLink() != l {
-		h.Unlock()
-		return nil
-	}
-	a.r, a.done, a.err, a.asleep = r, a.want, nil, false
-	done, turn := a.done, a.turn
-	h.waiters.Wake()
-	h.Unlock()
-
-	absent.watch(r, turn)
-	defer absent.forget(r)
-	dead := l.dead
-	for {
-		select {
-		case <-l.back:
-			return r.returned()
-		case <-dead:
-			// A receiver at work will find that the connection is closed.
-			dead = nil
-		case <-done:
-			done = nil
-		}
-		h.Lock()
-		if done == nil {
-			a.done = nil
-		}
-		h.stopAlone()
-		h.Unlock()
-	}
-}
-
-// returned is what a receiver found at the end of its reading.
-func (r *reader) returned() error {
-	h := &r.l.s.recv
+// Borrow lends the reading half to the receiver that asked for it, if that still
+// waits, alone.
+func (x *session) Borrow(r *engine.DirectReader) (cancelled <-chan struct{}, ok bool) {
+	h := &x.s.recv
+	d := &h.direct
 	h.Lock()
 	defer h.Unlock()
-	err := h.alone.err
-	h.alone.err = nil
-	return err
+	r.Offered()
+	if !d.sought || !h.waiters.One() || h.onlyPipe() != x.p {
+		return nil, false
+	}
+	d.r, d.done, d.blocked = r, d.want, false
+	absence.watch(h, d.turn)
+	h.waiters.Wake()
+	return d.done, true
 }
 
-// stopAlone gives a lent reader back, at once or as soon as the receiver at
-// work notices. The receive lock is held.
-func (h *recvHalf) stopAlone() {
-	a := &h.alone
+// Recall takes the reading half back: the context that the engine watches is
+// done, or the connection has ended.
+func (x *session) Recall(*engine.DirectReader) {
+	h := &x.s.recv
+	h.Lock()
+	defer h.Unlock()
+	h.direct.done = nil
+	h.stopDirect()
+}
+
+// stopDirect returns a lent half, at once or as soon as the receiver that reads
+// notices. The receive lock is held.
+func (h *recvHalf) stopDirect() {
+	d := &h.direct
 	switch {
-	case a.r == nil:
-	case a.busy:
-		a.ended = true
-		a.r.l.conn.SetReadDeadline(past)
+	case d.r == nil:
+	case d.busy:
+		d.stopped = true
+		d.r.Interrupt()
 	default:
-		h.giveBack()
+		h.returnDirect(nil)
 	}
 }
 
-// giveBack gives the reader back to the link's goroutine. The receive lock is
-// held.
-func (h *recvHalf) giveBack() {
-	a := &h.alone
-	if a.ended {
-		a.ended = false
-		a.r.l.conn.SetReadDeadline(time.Time{})
-	}
-	l := a.r.l
-	a.r, a.done, a.parks = nil, nil, min(a.parks, 0)
-	l.back <- struct{}{}
+// returnDirect returns the lent half, with the error that ended the connection.
+// The receive lock is held.
+func (h *recvHalf) returnDirect(err error) {
+	d := &h.direct
+	absence.forget(h)
+	r := d.r
+	d.r, d.done, d.stopped, d.parks = nil, nil, false, min(d.parks, 0)
+	r.Return(err)
 }
 
-// directCall is one read of the connection by a receiver.
-type directCall struct {
-	h      *recvHalf
-	r      *reader
-	ctx    context.Context
-	turn   uint64
-	watch  bool // ctx may end the read
-	noWait bool
+// directTurn is one read of the connection by a receiver.
+type directTurn struct {
+	h       *recvHalf
+	r       *engine.DirectReader
+	ctx     context.Context
+	nr      uint64
+	wait    bool
+	watched bool // by the engine, which interrupts the read when ctx is done
 }
 
-// beginDirect takes the lent reader for a receiver that found nothing. run must
-// follow. The receive lock is held.
-func (h *recvHalf) beginDirect(ctx context.Context) (d directCall, ok bool) {
-	a := &h.alone
-	if a.busy || h.timeout > 0 || ctx.Err() != nil {
-		h.stopAlone()
-		if a.busy {
-			a.parks = min(a.parks, -crowded)
+// beginDirect takes the lent half for a receiver that found nothing. If it
+// reports true, read must follow. The receive lock is held.
+func (h *recvHalf) beginDirect(ctx context.Context) (t directTurn, ok bool) {
+	d := &h.direct
+	if d.busy || h.timeout > 0 || ctx.Err() != nil {
+		h.stopDirect()
+		if d.busy {
+			d.parks = min(d.parks, -crowded)
 		}
-		return d, false
+		return t, false
 	}
-	a.busy = true
-	a.turn++
-	a.parks = 0
+	d.busy = true
+	d.turn++
+	d.parks = 0
 	done := ctx.Done()
-	noWait := ctx == try || h.timeout == 0
-	return directCall{
-		h: h, r: a.r, ctx: ctx, turn: a.turn,
-		watch: !noWait && done != nil && done != a.done, noWait: noWait,
+	return directTurn{
+		h: h, r: d.r, ctx: ctx, nr: d.turn,
+		wait: ctx != try && h.timeout != 0, watched: done == nil || done == d.done,
 	}, true
 }
 
-// run reads the connection until something has arrived. It reports false if
-// nothing did, because the call must not wait. The receive lock is not held.
-func (d *directCall) run() bool {
-	h, r := d.h, d.r
-	a := &h.alone
+// read reads the connection until something has arrived. It reports false if
+// nothing is there and the receiver does not wait. The receive lock is not held.
+func (t *directTurn) read() bool {
+	h := t.h
+	d := &h.direct
 	var stop func() bool
-	if d.watch {
-		stop = h.stopAfter(d.ctx, d.turn)
+	if t.wait && !t.watched {
+		stop = h.stopAfter(t.ctx, t.nr)
 	}
-	r.noWait = d.noWait
-	err := r.lone()
-	r.noWait = false
+	err := t.r.Read(t.wait)
 	if stop != nil {
 		stop()
+	}
+	nothing := err == engine.ErrNothing
+	if nothing || errors.Is(err, os.ErrDeadlineExceeded) {
+		err = nil // the connection goes on
 	}
 
 	h.Lock()
 	defer h.Unlock()
-	a.busy = false
-	if err != nil && err != errAgain && !errors.Is(err, os.ErrDeadlineExceeded) {
-		a.err = err
-	}
+	d.busy = false
 	switch {
-	case a.ended || a.err != nil || h.waiters.Any():
-		h.giveBack()
-	case a.asleep:
-		a.asleep = false
-		absent.watch(r, a.turn)
+	case d.stopped || err != nil || h.waiters.Any():
+		h.returnDirect(err)
+	case d.blocked:
+		d.blocked = false
+		absence.watch(h, d.turn)
 	}
-	return err != errAgain
+	return !nothing
 }
 
-// stopAfter ends the read of a turn when ctx is done.
-func (h *recvHalf) stopAfter(ctx context.Context, turn uint64) (stop func() bool) {
+// stopAfter interrupts a read when ctx is done.
+func (h *recvHalf) stopAfter(ctx context.Context, nr uint64) (stop func() bool) {
 	return context.AfterFunc(ctx, func() {
 		h.Lock()
 		defer h.Unlock()
-		if h.alone.busy && h.alone.turn == turn {
-			h.stopAlone()
+		if h.direct.busy && h.direct.turn == nr {
+			h.stopDirect()
 		}
 	})
 }
 
-// lone reads until something was handed over.
-func (r *reader) lone() error {
-	for {
-		if err := r.read(); err != nil {
-			return err
-		}
-		if err := r.decode(); err != nil {
-			_, _, _ = r.handOver()
-			return err
-		}
-		if some, _, err := r.handOver(); some || err != nil {
-			return err
-		}
-	}
-}
+// absence finds lent halves that no receiver uses. One goroutine looks for all
+// sockets, so that many busy ones do not wake as many goroutines.
+var absence absenceWatcher
 
-// absent looks for lent readers that nobody uses. It is one goroutine for all
-// of them, so that many busy sockets do not wake as many goroutines to find that
-// nothing is wrong.
-var absent absentees
-
-type absentees struct {
+type absenceWatcher struct {
 	mu sync.Mutex // taken with receive locks held, never the reverse
 	// The fields below are protected by mu.
-	turns   map[*reader]uint64 // when looked at last
+	turns   map[*recvHalf]uint64 // directRead.turn when it was looked at last
 	running bool
 }
 
-func (w *absentees) watch(r *reader, turn uint64) {
+// watch begins to look for the absence of receivers of h.
+func (w *absenceWatcher) watch(h *recvHalf, turn uint64) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.turns == nil {
-		w.turns = make(map[*reader]uint64)
+		w.turns = make(map[*recvHalf]uint64)
 	}
-	w.turns[r] = turn
+	w.turns[h] = turn
 	if !w.running {
 		w.running = true
 		go w.run()
 	}
 }
 
-func (w *absentees) forget(r *reader) {
+// forget ends watch.
+func (w *absenceWatcher) forget(h *recvHalf) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	delete(w.turns, r)
+	delete(w.turns, h)
 }
 
-func (w *absentees) run() {
+func (w *absenceWatcher) run() {
 	for {
-		time.Sleep(loneAbsence)
+		time.Sleep(directAbsence)
 		w.mu.Lock()
 		turns := maps.Clone(w.turns)
 		w.running = len(turns) > 0
@@ -289,33 +246,26 @@ func (w *absentees) run() {
 		if len(turns) == 0 {
 			return
 		}
-		for r, turn := range turns {
-			w.look(r, turn)
+		for h, turn := range turns {
+			w.look(h, turn)
 		}
 	}
 }
 
-// look takes r back if no receiver came since turn. One that waits for long is
-// left alone until it returns.
-func (w *absentees) look(r *reader, turn uint64) {
-	h := &r.l.s.recv
+// look returns the half lent to h if no receiver came since turn. One that reads
+// for long is not looked at until it returns.
+func (w *absenceWatcher) look(h *recvHalf, turn uint64) {
 	h.Lock()
 	defer h.Unlock()
-	a := &h.alone
-	if a.r != r {
-		return
-	}
+	d := &h.direct
 	switch {
-	case a.turn != turn:
-		w.mu.Lock()
-		if _, ok := w.turns[r]; ok {
-			w.turns[r] = a.turn
-		}
-		w.mu.Unlock()
-	case a.busy:
-		a.asleep = true
-		w.forget(r)
+	case d.r == nil:
+	case d.turn != turn:
+		w.watch(h, d.turn)
+	case d.busy:
+		d.blocked = true
+		w.forget(h)
 	default:
-		h.stopAlone()
+		h.stopDirect()
 	}
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"net/netip"
 	"slices"
 	"sync"
@@ -25,8 +24,8 @@ type Endpoint struct {
 	o       options // as they were at Bind or Connect
 	stop    context.CancelFunc
 	live    context.Context // done when the endpoint is to end
-	ln      net.Listener
-	opened  atomic.Pointer[net.Conn] // of datagrams, until the session takes it over
+	ln      transport.Listener
+	opened  atomic.Pointer[session] // of datagrams, until reconnect takes it over
 	filters []netip.Prefix
 
 	mu sync.Mutex

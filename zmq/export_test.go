@@ -5,7 +5,7 @@ func Lent(s Socket) bool {
 	c := s.base()
 	c.recv.Lock()
 	defer c.recv.Unlock()
-	return c.recv.alone.r != nil
+	return c.recv.direct.r != nil
 }
 
 // Waits reports whether a receiver of s waits, be it for the connection.
@@ -13,7 +13,7 @@ func Waits(s Socket) bool {
 	c := s.base()
 	c.recv.Lock()
 	defer c.recv.Unlock()
-	return c.recv.waiters.Any() || c.recv.alone.busy
+	return c.recv.waiters.Any() || c.recv.direct.busy
 }
 
 // Readers is the number of peers that read a log of the publisher s.

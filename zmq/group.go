@@ -6,6 +6,7 @@ import (
 	"net"
 	"strings"
 
+	"lintel.dev/internal/zmq/engine"
 	"lintel.dev/internal/zmq/epgm"
 	"lintel.dev/internal/zmq/udp"
 	"lintel.dev/internal/zmq/zmtp"
@@ -13,26 +14,26 @@ import (
 )
 
 // joinGroup makes e a member of its multicast group, or opens its datagram
-// socket. There is nothing to accept, and nothing to connect to: what stands in
-// for the peers is there at once.
+// socket. Nothing is accepted and nothing is dialled: one engine stands for all
+// peers.
 func (s *core) joinGroup(e *Endpoint) (*Endpoint, error) {
-	// A group has nobody to ask about and nobody to lose a heartbeat of.
+	// There is no handshake and there are no heartbeats.
 	e.o.Security = security{}
 	e.o.HeartbeatInterval = 0
 	if e.at.Scheme == "udp" {
-		conn, err := e.openDatagrams(e.live)
+		x, err := e.openDatagrams(e.live)
 		if err != nil {
 			e.stop()
 			return nil, fmt.Errorf("zmq: %s: %w", e.addr, err)
 		}
 		if e.bound {
-			e.at.Address = resolved(e.at.Address, conn.LocalAddr())
+			e.at.Address = resolved(e.at.Address, x.eng.Local())
 			e.addr = e.at.String()
 		}
-		e.opened.Store(&conn)
+		e.opened.Store(x)
 		context.AfterFunc(e.live, func() {
-			if c := e.opened.Swap(nil); c != nil {
-				(*c).Close()
+			if x := e.opened.Swap(nil); x != nil {
+				x.eng.Close(engine.ErrClosed)
 			}
 		})
 	}
@@ -40,19 +41,27 @@ func (s *core) joinGroup(e *Endpoint) (*Endpoint, error) {
 }
 
 // resolved is an address with the port that was bound.
-func resolved(address string, bound net.Addr) string {
-	_, port, err := net.SplitHostPort(bound.String())
+func resolved(address, bound string) string {
+	_, port, err := net.SplitHostPort(bound)
 	if i := strings.LastIndexByte(address, ':'); i >= 0 && err == nil {
 		return address[:i+1] + port
 	}
 	return address
 }
 
+// groupSession makes the session of an engine without a connection.
+func (e *Endpoint) groupSession(eng engine.Conn, err error) (*session, error) {
+	if err != nil {
+		return nil, err
+	}
+	return &session{s: e.s, ep: e, eng: eng}, nil
+}
+
 // openGroup is dial for a multicast group or datagrams.
-func (e *Endpoint) openGroup(ctx context.Context) (net.Conn, error) {
+func (e *Endpoint) openGroup(ctx context.Context) (*session, error) {
 	if e.at.Scheme == "udp" {
-		if c := e.opened.Swap(nil); c != nil {
-			return *c, nil
+		if x := e.opened.Swap(nil); x != nil {
+			return x, nil
 		}
 		return e.openDatagrams(ctx)
 	}
@@ -63,7 +72,7 @@ func (e *Endpoint) openGroup(ctx context.Context) (net.Conn, error) {
 	o := &e.o
 	cfg.Raw = e.at.Scheme == "pgm"
 	cfg.Rate, cfg.Recovery, cfg.Hops = o.Rate, o.Recovery, o.MulticastHops
-	cfg.NoLoop, cfg.MaxTPDU, cfg.MaxMessage = !o.MulticastLoop, o.MulticastTPDU, o.MaxMessage
+	cfg.NoLoop, cfg.MaxTPDU, cfg.Limits = !o.MulticastLoop, o.MulticastTPDU, o.limits()
 	cfg.SendBuffer, cfg.RecvBuffer = o.SendBuffer, o.RecvBuffer
 	cfg.Dropped = &e.s.counter.malformed
 	cfg.Lost = func(packets int) {
@@ -71,22 +80,23 @@ func (e *Endpoint) openGroup(ctx context.Context) (net.Conn, error) {
 		e.s.emit(event.Event{Type: event.MulticastLoss, Endpoint: e.addr, Packets: packets})
 	}
 	if e.s.typ == zmtp.PUB || e.s.typ == zmtp.XPUB {
-		return epgm.NewSource(cfg)
+		return e.groupSession(epgm.NewSource(cfg))
 	}
-	return epgm.NewReceiver(cfg)
+	return e.groupSession(epgm.NewReceiver(cfg))
 }
 
-func (e *Endpoint) openDatagrams(ctx context.Context) (net.Conn, error) {
+func (e *Endpoint) openDatagrams(ctx context.Context) (*session, error) {
 	cfg, err := udp.Parse(ctx, e.at.Address, e.bound)
 	if err != nil {
 		return nil, err
 	}
 	cfg.Hops, cfg.NoLoop, cfg.Dropped = e.o.MulticastHops, !e.o.MulticastLoop, &e.s.counter.malformed
+	cfg.Limits = e.o.limits()
 	switch e.s.typ {
 	case zmtp.RADIO:
-		return udp.NewRadio(cfg)
+		return e.groupSession(udp.NewRadio(cfg))
 	case zmtp.DISH:
-		return udp.NewDish(cfg)
+		return e.groupSession(udp.NewDish(cfg))
 	}
-	return udp.NewDgram(cfg, e.bound)
+	return e.groupSession(udp.NewDgram(cfg, e.bound))
 }

@@ -8,6 +8,43 @@ import (
 	"lintel.dev/zmq/event"
 )
 
+// inprocEngine is the engine between two sockets of one process. What one of two
+// joined pipes sends is what the other receives, so there is nothing to carry:
+// the engine only wakes the other side.
+type inprocEngine struct{ peer *pipe }
+
+// inproc returns the other pipe of a connection in process, nil for others.
+func (p *pipe) inproc() *pipe {
+	if e := p.engine.Load(); e != nil {
+		if i, ok := (*e).(*inprocEngine); ok {
+			return i.peer
+		}
+	}
+	return nil
+}
+
+// Kick wakes the receivers of the peer.
+func (e *inprocEngine) Kick() { e.peer.s.readable(e.peer) }
+
+// KickLater is Kick, which never blocks.
+func (e *inprocEngine) KickLater() { e.Kick() }
+
+// Resume wakes the senders of the peer.
+func (e *inprocEngine) Resume() { e.peer.s.writable(e.peer) }
+
+// Subscribe hands a subscription to the peer, if that is a publisher.
+func (e *inprocEngine) Subscribe(add bool, topic []byte) {
+	if x, ok := e.peer.s.pat.(publisherSide); ok {
+		x.subscription(e.peer, add, topic)
+	}
+}
+
+// Close ends the pipe of the peer. What it has not received stays there.
+func (e *inprocEngine) Close(error) { e.peer.end(false) }
+
+// Remote returns "": the peer has no address.
+func (e *inprocEngine) Remote() string { return "" }
+
 // addHWM is the mark of a queue that belongs to two sockets in one process:
 // the room both would have had, without limit if either has none.
 func addHWM(send, recv int) int {
@@ -102,8 +139,8 @@ func join(a *pipe, e *Endpoint) {
 	b.id = from.Identity
 	a.info.Store(&PeerInfo{SocketType: e.s.typ.String(), RoutingID: to.Identity})
 	b.info.Store(&PeerInfo{SocketType: a.s.typ.String(), RoutingID: from.Identity})
-	b.peer.Store(a)
-	a.peer.Store(b)
+	b.plug(&inprocEngine{peer: a})
+	a.plug(&inprocEngine{peer: b})
 	a.s.setLocal()
 	e.s.setLocal()
 	e.add(b)

@@ -57,7 +57,7 @@ func (s *core) adopt(e *Endpoint) (*Endpoint, error) {
 	}
 	e.at.Address = ln.Addr().String()
 	e.addr = e.at.String()
-	return s.listen(e, ln)
+	return s.listen(e, transport.Streams(ln))
 }
 
 // BindListener accepts connections from a listener made elsewhere, which the
@@ -76,11 +76,11 @@ func (s common) BindListener(ln net.Listener) (*Endpoint, error) {
 		scheme = "vsock"
 	}
 	at := transport.Endpoint{Scheme: scheme, Address: a.String()}
-	return s.c.listen(s.c.newEndpoint(at.String(), at, true), ln)
+	return s.c.listen(s.c.newEndpoint(at.String(), at, true), transport.Streams(ln))
 }
 
 // listen makes ln the listener of e.
-func (s *core) listen(e *Endpoint, ln net.Listener) (*Endpoint, error) {
+func (s *core) listen(e *Endpoint, ln transport.Listener) (*Endpoint, error) {
 	filters, err := parseFilters(e.o.AcceptFilters)
 	if err != nil {
 		ln.Close()
@@ -158,11 +158,12 @@ func (s *core) dialOut(e *Endpoint) (*Endpoint, error) {
 		}
 		e.add(p)
 	}
-	s.wg.Go(func() { e.session(p) })
+	s.wg.Go(func() { e.reconnect(p) })
 	return e, nil
 }
 
-func (e *Endpoint) dial() (net.Conn, error) {
+// dial makes one connection.
+func (e *Endpoint) dial() (*session, error) {
 	ctx := e.live
 	if d := e.o.ConnectTimeout; d > 0 {
 		var stop context.CancelFunc
@@ -172,17 +173,24 @@ func (e *Endpoint) dial() (net.Conn, error) {
 	if e.at.Group() {
 		return e.openGroup(ctx)
 	}
+	var conn transport.Conn
+	var err error
 	o := e.transportOptions()
 	if e.o.SocksProxy != "" && e.at.Scheme == "tcp" {
-		return transport.DialSOCKS(ctx, e.at, o, e.socksProxy())
+		conn, err = transport.DialSOCKS(ctx, e.at, o, e.socksProxy())
+	} else {
+		conn, err = transport.Dial(ctx, e.at, o)
 	}
-	return transport.Dial(ctx, e.at, o)
+	if err != nil {
+		return nil, err
+	}
+	return newSession(e, conn), nil
 }
 
 var errFiltered = errors.New("zmq: connection refused by an accept filter")
 
 // allowed checks the accept filters.
-func (e *Endpoint) allowed(conn net.Conn) error {
+func (e *Endpoint) allowed(conn transport.Conn) error {
 	switch e.at.Scheme {
 	case "tcp", "ws", "wss":
 		if len(e.filters) == 0 {
@@ -203,7 +211,7 @@ func (e *Endpoint) allowed(conn net.Conn) error {
 		if len(o.IPCFilterUID)+len(o.IPCFilterGID)+len(o.IPCFilterPID) == 0 {
 			return nil
 		}
-		return transport.CheckPeer(conn, o.IPCFilterUID, o.IPCFilterGID, o.IPCFilterPID)
+		return transport.CheckPeer(conn.(net.Conn), o.IPCFilterUID, o.IPCFilterGID, o.IPCFilterPID)
 	}
 	return nil
 }

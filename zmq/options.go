@@ -146,14 +146,6 @@ func defaultOptions(t zmtp.SocketType) options {
 	return o
 }
 
-// maxFrame bounds a single frame; -1: no limit.
-func (o *options) maxFrame() int64 {
-	if o.MaxFrame < 0 || o.MaxMessage >= 0 && o.MaxMessage < o.MaxFrame {
-		return o.MaxMessage
-	}
-	return o.MaxFrame
-}
-
 // Option configures a new socket. The constructors return the error of an
 // option that has a bad value or is not one of the socket type.
 type Option func(*options) error

@@ -1,19 +1,17 @@
 package zmq
 
 import (
-	"errors"
 	"slices"
 	"sync"
 	"sync/atomic"
 
+	"lintel.dev/internal/zmq/engine"
 	"lintel.dev/internal/zmq/flow"
 )
 
-var errPipeEnded = errors.New("zmq: connection ended by this side")
-
-// pipe is a socket's end of the way to one peer: a queue in each direction.
-// In process the other end is a pipe of another socket; else a link carries
-// the queues over a connection.
+// pipe is a socket's end of the way to one peer: a queue in each direction. An
+// engine carries the messages: over a connection, or to the pipe of another
+// socket in this process, which has the same queues the other way round.
 type pipe struct {
 	s       *core
 	ep      *Endpoint
@@ -34,8 +32,7 @@ type pipe struct {
 	step     int
 	ended    bool // in is closed and empty
 
-	peer atomic.Pointer[pipe] // in process, once bound
-	link atomic.Pointer[link] // over a connection, while there is one
+	engine atomic.Pointer[engine.Engine] // while there is a connection, or a peer in this process
 
 	// Protected by both locks of the socket: either suffices to read.
 	id    []byte // routing id of the peer
@@ -102,12 +99,24 @@ func (p *pipe) pushEncoded(b *flow.Batch) bool {
 	return true
 }
 
+// plug makes e the engine of the pipe.
+func (p *pipe) plug(e engine.Engine) { p.engine.Store(&e) }
+
+// remote reports whether the peer is in another process, or reached as if it
+// were.
+func (p *pipe) remote() bool { return p.engine.Load() != nil && p.inproc() == nil }
+
+// closeFor closes the connection for a reason that its events tell.
+func (p *pipe) closeFor(reason error) {
+	if e := p.engine.Load(); e != nil {
+		(*e).Close(reason)
+	}
+}
+
 // kick tells the consumer of p.out that there is something to do.
 func (p *pipe) kick() {
-	if peer := p.peer.Load(); peer != nil {
-		peer.s.readable(peer)
-	} else if l := p.link.Load(); l != nil {
-		l.kick()
+	if e := p.engine.Load(); e != nil {
+		(*e).Kick()
 	}
 }
 
@@ -168,19 +177,15 @@ func (p *pipe) ack() {
 
 // tellProducer lets whoever fills p.in go on after it was refused.
 func (p *pipe) tellProducer() {
-	if peer := p.peer.Load(); peer != nil {
-		peer.s.writable(peer)
-	} else if l := p.link.Load(); l != nil {
-		l.resume()
+	if e := p.engine.Load(); e != nil {
+		(*e).Resume()
 	}
 }
 
 // kickLater is kick that never writes to a connection itself.
 func (p *pipe) kickLater() {
-	if peer := p.peer.Load(); peer != nil {
-		peer.s.readable(peer)
-	} else if l := p.link.Load(); l != nil {
-		l.spawn()
+	if e := p.engine.Load(); e != nil {
+		(*e).KickLater()
 	}
 }
 
@@ -193,12 +198,8 @@ func (p *pipe) greet(b []byte) {
 
 // subscribe tells the peer that we want a topic, or no longer.
 func (p *pipe) subscribe(add bool, topic []byte) {
-	if peer := p.peer.Load(); peer != nil {
-		if x, ok := peer.s.pat.(publisherSide); ok {
-			x.subscription(peer, add, topic)
-		}
-	} else if l := p.link.Load(); l != nil {
-		l.subscribe(add, topic)
+	if e := p.engine.Load(); e != nil {
+		(*e).Subscribe(add, topic)
 	}
 }
 
@@ -206,7 +207,7 @@ func (p *pipe) subscribe(add bool, topic []byte) {
 // of a peer that was accepted just now are written by the link to come.
 func (p *pipe) finishSending() {
 	r := p.out.Close()
-	if r == flow.Wake || p.link.Load() == nil && !p.out.Pending() {
+	if r == flow.Wake || p.engine.Load() == nil && !p.out.Pending() {
 		p.setFlushed()
 	}
 }
@@ -221,19 +222,17 @@ func (p *pipe) end(drop bool) {
 	}
 	p.ep.remove(p)
 	p.s.detach(p, drop)
-	peer := p.peer.Load()
+	peer := p.inproc()
 	if peer != nil && !peer.over.Load() {
 		peer.s.lost(peer, peer.ep.bound)
 	}
 	p.out.Close()
 	p.setFlushed()
-	if peer != nil {
-		peer.end(false)
-	} else {
+	if peer == nil {
 		p.dropIfOver()
 	}
-	if l := p.link.Load(); l != nil {
-		l.close(errPipeEnded)
+	if e := p.engine.Load(); e != nil {
+		(*e).Close(engine.ErrClosed)
 	}
 }
 
@@ -260,7 +259,7 @@ func remove(pipes []*pipe, p *pipe) []*pipe {
 // held.
 func (p *pipe) setHWM(o *options) {
 	send, recv := o.SendHWM, o.RecvHWM
-	if peer := p.peer.Load(); peer != nil {
+	if peer := p.inproc(); peer != nil {
 		other := peer.s.options()
 		send, recv = addHWM(send, other.RecvHWM), addHWM(other.SendHWM, recv)
 	}

@@ -184,7 +184,7 @@ func (s *core) watch(w *watcher) {
 	defer s.unlockBoth()
 	s.send.watch(w)
 	s.recv.watch(w)
-	s.recv.stopAlone()
+	s.recv.stopDirect()
 }
 
 func (s *core) unwatch(w *watcher) {

@@ -127,8 +127,8 @@ func (x *publisher) change(p *pipe, add bool, topic []byte) (notify bool) {
 	}
 	_, known := mine[string(topic)]
 	switch cost := len(topic) + topicCost; {
-	case add && !known && p.subscribed+cost > maxSubscriptions && p.link.Load() != nil:
-		p.link.Load().close(errSubscriptions)
+	case add && !known && p.subscribed+cost > maxSubscriptions && p.remote():
+		p.closeFor(errSubscriptions)
 		return false
 	case add && !known:
 		p.subscribed += cost

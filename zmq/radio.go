@@ -88,8 +88,8 @@ func (x *radio) subscription(p *pipe, add bool, topic []byte) {
 	group := string(topic)
 	_, known := mine[group]
 	switch cost := len(topic) + topicCost; {
-	case add && !known && p.subscribed+cost > maxSubscriptions && p.link.Load() != nil:
-		p.link.Load().close(errSubscriptions)
+	case add && !known && p.subscribed+cost > maxSubscriptions && p.remote():
+		p.closeFor(errSubscriptions)
 	case add && !known:
 		p.subscribed += cost
 		mine[group] = struct{}{}

@@ -24,7 +24,7 @@ type recvHalf struct {
 	fq       fairQueue
 	reopened []*pipe  // their producers are resumed once the lock is released
 	headers  [][]byte // room for the next messages of one frame
-	alone    alone
+	direct   directRead
 }
 
 // message is the next message of a socket: at the cursor of p, or taken apart
@@ -109,11 +109,11 @@ func (h *recvHalf) unlockAndWait(ctx context.Context, w *wait) error {
 		return nil
 	}
 	if w.patient {
-		h.stopAlone() // a proxy carries in bulk what the connection's own goroutine reads
-	} else if h.alone.r != nil {
+		h.stopDirect() // a proxy carries in bulk what the connection's own goroutine reads
+	} else if h.direct.r != nil {
 		if d, ok := h.beginDirect(ctx); ok {
 			h.Unlock()
-			if d.run() {
+			if d.read() {
 				return nil
 			}
 			h.Lock()
@@ -130,11 +130,11 @@ func (h *recvHalf) unlockAndWait(ctx context.Context, w *wait) error {
 		h.spinRecv()
 		return nil
 	}
-	asked := !w.patient && h.seek(ctx)
+	asked := !w.patient && h.seekDirect(ctx)
 	err := h.unlockAndPark(ctx, w)
 	if asked {
 		h.Lock()
-		h.alone.sought = false
+		h.direct.sought = false
 		h.Unlock()
 	}
 	return err
@@ -169,7 +169,7 @@ func (h *recvHalf) unlockAndWake() {
 // fail makes every blocked and later call return err. The lock is held.
 func (h *recvHalf) fail(err error) {
 	h.err = err
-	h.stopAlone()
+	h.stopDirect()
 	h.wakeAll()
 }
 

@@ -8,38 +8,104 @@ import (
 	"syscall"
 	"time"
 
+	"lintel.dev/internal/zmq/engine"
 	"lintel.dev/internal/zmq/flow"
+	"lintel.dev/internal/zmq/transport"
+	"lintel.dev/internal/zmq/ws"
 	"lintel.dev/internal/zmq/zmtp"
 	"lintel.dev/zmq/event"
 )
 
-// establish runs the handshake of a link and reports how it went.
-func (l *link) establish() ([]byte, error) {
-	if l.s.typ == zmtp.STREAM || l.s.typ == zmtp.ROUTER && l.ep.o.RouterRaw {
-		l.stream = true
-		return nil, nil
+// session is one connection of an endpoint: it joins an engine and a pipe. It is
+// the engine.Session and the engine.Security of the connection.
+type session struct {
+	s    *core
+	ep   *Endpoint
+	p    *pipe // set after the handshake
+	eng  engine.Conn
+	conn transport.Conn // nil for datagrams and groups
+
+	userID  string        // as the authenticator said
+	granted zmtp.Metadata // likewise
+}
+
+// newSession makes the session of a connection, for which there is an engine for
+// each family of transports.
+func newSession(e *Endpoint, conn transport.Conn) *session {
+	x := &session{s: e.s, ep: e, conn: conn}
+	cfg := x.config()
+	switch c := conn.(type) {
+	case *ws.Conn:
+		x.eng = ws.New(c, cfg)
+	case net.Conn:
+		x.eng = engine.NewStream(c, cfg)
 	}
-	rest, err := l.handshake()
+	return x
+}
+
+// config is what the engine needs to know of the options.
+func (x *session) config() engine.Config {
+	o := &x.ep.o
+	cfg := engine.Config{
+		Raw:        x.ep.raw(),
+		Groups:     x.s.typ == zmtp.DISH,
+		SocketType: x.s.typ,
+		RequireV3:  o.Security.ZAPDomain != "",
+		Security:   x,
+
+		HandshakeTimeout:  o.HandshakeTimeout,
+		HeartbeatInterval: o.HeartbeatInterval, HeartbeatTimeout: o.HeartbeatTimeout, HeartbeatTTL: o.HeartbeatTTL,
+
+		Limits:    o.limits(),
+		RecvHWM:   o.RecvHWM,
+		LastWrite: &x.s.wrote,
+	}
+	if cfg.SocketType.AnnouncesIdentity() {
+		cfg.Identity = o.Identity
+	}
+	return cfg
+}
+
+// limits bound the messages that arrive.
+func (o *options) limits() engine.Limits {
+	return engine.Limits{MaxFrame: o.MaxFrame, MaxMessage: o.MaxMessage, MaxFrames: o.MaxFrames}
+}
+
+// raw reports whether the peers speak no ZMTP.
+func (e *Endpoint) raw() bool {
+	return e.s.typ == zmtp.STREAM || e.s.typ == zmtp.ROUTER && e.o.RouterRaw
+}
+
+// event reports something about this connection.
+func (x *session) event(t event.Type, err error) {
+	x.s.emit(event.Event{Type: t, Endpoint: x.ep.addr, Local: x.eng.Local(), Remote: x.eng.Remote(), Err: err})
+}
+
+// handshake runs the handshake and reports how it went.
+func (x *session) handshake() (engine.Peer, error) {
+	peer, err := x.eng.Handshake(x.ep.live)
 	if err == nil {
-		l.event(event.HandshakeSucceeded, nil)
-		return rest, nil
+		if !x.ep.raw() {
+			x.event(event.HandshakeSucceeded, nil)
+		}
+		return peer, nil
 	}
-	l.s.counter.handshakesFailed.Add(1)
-	e := event.Event{Type: event.HandshakeFailed, Endpoint: l.ep.addr, Local: l.local, Remote: l.remote, Err: err}
+	x.s.counter.handshakesFailed.Add(1)
+	e := event.Event{Type: event.HandshakeFailed, Endpoint: x.ep.addr, Local: x.eng.Local(), Remote: x.eng.Remote(), Err: err}
 	var protocol *zmtp.Error
-	var auth *authError
-	var peer *zmtp.PeerError
+	var auth *engine.AuthError
+	var refusal *zmtp.PeerError
 	switch {
 	case errors.As(err, &protocol):
 		e.Type, e.Status = event.HandshakeProtocol, uint32(protocol.Code)
 	case errors.As(err, &auth):
-		e.Type, e.Status = event.HandshakeAuth, auth.status
-	case errors.As(err, &peer):
-		e.Type, e.Status = event.HandshakeAuth, statusOf(peer.Reason)
+		e.Type, e.Status = event.HandshakeAuth, auth.Status
+	case errors.As(err, &refusal):
+		e.Type, e.Status = event.HandshakeAuth, statusOf(refusal.Reason)
 	}
-	l.close(err)
-	l.s.emit(e)
-	return nil, err
+	x.eng.Abort(err)
+	x.s.emit(e)
+	return peer, err
 }
 
 // statusOf reads the ZAP status that a peer gives as its reason.
@@ -55,18 +121,119 @@ func statusOf(reason string) uint32 {
 	return 0
 }
 
-// ended reports the end of an established link.
-func (l *link) ended(err error) {
-	if errors.Is(err, errPipeEnded) {
-		l.event(event.Closed, nil)
+// run carries the messages of p until the connection ends.
+func (x *session) run(p *pipe, peer engine.Peer) error {
+	p.info.Store(x.info(peer))
+	x.eng.Plug(x)
+	p.plug(x.eng)
+	if p.out.Attach() {
+		x.eng.KickLater()
+	} else if p.out.Finished() {
+		p.setFlushed()
+	}
+	if side, ok := x.s.pat.(publisherSide); ok && peer.Unversioned {
+		side.subscription(p, true, nil)
+	}
+	x.s.joined(p)
+	err := x.eng.Run()
+	p.engine.Store(nil)
+	p.out.Detach()
+	return err
+}
+
+// info is what the application may know of the peer.
+func (x *session) info(peer engine.Peer) *PeerInfo {
+	i := &PeerInfo{Address: x.eng.Remote(), RoutingID: peer.Identity, UserID: x.userID, Properties: map[string]string{}}
+	for _, m := range []zmtp.Metadata{peer.Metadata, x.granted} {
+		for _, p := range m {
+			i.Properties[p.Name] = string(p.Value)
+		}
+	}
+	i.SocketType = i.Properties[zmtp.PropertySocketType]
+	i.Properties["Peer-Address"] = x.address()
+	if i.UserID != "" {
+		i.Properties["User-Id"] = i.UserID
+	}
+	return i
+}
+
+// disconnected reports the end of an established connection.
+func (x *session) disconnected(err error) {
+	if errors.Is(err, engine.ErrClosed) {
+		x.event(event.Closed, nil)
 	} else {
-		l.event(event.Disconnected, err)
+		x.event(event.Disconnected, err)
 	}
 }
 
-// hungUp tells whether the user of a STREAM or raw ROUTER closed the connection: whoever does
-// that is not told of it.
-func (l *link) hungUp(err error) bool { return l.stream && errors.Is(err, errPipeEnded) }
+// hungUp reports whether the user of a STREAM or raw ROUTER closed the
+// connection. That is not reported as a disconnection.
+func (x *session) hungUp(err error) bool { return x.ep.raw() && errors.Is(err, engine.ErrClosed) }
+
+// The methods of engine.Session.
+
+// Out returns the queue of messages to send.
+func (x *session) Out() *flow.Queue { return x.p.out }
+
+// Push hands over messages that arrived.
+func (x *session) Push(batches []flow.Batch) (full bool, err error) {
+	p := x.p
+	if side, ok := x.s.pat.(publisherSide); ok {
+		for _, b := range batches {
+			upstream(side, p, b)
+		}
+		return false, nil
+	}
+	if x.s.typ == zmtp.REQ {
+		batches, err = replies(batches)
+	}
+	res, full := p.in.Push(batches...)
+	if res == flow.Wake {
+		x.s.readable(p)
+	}
+	return full, err
+}
+
+// upstream hands the messages of b to a publisher one by one.
+func upstream(x publisherSide, p *pipe, b flow.Batch) {
+	var m Msg
+	for c := flow.NewCursor(b); !c.Done(); {
+		flags, frame := c.Next()
+		m = append(m[:0], frame)
+		for flags&flow.More != 0 {
+			flags, frame = c.Next()
+			m = append(m, frame)
+		}
+		x.upstream(p, m)
+	}
+}
+
+// Ready reports whether the incoming queue has room.
+func (x *session) Ready() bool { return x.p.in.Ready() }
+
+// Prepare gives a batch a buffer that the receiver recycles.
+func (x *session) Prepare(b *flow.Batch) { x.p.in.Prepare(b) }
+
+// Command takes a subscription of the peer. A RADIO takes those to groups, other
+// publishers those to topics.
+func (x *session) Command(c zmtp.Command, topic []byte) {
+	groups := c == zmtp.CommandJoin || c == zmtp.CommandLeave
+	if side, ok := x.s.pat.(publisherSide); ok && groups == (x.s.typ == zmtp.RADIO) {
+		side.subscription(x.p, c == zmtp.CommandSubscribe || c == zmtp.CommandJoin, topic)
+	}
+}
+
+// Writable wakes senders.
+func (x *session) Writable() { x.s.writable(x.p) }
+
+// Flushed notes that everything is written.
+func (x *session) Flushed() { x.p.setFlushed() }
+
+// Unsent puts messages back at the front of the queue.
+func (x *session) Unsent(b flow.Batch) {
+	x.p.out.Unread(b)
+	x.p.dropIfOver()
+}
 
 // newNetPipe makes the pipe of a connection that exists.
 func (e *Endpoint) newNetPipe() *pipe {
@@ -76,41 +243,42 @@ func (e *Endpoint) newNetPipe() *pipe {
 }
 
 // serve is the life of an accepted connection.
-func (e *Endpoint) serve(conn net.Conn) {
-	l := newLink(e.s, e, conn)
-	stop := context.AfterFunc(e.live, func() { l.close(errPipeEnded) })
+func (e *Endpoint) serve(conn transport.Conn) {
+	x := newSession(e, conn)
+	stop := context.AfterFunc(e.live, func() { x.eng.Close(engine.ErrClosed) })
 	defer stop()
-	rest, err := l.establish()
+	peer, err := x.handshake()
 	if err != nil {
 		return
 	}
 	p := e.newNetPipe()
-	p.id = l.peer.identity
-	if err := e.s.attachLink(l, p); err != nil {
+	p.id = peer.Identity
+	if err := x.attach(p); err != nil {
 		return
 	}
-	err = l.carry(rest)
-	if !l.hungUp(err) {
+	err = x.run(p, peer)
+	if !x.hungUp(err) {
 		e.s.lost(p, true)
 	}
 	p.end(false)
-	l.ended(err)
+	x.disconnected(err)
 }
 
-// attachLink attaches the pipe of an accepted connection, or closes it.
-func (s *core) attachLink(l *link, p *pipe) error {
-	l.p = p
+// attach attaches the pipe of a connection to the socket. After an error the
+// connection is closed.
+func (x *session) attach(p *pipe) error {
+	x.p = p
 	p.ep.add(p)
-	err := s.attach(p)
+	err := x.s.attach(p)
 	if err == nil {
 		return nil
 	}
 	p.ep.remove(p)
 	if errors.Is(err, errDuplicateID) {
-		l.event(event.DuplicateID, err)
+		x.event(event.DuplicateID, err)
 	}
-	l.close(err)
-	l.event(event.Closed, err)
+	x.eng.Abort(err)
+	x.event(event.Closed, err)
 	return err
 }
 
@@ -119,7 +287,8 @@ func (s *core) lost(p *pipe, forGood bool) {
 	o := &p.ep.o
 	var m []byte
 	if forGood {
-		// Whoever hears that the peer is gone finds it gone.
+		// The peer must be unroutable before the application can learn that it is
+		// gone.
 		if f, ok := s.pat.(unrouter); ok {
 			s.lockBoth()
 			f.unroute(p)
@@ -155,8 +324,9 @@ func (p *pipe) deliver(m []byte) {
 	}
 }
 
-// session is the life of a connected endpoint: it connects, again and again.
-func (e *Endpoint) session(p *pipe) {
+// reconnect is the life of a connected endpoint: it connects, again and again.
+// Its pipe is p, or one for each connection if that is nil.
+func (e *Endpoint) reconnect(p *pipe) {
 	s := e.s
 	wait := e.o.Reconnect
 	defer func() {
@@ -176,7 +346,7 @@ func (e *Endpoint) session(p *pipe) {
 			}
 		}
 		s.emit(event.Event{Type: event.ConnectDelayed, Endpoint: e.addr})
-		conn, err := e.dial()
+		x, err := e.dial()
 		if err != nil {
 			s.emit(event.Event{Type: event.Closed, Endpoint: e.addr, Err: err})
 			if e.o.Stop&stopOnRefused != 0 && errors.Is(err, syscall.ECONNREFUSED) {
@@ -184,10 +354,9 @@ func (e *Endpoint) session(p *pipe) {
 			}
 			continue
 		}
-		l := newLink(s, e, conn)
-		l.event(event.Connected, nil)
-		stop := context.AfterFunc(e.live, func() { l.close(errPipeEnded) })
-		established, err := e.oneConnection(l, p)
+		x.event(event.Connected, nil)
+		stop := context.AfterFunc(e.live, func() { x.eng.Close(engine.ErrClosed) })
+		established, err := x.connected(p)
 		stop()
 		if established {
 			wait = e.o.Reconnect
@@ -202,47 +371,47 @@ func (e *Endpoint) session(p *pipe) {
 		} else if e.o.Stop&stopOnHandshakeFailed != 0 {
 			return
 		}
-		if l.hungUp(err) || p != nil && p.over.Load() || errors.Is(err, errDuplicateID) && p != nil {
+		if x.hungUp(err) || p != nil && p.over.Load() || errors.Is(err, errDuplicateID) && p != nil {
 			return
 		}
 	}
 }
 
-// oneConnection runs a connection that was made, from handshake to end. Its
-// pipe is p, or one of its own if that is nil.
-func (e *Endpoint) oneConnection(l *link, p *pipe) (established bool, err error) {
-	s := e.s
-	rest, err := l.establish()
+// connected runs a connection that was made, from handshake to end. Its pipe is
+// p, or one of its own if that is nil.
+func (x *session) connected(p *pipe) (established bool, err error) {
+	s := x.s
+	peer, err := x.handshake()
 	if err != nil {
 		return false, err
 	}
 	own := p == nil
 	if own {
-		p = e.newNetPipe()
-		p.id = l.peer.identity
-		if err := s.attachLink(l, p); err != nil {
+		p = x.ep.newNetPipe()
+		p.id = peer.Identity
+		if err := x.attach(p); err != nil {
 			return true, err
 		}
 	} else {
-		l.p = p
-		if err := s.identify(p, l.peer.identity); err != nil {
-			l.event(event.DuplicateID, err)
-			l.close(err)
+		x.p = p
+		if err := s.identify(p, peer.Identity); err != nil {
+			x.event(event.DuplicateID, err)
+			x.eng.Abort(err)
 			return true, err
 		}
 	}
-	err = l.carry(rest)
-	if !l.hungUp(err) {
+	err = x.run(p, peer)
+	if !x.hungUp(err) {
 		s.lost(p, own)
 	}
 	if own {
 		p.end(false)
 	}
-	l.ended(err)
+	x.disconnected(err)
 	return true, err
 }
 
-// backoff is the time to wait before the next attempt, negative for never.
+// backoff returns the time to wait before the next attempt, negative for never.
 func (e *Endpoint) backoff(wait *time.Duration) time.Duration {
 	first, most := e.o.Reconnect, e.o.ReconnectMax
 	if first <= 0 {
@@ -256,7 +425,7 @@ func (e *Endpoint) backoff(wait *time.Duration) time.Duration {
 	return d
 }
 
-// sleep waits for d; it reports false when the endpoint ends meanwhile.
+// sleep waits for d. It reports false when the endpoint ends meanwhile.
 func (e *Endpoint) sleep(d time.Duration) bool {
 	t := time.NewTimer(d)
 	defer t.Stop()
@@ -268,8 +437,8 @@ func (e *Endpoint) sleep(d time.Duration) bool {
 	}
 }
 
-// notifies tells whether the application gets an empty message when a peer
-// comes or goes.
+// notifies reports whether the application gets an empty message when a peer
+// connects or disconnects.
 func (s *core) notifies(o *options, what int) bool {
 	switch s.typ {
 	case zmtp.ROUTER:

@@ -200,12 +200,12 @@ func TestSOCKSProxy(t *testing.T) {
 // What the proxy refuses is told, and tried again.
 func TestSOCKSProxyRefuses(t *testing.T) {
 	for _, c := range []struct{ scheme, user, password, says string }{
-		{"tcp", "ann", "wrong", "refused the user name or password"},
-		{"ws", "ann", "wrong", "refused the user name or password"},
-		{"tcp", "", "", "chose method"},
-		{"ws", "", "", "chose method"},
-		{"tcp", "ann", "secret", "answered 5"}, // nobody listens there
-		{"ws", "ann", "secret", "answered 5"},
+		{"tcp", "ann", "wrong", "username/password authentication failed"},
+		{"ws", "ann", "wrong", "username/password authentication failed"},
+		{"tcp", "", "", "no acceptable authentication methods"},
+		{"ws", "", "", "no acceptable authentication methods"},
+		{"tcp", "ann", "secret", "connection refused"}, // nobody listens there
+		{"ws", "ann", "secret", "connection refused"},
 	} {
 		t.Run(c.scheme+" "+c.says, func(t *testing.T) {
 			ctx, stop := context.WithTimeout(t.Context(), limit)

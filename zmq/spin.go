@@ -89,7 +89,7 @@ func (h *sendHalf) spinSend(short bool) {
 // held.
 func (h *recvHalf) gather(ctx context.Context, w *wait) (wait bool) {
 	p := h.fq.from
-	if p == nil || p.burst < burstMsgs || !p.cur.Done() || p.peer.Load() == nil || w.never(ctx, h.timeout) {
+	if p == nil || p.burst < burstMsgs || !p.cur.Done() || p.inproc() == nil || w.never(ctx, h.timeout) {
 		return false
 	}
 	if h.waiters.Any() || len(h.watchers) > 0 {

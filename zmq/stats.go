@@ -80,10 +80,8 @@ func (p *pipe) figures() PeerStats {
 	if p.ep != nil {
 		st.Endpoint = p.ep.addr
 	}
-	if p.peer.Load() != nil {
-		st.Connected = true
-	} else if l := p.link.Load(); l != nil {
-		st.Connected, st.Remote = true, l.remote
+	if e := p.engine.Load(); e != nil {
+		st.Connected, st.Remote = true, (*e).Remote()
 	}
 	return st
 }

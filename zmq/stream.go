@@ -45,7 +45,7 @@ func hangUp(x unrouter, p *pipe, body Msg) {
 		return
 	}
 	x.unroute(p)
-	if p.link.Load() == nil {
+	if p.engine.Load() == nil {
 		p.s.wg.Go(func() { abandon(p) })
 	}
 }

@@ -95,10 +95,7 @@ func (e *Endpoint) webSocket() transport.WebSocket {
 	if mechanism == "" {
 		mechanism = mechanismNull
 	}
-	ws := transport.WebSocket{
-		Mechanism: string(mechanism), SocketType: e.s.typ, MaxFrame: e.o.maxFrame(),
-		TLS: e.o.TLS, Origins: e.o.WebSocketOrigins,
-	}
+	ws := transport.WebSocket{Mechanism: mechanism, TLS: e.o.TLS, Origins: e.o.WebSocketOrigins}
 	if e.o.SocksProxy != "" {
 		ws.DialTCP = func(ctx context.Context, to transport.Endpoint) (net.Conn, error) {
 			o := e.transportOptions()

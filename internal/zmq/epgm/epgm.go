@@ -1,13 +1,13 @@
 // Package epgm carries messages over reliable multicast: PGM (RFC 3208) in UDP
-// or on raw IP, framed as libzmq does. The group looks like a net.Conn on which
-// one ZMTP 3.0 peer speaks: to a publisher, a subscriber of everything; to a
-// subscriber, a publisher that sends what all sources of the group sent.
+// or on raw IP, framed as libzmq does. NewSource returns the engine of a
+// publisher, NewReceiver that of a subscriber: one for a whole group.
 package epgm
 
 import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math"
 	"net"
 	"net/netip"
 	"strconv"
@@ -15,8 +15,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"lintel.dev/internal/zmq/engine"
 	"lintel.dev/internal/zmq/pgm"
-	"lintel.dev/internal/zmq/standin"
 )
 
 // Config says which group and how. The zero value of a field that has a
@@ -36,7 +36,7 @@ type Config struct {
 	SendBuffer int // bytes of SO_SNDBUF; 0 or less: the system's choice
 	RecvBuffer int // bytes of SO_RCVBUF; 0 or less: 8 MiB, or as much as the system allows
 
-	MaxMessage int64 // bytes of a message taken from the group, all frames; negative: unlimited
+	Limits engine.Limits // of messages that arrive
 	// Lost, if not nil, is told of packets that will never come.
 	Lost func(packets int)
 	// Dropped, if not nil, counts datagrams that are no packets of the group's.
@@ -51,9 +51,6 @@ const (
 	maxTPDU   = 65000
 	maxWindow = 1 << 17
 )
-
-// unbounded is the largest message of a receiver that sets no bound.
-const unbounded = int64(1) << 62
 
 func (c Config) withDefaults() (Config, error) {
 	if c.Rate == 0 {
@@ -71,9 +68,6 @@ func (c Config) withDefaults() (Config, error) {
 	if c.Wrap == nil {
 		c.Wrap = func(pc packetConn) packetConn { return pc }
 	}
-	if c.MaxMessage < 0 {
-		c.MaxMessage = unbounded
-	}
 	switch {
 	case c.Rate < 0:
 		return c, fmt.Errorf("rate %d kbit/s, expected more than 0", c.Rate)
@@ -85,6 +79,14 @@ func (c Config) withDefaults() (Config, error) {
 		return c, fmt.Errorf("largest datagram %d bytes, expected %d to %d", c.MaxTPDU, minTPDU, maxTPDU)
 	}
 	return c, nil
+}
+
+// maxMessage bounds the octets of a message while it is put together.
+func (c Config) maxMessage() int64 {
+	if c.Limits.MaxMessage < 0 {
+		return math.MaxInt64
+	}
+	return c.Limits.MaxMessage
 }
 
 // overhead is what IP, UDP and PGM put before the unit in a datagram.
@@ -107,11 +109,6 @@ func (c Config) window() int {
 func (c Config) maxBuffered() int {
 	const least, most = 8 << 20, 64 << 20
 	return int(min(max(float64(c.Rate)*1000/8*c.Recovery.Seconds(), least), most))
-}
-
-// standin is what the engine has of the group.
-func (c Config) standin(data packetConn, release func()) standin.Config {
-	return standin.Config{Local: data.LocalAddr(), Remote: net.UDPAddrFromAddrPort(c.Group), Release: release, Buffer: 64 << 10}
 }
 
 // Parse reads what follows the scheme of an endpoint: interface;group:port,

@@ -1,18 +1,16 @@
 package epgm
 
 import (
-	"bytes"
 	"fmt"
-	"net"
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"go.uber.org/goleak"
 
+	"lintel.dev/internal/zmq/engine"
+	"lintel.dev/internal/zmq/engine/enginetest"
 	"lintel.dev/internal/zmq/epgm/epgmtest"
-	"lintel.dev/internal/zmq/zmtp"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -25,20 +23,18 @@ func loopback(t *testing.T) Config {
 		t.Fatal(err)
 	}
 	c.Rate = 100_000
-	c.MaxMessage = -1
+	c.Limits = enginetest.Unlimited
 	return c
 }
 
-func attach(t *testing.T, c net.Conn, typ zmtp.SocketType) *epgmtest.End {
+func attach(t *testing.T, c engine.Conn) *enginetest.Session {
 	t.Helper()
-	if err := c.SetDeadline(time.Now().Add(time.Minute)); err != nil {
-		t.Fatal(err)
-	}
-	e, err := epgmtest.Attach(c, typ)
+	s, _, err := enginetest.Run(t.Context(), c)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return e
+	t.Cleanup(s.Close)
+	return s
 }
 
 // Ten receivers that lose packets get every message once, in order.
@@ -48,20 +44,18 @@ func TestGroup(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer src.Close()
 	lossyCfg := cfg
 	lossyCfg.Wrap = epgmtest.Lossy(1)
 	lossyCfg.Lost = func(n int) { t.Errorf("lost %d packets", n) }
-	var receivers []*epgmtest.End
+	var receivers []*enginetest.Session
 	for range 10 {
 		r, err := NewReceiver(lossyCfg)
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer r.Close()
-		receivers = append(receivers, attach(t, r, zmtp.SUB))
+		receivers = append(receivers, attach(t, r))
 	}
-	pub := attach(t, src, zmtp.PUB)
+	pub := attach(t, src)
 
 	const count = 300
 	want := func(i int) []string {
@@ -108,19 +102,16 @@ func TestGroup(t *testing.T) {
 	wg.Wait()
 }
 
-func TestHeartbeatIsAnswered(t *testing.T) {
+// A source publishes everything, a receiver filters by itself.
+func TestSubscriptions(t *testing.T) {
 	src, err := NewSource(loopback(t))
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer src.Close()
-	pub := attach(t, src, zmtp.PUB)
-	ping := zmtp.AppendPing(nil, time.Second, []byte("context"))
-	if _, err := src.Write(zmtp.Framing2.Append(nil, zmtp.FlagCommand, ping)); err != nil {
-		t.Fatal(err)
-	}
-	if _, body, err := pub.Frame(); err != nil || !bytes.Equal(body, zmtp.AppendPong(nil, []byte("context"))) {
-		t.Errorf("%q for PONG, %v", body, err)
+	pub := attach(t, src)
+	pub.Close()
+	if got := pub.Commands(); len(got) != 1 || got[0] != "SUBSCRIBE" {
+		t.Errorf("a source gets %q, want a subscription to everything", got)
 	}
 }
 
@@ -153,7 +144,7 @@ func TestOptionsAreChecked(t *testing.T) {
 	} {
 		c := loopback(t)
 		edit(&c)
-		for _, open := range []func(Config) (net.Conn, error){NewSource, NewReceiver} {
+		for _, open := range []func(Config) (engine.Conn, error){NewSource, NewReceiver} {
 			if conn, err := open(c); err == nil || !strings.Contains(err.Error(), says) {
 				t.Errorf("%s: %v %v", says, conn, err)
 			}

@@ -11,7 +11,6 @@ import (
 	"golang.org/x/net/ipv4"
 
 	"lintel.dev/internal/zmq/pgm"
-	"lintel.dev/internal/zmq/zmtp"
 )
 
 // tap sees what leaves by a socket.
@@ -38,8 +37,7 @@ func TestMaxTPDU(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer recv.Close()
-		sub := attach(t, recv, zmtp.SUB)
+		sub := attach(t, recv)
 		var mu sync.Mutex
 		largest := 0
 		cfg.Wrap = func(pc packetConn) packetConn { return tap{pc, &mu, &largest} }
@@ -47,8 +45,7 @@ func TestMaxTPDU(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer src.Close()
-		pub := attach(t, src, zmtp.PUB)
+		pub := attach(t, src)
 		body := strings.Repeat("x", 20_000)
 		if err := pub.Send("topic", body); err != nil {
 			t.Fatal(err)
@@ -121,8 +118,7 @@ func TestStrangersOfASource(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer src.Close()
-	attach(t, src, zmtp.PUB)
+	attach(t, src)
 	c, err := net.Dial("udp4", net.JoinHostPort("127.0.0.1", strings.Split(cfg.Group.String(), ":")[1]))
 	if err != nil {
 		t.Fatal(err)

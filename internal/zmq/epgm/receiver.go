@@ -6,13 +6,12 @@ import (
 	"net/netip"
 	"time"
 
+	"lintel.dev/internal/zmq/engine"
 	"lintel.dev/internal/zmq/pgm"
-	"lintel.dev/internal/zmq/standin"
-	"lintel.dev/internal/zmq/zmtp"
 )
 
 // listener is a receiver with its sockets. One goroutine has it: what the
-// group sends, and what its timers ask for, reach the engine in one order.
+// group sends, and what its timers ask for, are handed over in one order.
 type listener struct {
 	cfg  Config
 	data packetConn // from the group
@@ -20,11 +19,11 @@ type listener struct {
 
 	recv *pgm.Receiver
 	from map[pgm.TSI]*pgm.Unpacker
-	out  []byte // frames for the engine
+	to   *engine.Input
 }
 
-// NewReceiver returns the connection of a subscriber to the group.
-func NewReceiver(cfg Config) (net.Conn, error) {
+// NewReceiver returns the engine of a subscriber to the group.
+func NewReceiver(cfg Config) (engine.Conn, error) {
 	cfg, err := cfg.withDefaults()
 	if err != nil {
 		return nil, err
@@ -45,23 +44,25 @@ func NewReceiver(cfg Config) (net.Conn, error) {
 		}),
 		from: map[pgm.TSI]*pgm.Unpacker{},
 	}
-	release := func() { data.Close(); naks.Close() }
-	return standin.Start(cfg.standin(data, release), l.subscribe), nil
+	return engine.NewConnectionless(engine.ConnectionlessConfig{
+		Local: data.LocalAddr(), Remote: net.UDPAddrFromAddrPort(cfg.Group), Limits: cfg.Limits,
+		Release: func() {
+			data.Close()
+			naks.Close()
+		},
+		Read: l.receive,
+	}), nil
 }
 
-// subscribe hands the engine what the group sends. What the engine asks for is
-// of no use to the group: it filters by itself.
-func (l *listener) subscribe(p *standin.Peer, done <-chan struct{}) {
-	if p.Handshake(zmtp.PUB, nil) != nil {
-		return
-	}
-	p.Discard(func() { l.data.Close() })
+// receive hands over what the group sends until the receiver is closed.
+func (l *listener) receive(to *engine.Input) error {
+	l.to = to
 	in := newIntake(l.data)
 	var due time.Time
 	for {
 		n, err := in.read()
 		if isClosed(err) {
-			return
+			return err
 		}
 		now := time.Now()
 		refused := l.recv.Stats().Refused
@@ -76,13 +77,8 @@ func (l *listener) subscribe(p *standin.Peer, done <-chan struct{}) {
 			}, l.event)
 			l.data.SetReadDeadline(notBefore(due, now.Add(tick)))
 		}
-		if len(l.out) > 0 {
-			if p.Write(l.out) != nil {
-				return
-			}
-			if l.out = l.out[:0]; cap(l.out) > keepOut {
-				l.out = nil
-			}
+		if err := to.Deliver(); err != nil {
+			return err
 		}
 	}
 }
@@ -106,7 +102,7 @@ func (l *listener) event(e pgm.Event) {
 	}
 	u := l.from[e.TSI]
 	if u == nil {
-		u = &pgm.Unpacker{MaxMessage: l.cfg.MaxMessage}
+		u = &pgm.Unpacker{MaxMessage: l.cfg.maxMessage()}
 		l.from[e.TSI] = u
 	}
 	if e.Lost > 0 {
@@ -127,15 +123,9 @@ func (l *listener) lost(packets int) {
 	}
 }
 
+// message hands a message over. One that the socket does not accept is lost.
 func (l *listener) message(frames [][]byte) {
-	for i, f := range frames {
-		var flags byte
-		if i < len(frames)-1 {
-			flags = zmtp.FlagMore
-		}
-		l.out = zmtp.Framing2.Append(l.out, flags, f)
+	if l.to.Message(frames...) != nil {
+		l.lost(1)
 	}
 }
-
-// keepOut is the largest buffer kept for the next frames.
-const keepOut = 256 << 10

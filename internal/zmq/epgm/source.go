@@ -7,16 +7,17 @@ import (
 	"sync"
 	"time"
 
+	"lintel.dev/internal/zmq/engine"
+	"lintel.dev/internal/zmq/flow"
 	"lintel.dev/internal/zmq/pgm"
-	"lintel.dev/internal/zmq/standin"
-	"lintel.dev/internal/zmq/zmtp"
 )
 
 // sender is a source with its sockets.
 type sender struct {
 	cfg  Config
-	data packetConn // to the group
-	naks packetConn // from receivers
+	data packetConn    // to the group
+	naks packetConn    // from receivers
+	done chan struct{} // closed with the sockets
 
 	mu     sync.Mutex // protects what follows
 	src    *pgm.Source
@@ -24,8 +25,8 @@ type sender struct {
 	kick   chan struct{}
 }
 
-// NewSource returns the connection of a publisher to the group.
-func NewSource(cfg Config) (net.Conn, error) {
+// NewSource returns the engine of a publisher to the group.
+func NewSource(cfg Config) (engine.Conn, error) {
 	cfg, err := cfg.withDefaults()
 	if err != nil {
 		return nil, err
@@ -49,30 +50,37 @@ func NewSource(cfg Config) (net.Conn, error) {
 		}, time.Now()),
 		packer: pgm.NewPacker(cfg.MaxTPDU - cfg.overhead()),
 		kick:   make(chan struct{}, 1),
+		done:   make(chan struct{}),
 	}
-	release := func() { data.Close(); naks.Close() }
-	return standin.Start(cfg.standin(data, release), s.publish, s.listen, s.tick), nil
+	return engine.NewConnectionless(engine.ConnectionlessConfig{
+		Local: data.LocalAddr(), Remote: net.UDPAddrFromAddrPort(cfg.Group),
+		Release: func() {
+			close(s.done)
+			data.Close()
+			naks.Close()
+		},
+		Read: s.serve, Write: s.publish, SubscribeAll: true,
+	}), nil
 }
 
-// publish takes what the engine sends to the group.
-func (s *sender) publish(p *standin.Peer, done <-chan struct{}) {
-	if p.Handshake(zmtp.SUB, zmtp.Framing2.Append(nil, 0, []byte{1})) != nil {
-		return
-	}
+// serve repairs what receivers miss until the source is closed.
+func (s *sender) serve(*engine.Input) error {
+	var ticking sync.WaitGroup
+	ticking.Go(s.tick)
+	defer ticking.Wait()
+	return s.listen()
+}
+
+// publish sends a batch of messages to the group.
+func (s *sender) publish(b flow.Batch, done <-chan struct{}) error {
 	emit := func(unit []byte) error { return s.send(unit, done) }
-	for {
-		if p.In.Buffered() == 0 && s.packer.Flush(emit) != nil {
-			return
-		}
-		flags, body, err := p.Frame()
-		if err != nil {
-			s.packer.Flush(emit)
-			return
-		}
-		if s.packer.Add(body, flags&zmtp.FlagMore != 0, emit) != nil {
-			return
+	for c := flow.NewCursor(b); !c.Done(); {
+		flags, body := c.Next()
+		if err := s.packer.Add(body, flags&flow.More != 0, emit); err != nil {
+			return err
 		}
 	}
+	return s.packer.Flush(emit)
 }
 
 // send waits until the rate allows it and sends one unit.
@@ -111,13 +119,13 @@ func (s *sender) toGroup(packet []byte) error {
 }
 
 // listen takes what receivers send to the source.
-func (s *sender) listen(_ *standin.Peer, _ <-chan struct{}) {
+func (s *sender) listen() error {
 	buf := make([]byte, 64<<10)
 	for {
 		n, _, err := s.naks.ReadFrom(buf)
 		if err != nil {
 			if isClosed(err) {
-				return
+				return err
 			}
 			continue
 		}
@@ -130,10 +138,10 @@ func (s *sender) listen(_ *standin.Peer, _ <-chan struct{}) {
 	}
 }
 
-func (s *sender) tick(_ *standin.Peer, done <-chan struct{}) {
+func (s *sender) tick() {
 	alarm(func(now time.Time) time.Time {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		return s.src.Output(now, func(b []byte) { s.toGroup(b) })
-	}, s.kick, done)
+	}, s.kick, s.done)
 }

@@ -45,7 +45,7 @@ func TestSocketOptions(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer accepted.Close()
-	for side, c := range map[string]net.Conn{"dialled": dialled, "accepted": accepted} {
+	for side, c := range map[string]net.Conn{"dialled": dialled.(net.Conn), "accepted": accepted.(net.Conn)} {
 		for _, want := range []struct {
 			what        string
 			level, name int
@@ -66,7 +66,7 @@ func TestSocketOptions(t *testing.T) {
 			}
 		}
 	}
-	if n := socketOption(t, dialled, unix.SOL_SOCKET, unix.SO_PRIORITY); n != 3 {
+	if n := socketOption(t, dialled.(net.Conn), unix.SOL_SOCKET, unix.SO_PRIORITY); n != 3 {
 		t.Errorf("SO_PRIORITY is %d, want 3", n)
 	}
 }

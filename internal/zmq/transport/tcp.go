@@ -31,14 +31,41 @@ type Options struct {
 	WS   WebSocket // ws and wss
 }
 
+// Conn is a connection: a net.Conn, or a *ws.Conn.
+type Conn interface {
+	LocalAddr() net.Addr
+	RemoteAddr() net.Addr
+	Close() error
+}
+
+// Listener accepts connections.
+type Listener interface {
+	Accept() (Conn, error)
+	Close() error
+	Addr() net.Addr
+}
+
+// Streams makes a net.Listener a Listener.
+func Streams(ln net.Listener) Listener { return streams{ln} }
+
+type streams struct{ net.Listener }
+
+func (s streams) Accept() (Conn, error) { return s.Listener.Accept() }
+
 // Dial connects to e. Names are looked up anew each time.
-func Dial(ctx context.Context, e Endpoint, o Options) (net.Conn, error) {
+func Dial(ctx context.Context, e Endpoint, o Options) (Conn, error) {
+	if e.Scheme == "ws" || e.Scheme == "wss" {
+		return dialWS(ctx, e, o)
+	}
+	return dialStream(ctx, e, o)
+}
+
+// dialStream is Dial for the schemes without WebSocket.
+func dialStream(ctx context.Context, e Endpoint, o Options) (net.Conn, error) {
 	network, address := "tcp", e.Address
 	switch e.Scheme {
 	case "ipc":
 		network = "unix"
-	case "ws", "wss":
-		return dialWS(ctx, e, o)
 	case "vsock":
 		a, err := parseVSOCK(address, false)
 		if err != nil {
@@ -174,24 +201,39 @@ func interfaceAddr(host string, v6 bool) (string, error) {
 
 // Listen listens at e. The endpoint it returns is resolved: it can be
 // connected to as far as wildcards allow.
-func Listen(ctx context.Context, e Endpoint, o Options) (net.Listener, Endpoint, error) {
+func Listen(ctx context.Context, e Endpoint, o Options) (Listener, Endpoint, error) {
+	var ln net.Listener
+	var err error
 	switch e.Scheme {
-	case "ipc":
-		return listenIPC(ctx, e, o)
 	case "ws", "wss":
 		return listenWS(ctx, e, o)
+	case "ipc":
+		ln, e, err = listenIPC(ctx, e, o)
 	case "vsock":
-		a, err := parseVSOCK(e.Address, true)
-		if err != nil {
-			return nil, e, err
-		}
-		ln, err := listenVSOCK(a, o.Backlog)
-		if err != nil {
-			return nil, e, err
-		}
-		e.Address = ln.Addr().String()
-		return ln, e, nil
+		ln, e, err = listenAtVSOCK(e, o)
+	default:
+		ln, e, err = listenTCP(ctx, e, o)
 	}
+	if err != nil {
+		return nil, e, err
+	}
+	return Streams(ln), e, nil
+}
+
+func listenAtVSOCK(e Endpoint, o Options) (net.Listener, Endpoint, error) {
+	a, err := parseVSOCK(e.Address, true)
+	if err != nil {
+		return nil, e, err
+	}
+	ln, err := listenVSOCK(a, o.Backlog)
+	if err != nil {
+		return nil, e, err
+	}
+	e.Address = ln.Addr().String()
+	return ln, e, nil
+}
+
+func listenTCP(ctx context.Context, e Endpoint, o Options) (net.Listener, Endpoint, error) {
 	host, port, err := splitHostPort(e.Address)
 	if err != nil {
 		return nil, e, err

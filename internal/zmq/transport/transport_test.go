@@ -73,8 +73,15 @@ func TestParse(t *testing.T) {
 	}
 }
 
-// roundTrip listens and connects, and returns both ends.
+// roundTrip is open for streams.
 func roundTrip(t *testing.T, endpoint string, o Options) (client, server net.Conn, at Endpoint) {
+	t.Helper()
+	c, s, at := open(t, endpoint, o)
+	return c.(net.Conn), s.(net.Conn), at
+}
+
+// open listens and connects, and returns both ends.
+func open(t *testing.T, endpoint string, o Options) (client, server Conn, at Endpoint) {
 	t.Helper()
 	e, err := Parse(endpoint, true)
 	if err != nil {
@@ -147,8 +154,8 @@ func TestSourceAddress(t *testing.T) {
 	}
 }
 
-// proxy is a SOCKS5 proxy for one connection.
-func proxy(t *testing.T, user, password string) string {
+// socksServer is a SOCKS5 proxy for one connection.
+func socksServer(t *testing.T, user, password string) string {
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -202,7 +209,7 @@ func TestSOCKS(t *testing.T) {
 		{"wrong password", "ann", "bob", "secret", false, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			addr := proxy(t, c.wants, "secret")
+			addr := socksServer(t, c.wants, "secret")
 			conn, err := DialSOCKS(t.Context(), to, Options{}, Proxy{Address: addr, Username: c.user, Password: c.password})
 			if (err == nil) != c.ok {
 				t.Fatal(err)

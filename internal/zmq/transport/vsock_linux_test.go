@@ -15,7 +15,7 @@ import (
 )
 
 // listenVSOCKOrSkip listens where the kernel has vsock.
-func listenVSOCKOrSkip(t *testing.T, at string) (net.Listener, Endpoint) {
+func listenVSOCKOrSkip(t *testing.T, at string) (Listener, Endpoint) {
 	t.Helper()
 	e, err := Parse(at, true)
 	if err != nil {
@@ -120,5 +120,5 @@ func TestVSOCKLoopback(t *testing.T) {
 	if c.RemoteAddr().String() != to.Address || s.RemoteAddr().String() != c.LocalAddr().String() {
 		t.Errorf("%s: from %v to %v, accepted from %v", at, c.LocalAddr(), c.RemoteAddr(), s.RemoteAddr())
 	}
-	exchange(t, c, s)
+	exchange(t, c.(net.Conn), s.(net.Conn))
 }

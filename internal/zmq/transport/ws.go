@@ -15,16 +15,13 @@ import (
 	"github.com/coder/websocket"
 
 	"lintel.dev/internal/zmq/ws"
-	"lintel.dev/internal/zmq/zmtp"
 )
 
 // WebSocket is what ws and wss need besides the options of tcp.
 type WebSocket struct {
-	Mechanism  string // NULL, PLAIN or CURVE
-	SocketType zmtp.SocketType
-	MaxFrame   int64       // octets of a frame that arrives; negative: no limit
-	TLS        *tls.Config // wss; a listener needs a certificate
-	Origins    []string    // hosts whose pages may connect, * for all; none: our own host's
+	Mechanism string      // NULL, PLAIN or CURVE
+	TLS       *tls.Config // wss; a listener needs a certificate
+	Origins   []string    // hosts whose pages may connect, * for all; none: our own host's
 	// DialTCP, if set, makes the connection under the WebSocket.
 	DialTCP func(ctx context.Context, e Endpoint) (net.Conn, error)
 }
@@ -32,11 +29,11 @@ type WebSocket struct {
 // headerTimeout bounds how long a client may take to ask for the upgrade.
 const headerTimeout = 30 * time.Second
 
-func dialWS(ctx context.Context, e Endpoint, o Options) (net.Conn, error) {
+func dialWS(ctx context.Context, e Endpoint, o Options) (Conn, error) {
 	var conn net.Conn
 	dial := o.WS.DialTCP
 	if dial == nil {
-		dial = func(ctx context.Context, e Endpoint) (net.Conn, error) { return Dial(ctx, e, o) }
+		dial = func(ctx context.Context, e Endpoint) (net.Conn, error) { return dialStream(ctx, e, o) }
 	}
 	t := &http.Transport{
 		TLSClientConfig: o.WS.TLS,
@@ -62,19 +59,15 @@ func dialWS(ctx context.Context, e Endpoint, o Options) (net.Conn, error) {
 		c.CloseNow()
 		return nil, fmt.Errorf("the server at %s does not speak %s", e, strings.Join(ws.Subprotocols(o.WS.Mechanism), " or "))
 	}
-	return ws.Wrap(c, o.WS.config(conn.LocalAddr(), conn.RemoteAddr())), nil
-}
-
-func (w WebSocket) config(local, remote net.Addr) ws.Config {
-	return ws.Config{Mechanism: w.Mechanism, SocketType: w.SocketType, MaxFrame: w.MaxFrame, Local: local, Remote: remote}
+	return ws.NewConn(c, conn.LocalAddr(), conn.RemoteAddr()), nil
 }
 
 // listenWS serves the upgrade at one path of a tcp listener of its own.
-func listenWS(ctx context.Context, e Endpoint, o Options) (net.Listener, Endpoint, error) {
+func listenWS(ctx context.Context, e Endpoint, o Options) (Listener, Endpoint, error) {
 	if e.Scheme == "wss" && (o.WS.TLS == nil || len(o.WS.TLS.Certificates) == 0 && o.WS.TLS.GetCertificate == nil && o.WS.TLS.GetConfigForClient == nil) {
 		return nil, e, errors.New("wss needs a TLS configuration with a certificate")
 	}
-	tcp, at, err := Listen(ctx, Endpoint{Scheme: "tcp", Address: e.Address}, o)
+	tcp, at, err := listenTCP(ctx, Endpoint{Scheme: "tcp", Address: e.Address}, o)
 	if err != nil {
 		return nil, e, err
 	}
@@ -110,14 +103,14 @@ type Upgrader struct {
 	addr    net.Addr
 	server  *http.Server // of its own, or nil
 	running sync.WaitGroup
-	conns   chan net.Conn
+	conns   chan Conn
 	done    chan struct{}
 	closing func()
 }
 
 // NewUpgrader returns an Upgrader that says it listens at addr.
 func NewUpgrader(ws WebSocket, addr net.Addr) *Upgrader {
-	u := &Upgrader{ws: ws, addr: addr, conns: make(chan net.Conn), done: make(chan struct{})}
+	u := &Upgrader{ws: ws, addr: addr, conns: make(chan Conn), done: make(chan struct{})}
 	u.closing = sync.OnceFunc(func() {
 		close(u.done)
 		if u.server != nil {
@@ -145,7 +138,7 @@ func (u *Upgrader) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return // the client has been told
 	}
 	local, _ := r.Context().Value(http.LocalAddrContextKey).(net.Addr)
-	conn := ws.Wrap(c, u.ws.config(local, textAddr(r.RemoteAddr)))
+	conn := ws.NewConn(c, local, textAddr(r.RemoteAddr))
 	select {
 	case u.conns <- conn:
 	case <-u.done:
@@ -164,8 +157,8 @@ func offered(r *http.Request) []string {
 	return all
 }
 
-// Accept implements net.Listener.
-func (u *Upgrader) Accept() (net.Conn, error) {
+// Accept waits for a connection.
+func (u *Upgrader) Accept() (Conn, error) {
 	select {
 	case c := <-u.conns:
 		return c, nil
@@ -182,7 +175,7 @@ func (u *Upgrader) Close() error {
 	return nil
 }
 
-// Addr implements net.Listener.
+// Addr returns the address that NewUpgrader was given.
 func (u *Upgrader) Addr() net.Addr { return u.addr }
 
 // textAddr is an address that is known as text.

@@ -1,10 +1,10 @@
 // Package udp carries the messages of RADIO, DISH and DGRAM sockets in
-// datagrams, as libzmq's drafts do. Nothing is acknowledged or repaired. The
-// socket of a Config looks like a net.Conn on which one ZMTP peer speaks.
+// datagrams, as libzmq's drafts do. A message of two frames is one datagram.
+// Nothing is acknowledged or repaired. NewRadio, NewDish and NewDgram return the
+// engines of these sockets.
 package udp
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -16,9 +16,9 @@ import (
 
 	"golang.org/x/net/ipv4"
 
+	"lintel.dev/internal/zmq/engine"
 	"lintel.dev/internal/zmq/epgm"
-	"lintel.dev/internal/zmq/standin"
-	"lintel.dev/internal/zmq/zmtp"
+	"lintel.dev/internal/zmq/flow"
 )
 
 // MaxDatagram bounds a datagram that is sent, as in libzmq.
@@ -31,6 +31,7 @@ type Config struct {
 	Addr      netip.AddrPort // to bind, or to send to
 	Hops      int            // multicast time to live; 0: 1
 	NoLoop    bool           // no multicast to this host
+	Limits    engine.Limits  // of messages that arrive
 	// Dropped, if not nil, counts what could not be sent or understood.
 	Dropped *atomic.Uint64
 }
@@ -128,110 +129,101 @@ func (c Config) joinGroup(pc net.PacketConn, bind bool) error {
 	return p.SetMulticastLoopback(!c.NoLoop)
 }
 
-// start runs the workers of a socket.
-func (c Config) start(u *net.UDPConn, workers ...func(p *standin.Peer, done <-chan struct{})) net.Conn {
-	return standin.Start(standin.Config{
-		Local: u.LocalAddr(), Remote: net.UDPAddrFromAddrPort(c.Addr), Release: func() { u.Close() }, Buffer: 64 << 10,
-	}, workers...)
+// engine is the engine of an open socket.
+func (c Config) engine(u *net.UDPConn, cfg engine.ConnectionlessConfig) engine.Conn {
+	cfg.Local, cfg.Remote = u.LocalAddr(), net.UDPAddrFromAddrPort(c.Addr)
+	cfg.Limits = c.Limits
+	cfg.Release = func() { u.Close() }
+	return engine.NewConnectionless(cfg)
 }
 
-// NewRadio is the connection of a RADIO to the address of c: each message, a
-// group and a body, is one datagram.
-func NewRadio(c Config) (net.Conn, error) {
+// NewRadio returns the engine of a RADIO that sends to the address of c. Each
+// message, a group and a body, is one datagram.
+func NewRadio(c Config) (engine.Conn, error) {
 	u, err := c.open(false)
 	if err != nil {
 		return nil, err
 	}
-	return c.start(u, func(p *standin.Peer, _ <-chan struct{}) {
-		if p.Handshake(zmtp.DISH, nil) != nil {
-			return
-		}
-		b := make([]byte, 0, MaxDatagram)
-		for {
-			group, body, err := pair(p)
-			if err != nil {
-				return
-			}
+	b := make([]byte, 0, MaxDatagram)
+	return c.engine(u, engine.ConnectionlessConfig{
+		Write: c.send(u, func(group, body []byte) ([]byte, netip.AddrPort, bool) {
 			if len(group) > 255 || 1+len(group)+len(body) > MaxDatagram {
-				c.drop()
-				continue
+				return nil, c.Addr, false
 			}
 			b = append(append(append(b[:0], byte(len(group))), group...), body...)
-			if _, err := u.WriteToUDPAddrPort(b, c.Addr); errors.Is(err, net.ErrClosed) {
-				return
-			} else if err != nil {
-				c.drop()
-			}
-		}
+			return b, c.Addr, true
+		}),
 	}), nil
 }
 
-// pair reads a message of two frames; others are no message of these sockets,
-// and what they have too much is left out.
-func pair(p *standin.Peer) (first, second []byte, err error) {
-	flags, first, err := p.Frame()
-	if flags&zmtp.FlagMore != 0 {
-		first = bytes.Clone(first)
+// send returns a function that sends each message of a batch as the datagram
+// that join makes of its two frames. Messages of other lengths are dropped.
+func (c Config) send(u *net.UDPConn, join func(first, second []byte) (b []byte, to netip.AddrPort, ok bool)) func(flow.Batch, <-chan struct{}) error {
+	return func(batch flow.Batch, _ <-chan struct{}) error {
+		for cur := flow.NewCursor(batch); !cur.Done(); {
+			flags, first := cur.Next()
+			if flags&flow.Command != 0 {
+				continue
+			}
+			var second []byte
+			two := flags&flow.More != 0
+			if two {
+				flags, second = cur.Next()
+				two = flags&flow.More == 0
+				cur.SkipMessage(flags)
+			}
+			b, to, ok := join(first, second)
+			if ok && two {
+				_, err := u.WriteToUDPAddrPort(b, to)
+				if errors.Is(err, net.ErrClosed) {
+					return err
+				}
+				ok = err == nil
+			}
+			if !ok || !two {
+				c.drop()
+			}
+		}
+		return nil
 	}
-	for i := 0; err == nil && flags&zmtp.FlagMore != 0; i++ {
-		var b []byte
-		flags, b, err = p.Frame()
-		if i == 0 {
-			if second = b; flags&zmtp.FlagMore != 0 {
-				second = bytes.Clone(b)
+}
+
+// receive returns a function that hands over every datagram that split
+// understands.
+func (c Config) receive(u *net.UDPConn, split func(b []byte, from netip.AddrPort) (first, second []byte, ok bool)) func(*engine.Input) error {
+	return func(in *engine.Input) error {
+		buf := make([]byte, 64<<10)
+		for {
+			n, from, err := u.ReadFromUDPAddrPort(buf)
+			if errors.Is(err, net.ErrClosed) {
+				return err
+			}
+			if err != nil {
+				continue // an earlier datagram was refused somewhere
+			}
+			first, second, ok := split(buf[:n], from)
+			if !ok || in.Message(first, second) != nil {
+				c.drop()
+				continue
+			}
+			if err := in.Deliver(); err != nil {
+				return err
 			}
 		}
 	}
-	return first, second, err
 }
 
-// message is the engine's form of two frames.
-func message(b []byte, first, second []byte) []byte {
-	b = zmtp.Framing2.Append(b[:0], zmtp.FlagMore, first)
-	return zmtp.Framing2.Append(b, 0, second)
-}
-
-// receive hands every datagram that split understands to the engine.
-func (c Config) receive(p *standin.Peer, u *net.UDPConn, split func(b []byte, from netip.AddrPort) (first, second []byte, ok bool)) {
-	in := make([]byte, 64<<10)
-	var out []byte
-	for {
-		n, from, err := u.ReadFromUDPAddrPort(in)
-		if errors.Is(err, net.ErrClosed) {
-			return
-		}
-		if err != nil {
-			continue // an earlier datagram was refused somewhere
-		}
-		first, second, ok := split(in[:n], from)
-		if !ok {
-			c.drop()
-			continue
-		}
-		out = message(out, first, second)
-		if p.Write(out) != nil {
-			return
-		}
-	}
-}
-
-// NewDish is the connection of a DISH bound to the address of c.
-func NewDish(c Config) (net.Conn, error) {
+// NewDish returns the engine of a DISH bound to the address of c.
+func NewDish(c Config) (engine.Conn, error) {
 	u, err := c.open(true)
 	if err != nil {
 		return nil, err
 	}
-	return c.start(u, func(p *standin.Peer, _ <-chan struct{}) {
-		if p.Handshake(zmtp.RADIO, nil) != nil {
-			return
-		}
-		p.Discard(func() { u.Close() })
-		c.receive(p, u, splitGroup)
-	}), nil
+	return c.engine(u, engine.ConnectionlessConfig{Read: c.receive(u, splitGroup)}), nil
 }
 
-// splitGroup takes a datagram of a RADIO apart: the length of the group, the
-// group and the body.
+// splitGroup splits a datagram of a RADIO: the length of the group in one octet,
+// the group and the body.
 func splitGroup(b []byte, _ netip.AddrPort) (group, body []byte, ok bool) {
 	if len(b) < 1 || len(b) < 1+int(b[0]) {
 		return nil, nil, false
@@ -239,46 +231,21 @@ func splitGroup(b []byte, _ netip.AddrPort) (group, body []byte, ok bool) {
 	return b[1 : 1+int(b[0])], b[1+int(b[0]):], true
 }
 
-// NewDgram is the connection of a DGRAM: its messages are the address of the
+// NewDgram returns the engine of a DGRAM. Its messages are the address of the
 // other side as text, host:port, and the body of the datagram. With bind the
 // address of c is its own.
-func NewDgram(c Config, bind bool) (net.Conn, error) {
+func NewDgram(c Config, bind bool) (engine.Conn, error) {
 	u, err := c.open(bind)
 	if err != nil {
 		return nil, err
 	}
-	shake := make(chan struct{})
-	send := func(p *standin.Peer, _ <-chan struct{}) {
-		if p.Handshake(zmtp.DGRAM, nil) != nil {
-			return
-		}
-		close(shake)
-		for {
-			to, body, err := pair(p)
-			if err != nil {
-				return
-			}
+	return c.engine(u, engine.ConnectionlessConfig{
+		Write: c.send(u, func(to, body []byte) ([]byte, netip.AddrPort, bool) {
 			at, err := netip.ParseAddrPort(string(to))
-			if err != nil || len(body) > MaxDatagram {
-				c.drop()
-				continue
-			}
-			if _, err := u.WriteToUDPAddrPort(body, at); errors.Is(err, net.ErrClosed) {
-				return
-			} else if err != nil {
-				c.drop()
-			}
-		}
-	}
-	receive := func(p *standin.Peer, done <-chan struct{}) {
-		select {
-		case <-shake:
-		case <-done:
-			return
-		}
-		c.receive(p, u, func(b []byte, from netip.AddrPort) (addr, body []byte, ok bool) {
+			return body, at, err == nil && len(body) <= MaxDatagram
+		}),
+		Read: c.receive(u, func(b []byte, from netip.AddrPort) (addr, body []byte, ok bool) {
 			return []byte(netip.AddrPortFrom(from.Addr().Unmap(), from.Port()).String()), b, true
-		})
-	}
-	return c.start(u, send, receive), nil
+		}),
+	}), nil
 }

@@ -3,6 +3,7 @@ package ws_test
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"encoding/binary"
 	"io"
 	"net"
@@ -13,6 +14,8 @@ import (
 
 	"github.com/coder/websocket"
 
+	"lintel.dev/internal/zmq/engine"
+	"lintel.dev/internal/zmq/engine/enginetest"
 	"lintel.dev/internal/zmq/ws"
 	"lintel.dev/internal/zmq/zmtp"
 )
@@ -46,20 +49,20 @@ type rawPeer struct {
 	in *bufio.Reader
 }
 
-// dialRaw returns such a client, and the server's end as its engine has it.
-func dialRaw(t *testing.T, cfg ws.Config) (*rawPeer, net.Conn) {
+// dialRaw returns such a client, and the engine of the server.
+func dialRaw(t testing.TB, cfg engine.Config) (*rawPeer, *ws.Engine) {
 	t.Helper()
 	near, far := net.Pipe()
 	l := &pipeListener{conn: make(chan net.Conn, 1), done: make(chan struct{})}
 	l.conn <- far
-	wrapped := make(chan net.Conn, 1)
+	made := make(chan *ws.Engine, 1)
 	srv := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		wc, err := websocket.Accept(w, r, &websocket.AcceptOptions{Subprotocols: ws.Subprotocols(cfg.Mechanism)})
+		c, err := websocket.Accept(w, r, &websocket.AcceptOptions{Subprotocols: ws.Subprotocols("NULL")})
 		if err != nil {
 			t.Error(err)
 			return
 		}
-		wrapped <- ws.Wrap(wc, cfg)
+		made <- ws.New(ws.NewConn(c, nil, nil), cfg)
 	})}
 	var serving sync.WaitGroup
 	serving.Go(func() { srv.Serve(l) })
@@ -71,14 +74,14 @@ func dialRaw(t *testing.T, cfg ws.Config) (*rawPeer, net.Conn) {
 	if err != nil || res.StatusCode != http.StatusSwitchingProtocols {
 		t.Fatal(res, err)
 	}
-	c := <-wrapped
+	e := <-made
 	t.Cleanup(func() {
 		near.Close()
-		c.Close()
+		e.Abort(engine.ErrClosed)
 		srv.Close()
 		serving.Wait()
 	})
-	return p, c
+	return p, e
 }
 
 // The octets of RFC 6455 section 5.2.
@@ -161,7 +164,7 @@ func TestRawFrames(t *testing.T) {
 	for _, c := range []struct {
 		name   string
 		send   []byte
-		frames []string // what the engine gets, each a last frame
+		frames []string // messages that arrive
 		pongs  []string
 		status int // of the close frame; 0: none
 	}{
@@ -198,8 +201,10 @@ func TestRawFrames(t *testing.T) {
 		{name: "a length of 2^63", send: []byte{fin | opBinary, masked | 127, 0x80, 0, 0, 0, 0, 0, 0, 0, 1, 2, 3, 4}, status: noWord},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			p, engine := dialRaw(t, ws.Config{Mechanism: "NULL", SocketType: zmtp.PAIR, MaxFrame: 100_000})
-			hello(t, engine, "NULL")
+			cfg := enginetest.Config(zmtp.PAIR)
+			cfg.MaxFrame = 100_000
+			p, e := dialRaw(t, cfg)
+			session := shake(t, p, e)
 			wrote := make(chan struct{})
 			go func() {
 				defer close(wrote)
@@ -209,10 +214,8 @@ func TestRawFrames(t *testing.T) {
 			go func() {
 				defer close(got)
 				for _, f := range c.frames {
-					want := zmtp.Framing2.Append(nil, 0, []byte(f))
-					b := make([]byte, len(want))
-					if _, err := io.ReadFull(engine, b); err != nil || !bytes.Equal(b, want) {
-						t.Errorf("the engine gets %.40q, %v; want %.40q", b, err, want)
+					if m, err := session.Recv(); err != nil || len(m) != 1 || m[0] != f {
+						t.Errorf("received %.40q, %v; want %.40q", m, err, f)
 					}
 				}
 			}()
@@ -241,9 +244,38 @@ func TestRawFrames(t *testing.T) {
 	}
 }
 
-// FuzzWebSocket gives a connection any octets after the upgrade. Whatever they
-// are, nothing panics or stays, and no frame reaches the engine that is larger
-// than it takes.
+// shake does the handshake of a PAIR with the engine, which then runs.
+func shake(t testing.TB, p *rawPeer, e *ws.Engine) *enginetest.Session {
+	t.Helper()
+	type result struct {
+		s   *enginetest.Session
+		err error
+	}
+	done := make(chan result, 1)
+	go func() {
+		s, _, err := enginetest.Run(context.Background(), e)
+		done <- result{s, err}
+	}()
+	ready := zmtp.AppendReady(nil, zmtp.Metadata{{Name: zmtp.PropertySocketType, Value: []byte("PAIR")}})
+	if head, body, err := p.next(); err != nil || head != fin|opBinary || !bytes.HasPrefix(body, []byte("\x02\x05READY")) {
+		t.Fatalf("frame %#x %q, %v; want READY", head, body, err)
+	}
+	if _, err := p.Write(wsFrame(fin|opBinary, "\x02"+string(ready))); err != nil {
+		t.Fatal(err)
+	}
+	r := <-done
+	if r.err != nil {
+		t.Fatal(r.err)
+	}
+	t.Cleanup(func() {
+		p.Conn.Close()
+		r.s.Close()
+	})
+	return r.s
+}
+
+// FuzzWebSocket gives an engine any octets after the handshake. Whatever they
+// are, nothing panics or stays, and no message is larger than the limit.
 func FuzzWebSocket(f *testing.F) {
 	f.Add(wsFrame(fin|opBinary, "\x00body"))
 	f.Add(append(wsFrame(opBinary, "\x01a"), wsFrame(fin|opContinue, "b")...))
@@ -251,28 +283,26 @@ func FuzzWebSocket(f *testing.F) {
 	f.Add([]byte{fin | opBinary, masked | 127, 0xff, 0, 0, 0, 0, 0, 0, 0})
 	f.Fuzz(func(t *testing.T, in []byte) {
 		const bound = 1 << 10
-		p, engine := dialRaw(t, ws.Config{Mechanism: "NULL", SocketType: zmtp.PAIR, MaxFrame: bound})
+		cfg := enginetest.Config(zmtp.PAIR)
+		cfg.MaxMessage = bound
+		p, e := dialRaw(t, cfg)
+		session := shake(t, p, e)
 		go io.Copy(io.Discard, p.in)
 		go func() {
 			p.Write(in)
 			p.Conn.Close()
 		}()
-		r := bufio.NewReader(engine)
-		r.Discard(zmtp.GreetingSize)
 		for {
-			head, err := r.Peek(2)
-			if err == nil && head[0]&zmtp.FlagLong != 0 {
-				head, err = r.Peek(9)
-			}
+			m, err := session.Recv()
 			if err != nil {
 				return
 			}
-			h, n, err := zmtp.Framing2.ParseHeader(head, -1)
-			if err != nil || h.Size > bound+64 {
-				t.Fatalf("frame of %d bytes, %v", h.Size, err)
+			size := 0
+			for _, frame := range m {
+				size += len(frame)
 			}
-			if _, err := r.Discard(n + int(h.Size)); err != nil {
-				return
+			if size > bound {
+				t.Fatalf("message of %d octets", size)
 			}
 		}
 	})

@@ -3,17 +3,20 @@ package ws_test
 import (
 	"bytes"
 	"context"
-	"io"
-	"net"
+	"errors"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/coder/websocket"
 	"go.uber.org/goleak"
 
+	"lintel.dev/internal/zmq/engine"
+	"lintel.dev/internal/zmq/engine/enginetest"
 	"lintel.dev/internal/zmq/ws"
 	"lintel.dev/internal/zmq/zmtp"
 )
@@ -27,137 +30,226 @@ func guard(t *testing.T) context.Context {
 	return ctx
 }
 
-// dial returns the raw WebSocket of a client and the wrapped one of a server.
-func dial(t *testing.T, cfg ws.Config, offer ...string) (*websocket.Conn, net.Conn) {
+// dial returns the WebSocket of a client, and the engine of the server.
+func dial(t *testing.T, cfg engine.Config, mechanism string, offer ...string) (*websocket.Conn, *ws.Engine) {
 	t.Helper()
-	wrapped := make(chan net.Conn, 1)
+	made := make(chan *ws.Engine, 1)
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		wc, err := websocket.Accept(w, r, &websocket.AcceptOptions{Subprotocols: ws.Subprotocols(cfg.Mechanism)})
+		c, err := websocket.Accept(w, r, &websocket.AcceptOptions{Subprotocols: ws.Subprotocols(mechanism)})
 		if err != nil {
 			t.Error(err)
 			return
 		}
-		wrapped <- ws.Wrap(wc, cfg)
+		made <- ws.New(ws.NewConn(c, nil, nil), cfg)
 	}))
 	t.Cleanup(srv.Close)
-	wc, _, err := websocket.Dial(guard(t), "ws"+strings.TrimPrefix(srv.URL, "http"), &websocket.DialOptions{Subprotocols: offer})
+	client, _, err := websocket.Dial(guard(t), "ws"+strings.TrimPrefix(srv.URL, "http"), &websocket.DialOptions{Subprotocols: offer})
 	if err != nil {
 		t.Fatal(err)
 	}
-	wc.SetReadLimit(-1)
-	c := <-wrapped
-	t.Cleanup(func() { wc.CloseNow(); c.Close(); http.DefaultClient.CloseIdleConnections() })
-	return wc, c
+	client.SetReadLimit(-1)
+	e := <-made
+	t.Cleanup(func() { client.CloseNow(); e.Abort(engine.ErrClosed); http.DefaultClient.CloseIdleConnections() })
+	return client, e
 }
 
-func expect(t *testing.T, r io.Reader, want []byte) {
+// open is dial, and the handshake of a PAIR.
+func open(t *testing.T, cfg engine.Config) (*websocket.Conn, *enginetest.Session) {
 	t.Helper()
-	got := make([]byte, len(want))
-	if _, err := io.ReadFull(r, got); err != nil {
+	client, e := dial(t, cfg, "NULL", "ZWS2.0/NULL")
+	ctx := guard(t)
+	ready := zmtp.AppendReady([]byte{2}, zmtp.Metadata{{Name: "Socket-Type", Value: []byte("PAIR")}})
+	if err := client.Write(ctx, websocket.MessageBinary, ready); err != nil {
 		t.Fatal(err)
 	}
-	if !bytes.Equal(got, want) {
-		t.Fatalf("got %q, want %q", got, want)
+	s, _, err := enginetest.Run(ctx, e)
+	if err != nil {
+		t.Fatal(err)
 	}
+	t.Cleanup(func() {
+		client.CloseNow()
+		s.Close()
+	})
+	if got := receive(t, client); !bytes.HasPrefix(got, []byte("\x02\x05READY")) {
+		t.Fatalf("%q for READY", got)
+	}
+	return client, s
 }
 
-func hello(t *testing.T, c net.Conn, mechanism string) {
+func receive(t *testing.T, c *websocket.Conn) []byte {
 	t.Helper()
-	want := make([]byte, 64)
-	want[0], want[8], want[9], want[10] = 0xff, 1, 0x7f, 3
-	copy(want[12:], mechanism)
-	expect(t, c, want)
-	if _, err := c.Write(make([]byte, 64)); err != nil {
-		t.Fatal(err)
+	kind, got, err := c.Read(guard(t))
+	if err != nil || kind != websocket.MessageBinary {
+		t.Fatal(kind, err)
 	}
+	return got
 }
 
 func TestFrames(t *testing.T) {
-	ctx := guard(t)
-	wc, c := dial(t, ws.Config{Mechanism: "NULL", SocketType: zmtp.PAIR, MaxFrame: -1}, "ZWS2.0/NULL")
-	hello(t, c, "NULL")
-	long := bytes.Repeat([]byte("x"), 70000)
-	for _, f := range []struct {
-		flags byte // of the message
-		frame byte // of ZMTP
-		body  []byte
-	}{
-		{0, 0, []byte("last")},
-		{1, zmtp.FlagMore, []byte("more")},
-		{0, 0, nil},
-		{2, zmtp.FlagCommand, []byte("\x05READYrest")},
-		{0, 0, long},
+	client, s := open(t, enginetest.Config(zmtp.PAIR))
+	for _, message := range [][]string{
+		{"last"},
+		{"more", ""},
+		{""},
+		{strings.Repeat("x", 70_000)},
+		{strings.Repeat("x", 300), strings.Repeat("y", 70_000), "z"},
 	} {
-		message := append([]byte{f.flags}, f.body...)
-		frame := zmtp.Framing2.Append(nil, f.frame, f.body)
-		if err := wc.Write(ctx, websocket.MessageBinary, message); err != nil {
-			t.Fatal(err)
+		for i, f := range message {
+			flags := byte(1)
+			if i == len(message)-1 {
+				flags = 0
+			}
+			if err := client.Write(guard(t), websocket.MessageBinary, append([]byte{flags}, f...)); err != nil {
+				t.Fatal(err)
+			}
 		}
-		expect(t, c, frame)
-		if _, err := c.Write(frame); err != nil {
-			t.Fatal(err)
+		if got, err := s.Recv(); err != nil || !slices.Equal(got, message) {
+			t.Fatalf("received %.40q, %v; want %.40q", got, err, message)
 		}
-		kind, got, err := wc.Read(ctx)
-		if err != nil || kind != websocket.MessageBinary || !bytes.Equal(got, message) {
-			t.Fatalf("%v %v %.20q, want %.20q", err, kind, got, message)
+		s.Send(message...)
+		for i, f := range message {
+			flags := byte(1)
+			if i == len(message)-1 {
+				flags = 0
+			}
+			if got := receive(t, client); string(got) != string(flags)+f {
+				t.Fatalf("sent %.40q, want %d and %.40q", got, flags, f)
+			}
 		}
 	}
 }
 
 // A peer of the bare subprotocol says who it is and no more.
 func TestBare(t *testing.T) {
-	ctx := guard(t)
-	wc, c := dial(t, ws.Config{Mechanism: "NULL", SocketType: zmtp.ROUTER, MaxFrame: -1}, "ZWS2.0")
-	hello(t, c, "NULL")
-	if err := wc.Write(ctx, websocket.MessageBinary, []byte("\x00me")); err != nil {
+	cfg := enginetest.Config(zmtp.ROUTER)
+	cfg.Security = enginetest.Null{Type: zmtp.ROUTER, Identity: "you"}
+	client, e := dial(t, cfg, "NULL", "ZWS2.0")
+	if err := client.Write(guard(t), websocket.MessageBinary, []byte("\x00me")); err != nil {
 		t.Fatal(err)
 	}
-	ready := zmtp.AppendReady(nil, zmtp.Metadata{{Name: "Socket-Type", Value: []byte("REQ")}, {Name: "Identity", Value: []byte("me")}})
-	expect(t, c, zmtp.Framing2.Append(nil, zmtp.FlagCommand, ready))
-	ours := zmtp.AppendReady(nil, zmtp.Metadata{{Name: "Socket-Type", Value: []byte("ROUTER")}, {Name: "Identity", Value: []byte("you")}})
-	if _, err := c.Write(zmtp.Framing2.Append(nil, zmtp.FlagCommand, ours)); err != nil {
+	s, peer, err := enginetest.Run(guard(t), e)
+	if err != nil {
 		t.Fatal(err)
 	}
-	if _, got, err := wc.Read(ctx); err != nil || string(got) != "\x00you" {
-		t.Fatalf("%q %v", got, err)
+	t.Cleanup(func() {
+		client.CloseNow()
+		s.Close()
+	})
+	if name, _ := peer.Metadata.Get("Socket-Type"); string(peer.Identity) != "me" || string(name) != "REQ" {
+		t.Errorf("peer %q of type %q, want me of type REQ", peer.Identity, name)
+	}
+	if got := receive(t, client); string(got) != "\x00you" {
+		t.Errorf("%q for the identity", got)
 	}
 }
 
-// ZMTP's heartbeat becomes WebSocket's, and the answer comes back as ZMTP's.
+// A heartbeat is a PING of WebSocket, and its PONG keeps the connection alive.
 func TestHeartbeat(t *testing.T) {
-	wc, c := dial(t, ws.Config{Mechanism: "NULL", SocketType: zmtp.PAIR, MaxFrame: -1}, "ZWS2.0/NULL")
-	hello(t, c, "NULL")
-	wc.CloseRead(guard(t)) // answers pings
-	if _, err := c.Write(zmtp.Framing2.Append(nil, zmtp.FlagCommand, zmtp.AppendPing(nil, time.Second, []byte("ctx")))); err != nil {
+	cfg := enginetest.Config(zmtp.PAIR)
+	cfg.HeartbeatInterval, cfg.HeartbeatTimeout = time.Millisecond, time.Minute
+	pinged := make(chan struct{}, 1)
+	e := dialPinged(t, cfg, pinged)
+	s, _, err := enginetest.Run(guard(t), e)
+	if err != nil {
 		t.Fatal(err)
 	}
-	expect(t, c, zmtp.Framing2.Append(nil, zmtp.FlagCommand, zmtp.AppendPong(nil, []byte("ctx"))))
+	for range 3 {
+		<-pinged
+	}
+	s.Close()
+	// Nothing answers: the watchdog closes the connection.
+	cfg.HeartbeatTimeout = time.Millisecond
+	_, s = open(t, cfg)
+	if err := s.Wait(); err == nil || errors.Is(err, engine.ErrClosed) {
+		t.Errorf("ended with %v, want the missing answer to a heartbeat", err)
+	}
 }
 
+// dialPinged is dial for a client that reports pings and answers them.
+func dialPinged(t *testing.T, cfg engine.Config, pinged chan struct{}) *ws.Engine {
+	t.Helper()
+	made := make(chan *ws.Engine, 1)
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		c, err := websocket.Accept(w, r, &websocket.AcceptOptions{Subprotocols: ws.Subprotocols("NULL")})
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		made <- ws.New(ws.NewConn(c, nil, nil), cfg)
+	}))
+	t.Cleanup(srv.Close)
+	client, _, err := websocket.Dial(guard(t), "ws"+strings.TrimPrefix(srv.URL, "http"), &websocket.DialOptions{
+		Subprotocols: []string{"ZWS2.0/NULL"},
+		OnPingReceived: func(context.Context, []byte) bool {
+			select {
+			case pinged <- struct{}{}:
+			default:
+			}
+			return true
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ready := zmtp.AppendReady([]byte{2}, zmtp.Metadata{{Name: "Socket-Type", Value: []byte("PAIR")}})
+	if err := client.Write(guard(t), websocket.MessageBinary, ready); err != nil {
+		t.Fatal(err)
+	}
+	answerClose(t, client)
+	e := <-made
+	t.Cleanup(func() {
+		client.CloseNow()
+		e.Abort(engine.ErrClosed)
+		http.DefaultClient.CloseIdleConnections()
+	})
+	return e
+}
+
+// answerClose reads until the connection is closed.
+func answerClose(t *testing.T, c *websocket.Conn) {
+	var reading sync.WaitGroup
+	reading.Go(func() {
+		for {
+			if _, _, err := c.Read(context.Background()); err != nil {
+				return
+			}
+		}
+	})
+	t.Cleanup(reading.Wait)
+}
+
+// What a peer sends that the protocol forbids ends the connection, during the
+// handshake and after it.
 func TestBadPeers(t *testing.T) {
-	for _, b := range []struct {
-		name string
-		send func(context.Context, *websocket.Conn) error
-	}{
-		{"text", func(ctx context.Context, wc *websocket.Conn) error {
-			return wc.Write(ctx, websocket.MessageText, []byte("\x00a"))
-		}},
-		{"no flags", func(ctx context.Context, wc *websocket.Conn) error {
-			return wc.Write(ctx, websocket.MessageBinary, nil)
-		}},
-		{"too large", func(ctx context.Context, wc *websocket.Conn) error {
-			return wc.Write(ctx, websocket.MessageBinary, make([]byte, 4096))
-		}},
+	for name, send := range map[string]func(context.Context, *websocket.Conn) error{
+		"text": func(ctx context.Context, c *websocket.Conn) error {
+			return c.Write(ctx, websocket.MessageText, []byte("\x00a"))
+		},
+		"no flags": func(ctx context.Context, c *websocket.Conn) error {
+			return c.Write(ctx, websocket.MessageBinary, nil)
+		},
+		"too large": func(ctx context.Context, c *websocket.Conn) error {
+			return c.Write(ctx, websocket.MessageBinary, make([]byte, 4096))
+		},
 	} {
-		t.Run(b.name, func(t *testing.T) {
-			wc, c := dial(t, ws.Config{Mechanism: "NULL", SocketType: zmtp.PAIR, MaxFrame: 1024}, "ZWS2.0/NULL")
-			hello(t, c, "NULL")
-			if err := b.send(guard(t), wc); err != nil {
+		t.Run(name, func(t *testing.T) {
+			cfg := enginetest.Config(zmtp.PAIR)
+			cfg.MaxFrame = 1024
+			client, s := open(t, cfg)
+			if err := send(guard(t), client); err != nil {
 				t.Fatal(err)
 			}
-			wc.CloseRead(guard(t))
-			if n, err := c.Read(make([]byte, 100)); err == nil {
-				t.Errorf("read %d bytes, want an end", n)
+			answerClose(t, client)
+			if m, err := s.Recv(); err == nil {
+				t.Errorf("received %q, want an end", m)
+			}
+			client, e := dial(t, cfg, "NULL", "ZWS2.0/NULL")
+			if err := send(guard(t), client); err != nil {
+				t.Fatal(err)
+			}
+			answerClose(t, client)
+			if _, _, err := enginetest.Run(guard(t), e); err == nil {
+				t.Error("the handshake succeeded")
 			}
 		})
 	}
@@ -165,10 +257,8 @@ func TestBadPeers(t *testing.T) {
 
 // A message in fragments is one message (RFC 6455 section 5.4).
 func TestFragments(t *testing.T) {
-	ctx := guard(t)
-	wc, c := dial(t, ws.Config{Mechanism: "NULL", SocketType: zmtp.PAIR, MaxFrame: -1}, "ZWS2.0/NULL")
-	hello(t, c, "NULL")
-	w, err := wc.Writer(ctx, websocket.MessageBinary)
+	client, s := open(t, enginetest.Config(zmtp.PAIR))
+	w, err := client.Writer(guard(t), websocket.MessageBinary)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -181,29 +271,26 @@ func TestFragments(t *testing.T) {
 	if err := w.Close(); err != nil {
 		t.Fatal(err)
 	}
-	expect(t, c, zmtp.Framing2.Append(nil, 0, big))
+	if m, err := s.Recv(); err != nil || len(m) != 1 || m[0] != string(big) {
+		t.Fatalf("received %.40q, %v", m, err)
+	}
 }
 
-// What was written before Close arrives.
+// What was sent before Close arrives, and then a normal closure.
 func TestCloseFlushes(t *testing.T) {
-	ctx := guard(t)
-	wc, c := dial(t, ws.Config{Mechanism: "NULL", SocketType: zmtp.PAIR, MaxFrame: -1}, "ZWS2.0/NULL")
-	hello(t, c, "NULL")
-	body := bytes.Repeat([]byte("y"), 1<<20)
-	closed := make(chan error)
-	go func() {
-		_, err := c.Write(zmtp.Framing2.Append(nil, 0, body))
-		c.Close()
-		closed <- err
-	}()
-	_, got, err := wc.Read(ctx)
-	if err != nil || !bytes.Equal(got[1:], body) {
-		t.Fatalf("%d bytes, %v", len(got), err)
+	client, s := open(t, enginetest.Config(zmtp.PAIR))
+	body := strings.Repeat("y", 1<<20)
+	s.Send(body)
+	if got := receive(t, client); string(got[1:]) != body {
+		t.Fatalf("%d bytes", len(got))
 	}
-	if _, _, err := wc.Read(ctx); websocket.CloseStatus(err) != websocket.StatusNormalClosure {
+	closed := make(chan struct{})
+	go func() {
+		s.Close()
+		close(closed)
+	}()
+	if _, _, err := client.Read(guard(t)); websocket.CloseStatus(err) != websocket.StatusNormalClosure {
 		t.Errorf("then %v", err)
 	}
-	if err := <-closed; err != nil {
-		t.Error(err)
-	}
+	<-closed
 }

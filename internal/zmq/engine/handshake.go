@@ -1,0 +1,223 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"lintel.dev/internal/zmq/zmtp"
+)
+
+// AuthError is the refusal of a peer by the authenticator.
+type AuthError struct{ Status uint32 } // of ZAP
+
+func (e *AuthError) Error() string { return fmt.Sprintf("zmq: peer refused with status %d", e.Status) }
+
+// handshake agrees with the peer on protocol, security and types.
+func (e *Stream) handshake(ctx context.Context) error {
+	if d := e.cfg.HandshakeTimeout; d > 0 {
+		if err := e.conn.SetDeadline(time.Now().Add(d)); err != nil {
+			return err
+		}
+		var stop context.CancelFunc
+		ctx, stop = context.WithTimeout(ctx, d)
+		defer stop()
+	}
+	mech, err := e.cfg.Security.Mechanism()
+	if err != nil {
+		return err
+	}
+	h := streamHandshake{e: e}
+	if err := h.greet(mech); err != nil {
+		return err
+	}
+	if e.peer.Version < zmtp.ZMTP30 {
+		err = h.identity()
+	} else {
+		e.sealer, err = e.cfg.Secure(ctx, mech, &h, &e.peer)
+	}
+	if err != nil {
+		return err
+	}
+	e.rest = h.in
+	return e.conn.SetDeadline(time.Time{})
+}
+
+// checkIdentity refuses an identity that no socket may have.
+func (p *Peer) checkIdentity() error {
+	if id := p.Identity; len(id) > 255 || len(id) > 0 && id[0] == 0 {
+		return &zmtp.Error{Code: zmtp.CodeInvalidMetadata, Text: fmt.Sprintf("routing id %.10q of %d octets, expected at most 255, the first not 0", id, len(id))}
+	}
+	return nil
+}
+
+// Commander exchanges the commands of a handshake.
+type Commander interface {
+	// WriteCommand adds a command to those that Flush sends.
+	WriteCommand(body []byte)
+	Flush() error
+	// ReadCommand returns the body of the next command, valid until the next
+	// call.
+	ReadCommand() ([]byte, error)
+}
+
+// Secure runs the mechanism mech with the peer at the other end of c, and fills in
+// what the peer says of itself. The sealer is nil unless mech encrypts.
+func (cfg *Config) Secure(ctx context.Context, mech zmtp.Mechanism, c Commander, peer *Peer) (zmtp.Sealer, error) {
+	status := 0
+	for {
+		for {
+			body, ok := mech.Produce(nil)
+			if !ok {
+				break
+			}
+			c.WriteCommand(body)
+		}
+		if err := c.Flush(); err != nil {
+			return nil, err
+		}
+		switch mech.State() {
+		case zmtp.StateReady:
+			return mech.Sealer(), cfg.accept(mech, c, peer)
+		case zmtp.StateFailed:
+			return nil, &AuthError{Status: uint32(status)}
+		case zmtp.StateZAP:
+			if mech.Name() == "NULL" && mech.Peer() == nil {
+				break // its READY may be read first
+			}
+			var err error
+			if status, err = cfg.Security.Authenticate(ctx, mech); err != nil {
+				return nil, err
+			}
+			mech.Verdict(status)
+			continue
+		}
+		body, err := c.ReadCommand()
+		if err != nil {
+			return nil, err
+		}
+		if err := mech.Consume(body); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// accept checks the metadata of the peer after the mechanism succeeded.
+func (cfg *Config) accept(mech zmtp.Mechanism, c Commander, peer *Peer) error {
+	peer.Metadata = mech.Peer()
+	name, _ := peer.Metadata.Get(zmtp.PropertySocketType)
+	if !cfg.SocketType.Accepts(name) {
+		err := &zmtp.Error{Code: zmtp.CodeInvalidMetadata, Text: fmt.Sprintf("a %v socket cannot talk to a peer of type %q", cfg.SocketType, name)}
+		if mech.Sealer() == nil {
+			c.WriteCommand(zmtp.AppendError(nil, "Invalid socket type"))
+			return errors.Join(err, c.Flush())
+		}
+		return err
+	}
+	peer.Identity, _ = peer.Metadata.Get(zmtp.PropertyIdentity)
+	return peer.checkIdentity()
+}
+
+// streamHandshake is the handshake of a Stream while it lasts.
+type streamHandshake struct {
+	e       *Stream
+	in, out []byte
+}
+
+func (h *streamHandshake) greet(mech zmtp.Mechanism) error {
+	e := h.e
+	g := zmtp.NewGreeting(zmtp.GreetingConfig{
+		Mechanism: mech.Name(), AsServer: mech.AsServer(), SocketType: e.cfg.SocketType,
+		RequireV3: e.cfg.RequireV3, Identity: e.cfg.Identity,
+	})
+	for {
+		var n int
+		var done bool
+		var err error
+		h.out, n, done, err = g.Advance(h.out, h.in)
+		if sendErr := h.Flush(); err == nil {
+			err = sendErr
+		}
+		if err != nil {
+			return err
+		}
+		if done {
+			h.in = h.in[n:]
+			e.framing = g.Framing()
+			e.peer.Version, e.peer.Unversioned = g.Version(), g.Unversioned()
+			e.legacy = e.peer.Version < zmtp.ZMTP31
+			return nil
+		}
+		if err := h.read(); err != nil {
+			return err
+		}
+	}
+}
+
+// identity is the rest of a handshake with a peer older than ZMTP 3.
+func (h *streamHandshake) identity() error {
+	head, body, err := h.frame(255)
+	if err != nil {
+		return err
+	}
+	if head.Flags != 0 {
+		return &zmtp.Error{Code: zmtp.CodeUnexpectedCommand, Text: "first message of several frames, expected the routing id alone"}
+	}
+	h.e.peer.Identity = append([]byte(nil), body...)
+	return h.e.peer.checkIdentity()
+}
+
+func (h *streamHandshake) ReadCommand() ([]byte, error) {
+	head, body, err := h.frame(zmtp.MaxHandshake)
+	if err == nil && !head.Command() {
+		err = errNoCommand
+	}
+	return body, err
+}
+
+var errNoCommand = &zmtp.Error{Code: zmtp.CodeUnexpectedCommand, Text: "message before the handshake was over, expected a command"}
+
+// frame reads the next frame.
+func (h *streamHandshake) frame(limit int64) (zmtp.Header, []byte, error) {
+	for {
+		head, body, rest, ok, err := h.e.framing.Next(h.in, limit)
+		if err != nil {
+			return head, nil, err
+		}
+		if ok {
+			h.in = rest
+			return head, body, nil
+		}
+		if err := h.read(); err != nil {
+			return head, nil, err
+		}
+	}
+}
+
+func (h *streamHandshake) read() error {
+	if cap(h.in)-len(h.in) < 256 {
+		in := make([]byte, len(h.in), 2*cap(h.in)+512)
+		copy(in, h.in)
+		h.in = in
+	}
+	n, err := h.e.conn.Read(h.in[len(h.in):cap(h.in)])
+	h.in = h.in[:len(h.in)+n]
+	if n == 0 && err != nil {
+		return err
+	}
+	return nil
+}
+
+func (h *streamHandshake) WriteCommand(body []byte) {
+	h.out = h.e.framing.Append(h.out, zmtp.FlagCommand, body)
+}
+
+func (h *streamHandshake) Flush() error {
+	if len(h.out) == 0 {
+		return nil
+	}
+	_, err := h.e.conn.Write(h.out)
+	h.out = h.out[:0]
+	return err
+}
