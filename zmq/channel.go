@@ -2,15 +2,15 @@ package zmq
 
 import "lintel.dev/internal/zmq/zmtp"
 
-// Channel talks to one other CHANNEL socket with messages of one frame
-// (RFC 52). A second peer is refused while the first is there.
+// Channel is a Pair for messages of one frame, with another CHANNEL socket
+// (RFC 52). Send returns ErrNotSupported for messages of several frames.
 type Channel struct {
 	common
 	sending
 	receiving
 }
 
-// NewChannel makes a CHANNEL socket.
+// NewChannel returns a new CHANNEL socket.
 func NewChannel(opts ...Option) (*Channel, error) {
 	c, err := newCore(zmtp.CHANNEL, opts)
 	if err != nil {

@@ -2,16 +2,16 @@ package zmq
 
 import "lintel.dev/internal/zmq/zmtp"
 
-// Client talks to SERVER sockets with messages of one frame (RFC 41). It sends
-// each message to the next peer that has room and receives from its peers in
-// turn.
+// Client exchanges messages of one frame with SERVER sockets (RFC 41). It
+// sends each message to the next peer that has room, and receives by fair
+// queueing. Send returns ErrNotSupported for messages of several frames.
 type Client struct {
 	common
 	sending
 	receiving
 }
 
-// NewClient makes a CLIENT socket.
+// NewClient returns a new CLIENT socket.
 func NewClient(opts ...Option) (*Client, error) {
 	c, err := newCore(zmtp.CLIENT, opts)
 	if err != nil {

@@ -21,8 +21,9 @@ type Context struct {
 
 var defaultContext Context
 
-// Shutdown makes every blocked and later call on the Context's sockets fail
-// with ErrTerminated. The sockets still have to be closed.
+// Shutdown makes all blocked and later calls on the sockets of the Context
+// return ErrTerminated, and so does making a socket in it. The sockets still
+// have to be closed.
 func (c *Context) Shutdown() {
 	for _, s := range c.end() {
 		s.interrupt(ErrTerminated)
@@ -30,7 +31,7 @@ func (c *Context) Shutdown() {
 }
 
 // Close shuts the Context down and closes its sockets, each with its linger
-// time, at most until ctx is done.
+// time. It returns when they are closed or ctx is done, whichever is first.
 func (c *Context) Close(ctx context.Context) error {
 	sockets := c.end()
 	for _, s := range sockets {

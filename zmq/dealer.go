@@ -8,8 +8,9 @@ import (
 	"lintel.dev/internal/zmq/zmtp"
 )
 
-// Dealer sends each message to the next peer that has room and receives from
-// its peers in turn. Its peers are ROUTER, REP and DEALER sockets.
+// Dealer sends each message to the next of its peers that has room, and
+// receives from them by fair queueing. Send waits while no peer has room.
+// Its peers are ROUTER, REP and DEALER sockets.
 type Dealer struct {
 	common
 	sending
@@ -17,7 +18,7 @@ type Dealer struct {
 	x *dealer
 }
 
-// NewDealer makes a DEALER socket.
+// NewDealer returns a new DEALER socket.
 func NewDealer(opts ...Option) (*Dealer, error) {
 	c, err := newCore(zmtp.DEALER, opts)
 	if err != nil {
@@ -27,13 +28,16 @@ func NewDealer(opts ...Option) (*Dealer, error) {
 	return &Dealer{common{c}, sending{&c.send}, receiving{&c.recv}, x}, c.start(x)
 }
 
-// Request sends a request to the next peer and waits for its reply. The peers
-// are REP sockets, or ROUTER sockets that answer as Router.Serve does. An id of
-// 4 octets and an empty frame precede the request; a message that starts with
-// the same is its reply. Several goroutines may call Request at once. When ctx
-// ends, only that request ends, and a late reply is dropped. While a Request
-// waits, Recv must not be called: messages that answer no Request are dropped.
-// A request whose peer goes away is not sent again; ctx bounds the wait.
+// Request sends a request to the next peer and waits for its reply. The
+// peers are REP sockets, or ROUTER sockets that answer as Router.Serve does.
+// An id of 4 octets and an empty frame precede the request; a message that
+// starts with the same two frames is its reply. Several goroutines may have
+// requests in flight. When ctx ends, only its own request ends, and a late
+// reply is dropped.
+//
+// Do not call Recv while a Request waits: messages that answer no Request
+// are dropped. A request whose peer disconnects is not sent again; ctx
+// bounds the wait.
 func (s *Dealer) Request(ctx context.Context, m Msg) (Msg, error) {
 	if len(m) == 0 {
 		return nil, errNoFrames

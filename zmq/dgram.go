@@ -11,17 +11,19 @@ import (
 	"lintel.dev/internal/zmq/zmtp"
 )
 
-// Dgram sends and receives UDP datagrams. A message has two frames: the
-// address of the other side as text, IP:port, and the body of at most 8,192
-// octets; Send refuses others. It binds or connects to udp endpoints alone; a bound one has that
-// address, a connected one any.
+// Dgram sends and receives UDP datagrams. Messages have two frames: the
+// address of the other side as text, such as 127.0.0.1:5555, and a body of
+// at most 8,192 octets; Send returns an error for others. It only binds and
+// connects to udp endpoints. A bound one has the endpoint's address, a
+// connected one a free port. Datagrams may be lost, reordered and
+// duplicated.
 type Dgram struct {
 	common
 	sending
 	receiving
 }
 
-// NewDgram makes a DGRAM socket.
+// NewDgram returns a new DGRAM socket.
 func NewDgram(opts ...Option) (*Dgram, error) {
 	c, err := newCore(zmtp.DGRAM, opts)
 	if err != nil {

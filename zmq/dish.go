@@ -8,18 +8,16 @@ import (
 	"lintel.dev/internal/zmq/zmtp"
 )
 
-// Dish receives the messages of the groups it joined from its RADIO peers in
-// turn (RFC 48).
-//
-// The methods that all sockets have return the group as the first of two
-// frames.
+// Dish receives the messages of the groups that it joined from its RADIO
+// peers, by fair queueing (RFC 48). Messages have two frames: the group and
+// the body.
 type Dish struct {
 	common
 	receiving
 	x *dish
 }
 
-// NewDish makes a DISH socket.
+// NewDish returns a new DISH socket. It has joined no group.
 func NewDish(opts ...Option) (*Dish, error) {
 	c, err := newCore(zmtp.DISH, opts)
 	if err != nil {
@@ -30,14 +28,14 @@ func NewDish(opts ...Option) (*Dish, error) {
 	return &Dish{common{c}, receiving{&c.recv}, x}, c.start(x)
 }
 
-// Join asks for the messages of a group of at most 255 octets. To join twice
-// is an error.
+// Join subscribes to the messages of a group of at most 255 octets. It fails
+// if the group is joined already.
 func (s *Dish) Join(group string) error { return s.x.change(true, group) }
 
-// Leave ends Join. To leave a group that was not joined is an error.
+// Leave undoes Join. It fails if the group is not joined.
 func (s *Dish) Leave(group string) error { return s.x.change(false, group) }
 
-// RecvGroup receives a message and tells its group.
+// RecvGroup receives a message and returns its group and body.
 func (s *Dish) RecvGroup(ctx context.Context) (group string, b []byte, err error) {
 	m, err := s.in.recvMsg(ctx, nil)
 	if err != nil {

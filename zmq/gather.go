@@ -2,14 +2,14 @@ package zmq
 
 import "lintel.dev/internal/zmq/zmtp"
 
-// Gather receives messages of one frame from its SCATTER peers in turn
-// (RFC 49).
+// Gather receives messages of one frame from its SCATTER peers by fair
+// queueing (RFC 49).
 type Gather struct {
 	common
 	receiving
 }
 
-// NewGather makes a GATHER socket.
+// NewGather returns a new GATHER socket.
 func NewGather(opts ...Option) (*Gather, error) {
 	c, err := newCore(zmtp.GATHER, opts)
 	if err != nil {

@@ -10,7 +10,7 @@ import (
 // may be empty.
 type Msg [][]byte
 
-// NewMsg makes a message of one frame for each string.
+// NewMsg returns a message with one frame for each string.
 func NewMsg(frames ...string) Msg {
 	m := make(Msg, len(frames))
 	for i, f := range frames {
@@ -19,7 +19,7 @@ func NewMsg(frames ...string) Msg {
 	return m
 }
 
-// Size is the number of bytes in all frames.
+// Size returns the number of octets in all frames.
 func (m Msg) Size() (n int) {
 	for _, f := range m {
 		n += len(f)
@@ -27,7 +27,7 @@ func (m Msg) Size() (n int) {
 	return n
 }
 
-// Clone copies the message and its bytes.
+// Clone returns a deep copy of the message.
 func (m Msg) Clone() Msg {
 	c := make(Msg, len(m))
 	for i, f := range m {
@@ -36,21 +36,31 @@ func (m Msg) Clone() Msg {
 	return c
 }
 
-// String joins the frames with a vertical bar, for logs.
+// String returns the frames with a vertical bar between them, for logs and
+// terminals. Octets outside printable ASCII and the backslash are shown as
+// \xNN.
 func (m Msg) String() string {
+	const digits = "0123456789abcdef"
 	var b strings.Builder
 	for i, f := range m {
 		if i > 0 {
 			b.WriteByte('|')
 		}
-		b.Write(f)
+		for _, c := range f {
+			if c < ' ' || c > '~' || c == '\\' {
+				b.WriteString(`\x`)
+				b.WriteByte(digits[c>>4])
+				c = digits[c&15]
+			}
+			b.WriteByte(c)
+		}
 	}
 	return b.String()
 }
 
-// Release gives the memory of a received message's large frames back for
-// reuse. Neither the message nor a part of it may be used afterwards. It is
-// optional: what is not released is left to the garbage collector.
+// Release returns the memory of a received message's large frames for reuse.
+// Neither the message nor a part of it may be used afterwards. Calling it is
+// optional: the garbage collector frees what is not released.
 func (m Msg) Release() {
 	for i, f := range m {
 		release(f)
@@ -64,14 +74,17 @@ func release(frame []byte) {
 	}
 }
 
-// PeerInfo is what is known of a peer.
+// PeerInfo describes the peer that sent a message. The zero value means that
+// nothing is known of it.
 type PeerInfo struct {
-	Address    string // of its end of the connection; empty in process
-	SocketType string
-	RoutingID  []byte
-	UserID     string // as the authenticator gave it
-	// Properties are what the peer said of itself and what the authenticator
-	// added: Socket-Type, Identity, X-..., and others; over a network also
-	// Peer-Address and User-Id as libzmq has them, the former without a port.
+	Address    string // of the peer's end of the connection; empty in process
+	SocketType string // of the peer, such as "DEALER"
+	RoutingID  []byte // that the peer chose, not the automatic one; must not be changed
+	UserID     string // AuthResult.UserID
+	// Properties are the metadata of the connection: what the peer sent
+	// (Socket-Type, Identity, X-... and others) and AuthResult.Metadata. Over a
+	// network they include Peer-Address, without a port, and User-Id, as in
+	// libzmq. The map is shared by the messages of the connection and must not
+	// be changed.
 	Properties map[string]string
 }

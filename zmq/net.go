@@ -60,9 +60,8 @@ func (s *core) adopt(e *Endpoint) (*Endpoint, error) {
 	return s.listen(e, transport.Streams(ln))
 }
 
-// BindListener accepts connections from a listener made elsewhere, which the
-// socket closes when the endpoint or the socket is closed. The peers speak
-// ZMTP.
+// BindListener is Bind for a listener that the caller made and the socket
+// closes.
 func (s common) BindListener(ln net.Listener) (*Endpoint, error) {
 	if err := s.c.alive(); err != nil {
 		return nil, err

@@ -6,15 +6,16 @@ import (
 	"lintel.dev/internal/zmq/zmtp"
 )
 
-// Pair talks to one other PAIR socket. A second peer is refused while the first
-// is there.
+// Pair exchanges messages with exactly one other PAIR socket. A second peer
+// is refused, with an event, while the first is connected. Send waits while
+// there is no peer or it has no room.
 type Pair struct {
 	common
 	sending
 	receiving
 }
 
-// NewPair makes a PAIR socket.
+// NewPair returns a new PAIR socket.
 func NewPair(opts ...Option) (*Pair, error) {
 	c, err := newCore(zmtp.PAIR, opts)
 	if err != nil {

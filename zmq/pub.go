@@ -2,16 +2,17 @@ package zmq
 
 import "lintel.dev/internal/zmq/zmtp"
 
-// Pub publishes: each message goes to every SUB and XSUB peer subscribed to
-// a prefix of its first frame. A peer whose queue is full misses the message;
-// Send never blocks.
+// Pub publishes messages. Each goes to every SUB and XSUB peer that
+// subscribed to a prefix of its first frame. A peer whose queue is full
+// misses the message, which Stats counts as DroppedFull. Send never waits;
+// with the option xpub_nodrop it waits for such peers instead.
 type Pub struct {
 	common
 	sending
 	x *publisher
 }
 
-// NewPub makes a PUB socket.
+// NewPub returns a new PUB socket.
 func NewPub(opts ...Option) (*Pub, error) {
 	c, err := newCore(zmtp.PUB, opts)
 	if err != nil {

@@ -2,13 +2,13 @@ package zmq
 
 import "lintel.dev/internal/zmq/zmtp"
 
-// Pull receives from its PUSH peers in turn.
+// Pull receives from its PUSH peers by fair queueing.
 type Pull struct {
 	common
 	receiving
 }
 
-// NewPull makes a PULL socket.
+// NewPull returns a new PULL socket.
 func NewPull(opts ...Option) (*Pull, error) {
 	c, err := newCore(zmtp.PULL, opts)
 	if err != nil {

@@ -2,14 +2,14 @@ package zmq
 
 import "lintel.dev/internal/zmq/zmtp"
 
-// Push sends each message to the next of its PULL peers that has room. Send
-// blocks while none has.
+// Push sends each message to one of its PULL peers: to the next in turn that
+// has room. Send waits while none has.
 type Push struct {
 	common
 	sending
 }
 
-// NewPush makes a PUSH socket.
+// NewPush returns a new PUSH socket.
 func NewPush(opts ...Option) (*Push, error) {
 	c, err := newCore(zmtp.PUSH, opts)
 	if err != nil {

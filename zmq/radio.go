@@ -18,16 +18,16 @@ func checkGroup(group []byte) error {
 	return nil
 }
 
-// Radio sends each message to the DISH peers that have joined its group
-// (RFC 48). A peer whose queue is full misses it; sending never waits.
-//
-// The methods that all sockets have take the group as the first of two frames.
+// Radio sends each message to the DISH peers that joined its group (RFC 48).
+// A peer whose queue is full misses it, which Stats counts as DroppedFull.
+// Sending never waits. Messages have two frames: the group, of at most 255
+// octets, and the body.
 type Radio struct {
 	common
 	sending
 }
 
-// NewRadio makes a RADIO socket.
+// NewRadio returns a new RADIO socket.
 func NewRadio(opts ...Option) (*Radio, error) {
 	c, err := newCore(zmtp.RADIO, opts)
 	if err != nil {
@@ -37,7 +37,7 @@ func NewRadio(opts ...Option) (*Radio, error) {
 	return &Radio{common{c}, sending{&c.send}}, c.start(x)
 }
 
-// SendGroup sends b to the peers in a group, whose name has at most 255 octets.
+// SendGroup sends a message of group and body.
 func (s *Radio) SendGroup(ctx context.Context, group string, b []byte) error {
 	return s.out.sendMsg(ctx, flow.Message{Parts: Msg{[]byte(group), b}})
 }

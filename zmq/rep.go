@@ -7,15 +7,17 @@ import (
 	"lintel.dev/internal/zmq/zmtp"
 )
 
-// Rep answers requests of REQ and DEALER peers, taken in turn: Recv and Send
-// alternate, out of turn they return ErrState.
+// Rep answers the requests of REQ and DEALER peers, received by fair
+// queueing. Recv and Send alternate; out of order they return ErrState. A
+// reply to a peer that has disconnected is dropped and counted as
+// DroppedNoPeer.
 type Rep struct {
 	common
 	sending
 	receiving
 }
 
-// NewRep makes a REP socket.
+// NewRep returns a new REP socket.
 func NewRep(opts ...Option) (*Rep, error) {
 	c, err := newCore(zmtp.REP, opts)
 	if err != nil {
@@ -24,10 +26,10 @@ func NewRep(opts ...Option) (*Rep, error) {
 	return &Rep{common{c}, sending{&c.send}, receiving{&c.recv}}, c.start(&rep{s: c})
 }
 
-// Serve answers each request with what handler returns, until ctx is done or
-// the socket is closed, whose error it returns. When handler fails Serve
-// returns its error; that request gets no answer and the socket is of no
-// further use until the request is answered with Send.
+// Serve answers each request with the message that handler returns, one
+// after another, until ctx is done or the socket is closed. It returns the
+// reason. When handler fails, Serve returns its error; the request is not
+// answered, and the socket needs a Send before the next Recv.
 func (s *Rep) Serve(ctx context.Context, handler func(ctx context.Context, request Msg) (reply Msg, err error)) error {
 	for {
 		m, err := s.Recv(ctx)

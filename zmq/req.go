@@ -9,10 +9,10 @@ import (
 	"lintel.dev/internal/zmq/zmtp"
 )
 
-// Req asks: a request goes to the REP and ROUTER peers in turn, and the reply
-// comes from the one that was asked. Send and Recv alternate, out of turn
-// they return ErrState; the options ReqRelaxed and ReqCorrelate loosen that.
-// Request does both at once and may be called by many goroutines.
+// Req sends requests to its REP and ROUTER peers in turn. The reply comes
+// from the peer that got the request. Send and Recv alternate; out of order
+// they return ErrState. The options req_relaxed and req_correlate relax
+// that. Request does both at once, and several goroutines may call it.
 type Req struct {
 	common
 	sending
@@ -20,7 +20,7 @@ type Req struct {
 	x *req
 }
 
-// NewReq makes a REQ socket.
+// NewReq returns a new REQ socket.
 func NewReq(opts ...Option) (*Req, error) {
 	c, err := newCore(zmtp.REQ, opts)
 	if err != nil {
@@ -30,14 +30,15 @@ func NewReq(opts ...Option) (*Req, error) {
 	return &Req{common{c}, sending{&c.send}, receiving{&c.recv}, x}, c.start(x)
 }
 
-// Request sends a request and waits for its reply, which is recognised by an
-// id that travels with it: requests of several goroutines may be under way at
-// once, and when ctx ends one, only that one ends and a late reply is
-// dropped. When the peer that got the request goes away before it replied,
-// Request returns ErrPeerGone at once: whoever may ask twice calls it again,
-// which asks the next peer, or waits for one. A request that no peer got yet
-// waits for one all the same. Requests and Send must not be mixed while either
-// waits for a reply.
+// Request sends a request and waits for its reply, which is matched by an id
+// that the request carries. Several goroutines may have requests in flight.
+// When ctx ends, only its own request ends, and a late reply is dropped.
+//
+// Request returns ErrPeerGone at once when the peer that got the request
+// disconnects before it replied. The caller may send the request again,
+// which goes to the next peer. A request that no peer has got yet waits for
+// one. Do not call Send while a Request waits for its reply, nor the
+// reverse: ErrState.
 func (s *Req) Request(ctx context.Context, m Msg) (Msg, error) {
 	if len(m) == 0 {
 		return nil, errNoFrames

@@ -5,16 +5,16 @@ import (
 	"lintel.dev/internal/zmq/zmtp"
 )
 
-// Router addresses each of its REQ, DEALER and ROUTER peers by a routing id. A
-// message it receives starts with a frame that holds the id of the peer; the
-// first frame of a message it sends holds the id of the receiver. A peer that
-// did not choose an id gets one of 5 octets, the first of which is 0.
+// Router addresses each of its REQ, DEALER and ROUTER peers by a routing id.
+// The first frame of a message that it receives is the id of the sender, the
+// first frame of a message that it sends is the id of the receiver. A peer
+// that did not choose an id gets one of 5 octets, the first of which is 0.
 //
-// A message to an unknown id is dropped, unless the option RouterMandatory is
-// set: then Send returns ErrHostUnreachable, and blocks while the peer has no
-// room.
+// A message to an unknown id is dropped and counted as DroppedNoPeer. With
+// the option router_mandatory Send returns ErrHostUnreachable instead, and
+// waits for a peer without room. HasPeer reports whether an id is known.
 //
-// With the option RouterRaw its peers are those of a Stream, and so are its
+// With the option router_raw the peers are those of a Stream, and so are the
 // messages.
 type Router struct {
 	common
@@ -23,7 +23,7 @@ type Router struct {
 	routing
 }
 
-// NewRouter makes a ROUTER socket.
+// NewRouter returns a new ROUTER socket.
 func NewRouter(opts ...Option) (*Router, error) {
 	c, err := newCore(zmtp.ROUTER, opts)
 	if err != nil {

@@ -9,18 +9,21 @@ import (
 // serveLimit is how many requests Router.Serve works on at once.
 const serveLimit = 256
 
-// Serve answers requests of REQ sockets and of Dealer.Request with what
-// handler returns, until ctx is done or the socket is closed, whose error it
-// returns. It calls handler in a goroutine for each request, 256 of them at
-// most; more requests wait in the socket's queues, and replies go out as they
-// are ready, in any order.
+// Serve answers the requests of REQ sockets and of Dealer.Request with the
+// messages that handler returns, until ctx is done or the socket is closed.
+// It returns the reason. It calls handler in one goroutine for each request,
+// up to 256 at a time; further requests wait in the socket's queues. Replies
+// are sent as they are ready, in any order.
 //
-// A request is what follows the first empty frame; the frames up to there are
-// its envelope, which goes back in front of the reply. A message without an
-// empty frame, or with nothing behind it, is dropped and counted as malformed;
-// the reply to a peer that is gone is dropped. When handler fails Serve cancels
-// the context of the other calls, waits for them and returns that error; the
-// request gets no answer. Nobody else may receive from the socket meanwhile.
+// A request is what follows the first empty frame of a message. The frames
+// up to there are its envelope, which precedes the reply. A message without
+// an empty frame, or with nothing behind it, is dropped and counted as
+// DroppedMalformed. A reply to a peer that has disconnected is dropped and
+// counted as DroppedNoPeer.
+//
+// When handler fails, Serve cancels the context of the other calls, waits
+// for them and returns the error; the request is not answered. Do not
+// receive from the socket while Serve runs.
 func (s *Router) Serve(ctx context.Context, handler func(ctx context.Context, request Msg) (reply Msg, err error)) error {
 	ctx, fail := context.WithCancelCause(ctx)
 	defer fail(nil)

@@ -2,14 +2,14 @@ package zmq
 
 import "lintel.dev/internal/zmq/zmtp"
 
-// Scatter sends each message, of one frame, to the next of its GATHER peers
-// that has room (RFC 49). Send blocks while none has.
+// Scatter is a Push for messages of one frame, to GATHER sockets (RFC 49).
+// Send returns ErrNotSupported for messages of several frames.
 type Scatter struct {
 	common
 	sending
 }
 
-// NewScatter makes a SCATTER socket.
+// NewScatter returns a new SCATTER socket.
 func NewScatter(opts ...Option) (*Scatter, error) {
 	c, err := newCore(zmtp.SCATTER, opts)
 	if err != nil {

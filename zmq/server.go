@@ -20,7 +20,7 @@ type Server struct {
 	routing
 }
 
-// NewServer makes a SERVER socket.
+// NewServer returns a new SERVER socket.
 func NewServer(opts ...Option) (*Server, error) {
 	c, err := newCore(zmtp.SERVER, opts)
 	if err != nil {
@@ -40,7 +40,7 @@ type Peer struct {
 	routing
 }
 
-// NewPeer makes a PEER socket.
+// NewPeer returns a new PEER socket.
 func NewPeer(opts ...Option) (*Peer, error) {
 	c, err := newCore(zmtp.PEER, opts)
 	if err != nil {

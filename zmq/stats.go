@@ -4,40 +4,41 @@ import (
 	"sync/atomic"
 )
 
-// Stats is what a socket did since it was made.
+// Stats holds the counters of a socket since it was made.
 type Stats struct {
-	Type string
-	// What went to and came from all peers, also those that are gone. Bytes
-	// count frames with their headers.
+	Type string // of the socket, such as "PUSH"
+	// Sums over all peers, also those that have disconnected. Bytes count
+	// frames with their headers.
 	MessagesSent, MessagesReceived uint64
 	BytesSent, BytesReceived       uint64
 
 	DroppedFull      uint64 // not queued: the peer's queue was at its high-water mark
-	DroppedNoPeer    uint64 // nobody had the routing id, or the asker of a reply was gone
-	DroppedLost      uint64 // queued for a peer that went away
-	DroppedMalformed uint64 // received without the envelope the socket type needs, or datagrams of strangers
-	DroppedConflated uint64 // replaced by a newer one of their topic (ConflateTopics)
-	DroppedNotices   uint64 // subscriptions an XPUB's application did not fetch
+	DroppedNoPeer    uint64 // no peer had the routing id, or the peer of a request had disconnected
+	DroppedLost      uint64 // queued for a peer that disconnected
+	DroppedMalformed uint64 // received without the envelope the socket type needs, or datagrams that are not messages
+	DroppedConflated uint64 // replaced by a newer one (options conflate and conflate_topics)
+	DroppedNotices   uint64 // subscriptions that were not received from an XPUB in time
 
-	MulticastLost uint64 // packets of publishers that no repair can bring any more (event.MulticastLoss)
+	MulticastLost uint64 // multicast packets that cannot be repaired (event.MulticastLoss)
 
 	HandshakesFailed uint64
-	Accepted         uint64
-	Reconnects       uint64
+	Accepted         uint64 // connections
+	Reconnects       uint64 // connections that were made again
 
 	Peers []PeerStats
 }
 
-// PeerStats is Stats for one peer that is there, or connected to.
+// PeerStats holds the counters of one peer that is connected, or that the
+// socket connects to.
 type PeerStats struct {
-	Endpoint  string // as Endpoint.Addr has it
-	Remote    string // its address, empty while there is no connection
+	Endpoint  string // as Endpoint.Addr returns it
+	Remote    string // the address of the peer, empty while there is no connection
 	RoutingID []byte
 	Connected bool
 
 	MessagesSent, MessagesReceived uint64
 	BytesSent, BytesReceived       uint64
-	SendQueue, RecvQueue           int // messages that wait, in each direction
+	SendQueue, RecvQueue           int // messages queued in each direction
 	DroppedFull                    uint64
 	DroppedConflated               uint64
 	Reconnects                     uint64

@@ -8,14 +8,18 @@ import (
 	"lintel.dev/internal/zmq/zmtp"
 )
 
-// Stream talks to any TCP peer, without ZMTP. A message it receives is the
-// connection's routing id and the bytes that arrived; one it sends, likewise,
-// the bytes to write. An empty second frame that is received tells that the
-// connection was made, or lost (unless the option StreamNotify is off). One
-// that is sent closes the connection once what was sent before has left: the
-// id is unknown from then on, nothing more is received with it, and a
-// connection that Connect made is not made again. One that the peer closes is,
-// under the same id.
+// Stream exchanges bytes with TCP peers that do not speak ZMTP. Messages
+// have two frames: the routing id of a connection, and the bytes that
+// arrived or are to be written. Endpoint.RoutingID is the id of a connection
+// that Connect makes.
+//
+// A received empty second frame reports that a connection was made or was
+// lost, unless the option stream_notify is 0. A sent empty second frame
+// closes the connection after the bytes that were sent before: its id is
+// unknown at once, nothing more is received with it, and a connection that
+// Connect made is not made again. When the peer closes such a connection, it
+// is made again with the same id. Send returns ErrHostUnreachable for an
+// unknown id.
 type Stream struct {
 	common
 	sending
@@ -23,7 +27,7 @@ type Stream struct {
 	routing
 }
 
-// NewStream makes a STREAM socket.
+// NewStream returns a new STREAM socket.
 func NewStream(opts ...Option) (*Stream, error) {
 	c, err := newCore(zmtp.STREAM, opts)
 	if err != nil {

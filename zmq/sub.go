@@ -10,7 +10,7 @@ type Sub struct {
 	x *sub
 }
 
-// NewSub makes a SUB socket.
+// NewSub returns a new SUB socket.
 func NewSub(opts ...Option) (*Sub, error) {
 	c, err := newCore(zmtp.SUB, opts)
 	if err != nil {

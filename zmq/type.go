@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"iter"
+	"net"
 	"strings"
 
 	"lintel.dev/internal/zmq/zmtp"
@@ -41,6 +42,10 @@ type Socket interface {
 	// address that is in use, and ErrPathTooLong for a path that the system
 	// cannot bind.
 	Bind(endpoint string) (*Endpoint, error)
+
+	// BindListener is Bind for a listener that the caller made. The peers speak
+	// ZMTP. The socket closes the listener with the endpoint.
+	BindListener(ln net.Listener) (*Endpoint, error)
 
 	// Connect starts to connect to an endpoint and returns at once. The peer
 	// may start later, and a lost connection is made again. Messages that are

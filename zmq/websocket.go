@@ -13,8 +13,8 @@ import (
 	"lintel.dev/internal/zmq/zmtp"
 )
 
-// WithTLS sets the TLS configuration of wss endpoints. A socket that binds
-// one needs a certificate in it.
+// WithTLS sets the TLS configuration of wss endpoints. To bind one, it needs
+// a certificate.
 func WithTLS(cfg *tls.Config) Option { return set(func(o *options) { o.TLS = cfg }) }
 
 // ownTLS is a TLS configuration that no other socket has.
@@ -109,9 +109,10 @@ func (e *Endpoint) socksProxy() transport.Proxy {
 	return transport.Proxy{Address: e.o.SocksProxy, Username: e.o.SocksUsername, Password: e.o.SocksPassword}
 }
 
-// WebSocketHandler binds s to an http.Handler, so that its peers connect by
-// WebSocket (ZWS 2.0) to wherever the handler is served, beside others. The
-// handler refuses requests once the endpoint or the socket is closed.
+// WebSocketHandler binds s to an http.Handler: peers connect by WebSocket
+// (ZWS 2.0, RFC 45) to the address at which the caller serves the handler.
+// The handler refuses requests after the Endpoint or the socket is closed.
+// It returns ErrNotSupported for a STREAM.
 func WebSocketHandler(s Socket) (http.Handler, *Endpoint, error) {
 	c := s.base()
 	if c.typ == zmtp.STREAM {

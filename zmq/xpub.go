@@ -6,9 +6,11 @@ import (
 	"lintel.dev/internal/zmq/zmtp"
 )
 
-// XPub is a Pub that also receives: subscriptions, as a message of one frame
-// that starts with 1 (subscribe) or 0 (unsubscribe) and goes on with the
-// topic, and the messages that XSUB peers send upstream.
+// XPub is a Pub that also receives what its peers send: subscriptions, as a
+// message of one frame that starts with 1 (subscribe) or 0 (unsubscribe)
+// followed by the topic, and the messages that XSUB peers send upstream. At
+// most 1,048,576 of them wait to be received; further ones are dropped and
+// counted as DroppedNotices.
 type XPub struct {
 	common
 	sending
@@ -16,7 +18,7 @@ type XPub struct {
 	x *xpub
 }
 
-// NewXPub makes an XPUB socket.
+// NewXPub returns a new XPUB socket.
 func NewXPub(opts ...Option) (*XPub, error) {
 	c, err := newCore(zmtp.XPUB, opts)
 	if err != nil {
@@ -27,12 +29,12 @@ func NewXPub(opts ...Option) (*XPub, error) {
 	return &XPub{common{c}, sending{&c.send}, receiving{&c.recv}, x}, c.start(x)
 }
 
-// Subscribe subscribes the peer whose notification was received last. It
-// needs the option XPubManual.
+// Subscribe subscribes the peer whose subscription was received last to a
+// topic. Without the option xpub_manual it returns ErrNotSupported.
 func (s *XPub) Subscribe(topic string) error { return s.x.manually(true, topic) }
 
-// Unsubscribe takes back what Subscribe did for the peer whose notification
-// was received last. It needs the option XPubManual.
+// Unsubscribe undoes Subscribe for the peer whose subscription was received
+// last. Without the option xpub_manual it returns ErrNotSupported.
 func (s *XPub) Unsubscribe(topic string) error { return s.x.manually(false, topic) }
 
 // TopicCount returns the number of distinct topics that peers subscribe to.

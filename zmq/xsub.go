@@ -24,7 +24,7 @@ type XSub struct {
 	x *xsub
 }
 
-// NewXSub makes an XSUB socket.
+// NewXSub returns a new XSUB socket.
 func NewXSub(opts ...Option) (*XSub, error) {
 	c, err := newCore(zmtp.XSUB, opts)
 	if err != nil {
