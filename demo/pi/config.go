@@ -108,7 +108,7 @@ func (c *Config) check() error {
 	for _, link := range c.links() {
 		near, far := c.playsAny(link.bind), c.playsAny(link.connect...)
 		if near != far && strings.HasPrefix(link.endpoint, "inproc:") {
-			return demo.Inputf("--%s %s: inproc does not leave the process: expected tcp://HOST:PORT or ipc://PATH, because --roles leaves %s to another process",
+			return demo.Inputf("--%s %s: inproc is within a process: expected tcp://HOST:PORT or ipc://PATH, because --roles is without %s",
 				link.flag, link.endpoint, link.missing(near))
 		}
 	}

@@ -308,7 +308,7 @@ func TestBadInput(t *testing.T) {
 		"no scheme":      {func(c *Config) { c.PubSub = "here" }, "--pubsub here: "},
 		"no such scheme": {func(c *Config) { c.ReqRep = "carrier://pigeon" }, "expected inproc://NAME, tcp://HOST:PORT or ipc://PATH"},
 		"no port":        {func(c *Config) { c.PushPull = "tcp://127.0.0.1" }, "--pushpull tcp://127.0.0.1: "},
-		"inproc, half":   {func(c *Config) { c.Roles = []string{Bitsource, Pythagoras, Tally} }, "inproc does not leave the process"},
+		"inproc, half":   {func(c *Config) { c.Roles = []string{Bitsource, Pythagoras, Tally} }, "inproc is within a process"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var out bytes.Buffer

@@ -39,7 +39,8 @@ const (
 	plotWidth, plotHeight   = 1000, 560
 	plotLeft, plotRight     = 84, 28
 	plotTop, plotBottom     = 62, 64
-	plotFirst               = 10 // points at the left edge
+	plotFirst               = 10   // points at the left edge, at least
+	plotSpan                = 1000 // points at the right edge over those at the left, at least
 	plotTitle, plotText     = 15, 11
 	plotLine, plotThin      = 2, 1
 	plotTick, plotLabelsGap = 6, 8
@@ -60,10 +61,7 @@ func plot(format string, trail []sample) ([]byte, error) {
 	p := charts.NewPainter(charts.PainterOptions{OutputFormat: format, Width: plotWidth, Height: plotHeight})
 	p.FilledRect(0, 0, plotWidth, plotHeight, charts.ColorWhite, charts.ColorWhite, 0)
 
-	a := newPlotArea(last.points)
-	for len(trail) > 1 && trail[0].points < a.first {
-		trail = trail[1:]
-	}
+	a, trail := newPlotArea(trail)
 	text := func(s string, x, y int, size float64, color charts.Color) {
 		p.Text(s, x, y, 0, charts.FontStyle{FontSize: size, FontColor: color})
 	}
@@ -97,9 +95,7 @@ func plot(format string, trail []sample) ([]byte, error) {
 	p.FillArea(append(band, band[0]), bandColor)
 	piY := a.y(math.Pi)
 	p.DashedLineStroke([]charts.Point{{X: a.left, Y: piY}, {X: a.right, Y: piY}}, piColor, plotThin, []float64{6, 4})
-	for _, line := range a.lines(trail) {
-		p.LineStroke(line, lineColor, plotLine)
-	}
+	p.LineStroke(a.line(trail), lineColor, plotLine)
 	p.LineStroke([]charts.Point{{X: a.left, Y: a.top}, {X: a.left, Y: a.bottom}, {X: a.right, Y: a.bottom}}, inkColor, plotThin)
 
 	text(fmt.Sprintf("pi is about %.5f ± %.5f after %s points", last.estimate(), last.errorBand(), demo.Count(last.points)),
@@ -127,18 +123,31 @@ type plotArea struct {
 	low, high                float64
 }
 
-func newPlotArea(last int64) plotArea {
+// newPlotArea returns an area that holds the estimates of the last decades of
+// points and pi, and the samples in it. The confidence band may leave it.
+func newPlotArea(trail []sample) (plotArea, []sample) {
 	a := plotArea{
 		left: plotLeft, right: plotWidth - plotRight, top: plotTop, bottom: plotHeight - plotBottom,
-		first: plotFirst, last: last,
+		first: plotFirst, last: trail[len(trail)-1].points,
+	}
+	for a.first*plotSpan*10 <= a.last {
+		a.first *= 10
 	}
 	if a.last <= a.first {
 		a.first = 1
 	}
-	// The beginning may leave the picture: what counts is the end.
-	half := 1.5 * trueBand(a.first*30)
+	for len(trail) > 1 && trail[0].points < a.first {
+		trail = trail[1:]
+	}
+	// Without a spread of its own, the range is that of the error at the end.
+	half := trueBand(a.last)
 	a.low, a.high = math.Pi-half, math.Pi+half
-	return a
+	for _, s := range trail {
+		a.low, a.high = min(a.low, s.estimate()), max(a.high, s.estimate())
+	}
+	margin := (a.high - a.low) / 20
+	a.low, a.high = a.low-margin, a.high+margin
+	return a, trail
 }
 
 func (a plotArea) x(points int64) int {
@@ -150,42 +159,19 @@ func (a plotArea) x(points int64) int {
 	return a.left + int(math.Round(max(share, 0)*float64(a.right-a.left)))
 }
 
-// y clamps to the edges of the picture.
+// y clamps to the edges of the area: the confidence band may exceed them.
 func (a plotArea) y(value float64) int {
 	share := (min(max(value, a.low), a.high) - a.low) / (a.high - a.low)
 	return a.bottom - int(math.Round(share*float64(a.bottom-a.top)))
 }
 
-// lines are the parts of the estimate's line that are inside the picture.
-func (a plotArea) lines(trail []sample) (all [][]charts.Point) {
-	inside := func(s sample) bool { return a.low <= s.estimate() && s.estimate() <= a.high }
-	// edge is where the line meets the edge between two samples, one of them
-	// outside.
-	edge := func(s, t sample) charts.Point {
-		limit := a.low
-		if max(s.estimate(), t.estimate()) > a.high {
-			limit = a.high
-		}
-		share := (limit - s.estimate()) / (t.estimate() - s.estimate())
-		return charts.Point{X: a.x(s.points) + int(math.Round(share*float64(a.x(t.points)-a.x(s.points)))), Y: a.y(limit)}
-	}
-	var line []charts.Point
+// line returns the points of the estimate's line.
+func (a plotArea) line(trail []sample) []charts.Point {
+	line := make([]charts.Point, len(trail))
 	for i, s := range trail {
-		in := inside(s)
-		if i > 0 && in != inside(trail[i-1]) {
-			line = append(line, edge(trail[i-1], s))
-		}
-		if in {
-			line = append(line, charts.Point{X: a.x(s.points), Y: a.y(s.estimate())})
-		}
-		if (!in || i == len(trail)-1) && len(line) > 1 {
-			all = append(all, line)
-		}
-		if !in {
-			line = nil
-		}
+		line[i] = charts.Point{X: a.x(s.points), Y: a.y(s.estimate())}
 	}
-	return all
+	return line
 }
 
 // yTicks are round values, four to nine of them.

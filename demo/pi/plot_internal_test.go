@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// trailOf is how an estimate of so many points came about.
+// trailOf returns the samples of an estimate from random points.
 func trailOf(points int) []sample {
 	rng := rand.New(rand.NewPCG(3, 4))
 	var tl tally
@@ -47,33 +47,32 @@ func TestPlotPNG(t *testing.T) {
 	}
 }
 
-// An estimate above the picture is not drawn along its upper edge.
-func TestPlotLeavesOut(t *testing.T) {
-	var tl tally
-	for range 60 {
-		tl.add(true)
-	}
-	rng := rand.New(rand.NewPCG(3, 4))
-	for range 20_000 {
-		x, y := rng.Float64(), rng.Float64()
-		tl.add(x*x+y*y < 1)
-	}
-	b, err := plot("png", tl.samples())
-	if err != nil {
-		t.Fatal(err)
-	}
-	img, err := png.Decode(bytes.NewReader(b))
-	if err != nil {
-		t.Fatal(err)
-	}
-	drawn := 0
-	for x := plotLeft; x < plotWidth-plotRight; x++ {
-		if r, g, b, _ := img.At(x, plotTop).RGBA(); [3]uint32{r >> 8, g >> 8, b >> 8} == [3]uint32{0x1f, 0x5f, 0xbf} {
-			drawn++
+// TestPlotFits checks that the axes hold every estimate that is drawn, however
+// many points there are and however far off the first ones are.
+func TestPlotFits(t *testing.T) {
+	for _, run := range []struct{ off, points int }{{0, 1}, {1, 0}, {60, 20_000}, {0, 3_000_000}, {0, 50}, {9, 0}} {
+		var tl tally
+		for range run.off {
+			tl.add(true)
 		}
-	}
-	if drawn > 40 { // it crosses the edge, at a flat angle; it would be drawn there for 340
-		t.Errorf("the estimate is drawn for %d pixels at the edge", drawn)
+		rng := rand.New(rand.NewPCG(3, 4))
+		for range run.points {
+			x, y := rng.Float64(), rng.Float64()
+			tl.add(x*x+y*y < 1)
+		}
+		a, trail := newPlotArea(tl.samples())
+		for _, s := range trail {
+			e := s.estimate()
+			if e < a.low || e > a.high || s.points < a.first || s.points > a.last {
+				t.Errorf("%+v: estimate %v after %d points is outside of %v to %v, %d to %d", run, e, s.points, a.low, a.high, a.first, a.last)
+			}
+		}
+		if ticks := a.yTicks(); len(ticks) < 3 || len(ticks) > 12 {
+			t.Errorf("%+v: ticks %v", run, ticks)
+		}
+		if run.points > 1_000_000 && a.high-a.low > 0.5 {
+			t.Errorf("%+v: the axis from %v to %v shows the beginning, not the end", run, a.low, a.high)
+		}
 	}
 }
 

@@ -149,7 +149,12 @@ func connect(sock socket, flag, endpoint string) error {
 	return nil
 }
 
+// badEndpoint returns the error of an endpoint with what would be right: another
+// port if this one is in use, else the forms of endpoints.
 func badEndpoint(flag, endpoint string, err error) error {
+	if errors.Is(err, zmq.ErrAddressInUse) {
+		return demo.Inputf("--%s %s: %w: expected a port or path that no other program uses", flag, endpoint, err)
+	}
 	return demo.Inputf("--%s %s: %w: expected inproc://NAME, tcp://HOST:PORT or ipc://PATH", flag, endpoint, err)
 }
 

@@ -23,6 +23,30 @@ func printPass(s *demo.Screen, run int, passes []Pass) {
 	s.Printf("%3d  %7.3f s  %7s  %s\n", run+1, p.Seconds, demo.Percent(p.ratio()), s.Paint(color, bar))
 }
 
+// conclusion compares the time with that of the slow way as measured. With a
+// fast slow way, or other load on the machine, a hit may take longer.
+func (r *Report) conclusion() string {
+	if r.SlowSeconds == 0 {
+		return fmt.Sprintf("%.1f s in all: no miss, the cache was warm.", r.Seconds)
+	}
+	text := fmt.Sprintf("%.1f s in all; without a cache %.1f s: the slow way took %s", r.Seconds, r.Uncached, took(r.SlowSeconds))
+	switch {
+	case r.HitSeconds == 0:
+		return text + ", and there was no hit."
+	case r.HitSeconds < r.SlowSeconds:
+		return text + ", a hit " + took(r.HitSeconds) + "."
+	}
+	return text + ", a hit " + took(r.HitSeconds) + ".\nNo gain: the slow way is too fast for one, or the machine is busy."
+}
+
+// took formats the time of a lookup.
+func took(seconds float64) string {
+	if seconds < 1e-3 {
+		return fmt.Sprintf("%.0f µs", 1e6*seconds)
+	}
+	return fmt.Sprintf("%.1f ms", 1e3*seconds)
+}
+
 // printEnd writes the summary.
 func (r *Report) printEnd(s *demo.Screen) {
 	total := 0
@@ -39,9 +63,5 @@ func (r *Report) printEnd(s *demo.Screen) {
 		s.Printf("%-*s  %7s  %7s  %7s  %s\n", width, server.Addr, demo.Count(server.Lookups), demo.Count(server.Keys), demo.Percent(got),
 			s.Paint(demo.Cyan, demo.Bar(got, barWidth)))
 	}
-	if r.Uncached > 0 {
-		s.Printf("\n%.1f s in all; without a cache %.1f s.\n", r.Seconds, r.Uncached)
-	} else {
-		s.Printf("\n%.1f s in all: no miss, the cache was warm.\n", r.Seconds)
-	}
+	s.Printf("\n%s\n", r.conclusion())
 }

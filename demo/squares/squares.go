@@ -86,19 +86,23 @@ type Report struct {
 	SlowWay string   `json:"slow_way"`
 	Runs    []Pass   `json:"runs"`
 	Servers []Server `json:"servers"`
+	// HitSeconds and SlowSeconds are the measured averages of a hit and of the
+	// slow way. They are 0 without a hit or without a miss.
+	HitSeconds  float64 `json:"hit_seconds"`
+	SlowSeconds float64 `json:"slow_seconds"`
 	// Uncached is the time that all lookups would have taken without a cache:
-	// their number times the average of the slow way. It is 0 if there was no
-	// miss.
+	// their number times SlowSeconds.
 	Uncached float64 `json:"uncached_seconds"`
 	Seconds  float64 `json:"seconds"`
 }
 
 // Pass is one run.
 type Pass struct {
-	Seconds float64 `json:"seconds"`
-	Hits    int     `json:"hits"`
-	Misses  int     `json:"misses"`
-	slow    time.Duration
+	Seconds float64       `json:"seconds"`
+	Hits    int           `json:"hits"`
+	Misses  int           `json:"misses"`
+	hit     time.Duration // total of the hits
+	slow    time.Duration // total of the slow way
 }
 
 func (p Pass) ratio() float64 { return demo.Ratio(p.Hits, p.Hits+p.Misses) }
@@ -244,6 +248,7 @@ func (l *lookups) run(ctx context.Context, requests int, show func(done int)) (p
 		n := l.random.IntN(maxN + 1)
 		key := key(n)
 		missed := false
+		asked := time.Now()
 		value, err := l.client.Fetch(ctx, key, 0, func(ctx context.Context) ([]byte, error) {
 			missed = true
 			begun := time.Now()
@@ -261,6 +266,7 @@ func (l *lookups) run(ctx context.Context, requests int, show func(done int)) (p
 			p.Misses++
 		} else {
 			p.Hits++
+			p.hit += time.Since(asked)
 		}
 		l.note(key, n)
 	}
@@ -282,19 +288,24 @@ func (l *lookups) note(key string, n int) {
 	s.keys[n] = true
 }
 
-// total adds the runs up.
+// total sums up the runs.
 func (r *Report) total(l *lookups) {
-	lookups, misses := 0, 0
-	var slow time.Duration
+	hits, misses := 0, 0
+	var hit, slow time.Duration
 	for _, p := range r.Runs {
 		r.Seconds += p.Seconds
-		lookups += p.Hits + p.Misses
+		hits += p.Hits
 		misses += p.Misses
+		hit += p.hit
 		slow += p.slow
 	}
-	if misses > 0 {
-		r.Uncached = slow.Seconds() / float64(misses) * float64(lookups)
+	if hits > 0 {
+		r.HitSeconds = hit.Seconds() / float64(hits)
 	}
+	if misses > 0 {
+		r.SlowSeconds = slow.Seconds() / float64(misses)
+	}
+	r.Uncached = r.SlowSeconds * float64(hits+misses)
 	for _, addr := range l.client.Servers() {
 		s := Server{Addr: addr}
 		if got := l.shares[addr]; got != nil {

@@ -175,3 +175,21 @@ func TestInterrupted(t *testing.T) {
 		t.Errorf("error %v, want %v", err, context.Canceled)
 	}
 }
+
+// TestConclusion checks that the last line compares measured times, and never
+// claims a gain that was not measured.
+func TestConclusion(t *testing.T) {
+	for _, c := range []struct {
+		report Report
+		want   string
+	}{
+		{Report{Seconds: 3, HitSeconds: 50e-6, SlowSeconds: 1.2e-3, Uncached: 24}, "3.0 s in all; without a cache 24.0 s: the slow way took 1.2 ms, a hit 50 µs."},
+		{Report{Seconds: 3, HitSeconds: 2e-3, SlowSeconds: 1.2e-3, Uncached: 2}, "No gain"},
+		{Report{Seconds: 3, SlowSeconds: 1.2e-3, Uncached: 2}, "there was no hit."},
+		{Report{Seconds: 3, HitSeconds: 50e-6}, "no miss, the cache was warm"},
+	} {
+		if got := c.report.conclusion(); !strings.Contains(got, c.want) {
+			t.Errorf("%+v: %q, want %q", c.report, got, c.want)
+		}
+	}
+}
