@@ -72,6 +72,7 @@ type request struct {
 	ackedOctets  uint64
 	progress     time.Time // of the last sign of it
 	attempts     int       // since the last message of it
+	hole         bool      // messages of the reply are missing
 	nonce        uint64    // of the question that its end answers; 0 if none
 	cut          uint64    // of a snapshot
 	cutReceived  bool

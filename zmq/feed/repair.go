@@ -133,6 +133,10 @@ func (f *follower) data(now time.Time, c control) {
 	switch next := f.seq.Next(); {
 	case c.seq < next:
 		f.stats.Duplicates++
+	case c.seq > next && f.probes:
+		// The publisher dropped some of its reply. Replies do not say to which
+		// request they belong: the next one has to wait for the end of this one.
+		f.req.hole = true
 	case c.seq > next || c.seq > f.req.to && !f.probes:
 		// Messages of the reply were lost: the control connection was replaced.
 		f.again(now, 0)
@@ -190,6 +194,10 @@ func (f *follower) end(now time.Time, c control) {
 		return
 	}
 	if !f.probes && c.seq != f.seq.Next() {
+		f.again(now, 0)
+		return
+	}
+	if f.req.hole {
 		f.again(now, 0)
 		return
 	}
