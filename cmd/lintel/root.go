@@ -15,6 +15,7 @@ import (
 	"lintel.dev/internal/cli"
 	"lintel.dev/internal/cli/cachecli"
 	"lintel.dev/internal/cli/democli"
+	"lintel.dev/internal/cli/feedcli"
 	"lintel.dev/internal/cli/perfcli"
 	"lintel.dev/internal/cli/servercli"
 	"lintel.dev/internal/cli/zmqcli"
@@ -66,7 +67,7 @@ func newRoot() *cobra.Command {
 	root.SetVersionTemplate("lintel {{.Version}}\n")
 	root.SetUsageTemplate(strings.ReplaceAll(root.UsageTemplate(), ".FlagUsages", ".FlagUsagesWrapped 80"))
 	root.SetFlagErrorFunc(cli.FlagError)
-	root.AddCommand(democli.New(), cachecli.New(), servercli.New(version), perfcli.New(), zmqcli.New())
+	root.AddCommand(democli.New(), cachecli.New(), servercli.New(version), perfcli.New(), zmqcli.New(), feedcli.New())
 	strict(root)
 	return root
 }

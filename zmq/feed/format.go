@@ -108,3 +108,27 @@ func (l *lives) restarted() {
 		}
 	}
 }
+
+// DetectFormat returns the format of a live message, as far as it shows:
+// VLLM for VLLMNoTopic, which differs in replays only. It reports false for a
+// message in none of the formats.
+func DetectFormat(m zmq.Msg) (Format, bool) {
+	if len(m) < 2 {
+		return 0, false
+	}
+	if _, err := parsePublication(m); err == nil {
+		return Native, true
+	}
+	if len(m) != 3 {
+		return 0, false
+	}
+	switch {
+	case len(m[1]) == vllmLongSize:
+		return VLLMEpoch, true
+	case len(m[1]) == vllmSeqSize: // no notification of Bitcoin's has a body of this size
+		return VLLM, true
+	case len(m[2]) == 4:
+		return Bitcoin, true
+	}
+	return 0, false
+}

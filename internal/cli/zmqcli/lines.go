@@ -6,8 +6,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"strings"
 
+	"lintel.dev/internal/cli"
 	"lintel.dev/zmq"
 )
 
@@ -25,25 +25,12 @@ var textLines = lineCodec{append: appendText, parse: parseText}
 // jsonLines has an array of frames in base64.
 var jsonLines = lineCodec{append: appendJSON, parse: parseJSON}
 
-const hexDigits = "0123456789abcdef"
-
 func appendText(dst []byte, m zmq.Msg) []byte {
 	for i, frame := range m {
 		if i > 0 {
 			dst = append(dst, '\t')
 		}
-		dst = appendEscaped(dst, frame)
-	}
-	return dst
-}
-
-func appendEscaped(dst, b []byte) []byte {
-	for _, c := range b {
-		if c < ' ' || c > '~' || c == '\\' {
-			dst = append(dst, '\\', 'x', hexDigits[c>>4], hexDigits[c&15])
-		} else {
-			dst = append(dst, c)
-		}
+		dst = cli.AppendEscaped(dst, frame)
 	}
 	return dst
 }
@@ -52,43 +39,13 @@ func parseText(line []byte) (zmq.Msg, error) {
 	frames := bytes.Split(line, []byte("\t"))
 	m := make(zmq.Msg, len(frames))
 	for i, frame := range frames {
-		b, err := unescape(frame)
+		b, err := cli.Unescape(frame)
 		if err != nil {
 			return nil, err
 		}
 		m[i] = b
 	}
 	return m, nil
-}
-
-// unescape replaces \xNN. Another backslash is an error. The result does not
-// share memory with s.
-func unescape(s []byte) ([]byte, error) {
-	b := make([]byte, 0, len(s))
-	for {
-		i := bytes.IndexByte(s, '\\')
-		if i < 0 {
-			return append(b, s...), nil
-		}
-		b = append(b, s[:i]...)
-		s = s[i:]
-		if len(s) < 4 || s[1] != 'x' {
-			return nil, fmt.Errorf("%q begins no escape, expected \\xNN", s[:min(len(s), 4)])
-		}
-		high, low := strings.IndexByte(hexDigits, lower(s[2])), strings.IndexByte(hexDigits, lower(s[3]))
-		if high < 0 || low < 0 {
-			return nil, fmt.Errorf("%q is no escape, expected \\x and two hexadecimal digits", s[:4])
-		}
-		b = append(b, byte(high<<4|low))
-		s = s[4:]
-	}
-}
-
-func lower(c byte) byte {
-	if 'A' <= c && c <= 'F' {
-		return c + 'a' - 'A'
-	}
-	return c
 }
 
 func appendJSON(dst []byte, m zmq.Msg) []byte {

@@ -252,7 +252,7 @@ func (f *zmqFlags) open(name string) (zmq.Socket, error) {
 		opts = append(opts, zmq.WithOption(name, value))
 	}
 	if f.identity != "" {
-		id, err := unescape([]byte(f.identity))
+		id, err := cli.Unescape([]byte(f.identity))
 		if err != nil {
 			return nil, cli.Usagef("--identity: %v", err)
 		}
@@ -283,7 +283,7 @@ func parseOption(o string) (name, value string, err error) {
 	if !slices.Contains(zmq.OptionNames(), name) {
 		return "", "", cli.Usagef("--option %s: unknown option%s", name, cli.DidYouMean(name, "", zmq.OptionNames()))
 	}
-	if raw, err := unescape([]byte(value)); err == nil {
+	if raw, err := cli.Unescape([]byte(value)); err == nil {
 		value = string(raw)
 	}
 	return name, value, nil
@@ -303,7 +303,7 @@ func (f *zmqFlags) subscribeTo(s zmq.Socket) error {
 		return cli.Usagef("--subscribe is for sub and xsub, not %s", strings.ToLower(s.Type()))
 	}
 	for _, prefix := range f.subscribe {
-		raw, err := unescape([]byte(prefix))
+		raw, err := cli.Unescape([]byte(prefix))
 		if err != nil {
 			return cli.Usagef("--subscribe: %v", err)
 		}
@@ -317,7 +317,7 @@ func (f *zmqFlags) subscribeTo(s zmq.Socket) error {
 func (f *zmqFlags) joinGroups(s zmq.Socket) error {
 	dish, _ := s.(*zmq.Dish)
 	for _, group := range f.join {
-		raw, err := unescape([]byte(group))
+		raw, err := cli.Unescape([]byte(group))
 		if err == nil {
 			err = dish.Join(string(raw))
 		}

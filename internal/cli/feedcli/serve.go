@@ -1,0 +1,149 @@
+package feedcli
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"lintel.dev/internal/cli"
+	"lintel.dev/zmq/feed"
+)
+
+// maxLine bounds a line of standard input, in octets.
+const maxLine = 64 << 20
+
+type serveFlags struct {
+	endpoints
+	topic       string
+	fields      bool
+	quit        bool
+	maxMessages int
+	maxOctets   int64
+	maxAge      time.Duration
+	heartbeat   time.Duration
+}
+
+func newServe() *cobra.Command {
+	var f serveFlags
+	cmd := &cobra.Command{
+		Use:   "serve [flags] [FILE...]",
+		Short: "Publish lines of standard input, or files",
+		Long: `Publish lines of standard input, or files.
+
+Each line is a message. \xNN stands for the backslash and for bytes that are
+not printable ASCII. With files each file is a message with its name as topic.
+After the last message the command serves replays until it is interrupted, or
+ends with --quit.`,
+		Example: `  vmstat 1 | lintel feed serve --live tcp://*:5556 --control tcp://*:5557
+  lintel feed serve --live tcp://*:5556 --control tcp://*:5557 *.json
+  lintel feed serve --format vllm --live tcp://*:5557 --control tcp://*:5558`,
+		RunE: func(cmd *cobra.Command, args []string) error { return f.run(cmd, args) },
+	}
+	f.add(cmd, "native")
+	fs := cmd.Flags()
+	fs.StringVar(&f.topic, "topic", "", "`TOPIC` of all lines")
+	fs.BoolVar(&f.fields, "topics", false, "each line is TOPIC, TAB, PAYLOAD")
+	fs.BoolVar(&f.quit, "quit", false, "end after the last message")
+	fs.IntVar(&f.maxMessages, "max-messages", feed.DefaultMaxMessages, "keep at most `N` messages for replay")
+	fs.Int64Var(&f.maxOctets, "max-octets", feed.DefaultMaxOctets, "keep at most `N` octets for replay")
+	fs.DurationVar(&f.maxAge, "max-age", 0, "keep messages for replay this long, 0 is no limit")
+	fs.DurationVar(&f.heartbeat, "heartbeat", feed.DefaultHeartbeat, "interval of heartbeats")
+	return cmd
+}
+
+func (f *serveFlags) run(cmd *cobra.Command, files []string) (err error) {
+	format, options, err := f.parse()
+	switch {
+	case err != nil:
+		return err
+	case f.fields && f.topic != "":
+		return cli.Usagef("--topic and --topics: expected one of them")
+	case len(files) > 0 && (f.fields || f.topic != ""):
+		return cli.Usagef("--topic and --topics are for lines, files have their names as topics")
+	}
+	p, err := feed.NewPublisher(&feed.Config{
+		Format: format, MaxMessages: f.maxMessages, MaxOctets: f.maxOctets, MaxAge: f.maxAge, Heartbeat: f.heartbeat, Options: options,
+	})
+	if err != nil {
+		return cli.Usage(err)
+	}
+	defer func() { err = errors.Join(err, p.Close()) }()
+	for _, b := range []struct {
+		name, endpoint string
+		bind           func(string) (string, error)
+	}{{"live", f.live, p.Bind}, {"control", f.control, p.BindControl}, {"snapshots", f.snapshots, p.BindSnapshots}} {
+		if b.endpoint == "" {
+			continue
+		}
+		addr, err := b.bind(b.endpoint)
+		if err != nil {
+			return cli.EndpointError(fmt.Errorf("--%s: %w", b.name, err))
+		}
+		fmt.Fprintf(cmd.ErrOrStderr(), "%s %s\n", b.name, addr)
+	}
+	if err := f.publish(cmd.Context(), p, cmd.InOrStdin(), files); err != nil || f.quit {
+		return err
+	}
+	<-cmd.Context().Done()
+	return nil
+}
+
+func (f *serveFlags) publish(ctx context.Context, p *feed.Publisher, in io.Reader, files []string) error {
+	for _, name := range files {
+		b, err := os.ReadFile(name)
+		if err != nil {
+			return err
+		}
+		if _, err := p.Publish(name, b); err != nil {
+			return err
+		}
+	}
+	if len(files) > 0 {
+		return nil
+	}
+	lines := make(chan error, 1)
+	go func() { lines <- f.lines(p, in) }()
+	select {
+	case err := <-lines:
+		return err
+	case <-ctx.Done():
+		return nil // a read of a terminal cannot be ended
+	}
+}
+
+func (f *serveFlags) lines(p *feed.Publisher, in io.Reader) error {
+	scanner := bufio.NewScanner(in)
+	scanner.Buffer(nil, maxLine)
+	for n := 1; scanner.Scan(); n++ {
+		topic, text := f.topic, scanner.Bytes()
+		if f.fields {
+			before, after, ok := bytes.Cut(text, []byte("\t"))
+			if !ok {
+				return fmt.Errorf("line %d: no TAB, expected TOPIC, TAB, PAYLOAD", n)
+			}
+			t, err := cli.Unescape(before)
+			if err != nil {
+				return fmt.Errorf("line %d: %w", n, err)
+			}
+			topic, text = string(t), after
+		}
+		payload, err := cli.Unescape(text)
+		if err != nil {
+			return fmt.Errorf("line %d: %w", n, err)
+		}
+		if _, err := p.Publish(topic, payload); err != nil {
+			return err
+		}
+	}
+	if errors.Is(scanner.Err(), bufio.ErrTooLong) {
+		return fmt.Errorf("a line has more than %d octets", maxLine)
+	}
+	return scanner.Err()
+}
