@@ -36,7 +36,6 @@ var largeTypes = map[string]int{
 	"memcached.Server":               47,
 	"memcached.turn":                 97,
 	"zmq.core":                       45,
-	"internal/zmq/flow.Queue":        57,
 	"internal/memcached/store.shard": 67,
 }
 

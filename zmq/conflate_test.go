@@ -62,3 +62,27 @@ func TestConflateTopics(t *testing.T) {
 		})
 	}
 }
+
+// TestConflateCounts: messages that a newer one replaces are counted, on the
+// side whose queue they were in.
+func TestConflateCounts(t *testing.T) {
+	everywhere(t, func(t *testing.T, r rig) {
+		push := made(r, zmq.NewPush, zmq.WithHWM(0))
+		pull := made(r, zmq.NewPull, zmq.WithOption("conflate", "1"))
+		r.connect(pull, r.bind(push))
+		const sent = 100
+		for i := range sent {
+			r.send(push, fmt.Sprint(i))
+		}
+		for pull.Stats().MessagesReceived < sent {
+			runtime.Gosched()
+			if r.ctx.Err() != nil {
+				t.Fatalf("%d of %d messages arrived", pull.Stats().MessagesReceived, sent)
+			}
+		}
+		r.want(pull, fmt.Sprint(sent-1))
+		if n := pull.Stats().DroppedConflated; n != sent-1 {
+			t.Errorf("%d messages replaced, want %d", n, sent-1)
+		}
+	})
+}

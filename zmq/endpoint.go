@@ -169,9 +169,13 @@ func (s *core) connect(given string) (*Endpoint, error) {
 
 // connectPipe makes the pipe of a connection that may not exist yet.
 func (e *Endpoint) connectPipe(hwmIn, hwmOut int) *pipe {
-	p := newPipe(e.s, e, flow.NewQueue(hwmIn, e.conflates()), flow.NewQueue(hwmOut, e.conflates()))
+	p := newPipe(e.s, e, flow.NewQueue(hwmIn), flow.NewQueue(hwmOut))
 	if e.s.typ == zmtp.SUB && e.o.ConflateTopics {
-		p.in.ConflateTopics()
+		p.in.Conflate(true)
+	}
+	if e.conflates() {
+		p.in.Conflate(false)
+		p.out.Conflate(false)
 	}
 	if len(e.o.ConnectRoutingID) > 0 {
 		p.id, p.named = e.o.ConnectRoutingID, true

@@ -129,7 +129,7 @@ func (s *fanoutState) other(a *fanout) {
 func (a *fanout) join(i int, p *pipe) {
 	s := &p.fan
 	s.run = 0
-	if !p.out.Follow(&a.log, p, logRoom) {
+	if !p.out.Follow(&a.log, logRoom) {
 		return
 	}
 	last := len(a.single) - 1
@@ -189,14 +189,14 @@ func (x *publisher) sendAll(a *fanout, m *flow.Message) error {
 	}
 	n, fits := m.Loggable()
 	for fits && len(a.shared) > 0 {
-		rouse, ok := a.log.Append(m, n)
+		idle, ok := a.log.Append(m, n)
 		if !ok {
 			a.look()
 			continue
 		}
-		for _, q := range rouse {
-			if q.Rouse() == flow.Wake {
-				q.Owner().(*pipe).kickLater()
+		for _, q := range idle {
+			if q.WakeIdle() == flow.Wake {
+				q.Owner.(*pipe).kickLater()
 			}
 		}
 		break

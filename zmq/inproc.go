@@ -134,7 +134,7 @@ func join(a *pipe, e *Endpoint) {
 	a.s.setStep(a)
 	b := newPipe(e.s, e, a.out, a.in)
 	if e.s.typ == zmtp.SUB && e.o.ConflateTopics {
-		b.in.ConflateTopics()
+		b.in.Conflate(true)
 	}
 	b.id = from.Identity
 	a.info.Store(&PeerInfo{SocketType: e.s.typ.String(), RoutingID: to.Identity})

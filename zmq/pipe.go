@@ -62,6 +62,7 @@ type pipeStats struct {
 func newPipe(s *core, ep *Endpoint, in, out *flow.Queue) *pipe {
 	p := &pipe{s: s, ep: ep, in: in, out: out, step: in.Step(), flushed: make(chan struct{})}
 	p.inTurn.V, p.outTurn.V = p, p
+	out.Owner = p
 	return p
 }
 
@@ -154,7 +155,7 @@ func (p *pipe) leave() (recycles bool) {
 // enter begins a batch. The receive lock is held.
 func (p *pipe) enter(b flow.Batch) {
 	p.cur, p.within, p.burst = flow.NewCursor(b), true, b.Msgs
-	p.cur.Heat(b.Msgs)
+	p.cur.Prefetch(b.Msgs)
 }
 
 // read counts one message as read. The receive lock is held.

@@ -75,7 +75,7 @@ func (p *pipe) figures() PeerStats {
 		MessagesReceived: got.Msgs, BytesReceived: got.Bytes,
 		SendQueue: p.out.Len(), RecvQueue: p.in.Len(),
 		DroppedFull:      p.stats.dropped.Load(),
-		DroppedConflated: p.in.Replaced(),
+		DroppedConflated: sent.Replaced + got.Replaced,
 		Reconnects:       p.stats.reconnects.Load(),
 	}
 	if p.ep != nil {

@@ -2,12 +2,15 @@ package flow
 
 import "sync/atomic"
 
-// TakeMore is Ack of n messages and then Take, for a consumer that is awake and
-// would rather not take messages one by one from under the producer's hands:
-// every time one side looks, the other loses its cache. If fewer than want
-// messages are inside, and less than a quarter of what may be, it takes nothing,
-// and bell is stored to when there are that many, once, instead of the word that
-// an idle consumer is given. Then waits is true, and CancelWait must follow soon.
+// Taking batches from a producer of the same process. A consumer that takes
+// messages one by one makes both sides contend for the same cache lines. With
+// TakeMore it waits until a batch is there, and the producer stores to a flag,
+// the bell, instead of waking it. See zmq/spin.go for the figures.
+
+// TakeMore is Ack of n messages and then Take, for a consumer that polls or
+// yields instead of parking. If fewer than want messages are there, and fewer
+// than a quarter of the mark, it takes nothing and reports waits; bell is then
+// set once that many are there, and CancelWait must follow if it was not.
 func (q *Queue) TakeMore(n, want int, recycles bool, bell *atomic.Bool) (b Batch, ok, waits, reopened bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -26,13 +29,12 @@ func (q *Queue) TakeMore(n, want int, recycles bool, bell *atomic.Bool) (b Batch
 	return b, false, true, reopened
 }
 
-// CancelWait ends what TakeMore began, for a consumer that comes to take next. It need
-// not follow when the bell rang.
+// CancelWait ends the wait that TakeMore began, for a consumer that takes next.
 func (q *Queue) CancelWait() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.wakeAt, q.bell = 0, nil
-	if q.head < len(q.ready) || !q.tail.Empty() {
+	if !q.empty() {
 		q.idle = false
 	}
 }

@@ -44,7 +44,7 @@ func drain(q *Queue) (all []string) {
 func TestMarkIsExact(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		hwm := rapid.IntRange(1, 40).Draw(t, "hwm")
-		q := NewQueue(hwm, false)
+		q := NewQueue(hwm)
 		var inside []string // appended, not acknowledged
 		unacked, next := 0, 0
 		var bell atomic.Bool
@@ -119,7 +119,7 @@ func TestMarkIsExact(t *testing.T) {
 }
 
 func TestRefusedProducerIsTold(t *testing.T) {
-	q := NewQueue(2, false)
+	q := NewQueue(2)
 	q.Append(one("a"))
 	q.Append(one("b"))
 	if q.Append(one("c")) != Full {
@@ -135,7 +135,7 @@ func TestRefusedProducerIsTold(t *testing.T) {
 }
 
 func TestConsumerIsWoken(t *testing.T) {
-	q := NewQueue(0, false)
+	q := NewQueue(0)
 	if r := q.Append(one("a")); r != Queued {
 		t.Fatal(r, "before the consumer looked")
 	}
@@ -152,7 +152,7 @@ func TestConsumerIsWoken(t *testing.T) {
 
 // Whoever waits for the bell is told by it alone, and otherwise once it looked.
 func TestBell(t *testing.T) {
-	q := NewQueue(0, false)
+	q := NewQueue(0)
 	var bell atomic.Bool
 	wait := func() {
 		t.Helper()
@@ -196,7 +196,8 @@ func TestBell(t *testing.T) {
 }
 
 func TestLatestOnly(t *testing.T) {
-	q := NewQueue(1, true)
+	q := NewQueue(1)
+	q.Conflate(false)
 	for i := range 10 {
 		if q.Append(one(fmt.Sprint(i))) == Full {
 			t.Fatal("conflating queue is full")
@@ -217,7 +218,7 @@ func TestLatestOnly(t *testing.T) {
 // A consumer that found nothing, and asks only then, is not at the end when
 // another one has got to work since.
 func TestFinished(t *testing.T) {
-	q := NewQueue(0, false)
+	q := NewQueue(0)
 	q.Attach()
 	finished := func(want bool) {
 		t.Helper()
@@ -244,7 +245,7 @@ func TestFinished(t *testing.T) {
 }
 
 func TestUnread(t *testing.T) {
-	q := NewQueue(0, false)
+	q := NewQueue(0)
 	q.Attach()
 	q.Append(one("a"))
 	q.Append(&Message{Parts: [][]byte{[]byte("b"), []byte("bb")}})

@@ -2,43 +2,45 @@ package flow
 
 import (
 	"math"
-	"slices"
 	"sync"
 	"sync/atomic"
 )
 
-// Log is what queues with the same messages share: each is encoded once, and a
-// queue is a place in the log from which its consumer takes by TakeAll
-// whatever has come since, as one batch. So a publication costs the same
-// whether it is for ten peers or for a thousand.
+// Log is a sequence of messages that several queues share. Each message is
+// encoded once. A queue that follows the log is a place in it: its consumer
+// takes by TakeAll all messages since then, as one batch. A publication costs
+// the same for ten peers as for a thousand.
 //
-// To everyone else a queue that follows a log is as before. What it gets by
-// itself comes after what the log had till then, and counts and marks include
-// what it has not taken from the log.
+// Following a log does not change a queue's visible behaviour. Messages that
+// are appended to the queue itself follow those the log had before, and counts
+// and marks include the messages that were not taken from the log.
 //
-// One goroutine at a time appends, and makes queues follow and leave; the
-// owner's lock sees to that. Lock order: a queue's, then the log's.
+// One goroutine at a time appends to a log and makes queues follow and leave
+// it; the owner's lock sees to that. Lock order: a queue's, then the log's.
+//
+// PUB to 100 SUB, 64 octets: 19.2 million messages a second delivered with the
+// log, 6.7 without.
 type Log struct {
 	mu sync.Mutex
 	// The fields below are protected by mu.
 	followers int
 	left      int      // messages that each follower has room for, at least
 	msgs      uint64   // appended so far
-	seg       *segment // where the next message goes, nil if there is nothing to take
-	first     *segment // the oldest one since there was nothing to take
-	behind    int      // followers that have not come to first yet
-	idle      []*Queue // found nothing and are to be told
-	told      []*Queue // memory for the next idle
+	seg       *segment // to which messages are appended; nil: all is written
+	first     *segment // the oldest one since all was written
+	behind    int      // followers that have not read first yet
+	idle      []*Queue // whose consumers found nothing and are to be woken
+	woken     []*Queue // memory for the next idle
 }
 
-// segment is a piece of a log: a block. It is given back when all followers
-// have written out the whole of it.
+// segment is a piece of a log, in one block. The block is given back when all
+// followers have written all of it.
 type segment struct {
 	enc  []byte
 	next *segment     // not nil: nothing is appended to this one any more
 	end  uint64       // Log.msgs at that moment
 	todo atomic.Int32 // queues that have not written all of it
-	gone bool         // it was all written when all followers had nothing to do
+	gone bool         // all of it was written when all consumers were idle
 }
 
 func (s *segment) written(n int) {
@@ -47,11 +49,11 @@ func (s *segment) written(n int) {
 	}
 }
 
-// Append adds a message that is Loggable, of at most n bytes, for every
-// follower. It refuses when one of them may have no room: its owner then looks
-// at each and calls SetRoom. The queues it returns are to be roused; the slice
-// is valid until the next Append.
-func (l *Log) Append(m *Message, n int) (rouse []*Queue, ok bool) {
+// Append adds a message that is Loggable, of at most n bytes, for all followers.
+// It refuses the message when one of them may have no room: the owner then finds
+// out the Room of each and calls SetRoom. The consumers of the queues it returns
+// may be idle: WakeIdle must follow. The slice is valid until the next Append.
+func (l *Log) Append(m *Message, n int) (idle []*Queue, ok bool) {
 	l.mu.Lock()
 	if l.left <= 0 || l.followers == 0 {
 		l.mu.Unlock()
@@ -67,14 +69,14 @@ func (l *Log) Append(m *Message, n int) (rouse []*Queue, ok bool) {
 	l.msgs++
 	l.left--
 	if len(l.idle) > 0 {
-		rouse = l.idle
-		l.idle, l.told = l.told[:0], rouse
-		for _, q := range rouse {
-			q.listed = false
+		idle = l.idle
+		l.idle, l.woken = l.woken[:0], idle
+		for _, q := range idle {
+			q.reader.listed = false
 		}
 	}
 	l.mu.Unlock()
-	return rouse, true
+	return idle, true
 }
 
 // extend begins a segment.
@@ -97,43 +99,31 @@ func (l *Log) Ready() bool {
 	return l.left > 0
 }
 
-// SetRoom tells how many messages each follower has room for, at least.
+// SetRoom sets for how many messages each follower has room, at least.
 func (l *Log) SetRoom(n int) {
 	l.mu.Lock()
 	l.left = n
 	l.mu.Unlock()
 }
 
-// Follow makes q follow l; it must not follow another log. Owner is whatever
-// Owner shall return. It reports false for a queue that cannot, or that has
-// room for fewer than room messages.
-func (q *Queue) Follow(l *Log, owner any, room int) bool {
+// Follow makes q follow l; it must not follow another log. Follow reports false
+// for a queue that cannot follow, or that has room for fewer than room messages.
+func (q *Queue) Follow(l *Log, room int) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if !q.blocks || q.closed || q.latest || q.topics != nil || q.room1() < room {
+	if !q.blocks || q.closed || q.conflated != nil || free(q.hwm, q.count) < room {
 		return false
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	q.log, q.owner = l, owner
-	q.seg, q.at, q.seen = l.seg, 0, l.msgs
-	if l.seg == nil {
-		l.behind++
-	} else {
-		q.at = len(l.seg.enc)
-		l.seg.todo.Add(1)
-	}
-	l.followers++
-	l.left = min(l.left, q.room1())
+	q.reader.begin(l)
+	l.left = min(l.left, free(q.hwm, q.count))
 	if q.idle {
-		q.list()
+		q.reader.list()
 	}
 	q.relimit()
 	return true
 }
-
-// Owner is what Follow was given.
-func (q *Queue) Owner() any { return q.owner }
 
 // Leave ends Follow. What the queue has not taken stays with it.
 func (q *Queue) Leave() {
@@ -142,57 +132,32 @@ func (q *Queue) Leave() {
 	q.mu.Unlock()
 }
 
+// leave is Leave with the lock held.
 func (q *Queue) leave() {
-	l := q.log
-	if l == nil {
-		return
+	if l := q.reader.log; l != nil {
+		q.spill(0)
+		l.mu.Lock()
+		q.reader.end()
+		l.mu.Unlock()
+		q.relimit()
 	}
-	q.spill(0)
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	switch s := q.seg; {
-	case s == nil || s.gone:
-		l.behind--
-	case s == q.owed:
-		s.written(1)
-	default:
-		q.owed = s // what it owed before is left to the collector
-	}
-	l.followers--
-	if q.listed {
-		q.listed = false
-		l.idle = slices.DeleteFunc(l.idle, func(o *Queue) bool { return o == q })
-	}
-	if l.followers == 0 {
-		l.seg, l.first, l.behind, l.msgs = nil, nil, 0, 0
-	}
-	q.log, q.seg = nil, nil
-	q.relimit()
 }
 
-// Room is for how many messages there is room; less than 1 if there is none
+// Room returns for how many messages there is room: less than 1 if there is none
 // or the queue does not follow l any more.
 func (q *Queue) Room(l *Log) int {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if q.log != l || q.closed {
+	if q.reader.log != l || q.closed {
 		return 0
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return q.room1() - int(l.msgs-q.seen)
+	return free(q.hwm, q.count) - int(l.msgs-q.reader.seen)
 }
 
-// room1 is for how many messages q has room, apart from the log.
-func (q *Queue) room1() int {
-	if q.hwm == 0 {
-		return math.MaxInt
-	}
-	return q.hwm - q.count
-}
-
-// Rouse says Wake if the consumer is idle.
-func (q *Queue) Rouse() Result {
+// WakeIdle returns Wake if the consumer is idle; it is not any more then.
+func (q *Queue) WakeIdle() Result {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if !q.idle {
@@ -202,42 +167,11 @@ func (q *Queue) Rouse() Result {
 	return Wake
 }
 
-// list notes that q waits for something to take. Both locks are held. When all
-// followers do, all is written, and the log gives its memory back.
-func (q *Queue) list() {
-	l := q.log
-	if !q.listed {
-		q.listed = true
-		l.idle = append(l.idle, q)
-	}
-	if s := l.seg; s != nil && len(l.idle) == l.followers {
-		s.gone = true
-		s.written(l.followers)
-		l.seg, l.first, l.behind = nil, nil, l.followers
-	}
-}
-
-// takeLog takes what the log has for q, up to the end of a segment; without it
-// q is listed as idle. Everything taken before is written: with nothing but
-// the log left, the consumer comes for the next batch.
-func (q *Queue) takeLog() (Batch, bool) {
-	l := q.log
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	b, ok := q.fromLog(true)
-	if !ok {
-		q.list()
-	}
-	q.in.Msgs += uint64(b.Msgs)
-	q.in.Bytes += uint64(len(b.Enc))
-	return b, ok
-}
-
 // spill moves what the log has for q to q itself, where n messages follow. A
 // part of a segment is copied, so that it is written with what follows: the
-// batches of a queue near its mark must not become small.
+// batches of a queue near its mark must not become small. The lock is held.
 func (q *Queue) spill(n int) {
-	l := q.log
+	l := q.reader.log
 	if l == nil {
 		return
 	}
@@ -245,13 +179,12 @@ func (q *Queue) spill(n int) {
 	defer l.mu.Unlock()
 	l.left -= n
 	for {
-		b, ok := q.fromLog(false)
+		b, ok := q.reader.next(false)
 		if !ok {
 			return
 		}
 		q.count += b.Msgs
-		q.in.Msgs += uint64(b.Msgs)
-		q.in.Bytes += uint64(len(b.Enc))
+		q.in.add(b.Msgs, len(b.Enc))
 		if b.seg == nil {
 			q.room(len(b.Enc))
 			if t := &q.tail; len(t.Enc)+len(b.Enc) <= cap(t.Enc) {
@@ -259,54 +192,8 @@ func (q *Queue) spill(n int) {
 				continue
 			}
 		}
-		if !q.tail.Empty() {
-			q.seal()
-		}
-		q.enqueue(b)
+		q.push(b)
 	}
-}
-
-// settle tells the segment at which q left a log that all is written. Its
-// consumer has come for the next batch, and of those that wait none is shared.
-func (q *Queue) settle() {
-	if q.owed != nil && q.head == len(q.ready) {
-		q.owed.written(1)
-		q.owed = nil
-	}
-}
-
-// fromLog takes what is left of the segment where q is, or of the next. Both
-// locks are held. written tells that what was taken before is written.
-func (q *Queue) fromLog(written bool) (b Batch, ok bool) {
-	l := q.log
-	if q.seg == nil || q.seg.gone {
-		if l.first == nil {
-			return b, false
-		}
-		q.seg, q.at = l.first, 0
-		if l.behind--; l.behind == 0 {
-			l.first = nil
-		}
-	}
-	s := q.seg
-	if q.at == len(s.enc) {
-		if s.next == nil {
-			return b, false
-		}
-		if written {
-			s.written(1)
-		}
-		s, q.seg, q.at = s.next, s.next, 0
-	}
-	end, msgs := len(s.enc), l.msgs
-	b = Batch{Enc: s.enc[q.at:end:end], shared: true}
-	q.at = end
-	if s.next != nil {
-		msgs, b.seg = s.end, s
-		q.seg, q.at = s.next, 0
-	}
-	b.Msgs, q.seen = int(msgs-q.seen), msgs
-	return b, true
 }
 
 // Written gives the memory of a batch that was written out back, but for its
@@ -318,4 +205,12 @@ func (b *Batch) Written() {
 	case !b.shared:
 		PutBlock(b.Enc)
 	}
+}
+
+// free returns for how many messages there is room below a mark.
+func free(hwm, count int) int {
+	if hwm == 0 {
+		return math.MaxInt
+	}
+	return hwm - count
 }

@@ -119,7 +119,8 @@ func TestLog(t *testing.T) {
 		var fs []*follower
 		for range rapid.IntRange(1, 4).Draw(t, "queues") {
 			f := &follower{hwm: rapid.SampledFrom([]int{0, 5, 40}).Draw(t, "hwm")}
-			f.q = NewQueue(f.hwm, false)
+			f.q = NewQueue(f.hwm)
+			f.q.Owner = f
 			f.q.UseBlocks()
 			f.role = f.q.Attach()
 			fs = append(fs, f)
@@ -175,7 +176,7 @@ func TestLog(t *testing.T) {
 				}
 			}
 			for _, q := range rouse {
-				q.Owner().(*follower).woken(t, q.Rouse())
+				q.Owner.(*follower).woken(t, q.WakeIdle())
 			}
 			for _, f := range fs {
 				if !f.reads {
@@ -199,7 +200,7 @@ func TestLog(t *testing.T) {
 			"follow": func(t *rapid.T) {
 				if f := pick.Draw(t, "queue"); !f.reads {
 					room := rapid.IntRange(1, 10).Draw(t, "room")
-					f.reads = f.q.Follow(&l, f, room)
+					f.reads = f.q.Follow(&l, room)
 					if f.reads != (f.hwm == 0 || f.hwm-len(f.due) >= room) {
 						t.Fatalf("follow: %v with %d of %d inside", f.reads, len(f.due), f.hwm)
 					}
@@ -270,7 +271,7 @@ func TestLog(t *testing.T) {
 			if len(f.due) > 0 {
 				t.Fatalf("%d were never taken", len(f.due))
 			}
-			if !f.q.closed || f.q.Append(numbered(0, 4)) != Full || f.q.Follow(&l, f, 1) {
+			if !f.q.closed || f.q.Append(numbered(0, 4)) != Full || f.q.Follow(&l, 1) {
 				t.Fatal("a closed queue accepts messages")
 			}
 		}
@@ -308,10 +309,11 @@ func TestLogAtOnce(t *testing.T) {
 	qs := make([]*Queue, queues)
 	for i := range qs {
 		told := make(chan struct{}, 1)
-		q := NewQueue(0, false)
+		q := NewQueue(0)
+		q.Owner = told
 		q.UseBlocks()
 		q.Attach()
-		if !q.Follow(&l, told, 1) {
+		if !q.Follow(&l, 1) {
 			t.Fatal("a new queue cannot follow a log")
 		}
 		qs[i] = q
@@ -326,14 +328,14 @@ func TestLogAtOnce(t *testing.T) {
 			t.Fatal("refused")
 		}
 		for _, q := range rouse {
-			if q.Rouse() == Wake {
-				q.Owner().(chan struct{}) <- struct{}{}
+			if q.WakeIdle() == Wake {
+				q.Owner.(chan struct{}) <- struct{}{}
 			}
 		}
 		if id%97 == 0 {
 			q := qs[id%queues]
 			q.Leave()
-			q.Follow(&l, q.Owner(), 1)
+			q.Follow(&l, 1)
 		}
 	}
 	wg.Wait()
@@ -377,7 +379,8 @@ func TestLogLeftInTheMiddle(t *testing.T) {
 		var l Log
 		fs := make([]*follower, 2)
 		for i := range fs {
-			f := &follower{q: NewQueue(0, false)}
+			f := &follower{q: NewQueue(0)}
+			f.q.Owner = f
 			f.q.UseBlocks()
 			f.role = f.q.Attach()
 			fs[i] = f
@@ -396,13 +399,13 @@ func TestLogLeftInTheMiddle(t *testing.T) {
 					f.due = append(f.due, next)
 				}
 				for _, q := range rouse {
-					q.Owner().(*follower).woken(t, q.Rouse())
+					q.Owner.(*follower).woken(t, q.WakeIdle())
 				}
 				next++
 			}
 		}
 		for _, f := range fs {
-			f.reads = f.q.Follow(&l, f, 1)
+			f.reads = f.q.Follow(&l, 1)
 		}
 		l.SetRoom(math.MaxInt)
 		publish(10, fs...)

@@ -3,17 +3,8 @@ package flow
 import (
 	"encoding/binary"
 	"math"
-	"slices"
 	"sync"
 	"sync/atomic"
-)
-
-// chunkSize bounds the encoded bytes of one batch, and heldSize its
-// references. A receiver that keeps one small message keeps at most one
-// chunk alive with it.
-const (
-	chunkSize = 16 << 10
-	heldSize  = 512 << 10
 )
 
 // Queue carries messages one way between a socket and a peer. Any number of
@@ -22,61 +13,57 @@ const (
 // It is full when the messages appended and not yet acknowledged reach the
 // high-water mark. The consumer acknowledges in steps of half the mark, as
 // libzmq's pipes do, so a producer that ran into the mark resumes with room
-// for a good many messages.
+// for many messages.
+//
+// A consumer that found nothing is idle: the next append returns Wake, and its
+// caller then wakes the consumer.
 type Queue struct {
+	Owner any // of the user; not changed once the queue is in use
+
 	mu sync.Mutex
 	// The fields below are protected by mu.
-	ready    []Batch // ready[head:] is older than tail, oldest first
-	head     int
-	tail     Batch
-	blocks   bool // batches are encoded into pooled blocks, which the consumer gives back
-	recycles bool // the consumer gave the memory of the last batch back
-	hint     int  // size of the last tail, for the next one's allocation
-	chunk    int
-	warm     int // how much of the tail's memory is in this processor's cache
-	count    int
+	backlog
+	count    int // messages appended and not acknowledged
 	hwm      int // 0: no limit
-	limit    int // of count, below which nothing stands in the way of an append
+	limit    int // of count, below which an append needs no further checks
 	refused  bool
-	idle     bool         // the consumer found nothing and waits to be told
-	wakeAt   int          // when idle: the count at which it is told
-	bell     *atomic.Bool // how it is told, if not by Wake
+	idle     bool         // the consumer found nothing and waits
+	wakeAt   int          // when idle: the count at which it is woken
+	bell     *atomic.Bool // how it is woken, if not by Wake
 	closed   bool
-	latest   bool   // conflate: only the last message counts
-	control  []byte // commands, taken before everything else
+	control  []byte // commands, taken before all messages
 	attached bool
 	in, out  Counters
 
-	log    *Log     // what it follows, if not nil
-	owner  any      // whoever made it follow
-	seg    *segment // where it is in the log
-	at     int      // in seg.enc
-	seen   uint64   // messages of the log that were taken or are not for q
-	listed bool     // among log.idle; protected by log.mu
-	owed   *segment // where it left a log, until what it took of it is written
-
-	topics   map[string]*Batch // conflate by topic, if not nil
-	order    []topicEntry      // of topics, oldest first
-	replaced uint64
+	conflated *conflation // nil: all messages are kept
+	reader    logReader
 }
 
 // Counters add up what passed one end of a queue.
 type Counters struct {
 	Msgs, Bytes uint64
+	Replaced    uint64 // of those that were appended, by a newer one
+}
+
+func (c *Counters) add(msgs, bytes int) {
+	c.Msgs += uint64(msgs)
+	c.Bytes += uint64(bytes)
 }
 
 // NewQueue makes a queue with a high-water mark of hwm messages; 0 is no
-// limit. With latest it holds one message and a new one replaces it.
-func NewQueue(hwm int, latest bool) *Queue {
-	q := &Queue{hwm: hwm, latest: latest, chunk: chunkSize}
+// limit.
+func NewQueue(hwm int) *Queue {
+	q := &Queue{hwm: hwm}
+	q.chunk = chunkSize
+	q.reader.q = q
 	q.relimit()
 	return q
 }
 
-// relimit follows a change of what limit depends on.
+// relimit updates limit. The lock is held.
 func (q *Queue) relimit() {
 	switch {
-	case q.closed || q.latest || q.topics != nil || q.log != nil:
+	case q.closed || q.conflated != nil || q.reader.log != nil:
 		q.limit = 0
 	case q.hwm == 0:
 		q.limit = math.MaxInt
@@ -86,34 +73,46 @@ func (q *Queue) relimit() {
 }
 
 // UseBlocks lets batches grow to the size of a pooled block and use one: the
-// consumer writes them out and then calls PutBlock.
+// consumer writes them out and then calls Batch.Written.
 func (q *Queue) UseBlocks() {
 	q.mu.Lock()
 	q.blocks, q.chunk = true, encSize-LargeFrame
 	q.mu.Unlock()
 }
 
-// SetHWM changes the mark; it reports whether a refused producer may go on.
+// Conflate makes the queue keep only the newest message, or with byTopic the
+// newest of each topic, which is the first frame. The mark bounds the topics.
+// Messages that are inside already are kept.
+func (q *Queue) Conflate(byTopic bool) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.conflated == nil {
+		q.conflated = newConflation(byTopic)
+		q.relimit()
+	}
+}
+
+// SetHWM changes the mark. It reports whether a refused producer may go on.
 func (q *Queue) SetHWM(hwm int) (reopened bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.hwm = hwm
 	q.relimit()
 	q.spill(0)
-	if q.log != nil {
-		q.log.SetRoom(0)
+	if l := q.reader.log; l != nil {
+		l.SetRoom(0)
 	}
 	return q.reopen()
 }
 
-// Result tells a producer what became of its message.
+// Result says what became of a message.
 type Result int
 
 // What Append and the like return.
 const (
 	Full   Result = iota // refused: over the mark, or closed
 	Queued               // accepted
-	Wake                 // accepted, and the consumer must be told
+	Wake                 // accepted, and the caller must wake the consumer
 )
 
 // AppendOne is Append of a message of one frame, which is copied.
@@ -125,11 +124,12 @@ func (q *Queue) AppendOne(p []byte) Result {
 		end += 7
 	}
 	if q.count >= q.limit || end > cap(t) || at >= q.chunk || len(p) >= LargeFrame {
-		return q.append(&Message{One: p})
+		q.mu.Unlock()
+		return q.Append(&Message{One: p})
 	}
 	t = t[:end]
 	if end > q.warm && len(p) <= maxShort {
-		q.warm = heat(t)
+		q.warm = prefetch(t)
 	}
 	if len(p) <= maxShort {
 		t[at], t[at+1] = 0, byte(len(p))
@@ -143,11 +143,12 @@ func (q *Queue) AppendOne(p []byte) Result {
 	q.count++
 	q.in.Msgs++
 	q.in.Bytes += uint64(end - at)
+	r := Queued
 	if q.idle {
-		return q.wake()
+		r = q.signal()
 	}
 	q.mu.Unlock()
-	return Queued
+	return r
 }
 
 // maxShort is the largest payload whose size takes one octet.
@@ -156,134 +157,124 @@ const maxShort = 255
 // Append adds one message, whole, or refuses it.
 func (q *Queue) Append(m *Message) Result {
 	q.mu.Lock()
-	return q.append(m)
-}
-
-// append ends like wake.
-func (q *Queue) append(m *Message) Result {
-	if q.topics != nil {
-		var b Batch
+	defer q.mu.Unlock()
+	if q.conflated != nil {
+		topic := m.One
+		if m.Parts != nil {
+			topic = m.Parts[0]
+		}
+		b, ok := q.conflated.accept(q, topic)
+		if !ok {
+			return Full
+		}
 		b.Message(m)
-		return q.appendTopic(b)
+		q.in.add(1, b.Size())
+		return q.signal()
 	}
 	q.spill(1)
 	if q.full() {
 		q.refused = true
-		q.mu.Unlock()
 		return Full
 	}
 	q.room(m.small())
-	t := &q.tail
-	before := t.Size()
-	t.Message(m)
-	q.in.Msgs++
-	q.in.Bytes += uint64(t.Size() - before)
+	before := q.tail.Size()
+	q.tail.Message(m)
+	q.in.add(1, q.tail.Size()-before)
 	q.count++
-	return q.wake()
+	return q.signal()
 }
 
 // AppendEncoded adds one message that is encoded already; refs are its large
 // payloads, shared with other queues.
 func (q *Queue) AppendEncoded(enc []byte, refs []Ref) Result {
 	q.mu.Lock()
-	if q.topics != nil {
-		var b Batch
-		b.Encoded(enc, refs, 1)
-		return q.appendTopic(b)
+	defer q.mu.Unlock()
+	if q.conflated != nil {
+		if !q.conflated.acceptEncoded(q, enc, refs) {
+			return Full
+		}
+		return q.signal()
 	}
 	q.spill(1)
 	if q.full() {
 		q.refused = true
-		q.mu.Unlock()
 		return Full
 	}
 	q.room(len(enc))
 	before := q.tail.Size()
 	q.tail.Encoded(enc, refs, 1)
-	q.in.Msgs++
-	q.in.Bytes += uint64(q.tail.Size() - before)
+	q.in.add(1, q.tail.Size()-before)
 	q.count++
-	return q.wake()
+	return q.signal()
 }
 
 // Push adds batches of messages, past the mark if need be: their bytes have
 // arrived already. full reports that the producer should now wait for room.
 func (q *Queue) Push(batches ...Batch) (r Result, full bool) {
 	q.mu.Lock()
+	defer q.mu.Unlock()
 	if q.closed {
-		q.mu.Unlock()
 		return Full, false
 	}
 	for _, b := range batches {
-		q.in.Msgs += uint64(b.Msgs)
-		q.in.Bytes += uint64(b.Size())
-		if q.topics != nil {
-			q.pushTopics(b)
+		q.in.add(b.Msgs, b.Size())
+		if q.conflated != nil {
+			q.count += q.conflated.putAll(b)
 			continue
 		}
-		if q.latest {
-			b = lastMessage(b)
-			q.forget()
-		} else if !q.tail.Empty() {
-			q.seal()
-		}
-		q.enqueue(b)
+		q.push(b)
 		q.count += b.Msgs
 	}
-	full = q.full()
-	if full {
+	if full = q.full(); full {
 		q.refused = true
 	}
-	return q.wake(), full
+	return q.signal(), full
 }
 
 // Prepare gives b, which has no memory yet and will be pushed, a buffer of
 // BatchSize bytes if the consumer gives such back.
 func (q *Queue) Prepare(b *Batch) {
 	q.mu.Lock()
-	recycles := q.recycles
+	recycles := q.recycles && q.conflated == nil
 	q.mu.Unlock()
 	if recycles {
 		b.Enc, b.pooled = GetBuffer(BatchSize)[:0], true
 	}
 }
 
-// BatchSize is the size of the buffers of small messages that are used again.
-const BatchSize = chunkSize
-
-// AppendControl adds encoded commands, which count for nothing and are taken
-// before all messages. It refuses them when nobody is attached.
+// AppendControl adds encoded commands, which do not count as messages and are
+// taken before all of them. It refuses them when no consumer is attached.
 func (q *Queue) AppendControl(enc []byte) Result {
 	q.mu.Lock()
+	defer q.mu.Unlock()
 	if !q.attached {
-		q.mu.Unlock()
 		return Full
 	}
 	q.control = append(q.control, enc...)
 	q.wakeAt = 0
-	return q.wake()
+	return q.signal()
 }
 
-// ControlLen is the size of the commands that wait.
+// ControlLen returns the size of the commands that wait.
 func (q *Queue) ControlLen() int {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	return len(q.control)
 }
 
-// Attach announces a consumer that takes with TakeAll. If it returns true
-// there is something to take and the caller is the one to do it; else the
-// next append says Wake.
+// Attach announces a consumer that takes with TakeAll. If it returns true there
+// is something to take, and the caller takes it; else the next append returns
+// Wake.
 func (q *Queue) Attach() (pending bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.attached = true
 	q.spill(0)
-	pending = q.head < len(q.ready) || !q.tail.Empty()
+	pending = q.holds()
 	q.idle = !pending
-	if l := q.log; l != nil && q.idle {
+	if l := q.reader.log; l != nil && q.idle {
 		l.mu.Lock()
-		q.list()
+		q.reader.list()
 		l.mu.Unlock()
 	}
 	return pending
@@ -296,16 +287,6 @@ func (q *Queue) Detach() {
 	q.attached, q.idle, q.control = false, false, nil
 }
 
-// lastMessage cuts b down to its last message.
-func lastMessage(b Batch) Batch {
-	c := NewCursor(b)
-	for n := b.Msgs; n > 1; n-- {
-		flags, _ := c.Next()
-		c.SkipMessage(flags)
-	}
-	return c.Rest(1)
-}
-
 // Unread puts messages back at the front: they were taken and could not be
 // sent.
 func (q *Queue) Unread(b Batch) {
@@ -313,98 +294,60 @@ func (q *Queue) Unread(b Batch) {
 		return
 	}
 	q.mu.Lock()
-	if q.latest && q.count > 0 {
-		q.mu.Unlock()
-		return
-	}
-	if q.head == 0 {
-		q.ready = slices.Insert(q.ready, 0, b)
-	} else {
-		q.head--
-		q.ready[q.head] = b
-	}
-	q.count += b.Msgs
+	defer q.mu.Unlock()
 	q.out.Msgs -= uint64(b.Msgs)
 	q.out.Bytes -= uint64(b.Size())
-	if q.log != nil {
-		q.log.SetRoom(0)
-	}
-	q.mu.Unlock()
-}
-
-func (q *Queue) full() bool {
-	return q.closed || !q.latest && q.hwm > 0 && q.count >= q.hwm
-}
-
-// forget drops what is inside.
-func (q *Queue) forget() {
-	clear(q.ready)
-	q.ready, q.head, q.tail, q.count = q.ready[:0], 0, Batch{}, 0
-}
-
-// room makes the tail ready to take one more message, of n bytes.
-func (q *Queue) room(n int) {
-	at := len(q.tail.Enc)
-	if q.latest {
-		q.forget()
-	} else if at >= q.chunk || q.tail.Held >= heldSize || at > 0 && at+n > cap(q.tail.Enc) && cap(q.tail.Enc) >= q.chunk {
-		q.seal()
-	}
-	if e := q.tail.Enc; e != nil {
-		if at+n > cap(e) {
-			q.tail.Enc = append(make([]byte, 0, max(min(2*cap(e), q.chunk), at+n)), e...)
+	if q.conflated != nil {
+		if q.conflated.restore(b) {
+			q.count += b.Msgs
 		}
 		return
 	}
-	q.warm = cold
-	switch {
-	case q.blocks:
-		q.tail.Enc = GetBlock()[:0]
-	case q.recycles && n <= chunkSize:
-		q.tail.Enc, q.tail.pooled = GetBuffer(chunkSize)[:0], true
-	case q.hint > 0:
-		q.tail.Enc = make([]byte, 0, q.hint)
+	q.pushFront(b)
+	q.count += b.Msgs
+	if l := q.reader.log; l != nil {
+		l.SetRoom(0)
 	}
 }
 
-func (q *Queue) seal() {
-	if q.hint = len(q.tail.Enc); q.hint > q.chunk/2 {
-		q.hint = q.chunk
+// full reports whether an append would be refused. A queue that conflates by
+// topic accepts those of topics it has. The lock is held.
+func (q *Queue) full() bool {
+	if q.closed {
+		return true
 	}
-	q.enqueue(q.tail)
-	q.tail = Batch{}
+	if q.conflated != nil && !q.conflated.byTopic {
+		return false
+	}
+	return q.hwm > 0 && q.count >= q.hwm
 }
 
-// enqueue adds a batch to ready.
-func (q *Queue) enqueue(b Batch) {
-	if len(q.ready) == cap(q.ready) && q.head > len(q.ready)/2 {
-		n := copy(q.ready, q.ready[q.head:])
-		clear(q.ready[n:])
-		q.ready, q.head = q.ready[:n], 0
-	}
-	q.ready = append(q.ready, b)
+// holds reports whether a message waits, apart from those of a log. The lock is
+// held.
+func (q *Queue) holds() bool {
+	return !q.empty() || q.conflated != nil && !q.conflated.empty()
 }
 
-// wake ends an append: it releases the lock.
-func (q *Queue) wake() Result {
-	r := Queued
-	if q.idle && q.count >= q.wakeAt {
-		q.idle, q.wakeAt = false, 0
-		r = Wake
-		if q.bell != nil {
-			q.bell.Store(true)
-			q.bell, r = nil, Queued
-		}
+// signal ends an append. It returns Wake if the consumer is idle and enough is
+// there; it is not idle any more then. The lock is held.
+func (q *Queue) signal() Result {
+	if !q.idle || q.count < q.wakeAt {
+		return Queued
 	}
-	q.mu.Unlock()
-	return r
+	q.idle, q.wakeAt = false, 0
+	if q.bell != nil {
+		q.bell.Store(true)
+		q.bell = nil
+		return Queued
+	}
+	return Wake
 }
 
 // Take removes the oldest batch. When there is none it marks the consumer
-// idle, so that the next append says Wake, and reports ok=false; done then
-// reports that the queue is closed and nothing will come any more.
+// idle, so that the next append returns Wake, and reports ok=false; done then
+// reports that the queue is closed and stays empty.
 //
-// recycles tells that the consumer gave the memory of the batch before back,
+// recycles says that the consumer gave the memory of the batch before back,
 // and so will probably that of the next.
 func (q *Queue) Take(recycles bool) (b Batch, ok, done bool) {
 	q.mu.Lock()
@@ -418,28 +361,15 @@ func (q *Queue) Take(recycles bool) (b Batch, ok, done bool) {
 	return b, ok, done
 }
 
-func (q *Queue) take() (Batch, bool) {
-	var b Batch
-	switch {
-	case q.head < len(q.ready):
-		b = q.ready[q.head]
-		q.ready[q.head] = Batch{}
-		q.head++
-		if q.head == len(q.ready) {
-			q.ready, q.head = q.ready[:0], 0
-		}
-	case !q.tail.Empty():
-		b = q.tail
-		q.hint = min(len(b.Enc), q.chunk)
-		q.tail = Batch{}
-	case len(q.order) > 0:
-		b = q.takeTopic()
-	default:
-		return b, false
+// take removes the oldest batch. The lock is held.
+func (q *Queue) take() (b Batch, ok bool) {
+	if b, ok = q.backlog.take(); !ok && q.conflated != nil {
+		b, ok = q.conflated.take()
 	}
-	q.out.Msgs += uint64(b.Msgs)
-	q.out.Bytes += uint64(b.Size())
-	return b, true
+	if ok {
+		q.out.add(b.Msgs, b.Size())
+	}
+	return b, ok
 }
 
 // TakeAll is Take for a consumer that is done with the messages once it has
@@ -447,34 +377,33 @@ func (q *Queue) take() (Batch, bool) {
 // refused may try again.
 func (q *Queue) TakeAll() (b Batch, ok, reopened bool) {
 	q.mu.Lock()
+	defer q.mu.Unlock()
 	if len(q.control) > 0 {
 		b.Enc, q.control = q.control, nil
-		q.mu.Unlock()
 		return b, true, false
 	}
-	q.settle()
-	if b, ok = q.take(); !ok && q.log != nil {
-		if b, ok = q.takeLog(); ok {
-			q.out.Msgs += uint64(b.Msgs)
-			q.out.Bytes += uint64(len(b.Enc))
-			q.mu.Unlock()
-			return b, true, false
-		}
+	if q.head == len(q.sealed) {
+		q.reader.settle() // no batch that waits is a part of a log's segment
 	}
-	if !ok {
-		q.idle = true
-	} else {
+	if b, ok = q.take(); ok {
 		q.count = max(q.count-b.Msgs, 0)
 		// As with acknowledgements in steps: a producer that is told each time
 		// there is room for one message is woken for every message.
-		reopened = q.count <= q.hwm/2 && q.reopen()
+		return b, true, q.count <= q.hwm/2 && q.reopen()
 	}
-	q.mu.Unlock()
-	return b, ok, reopened
+	if q.reader.log != nil {
+		if b, ok = q.reader.take(); ok {
+			q.in.add(b.Msgs, len(b.Enc))
+			q.out.add(b.Msgs, len(b.Enc))
+			return b, true, false
+		}
+	}
+	q.idle = true
+	return b, false, false
 }
 
-// Ack tells that n messages were consumed; reopened reports that a producer
-// that was refused may try again.
+// Ack says that n messages were consumed. reopened reports that a producer that
+// was refused may try again.
 func (q *Queue) Ack(n int) (reopened bool) {
 	q.mu.Lock()
 	q.count = max(q.count-n, 0)
@@ -483,6 +412,8 @@ func (q *Queue) Ack(n int) (reopened bool) {
 	return reopened
 }
 
+// reopen reports whether a producer that was refused may try again. The lock is
+// held.
 func (q *Queue) reopen() bool {
 	if !q.refused || q.full() {
 		return false
@@ -491,7 +422,7 @@ func (q *Queue) reopen() bool {
 	return true
 }
 
-// Step is how many messages a consumer reads before it acknowledges them.
+// Step returns how many messages a consumer reads before it acknowledges them.
 func (q *Queue) Step() int {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -501,8 +432,8 @@ func (q *Queue) Step() int {
 	return (q.hwm + 1) / 2
 }
 
-// Ready reports whether an append would be accepted now. If not, the
-// producer will be told when it would.
+// Ready reports whether an append would be accepted now. If not, the producer
+// will be told when it would.
 func (q *Queue) Ready() bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -516,15 +447,15 @@ func (q *Queue) Ready() bool {
 
 // Finished reports whether the queue is closed and its consumer came back for
 // more after the last message. A consumer that found nothing must not ask in
-// any other way whether that was the end: by then there may have been more, on
-// which another is at work.
+// any other way whether that was the end: meanwhile there may have been more,
+// which another consumer took.
 func (q *Queue) Finished() bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	return q.closed && q.idle && q.head == len(q.ready) && q.tail.Empty()
+	return q.closed && q.idle && !q.holds()
 }
 
-// Len is the number of messages appended and not acknowledged.
+// Len returns the number of messages appended and not acknowledged.
 func (q *Queue) Len() int {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -537,7 +468,7 @@ func (q *Queue) Pending() bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.spill(0)
-	return q.head < len(q.ready) || !q.tail.Empty() || len(q.order) > 0
+	return q.holds()
 }
 
 // Counters returns what was appended and what was taken so far.
@@ -545,23 +476,26 @@ func (q *Queue) Counters() (in, out Counters) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.spill(0)
-	return q.in, q.out
+	in = q.in
+	if q.conflated != nil {
+		in.Replaced = q.conflated.replaced
+	}
+	return in, q.out
 }
 
-// Close refuses further messages; those inside can still be taken. It
-// reports whether a waiting consumer must be told.
+// Close refuses further messages; those inside can still be taken. It returns
+// Wake if the consumer is to be woken.
 func (q *Queue) Close() Result {
 	q.mu.Lock()
+	defer q.mu.Unlock()
 	q.leave()
 	q.closed = true
 	q.wakeAt = 0
 	q.relimit()
-	if q.blocks && q.idle && (q.head < len(q.ready) || !q.tail.Empty()) {
-		// It came by a log, whose publisher is about to rouse the consumer.
-		q.mu.Unlock()
-		return Queued
+	if q.blocks && q.idle && q.holds() {
+		return Queued // it came by a log, whose publisher is about to wake the consumer
 	}
-	return q.wake()
+	return q.signal()
 }
 
 // Clear drops everything inside and returns how many messages that was.
@@ -569,12 +503,10 @@ func (q *Queue) Clear() (dropped int) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.leave()
-	for _, b := range q.ready[q.head:] {
-		dropped += b.Msgs
+	dropped = q.backlog.clear()
+	if q.conflated != nil {
+		dropped += q.conflated.clear()
 	}
-	dropped += q.tail.Msgs + len(q.order)
-	q.order = nil
-	clear(q.topics)
-	q.ready, q.head, q.tail, q.count = nil, 0, Batch{}, 0
+	q.count = 0
 	return dropped
 }

@@ -1,7 +1,7 @@
 package flow
 
-// Run is messages on their way from a queue to others, encoded as they were
-// there. Its memory is used again and again, unless one of them was huge.
+// Run is a sequence of messages that a proxy moves from a queue to others,
+// encoded as they arrived. Its memory is used again and again, unless one of them was huge.
 type Run struct {
 	b    Batch
 	ends []int // where in b.Enc each message ends
@@ -59,8 +59,8 @@ func (r *Run) segment(i, j int) (enc []byte, refs []Ref) {
 }
 
 // Reserve sets room for at most n messages aside, for an AppendRun that follows
-// soon, and returns for how many. With 0, the producer will be told when there
-// is room.
+// soon, and returns for how many. If it returns 0, the producer will be told
+// when there is room.
 func (q *Queue) Reserve(n int) int {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -69,7 +69,7 @@ func (q *Queue) Reserve(n int) int {
 	case q.full():
 		q.refused = true
 		return 0
-	case q.latest || q.topics != nil:
+	case q.conflated != nil:
 		return n
 	case q.hwm > 0:
 		n = min(n, q.hwm-q.count)
@@ -78,14 +78,24 @@ func (q *Queue) Reserve(n int) int {
 	return n
 }
 
-// AppendRun adds the messages of a run that there is room for: those before
-// the others. It returns how many. Of the room it may have there are reserved
-// messages, as Reserve returned them, which are set aside no longer.
+// AppendRun adds the first messages of a run, as many as there is room for, and
+// returns how many. Its room includes reserved messages that Reserve set aside,
+// which are set aside no longer.
 func (q *Queue) AppendRun(r *Run, reserved int) (n int, res Result) {
 	q.mu.Lock()
-	if q.latest || q.topics != nil {
-		q.mu.Unlock()
-		return q.appendEach(r)
+	defer q.mu.Unlock()
+	if q.conflated != nil {
+		for n < r.Len() {
+			enc, refs := r.segment(n, n+1)
+			if !q.conflated.acceptEncoded(q, enc, refs) {
+				break
+			}
+			n++
+		}
+		if n == 0 {
+			return 0, Full
+		}
+		return n, q.signal()
 	}
 	q.spill(len(r.ends))
 	q.count -= reserved
@@ -100,62 +110,19 @@ func (q *Queue) AppendRun(r *Run, reserved int) (n int, res Result) {
 		q.refused = true
 	}
 	if n == 0 {
-		q.mu.Unlock()
 		return 0, Full
 	}
 	for i := 0; i < n; {
 		j := q.fit(r, i, n)
 		enc, refs := r.segment(i, j)
 		q.tail.Encoded(enc, refs, j-i)
-		q.in.Bytes += uint64(len(enc))
+		size := len(enc)
 		for _, ref := range refs {
-			q.in.Bytes += uint64(len(ref.B))
+			size += len(ref.B)
 		}
+		q.in.add(j-i, size)
 		i = j
 	}
-	q.in.Msgs += uint64(n)
 	q.count += n
-	return n, q.wake()
-}
-
-// fit makes the tail ready to take messages of r from i to at most n; it
-// returns up to which. One is always taken.
-func (q *Queue) fit(r *Run, i, n int) int {
-	from := 0
-	if i > 0 {
-		from = r.ends[i-1]
-	}
-	q.room(r.ends[i] - from)
-	at := len(q.tail.Enc)
-	left := max(cap(q.tail.Enc), q.chunk) - at
-	j := i + 1
-	for j < n && r.ends[j]-from <= left {
-		j++
-	}
-	return j
-}
-
-// appendEach is AppendRun for a queue in which a message takes the place of
-// another.
-func (q *Queue) appendEach(r *Run) (n int, res Result) {
-	res = Full
-	for i := range r.ends {
-		enc, refs := r.segment(i, i+1)
-		one := q.AppendEncoded(enc, refs)
-		if one == Full {
-			break
-		}
-		n++
-		res = max(res, one)
-	}
-	return n, res
-}
-
-// Longest is the length of the longest topic: what follows it in a key makes
-// no difference.
-func (t *Prefixes[V]) Longest() int {
-	if len(t.levels) == 0 {
-		return 0
-	}
-	return t.levels[len(t.levels)-1].n
+	return n, q.signal()
 }

@@ -14,7 +14,7 @@ import (
 func TestRunIsAppendedAsMessages(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		hwm := rapid.IntRange(0, 60).Draw(t, "hwm")
-		q := NewQueue(hwm, false)
+		q := NewQueue(hwm)
 		if rapid.Bool().Draw(t, "blocks") {
 			q.UseBlocks()
 		}
@@ -115,7 +115,8 @@ func frames(b Batch) (all []string) {
 }
 
 func TestRunToLatest(t *testing.T) {
-	q := NewQueue(1, true)
+	q := NewQueue(1)
+	q.Conflate(false)
 	var from Batch
 	for _, s := range []string{"a", "b", "c"} {
 		from.Message(one(s))

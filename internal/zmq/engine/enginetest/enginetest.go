@@ -28,7 +28,7 @@ type Session struct {
 
 // Run runs c, after a handshake. It ends with the connection.
 func Run(ctx context.Context, c engine.Conn) (*Session, engine.Peer, error) {
-	s := &Session{eng: c, out: flow.NewQueue(0, false)}
+	s := &Session{eng: c, out: flow.NewQueue(0)}
 	s.changed = sync.NewCond(&s.mu)
 	s.out.UseBlocks()
 	peer, err := c.Handshake(ctx)

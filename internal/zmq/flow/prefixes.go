@@ -127,3 +127,12 @@ func (t *Prefixes[V]) All(yield func(topic string, v V) bool) {
 		}
 	}
 }
+
+// Longest is the length of the longest topic: what follows it in a key makes
+// no difference.
+func (t *Prefixes[V]) Longest() int {
+	if len(t.levels) == 0 {
+		return 0
+	}
+	return t.levels[len(t.levels)-1].n
+}
