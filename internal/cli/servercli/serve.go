@@ -132,7 +132,13 @@ func (s *serverSettings) serve(ctx context.Context, stderr io.Writer, announce b
 		fmt.Fprintf(stderr, "lintel: memcached listens on %s\n", at)
 	}
 
+	if ctx.Err() == nil {
+		if err := notify("READY=1"); err != nil {
+			fmt.Fprintf(stderr, "lintel: warning: NOTIFY_SOCKET: %v\n", err)
+		}
+	}
 	<-ctx.Done()
+	_ = notify("STOPPING=1") // best effort: the manager also sees the process end
 	for i := range instances {
 		err = errors.Join(err, instances[i].close())
 	}

@@ -1,0 +1,143 @@
+package deploy_test
+
+import (
+	"encoding/json"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/prometheus/prometheus/promql/parser"
+	"go.yaml.in/yaml/v3"
+)
+
+// metrics returns the names of the series that a server shows.
+func metrics(t *testing.T) map[string]bool {
+	t.Helper()
+	socket := filepath.Join(t.TempDir(), "notify")
+	m := newManager(t, socket)
+	addr := "127.0.0.1:" + freePort(t)
+	cmd := exec.Command(lintel, "memcached", "-l", "127.0.0.1", "-p", "-1", "--http", addr)
+	cmd.Env = append(os.Environ(), "NOTIFY_SOCKET="+socket)
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		_ = cmd.Process.Signal(syscall.SIGTERM)
+		_ = cmd.Wait()
+	}()
+	m.wait(t, "READY=1")
+	reply, err := http.Get("http://" + addr + "/metrics")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer reply.Body.Close()
+	text, err := io.ReadAll(reply.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	names := map[string]bool{"up": true} // Prometheus makes this one
+	for _, line := range regexp.MustCompile(`(?m)^[a-z_]+`).FindAllString(string(text), -1) {
+		names[line] = true
+	}
+	return names
+}
+
+// check parses an expression and checks that its series exist.
+func check(t *testing.T, where, expr string, names map[string]bool) {
+	t.Helper()
+	expr = strings.NewReplacer("$__rate_interval", "5m", "$job", "x", "$instance", "x").Replace(expr)
+	e, err := parser.NewParser(parser.Options{}).ParseExpr(expr)
+	if err != nil {
+		t.Errorf("%s: %v", where, err)
+		return
+	}
+	parser.Inspect(e, func(n parser.Node, _ []parser.Node) error {
+		if v, ok := n.(*parser.VectorSelector); ok && !names[v.Name] {
+			t.Errorf("%s: the server has no metric %s", where, v.Name)
+		}
+		return nil
+	})
+}
+
+func TestAlerts(t *testing.T) {
+	var file struct {
+		Groups []struct {
+			Rules []struct {
+				Alert, Expr, For    string
+				Labels, Annotations map[string]string
+			}
+		}
+	}
+	d := yaml.NewDecoder(strings.NewReader(read(t, "prometheus/alerts.yaml")))
+	if err := d.Decode(&file); err != nil {
+		t.Fatal(err)
+	}
+	names := metrics(t)
+	n := 0
+	for _, g := range file.Groups {
+		for _, r := range g.Rules {
+			n++
+			check(t, r.Alert, r.Expr, names)
+			if r.Labels["severity"] == "" || r.Annotations["summary"] == "" || r.For == "" {
+				t.Errorf("%s: no severity, summary or time", r.Alert)
+			}
+		}
+	}
+	if n == 0 {
+		t.Error("no alerts")
+	}
+}
+
+func TestDashboard(t *testing.T) {
+	type target struct {
+		Expr, RefID string
+		Datasource  struct{ UID string }
+	}
+	var board struct {
+		UID, Title string
+		Panels     []struct {
+			ID      int
+			Type    string
+			Title   string
+			GridPos struct{ X, Y, W, H int }
+			Targets []target
+		}
+	}
+	if err := json.Unmarshal([]byte(read(t, "grafana/cache-server.json")), &board); err != nil {
+		t.Fatal(err)
+	}
+	names := metrics(t)
+	ids := make(map[int]bool)
+	taken := make(map[[2]int]string)
+	for _, p := range board.Panels {
+		if ids[p.ID] {
+			t.Errorf("%s: the id %d is used twice", p.Title, p.ID)
+		}
+		ids[p.ID] = true
+		for x := p.GridPos.X; x < p.GridPos.X+p.GridPos.W; x++ {
+			for y := p.GridPos.Y; y < p.GridPos.Y+p.GridPos.H; y++ {
+				if other := taken[[2]int{x, y}]; other != "" || x >= 24 {
+					t.Fatalf("%s overlaps %q or the edge", p.Title, other)
+				}
+				taken[[2]int{x, y}] = p.Title
+			}
+		}
+		if p.Type != "row" && len(p.Targets) == 0 {
+			t.Errorf("%s has no query", p.Title)
+		}
+		refs := make(map[string]bool)
+		for _, q := range p.Targets {
+			if refs[q.RefID] || q.Datasource.UID != "${datasource}" {
+				t.Errorf("%s: query %q: its name is used twice, or its data source is %q", p.Title, q.RefID, q.Datasource.UID)
+			}
+			refs[q.RefID] = true
+			check(t, p.Title, q.Expr, names)
+		}
+	}
+}

@@ -1,0 +1,156 @@
+package deploy_test
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/goreleaser/goreleaser/v2/pkg/config"
+	"github.com/goreleaser/nfpm/v2"
+	"github.com/goreleaser/nfpm/v2/deb"
+	"github.com/goreleaser/nfpm/v2/files"
+	"github.com/goreleaser/nfpm/v2/rpm"
+)
+
+// release returns the configuration of goreleaser.
+func release(t *testing.T) config.Project {
+	t.Helper()
+	project, err := config.Load("../.goreleaser.yaml") // refuses unknown names
+	if err != nil {
+		t.Fatal(err)
+	}
+	return project
+}
+
+// fromRoot returns a path of the configuration, which is relative to the root
+// of the repository.
+func fromRoot(path string) string {
+	if path == "" {
+		return ""
+	}
+	return filepath.Join("..", path)
+}
+
+// pack builds a package of the configuration, as goreleaser does, and returns
+// its path.
+func pack(t *testing.T, id, format string, packager nfpm.Packager) string {
+	t.Helper()
+	for _, n := range release(t).NFPMs {
+		if n.ID != id {
+			continue
+		}
+		var contents files.Contents
+		for _, c := range n.Contents {
+			source := c.Source
+			if c.Type != files.TypeSymlink {
+				source = fromRoot(source)
+			}
+			contents = append(contents, &files.Content{Source: source, Destination: c.Destination, Type: c.Type})
+		}
+		if !n.Meta {
+			contents = append(contents, &files.Content{Source: lintel, Destination: "/usr/bin/lintel", FileInfo: &files.ContentFileInfo{Mode: 0o755}})
+		}
+		info := nfpm.WithDefaults(&nfpm.Info{
+			Name: n.PackageName, Version: "0.0.1", Arch: "amd64", Platform: "linux", Section: n.Section,
+			Maintainer: n.Maintainer, Description: n.Description, Homepage: n.Homepage, License: n.License,
+			Overridables: nfpm.Overridables{
+				Depends: n.Dependencies, Contents: contents, Umask: n.Umask,
+				Scripts: nfpm.Scripts{
+					PreInstall: fromRoot(n.Scripts.PreInstall), PostInstall: fromRoot(n.Scripts.PostInstall),
+					PreRemove: fromRoot(n.Scripts.PreRemove), PostRemove: fromRoot(n.Scripts.PostRemove),
+				},
+			},
+		})
+		if err := nfpm.PrepareForPackager(info, format); err != nil {
+			t.Fatal(err)
+		}
+		path := filepath.Join(t.TempDir(), n.PackageName+"."+format)
+		f, err := os.Create(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+		if err := packager.Package(info, f); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	t.Fatalf("no package %s", id)
+	return ""
+}
+
+func TestRelease(t *testing.T) {
+	project := release(t)
+	if project.Version != 2 || len(project.Builds) != 1 || project.Builds[0].Main != "./cmd/lintel" {
+		t.Errorf("version %d, builds %+v", project.Version, project.Builds)
+	}
+	if env := project.Builds[0].Env; len(env) != 1 || env[0] != "CGO_ENABLED=0" {
+		t.Errorf("the environment of the build is %v", env)
+	}
+}
+
+func TestRPM(t *testing.T) {
+	info, err := os.Stat(pack(t, "lintel", "rpm", rpm.DefaultRPM))
+	if err != nil || info.Size() < 1<<20 {
+		t.Errorf("%v, %v", info, err)
+	}
+}
+
+// TestInstall installs the packages into an empty root that has a memcached,
+// and removes them again.
+func TestInstall(t *testing.T) {
+	dpkg := tool(t, "dpkg")
+	if os.Getuid() != 0 {
+		t.Skip("dpkg needs root")
+	}
+	root := t.TempDir()
+	admin := filepath.Join(root, "var/lib/dpkg")
+	for _, dir := range []string{"info", "updates", "triggers"} {
+		if err := os.MkdirAll(filepath.Join(admin, dir), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write(t, filepath.Join(admin, "status"), "", 0o644)
+	write(t, filepath.Join(root, "etc/passwd"), "", 0o644)
+	write(t, filepath.Join(root, "etc/group"), "", 0o644)
+	theirs := filepath.Join(root, "usr/bin/memcached")
+	write(t, theirs, "memcached's own\n", 0o755)
+	do := func(args ...string) {
+		t.Helper()
+		cmd := exec.Command(dpkg, append([]string{"--root=" + root, "--force-script-chrootless", "--force-not-root", "--log=/dev/null"}, args...)...)
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Fatalf("dpkg %s: %v\n%s", strings.Join(args, " "), err, out)
+		}
+	}
+
+	do("--install", pack(t, "lintel", "deb", deb.Default))
+	for _, path := range []string{"usr/lib/systemd/system/lintel.service", "usr/lib/systemd/system/lintel@.service", "usr/lib/sysusers.d/lintel.conf", "usr/lib/tmpfiles.d/lintel.conf", "etc/default/lintel"} {
+		if _, err := os.Stat(filepath.Join(root, path)); err != nil {
+			t.Error(err)
+		}
+	}
+	if text := run(t, filepath.Join(root, "usr/bin/lintel"), "--version"); !strings.HasPrefix(text, "lintel") {
+		t.Errorf("the installed binary prints %q", text)
+	}
+	if users := read(t, filepath.Join(root, "etc/passwd")); !strings.HasPrefix(users, "lintel:") {
+		t.Errorf("the user was not created: %q", users)
+	}
+
+	do("--install", pack(t, "lintel-memcached", "deb", deb.Default))
+	if to, err := os.Readlink(theirs); to != "lintel" {
+		t.Errorf("/usr/bin/memcached leads to %q, %v", to, err)
+	}
+	if text := read(t, theirs+".distrib"); text != "memcached's own\n" {
+		t.Errorf("memcached was moved to %q", text)
+	}
+	do("--remove", "lintel-memcached")
+	if text := read(t, theirs); text != "memcached's own\n" {
+		t.Errorf("/usr/bin/memcached is %q after the removal", text)
+	}
+	do("--remove", "lintel")
+	if _, err := os.Stat(filepath.Join(root, "usr/bin/lintel")); err == nil {
+		t.Error("the binary is still there after the removal")
+	}
+}

@@ -1,0 +1,87 @@
+package deploy_test
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+func TestUnits(t *testing.T) {
+	analyze := tool(t, "systemd-analyze")
+	dir := t.TempDir()
+	for file, unit := range map[string]string{"lintel.service": "lintel.service", "lintel@.service": "lintel@11212.service"} {
+		text := strings.ReplaceAll(read(t, "systemd/"+file), "/usr/bin/lintel", lintel)
+		write(t, filepath.Join(dir, unit), text, 0o644)
+		if out := run(t, analyze, "verify", filepath.Join(dir, unit)); strings.Contains(out, unit) {
+			t.Errorf("%s: %s", file, out)
+		}
+		// The threshold is in tenths: at most 2.0 of 10.
+		run(t, analyze, "security", "--offline=true", "--threshold=20", filepath.Join(dir, unit))
+	}
+}
+
+// TestUnitsAlike checks that the two units differ in what an instance needs
+// only.
+func TestUnitsAlike(t *testing.T) {
+	instance := read(t, "systemd/lintel@.service")
+	_, instance, _ = strings.Cut(instance, "\n[Unit]\n")
+	instance = strings.NewReplacer(" on port %i", "", "Environment=CACHESIZE", "Environment=PORT=11211 CACHESIZE", "-p %i", "-p ${PORT}", "EnvironmentFile=-/etc/default/lintel.%i\n", "").Replace(instance)
+	_, single, _ := strings.Cut(read(t, "systemd/lintel.service"), "\n[Unit]\n")
+	if instance != single {
+		t.Errorf("lintel@.service without its instance is\n%s\nlintel.service is\n%s", instance, single)
+	}
+}
+
+func TestSysusersAndTmpfiles(t *testing.T) {
+	sysusers, tmpfiles := tool(t, "systemd-sysusers"), tool(t, "systemd-tmpfiles")
+	if os.Getuid() != 0 {
+		t.Skip("needs root")
+	}
+	root := t.TempDir()
+	write(t, filepath.Join(root, "usr/lib/sysusers.d/lintel.conf"), read(t, "systemd/sysusers.conf"), 0o644)
+	write(t, filepath.Join(root, "usr/lib/tmpfiles.d/lintel.conf"), read(t, "systemd/tmpfiles.conf"), 0o644)
+	write(t, filepath.Join(root, "etc/passwd"), "", 0o644)
+	write(t, filepath.Join(root, "etc/group"), "", 0o644)
+	run(t, sysusers, "--root="+root, "lintel.conf")
+	if users := read(t, filepath.Join(root, "etc/passwd")); !strings.HasPrefix(users, "lintel:") {
+		t.Errorf("/etc/passwd is %q", users)
+	}
+	run(t, tmpfiles, "--root="+root, "--create", "lintel.conf")
+	info, err := os.Stat(filepath.Join(root, "run/lintel"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if owner := info.Sys().(*syscall.Stat_t).Uid; owner == 0 || info.Mode().Perm() != 0o755 {
+		t.Errorf("/run/lintel has owner %d and mode %v", owner, info.Mode())
+	}
+}
+
+// TestNotify runs the command line of the unit with its defaults, and follows
+// what the server tells the service manager.
+func TestNotify(t *testing.T) {
+	var line string
+	for l := range strings.Lines(read(t, "systemd/lintel.service")) {
+		if command, ok := strings.CutPrefix(l, "ExecStart="); ok {
+			line = strings.TrimSpace(command)
+		}
+	}
+	line = strings.NewReplacer("${PORT}", "-1", "${CACHESIZE}", "64", "${MAXCONN}", "1024", "$OPTIONS", "-l 127.0.0.1").Replace(line)
+	socket := filepath.Join(t.TempDir(), "notify")
+	m := newManager(t, socket)
+	cmd := exec.Command(lintel, strings.Fields(line)[1:]...)
+	cmd.Env = append(os.Environ(), "NOTIFY_SOCKET="+socket)
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	m.wait(t, "READY=1")
+	if err := cmd.Process.Signal(syscall.SIGUSR1); err != nil {
+		t.Fatal(err)
+	}
+	m.wait(t, "STOPPING=1")
+	if err := cmd.Wait(); err != nil {
+		t.Errorf("after KillSignal: %v", err)
+	}
+}
