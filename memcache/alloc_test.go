@@ -36,8 +36,14 @@ func (c *canned) Write(p []byte) (int, error) {
 	for rest := p; len(rest) > 0; {
 		var line []byte
 		line, rest, _ = bytes.Cut(rest, []byte("\r\n"))
-		if string(line) == "mn" {
+		switch {
+		case string(line) == "mn":
 			c.out = append(c.out, "MN\r\n"...)
+			continue
+		case bytes.HasPrefix(line, []byte("ms lintel:hello:")):
+			c.out = append(c.out, "NS O1\r\n"...)
+			continue
+		case string(line) == "??":
 			continue
 		}
 		c.out = append(c.out, "VA 100 f0 c1"...)

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"lintel.dev/memcache"
+	"lintel.dev/memcache/placement"
 )
 
 // BenchmarkGet reads 100 bytes over and over: from the server that
@@ -76,15 +77,15 @@ func benchClient(b *testing.B) *memcache.Client {
 }
 
 func BenchmarkPick(b *testing.B) {
-	for _, name := range memcache.Placements() {
+	for _, name := range placement.Names() {
 		b.Run(name, func(b *testing.B) {
-			sel, err := memcache.Placement(name)
+			sel, err := placement.New(name)
 			if err != nil {
 				b.Fatal(err)
 			}
-			var servers []memcache.Server
+			var servers []placement.Server
 			for i := range 16 {
-				servers = append(servers, memcache.Server{Host: fmt.Sprintf("10.0.0.%d", i), Port: 11211, Weight: 1})
+				servers = append(servers, placement.Server{Host: fmt.Sprintf("10.0.0.%d", i), Port: 11211, Weight: 1})
 			}
 			p, err := sel.Place(servers)
 			if err != nil {

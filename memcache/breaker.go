@@ -1,34 +1,25 @@
 package memcache
 
 import (
+	"errors"
 	"math/rand/v2"
-	"strings"
 	"sync/atomic"
 	"time"
+
+	"lintel.dev/internal/memcache/pipeline"
 )
 
-// breaker keeps callers away from a server that failed. The server's mutex
-// protects it, except open.
+// breaker is the circuit breaker of a server: while it is open, requests fail at once.
+// server.mu protects it, except open.
 type breaker struct {
 	min, max time.Duration
-	failures int       // in a row
-	until    time.Time // no attempt before
-	cause    error     // what callers are told meanwhile
+	failures int       // consecutive
+	until    time.Time // no attempt to connect before
+	cause    error     // what requests return while the breaker is open
 	open     atomic.Bool
 }
 
-// downError is what callers are told of a server that is not tried again yet.
-type downError struct{ cause error }
-
-func (e *downError) Error() string {
-	return ErrServerDown.Error() + ", not tried again yet: " + strings.TrimPrefix(e.cause.Error(), errPrefix)
-}
-
-func (e *downError) Is(target error) bool { return target == ErrServerDown }
-
-func (e *downError) Unwrap() error { return e.cause }
-
-// check is nil when an attempt may be made.
+// check returns nil if an attempt to connect may be made.
 func (b *breaker) check(now time.Time) error {
 	if b.open.Load() && now.Before(b.until) {
 		return b.cause
@@ -36,9 +27,9 @@ func (b *breaker) check(now time.Time) error {
 	return nil
 }
 
-// failed opens the breaker: for min at first, twice as long with each further
-// failure up to max, and shortened by up to a half so that clients do not
-// return in step.
+// failed opens the breaker: for min after the first failure, and twice as long after
+// each consecutive one, up to max. The time is shortened at random by up to a half, so
+// that clients do not all return at once.
 func (b *breaker) failed(now time.Time, err error) {
 	pause := b.max
 	if b.failures < 30 && b.min<<b.failures < b.max {
@@ -47,6 +38,9 @@ func (b *breaker) failed(now time.Time, err error) {
 	b.failures++
 	pause -= rand.N(pause/2 + 1)
 	b.until = now.Add(pause)
-	b.cause = &downError{err}
+	if _, ok := errors.AsType[*pipeline.DownError](err); !ok {
+		err = &pipeline.DownError{Cause: err}
+	}
+	b.cause = err
 	b.open.Store(true)
 }

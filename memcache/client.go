@@ -1,65 +1,43 @@
-// Package memcache is a client for fleets of memcached servers.
-//
-// A [Client] keeps one connection to each server, which carries the requests
-// of every goroutine: concurrent calls share writes and reads without anybody
-// asking for it, and a lone one does its own. It speaks the meta protocol, in
-// which every reply names its request, and falls back to the classic one.
-//
-// # Two stages
-//
-// A [Selector] takes a key to a server, the server takes it to a value.
-// [Placement] has the rules of the clients that other languages use, bit for
-// bit, so that a fleet can be shared with them.
-//
-// # Concurrency
-//
-// All methods of a Client are safe for concurrent use. Every call takes a
-// context; when it ends, the call returns at once and the reply, should it
-// still come, is dropped by the connection. A connection whose reply does not
-// fit its request is closed, and no caller sees the reply.
-//
-// # Failure
-//
-// Errors that are answers ([ErrCacheMiss], [ErrNotStored], [ErrCASConflict])
-// are returned as they are; errors of the way to a server are wrapped in a
-// [ServerError]. A request that never left is sent again; one that may have
-// been carried out is sent again only if it reads or, where [FailNext] or
-// [FailGutter] say that requests may go elsewhere, if it sets or deletes.
 package memcache
 
 import (
 	"context"
-	"errors"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"lintel.dev/memcache/discovery"
+	"lintel.dev/memcache/placement"
 )
 
-// Client is a client for one fleet. Make one with New or Discover.
+// Client is a client for one fleet. New, Discover and Follow make one.
 type Client struct {
 	opts   *Options
-	ctx    context.Context
+	ctx    context.Context // ends when the client is closed
 	cancel context.CancelFunc
-	wg     sync.WaitGroup
+	wg     sync.WaitGroup // the client's goroutines
 
 	fleet  atomic.Pointer[fleet]
 	gutter *fleet
-	flight flight
-	calls  sync.Pool // of *call
+	loads  singleflight
+	calls  sync.Pool // of *pipeline.Call
 
 	mu     sync.Mutex // protects changes of fleet, and closed
 	closed bool
 }
 
-// fleet is a set of servers and the placement over them. It is never modified.
+// fleet is a list of servers and the placement over them. It is immutable.
 type fleet struct {
 	servers []*server
-	picker  Picker
-	dead    func(int) bool
+	picker  placement.Picker
+	dead    func(int) bool // reports whether requests to a server would fail at once
 }
 
-// New returns a client for the servers, each as [ParseServer] takes it. Nil opts
-// are all defaults. Nothing is connected before the first call.
+// New returns a client for the servers, each in the syntax of
+// [placement.ParseServer]: "host[:port[:weight]][=name]", or the same with the path of
+// a unix socket. Nil opts selects all defaults. The client connects to a server at the
+// first call that needs it.
 func New(opts *Options, servers ...string) (*Client, error) {
 	o, err := opts.withDefaults()
 	if err != nil {
@@ -81,15 +59,97 @@ func New(opts *Options, servers ...string) (*Client, error) {
 	return c, nil
 }
 
-// newFleet makes a fleet, taking over the servers of old whose configuration
-// is unchanged.
+// Discover asks the server at addr for its fleet ([discovery.Cluster], over a
+// connection as opts says) and returns a client for it, which follows changes as
+// Follow does.
+func Discover(ctx context.Context, addr string, opts *Options) (*Client, error) {
+	o, err := opts.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	spec, err := placement.ParseServer(addr)
+	if err != nil {
+		return nil, err
+	}
+	cluster := discovery.Cluster(o.dialer(spec).OpenConn)
+	src := discovery.Func(func(ctx context.Context) ([]string, error) {
+		ctx, cancel := context.WithTimeout(ctx, o.DialTimeout+o.ReadTimeout)
+		defer cancel()
+		servers, err := cluster.Servers(ctx)
+		if err != nil {
+			return nil, &Error{Server: spec.Addr(), Err: err}
+		}
+		return servers, nil
+	})
+	return Follow(ctx, src, 0, opts)
+}
+
+// Follow returns a client for the servers that src names, and asks src again every so
+// often: every 0 is one minute, negative never. While src fails or names no server,
+// the fleet stays as it is. ctx bounds the first question only.
+func Follow(ctx context.Context, src discovery.Source, every time.Duration, opts *Options) (*Client, error) {
+	servers, err := src.Servers(ctx)
+	if err != nil {
+		return nil, err
+	}
+	c, err := New(opts, servers...)
+	if err != nil {
+		return nil, err
+	}
+	if every == 0 {
+		every = time.Minute
+	}
+	if every > 0 {
+		c.wg.Go(func() { c.follow(src, every, servers) })
+	}
+	return c, nil
+}
+
+func (c *Client) follow(src discovery.Source, every time.Duration, last []string) {
+	t := time.NewTicker(every)
+	defer t.Stop()
+	for {
+		select {
+		case <-t.C:
+		case <-c.ctx.Done():
+			return
+		}
+		ctx, cancel := context.WithTimeout(c.ctx, c.opts.DialTimeout+c.opts.ReadTimeout)
+		servers, err := src.Servers(ctx)
+		cancel()
+		if err != nil || len(servers) == 0 || strings.Join(servers, ",") == strings.Join(last, ",") {
+			continue
+		}
+		if c.SetServers(servers...) == nil {
+			last = servers
+		}
+	}
+}
+
+// resolveLoop resolves host names again and again.
+func (c *Client) resolveLoop() {
+	t := time.NewTicker(c.opts.ResolveEvery)
+	defer t.Stop()
+	for {
+		select {
+		case <-t.C:
+		case <-c.ctx.Done():
+			return
+		}
+		for _, s := range c.fleet.Load().servers {
+			s.reresolve(c.ctx)
+		}
+	}
+}
+
+// newFleet makes a fleet. It takes over the servers of old that did not change.
 func (c *Client) newFleet(old *fleet, specs []string) (*fleet, error) {
 	if len(specs) == 0 {
 		return nil, ErrNoServers
 	}
-	parsed := make([]Server, len(specs))
+	parsed := make([]placement.Server, len(specs))
 	for i, spec := range specs {
-		s, err := ParseServer(spec)
+		s, err := placement.ParseServer(spec)
 		if err != nil {
 			return nil, err
 		}
@@ -99,7 +159,7 @@ func (c *Client) newFleet(old *fleet, specs []string) (*fleet, error) {
 	if err != nil {
 		return nil, err
 	}
-	kept := make(map[Server]*server)
+	kept := make(map[placement.Server]*server)
 	if old != nil {
 		for _, s := range old.servers {
 			kept[s.Server] = s
@@ -118,8 +178,8 @@ func (c *Client) newFleet(old *fleet, specs []string) (*fleet, error) {
 	return f, nil
 }
 
-// SetServers replaces the fleet. Servers that stay keep their connections;
-// those that go answer what is in flight before theirs are closed.
+// SetServers replaces the servers of the fleet. Servers that stay keep their
+// connections. Those that leave answer the requests in flight first.
 func (c *Client) SetServers(servers ...string) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -146,7 +206,7 @@ func (c *Client) SetServers(servers ...string) error {
 	return nil
 }
 
-// Servers returns the addresses of the fleet in configured order.
+// Servers returns the addresses of the servers in the order of the configuration.
 func (c *Client) Servers() []string {
 	f := c.fleet.Load()
 	names := make([]string, len(f.servers))
@@ -156,8 +216,8 @@ func (c *Client) Servers() []string {
 	return names
 }
 
-// ServerFor returns the address of the server that key is placed on, whether
-// or not that server can be reached.
+// ServerFor returns the address of the server on which key is placed, whether or not
+// the server can be reached.
 func (c *Client) ServerFor(key string) string {
 	f := c.fleet.Load()
 	i := f.picker.Pick(key, nil)
@@ -167,9 +227,9 @@ func (c *Client) ServerFor(key string) string {
 	return f.servers[i].name
 }
 
-// Close breaks the connections, fails the calls in flight with ErrClosed and
-// waits for the client's goroutines, load functions of Fetch included, whose
-// contexts end. Calls after it return ErrClosed.
+// Close closes the connections, fails the calls in flight with ErrClosed and waits for
+// the client's goroutines. These include load functions of Fetch, whose contexts end.
+// Later calls return ErrClosed. Closing a client again does nothing.
 func (c *Client) Close() error {
 	c.mu.Lock()
 	if c.closed {
@@ -189,99 +249,4 @@ func (c *Client) Close() error {
 	}
 	c.wg.Wait()
 	return nil
-}
-
-// maxMoves bounds how often a call follows a fleet that changes under it.
-const maxMoves = 8
-
-// do sends cl to the server of its key under the failover policy.
-func (c *Client) do(ctx context.Context, cl *call) error {
-	var err error
-	if cl.encoded, err = c.opts.checkKey(cl.key); err != nil {
-		return err
-	}
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	for range maxMoves {
-		f := c.fleet.Load()
-		var dead func(int) bool
-		if c.opts.Failover == FailNext {
-			dead = f.dead
-		}
-		i := f.picker.Pick(cl.key, dead)
-		if i < 0 {
-			return ErrNoServers
-		}
-		err := f.servers[i].roundTrip(ctx, cl)
-		if err == nil || err == ErrCacheMiss {
-			return err
-		}
-		if errors.Is(err, errUnsent) {
-			if c.ctx.Err() != nil {
-				return ErrClosed
-			}
-			continue
-		}
-		if c.opts.Failover != FailError && isDown(err) {
-			return c.failover(ctx, cl, f, i, err)
-		}
-		return err
-	}
-	return ErrConnLost
-}
-
-// failover answers a call whose server failed with err.
-func (c *Client) failover(ctx context.Context, cl *call, f *fleet, failed int, err error) error {
-	switch c.opts.Failover {
-	case FailMiss:
-		switch cl.op {
-		case opGet, opGetInto, opLease:
-			return ErrCacheMiss
-		}
-	case FailNext:
-		var ended bool
-		if ended, err = f.servers[failed].again(ctx, cl, err); ended {
-			return err
-		}
-		next := f.picker.Pick(cl.key, func(i int) bool { return i == failed || f.dead(i) })
-		if next >= 0 {
-			return f.servers[next].roundTrip(ctx, cl)
-		}
-	case FailGutter:
-		var ended bool
-		if ended, err = f.servers[failed].again(ctx, cl, err); ended {
-			return err
-		}
-		limit := wireTTL(c.opts.GutterTTL, time.Now)
-		switch {
-		case cl.op == opStore && cl.mode != modeCAS && (cl.ttl == 0 || cl.ttl > limit):
-			cl.ttl = limit
-		case cl.touch, cl.op == opTouch:
-			if cl.ttl == 0 || cl.ttl > limit {
-				cl.ttl = limit
-			}
-		}
-		if i := c.gutter.picker.Pick(cl.key, nil); i >= 0 {
-			return c.gutter.servers[i].roundTrip(ctx, cl)
-		}
-	}
-	return err
-}
-
-// again sends cl to its server once more when the connection broke under it and
-// the server may be well: what it did not get must not go elsewhere. It tells
-// whether that ended the matter, because there is an answer or because what may
-// have been carried out must not be asked for twice.
-func (s *server) again(ctx context.Context, cl *call, err error) (ended bool, result error) {
-	if !cl.sent || cl.idempotent() {
-		return false, err
-	}
-	if !cl.repeatable() {
-		return true, err
-	}
-	if errors.Is(err, ErrConnLost) {
-		err = s.roundTrip(ctx, cl)
-	}
-	return err == nil || !isDown(err), err
 }

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"lintel.dev/internal/memcache/pipeline"
 	"lintel.dev/memcache"
 	"lintel.dev/memcache/memcachetest"
 )
@@ -218,7 +219,7 @@ func TestKeys(t *testing.T) {
 				t.Errorf("byte %#x: %v, %v", b, err, gerr)
 			}
 		}
-		long := strings.Repeat("x", memcache.MaxKeyLen)
+		long := strings.Repeat("x", pipeline.MaxKeyLen)
 		wantErr(t, "longest key", c.Set(ctx, &memcache.Item{Key: long}), nil)
 		for _, bad := range []string{"", long + "x", "a b", "a\r\nflush_all\r\n"} {
 			_, err := c.Get(ctx, bad)
@@ -272,7 +273,7 @@ func TestMulti(t *testing.T) {
 			t.Fatal(got, err)
 		}
 		err = c.SetMulti(ctx, []*memcache.Item{{Key: "fine"}, {Key: "huge", Value: make([]byte, 2<<20)}})
-		var refused *memcache.KeyError
+		var refused *memcache.Error
 		if !errors.As(err, &refused) || refused.Key != "huge" || !errors.Is(err, memcache.ErrTooLarge) {
 			t.Errorf("refused item: %v", err)
 		}
@@ -302,7 +303,7 @@ func TestMultiPartial(t *testing.T) {
 		}
 		fleet[1].Close()
 		got, err := c.GetMulti(ctx, keys)
-		var down *memcache.ServerError
+		var down *memcache.Error
 		if !errors.As(err, &down) || down.Server != c.Servers()[1] {
 			t.Errorf("error: %v", err)
 		}
@@ -384,7 +385,7 @@ func TestClosed(t *testing.T) {
 	wantErr(t, "GetMulti", err, memcache.ErrClosed)
 	wantErr(t, "Ping", c.Ping(ctx), memcache.ErrClosed)
 	wantErr(t, "SetServers", c.SetServers(addr), memcache.ErrClosed)
-	_, err = c.Fetch(ctx, "k", 0, func(context.Context) ([]byte, error) { return nil, nil })
+	_, err = c.Fetch(ctx, "k", memcache.FetchOptions{}, func(context.Context) ([]byte, error) { return nil, nil })
 	wantErr(t, "Fetch", err, memcache.ErrClosed)
 }
 
@@ -396,7 +397,7 @@ func TestAuth(t *testing.T) {
 	}
 	for _, opts := range []*memcache.Options{{Username: "u", Password: "wrong"}, nil} {
 		c := dial(t, opts, addr)
-		wantErr(t, "wrong password", c.Set(t.Context(), &memcache.Item{Key: "k"}), memcache.ErrAuth)
+		wantErr(t, "wrong password", c.Set(t.Context(), &memcache.Item{Key: "k"}), pipeline.ErrAuth)
 	}
 }
 
@@ -457,7 +458,7 @@ func TestEncodeKeys(t *testing.T) {
 			if err != nil || len(got) != len(keys) || got[keys[0]] == nil || got[keys[0]].Key != keys[0] {
 				t.Errorf("%d items, %v", len(got), err)
 			}
-			v, err := c.Fetch(ctx, "to load", time.Minute, func(context.Context) ([]byte, error) { return []byte("loaded"), nil })
+			v, err := c.Fetch(ctx, "to load", memcache.FetchOptions{TTL: time.Minute}, func(context.Context) ([]byte, error) { return []byte("loaded"), nil })
 			if err != nil || string(v) != "loaded" {
 				t.Errorf("Fetch: %q, %v", v, err)
 			}

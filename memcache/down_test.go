@@ -13,6 +13,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"lintel.dev/internal/memcache/pipeline"
 	"lintel.dev/memcache"
 	"lintel.dev/memcache/memcachetest"
 )
@@ -173,7 +174,7 @@ func TestDeafServer(t *testing.T) {
 		for range 2 {
 			err = c.Set(t.Context(), &memcache.Item{Key: "k", Value: make([]byte, 1<<20)})
 		}
-		if took := time.Since(start); !errors.Is(err, memcache.ErrTimeout) && !errors.Is(err, memcache.ErrServerDown) && !errors.Is(err, memcache.ErrBusy) || took > 15*time.Second {
+		if took := time.Since(start); !errors.Is(err, memcache.ErrTimeout) && !errors.Is(err, memcache.ErrServerDown) && !errors.Is(err, pipeline.ErrBusy) || took > 15*time.Second {
 			t.Errorf("%v after %v", err, took)
 		}
 	})
@@ -226,7 +227,7 @@ func TestCutAfterRequest(t *testing.T) {
 			t.Errorf("get: %v", err)
 		}
 		synctest.Wait()
-		if _, err := c.Increment(t.Context(), "n", 1); !errors.Is(err, memcache.ErrConnLost) {
+		if _, err := c.Increment(t.Context(), "n", 1); !errors.Is(err, pipeline.ErrConnLost) {
 			t.Errorf("incr: %v", err)
 		}
 		if n := incrs.Load(); n != 1 {
@@ -433,6 +434,7 @@ func TestDowngrade(t *testing.T) {
 				switch line := s.line(); {
 				case line == "mn":
 					s.send("MN\r\n")
+					s.proof()
 				case strings.HasPrefix(line, "mg "):
 					s.send("EN\r\n")
 				case line == "gets k":
@@ -470,7 +472,7 @@ func TestDowngrade(t *testing.T) {
 			s.send("ERROR\r\n")
 		})}, "10.0.0.1")
 		defer strict.Close()
-		if _, err := strict.Get(t.Context(), "k"); !errors.Is(err, memcache.ErrProtocol) {
+		if _, err := strict.Get(t.Context(), "k"); !errors.Is(err, pipeline.ErrProtocol) {
 			t.Errorf("meta insisted on: %v", err)
 		}
 	})

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"lintel.dev/memcache"
+	"lintel.dev/memcache/codec"
 	"lintel.dev/memcache/memcachetest"
 )
 
@@ -27,7 +28,7 @@ func ExampleFetchOptions_stale() {
 	defer c.Close()
 	o := memcache.FetchOptions{TTL: time.Minute, Stale: time.Hour}
 	get := func(load func(context.Context) ([]byte, error)) string {
-		v, err := c.FetchWith(context.Background(), "page", o, load)
+		v, err := c.Fetch(context.Background(), "page", o, load)
 		if err != nil {
 			return err.Error()
 		}
@@ -67,7 +68,7 @@ func ExampleFetchOptions_negative() {
 	defer c.Close()
 	o := memcache.FetchOptions{TTL: time.Hour, NegativeTTL: time.Minute}
 	for _, answer := range []error{errors.New("database is down"), memcache.ErrNotFound, nil} {
-		_, err := c.FetchWith(context.Background(), "user:9", o, func(context.Context) ([]byte, error) {
+		_, err := c.Fetch(context.Background(), "user:9", o, func(context.Context) ([]byte, error) {
 			fmt.Print("asked; ")
 			return nil, answer
 		})
@@ -106,12 +107,12 @@ func ExampleTyped_codecs() {
 	defer c.Close()
 	ctx := context.Background()
 
-	asJSON := &memcache.Typed[place]{Client: c}
-	asGob := &memcache.Typed[place]{Client: c, Codec: memcache.Gob[place]()}
-	asProto := &memcache.Typed[*place]{Client: c, Codec: memcache.Proto[place]()}
-	small := &memcache.Typed[[]byte]{Client: c, Codec: memcache.Compressed(memcache.Raw(), 100, memcache.Zlib)}
-	fmt.Println(asJSON.Set(ctx, "json", place{1, 2}), asGob.Set(ctx, "gob", place{3, 4}),
-		asProto.Set(ctx, "proto", &place{5, 6}), small.Set(ctx, "small", make([]byte, 10_000)))
+	asJSON := &memcache.Typed[place]{Cache: c}
+	asGob := &memcache.Typed[place]{Cache: c, Codec: codec.Gob[place]()}
+	asProto := &memcache.Typed[*place]{Cache: c, Codec: codec.Proto[place]()}
+	small := &memcache.Typed[[]byte]{Cache: c, Codec: codec.Compressed(codec.Raw(), 100, codec.Zlib)}
+	fmt.Println(asJSON.Set(ctx, "json", place{1, 2}, time.Hour), asGob.Set(ctx, "gob", place{3, 4}, time.Hour),
+		asProto.Set(ctx, "proto", &place{5, 6}, time.Hour), small.Set(ctx, "small", make([]byte, 10_000), time.Hour))
 
 	j, _ := asJSON.Get(ctx, "json")
 	g, _ := asGob.Get(ctx, "gob")

@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log"
-	"os"
-	"path/filepath"
 	"strings"
 	"time"
 
@@ -38,7 +36,7 @@ func ExampleOptions_failover() {
 }
 
 // An error says which server it is of, and errors.Is what it is.
-func ExampleServerError() {
+func ExampleError() {
 	const gone = "/run/no-such-memcached" // a unix socket that nobody listens on
 	c, err := memcache.New(nil, gone)
 	if err != nil {
@@ -46,7 +44,7 @@ func ExampleServerError() {
 	}
 	defer c.Close()
 	_, err = c.Get(context.Background(), "k")
-	var of *memcache.ServerError
+	var of *memcache.Error
 	fmt.Println(errors.As(err, &of) && of.Server == gone, errors.Is(err, memcache.ErrServerDown))
 	// Output:
 	// true true
@@ -65,7 +63,7 @@ func ExampleClient_Invalidate() {
 	ctx := context.Background()
 	version := 0
 	page := func() {
-		v, err := c.FetchWith(ctx, "page", memcache.FetchOptions{TTL: time.Hour, Stale: time.Minute}, func(context.Context) ([]byte, error) {
+		v, err := c.Fetch(ctx, "page", memcache.FetchOptions{TTL: time.Hour, Stale: time.Minute}, func(context.Context) ([]byte, error) {
 			version++
 			return fmt.Append(nil, "version ", version), nil
 		})
@@ -109,18 +107,6 @@ func ExampleClient_FetchMulti() {
 	// A B C <nil>
 }
 
-func ExampleCompressed() {
-	codec := memcache.Compressed(memcache.JSON[string](), 1024, memcache.Zlib)
-	long := strings.Repeat("all the same ", 1000)
-	data, flags, err := codec.Encode(long)
-	fmt.Println(len(long) > 10*len(data), err)
-	back, err := codec.Decode(data, flags)
-	fmt.Println(back == long, err)
-	// Output:
-	// true <nil>
-	// true <nil>
-}
-
 // Hooks see every request; package collector makes Prometheus metrics of them.
 func ExampleHooks() {
 	addr, stop := server()
@@ -160,18 +146,6 @@ func ExampleClient_GetInto() {
 	fmt.Println(string(buf), flags, err)
 	// Output:
 	// value 7 <nil>
-}
-
-// A list that an operator edits: FileSource is for Follow.
-func ExampleFileSource() {
-	path := filepath.Join(os.TempDir(), fmt.Sprintf("lintel-fleet-%d", os.Getpid()))
-	if err := os.WriteFile(path, []byte("10.0.0.1 # old\n10.0.0.2:11211:2=big\n"), 0o600); err != nil {
-		log.Fatal(err)
-	}
-	defer os.Remove(path)
-	fmt.Println(memcache.FileSource(path).Servers(context.Background()))
-	// Output:
-	// [10.0.0.1 10.0.0.2:11211:2=big] <nil>
 }
 
 // Servers come and go without a request in flight being lost.

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"lintel.dev/memcache"
+	"lintel.dev/memcache/discovery"
 	"lintel.dev/memcache/memcachetest"
 )
 
@@ -47,8 +48,7 @@ func Example() {
 	// miss: true
 }
 
-// Fetch is the whole of cache-aside: read, and on a miss load once for
-// everybody and store.
+// Cache-aside in one call: on a miss, one caller loads the value and stores it.
 func ExampleClient_Fetch() {
 	addr, stop := server()
 	defer stop()
@@ -58,7 +58,7 @@ func ExampleClient_Fetch() {
 	}
 	defer c.Close()
 	for range 2 {
-		v, err := c.Fetch(context.Background(), "square:12", time.Hour, func(context.Context) ([]byte, error) {
+		v, err := c.Fetch(context.Background(), "square:12", memcache.FetchOptions{TTL: time.Hour}, func(context.Context) ([]byte, error) {
 			fmt.Println("computing")
 			return []byte("144"), nil
 		})
@@ -70,9 +70,8 @@ func ExampleClient_Fetch() {
 	// 144 <nil>
 }
 
-// A value past its TTL is better than a wait: everybody has the old one while
-// one caller loads it anew.
-func ExampleClient_FetchWith() {
+// After the end of the TTL, callers get the old value while one of them reloads it.
+func ExampleClient_Fetch_stale() {
 	addr, stop := server()
 	defer stop()
 	c, err := memcache.New(nil, addr)
@@ -88,7 +87,7 @@ func ExampleClient_FetchWith() {
 		NegativeTTL: time.Minute,
 	}
 	for range 2 {
-		_, err := c.FetchWith(context.Background(), "user:404", o, func(context.Context) ([]byte, error) {
+		_, err := c.Fetch(context.Background(), "user:404", o, func(context.Context) ([]byte, error) {
 			fmt.Println("asking the database")
 			return nil, fmt.Errorf("no such user: %w", memcache.ErrNotFound)
 		})
@@ -109,8 +108,8 @@ func ExampleTyped() {
 	}
 	defer c.Close()
 	type user struct{ Name string }
-	users := &memcache.Typed[user]{Client: c, Options: memcache.FetchOptions{TTL: time.Hour}}
-	u, err := users.Fetch(context.Background(), "user:1", func(context.Context) (user, error) {
+	users := &memcache.Typed[user]{Cache: c}
+	u, err := users.Fetch(context.Background(), "user:1", memcache.FetchOptions{TTL: time.Hour}, func(context.Context) (user, error) {
 		return user{"Ada"}, nil
 	})
 	fmt.Println(u.Name, err)
@@ -119,26 +118,6 @@ func ExampleTyped() {
 	// Output:
 	// Ada <nil>
 	// {"Name":"Ada"}
-}
-
-// Another client's placement: what it stored is found where it put it.
-func ExamplePlacement() {
-	ketama, err := memcache.Placement("ketama")
-	if err != nil {
-		log.Fatal(err)
-	}
-	c, err := memcache.New(&memcache.Options{Selector: ketama}, "127.0.0.71", "127.0.0.72:11211:2", "127.0.0.73:21213:3")
-	if err != nil {
-		log.Fatal(err)
-	}
-	defer c.Close()
-	for _, key := range []string{"key:1", "key:2", "key:5"} {
-		fmt.Println(key, c.ServerFor(key))
-	}
-	// Output:
-	// key:1 127.0.0.72:11211
-	// key:2 127.0.0.72:11211
-	// key:5 127.0.0.73:21213
 }
 
 // GetMulti asks all servers at once; what they have comes even if one is down.
@@ -195,7 +174,7 @@ func ExampleClient_Namespace() {
 	shop.Set(ctx, &memcache.Item{Key: "prices", Value: []byte("...")})
 	_, err = shop.Get(ctx, "prices")
 	fmt.Println("before:", err)
-	shop.Invalidate(ctx)
+	shop.InvalidateAll(ctx)
 	_, err = shop.Get(ctx, "prices")
 	fmt.Println("after:", err)
 	// Output:
@@ -203,24 +182,9 @@ func ExampleClient_Namespace() {
 	// after: memcache: cache miss
 }
 
-// What a Python program pickled is not read, whatever it is.
-func ExampleValueCodec() {
-	python, err := memcache.ValueCodec("python")
-	if err != nil {
-		log.Fatal(err)
-	}
-	v, err := python.Decode([]byte("clé"), 16)
-	fmt.Println(v, err)
-	_, err = python.Decode([]byte("cos\nsystem\n"), 1)
-	fmt.Println(errors.Is(err, memcache.ErrExecutable), err)
-	// Output:
-	// clé <nil>
-	// true memcache: executable encoding refused: python pickle (flags 0x1)
-}
-
 // The fleet in a file, followed as it changes.
 func ExampleFollow() {
-	src := memcache.SourceFunc(func(context.Context) ([]string, error) {
+	src := discovery.Func(func(context.Context) ([]string, error) {
 		return []string{"10.0.0.1", "10.0.0.2"}, nil
 	})
 	c, err := memcache.Follow(context.Background(), src, time.Minute, nil)

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"lintel.dev/memcache"
+	"lintel.dev/memcache/discovery"
 	"lintel.dev/memcache/memcachetest"
 )
 
@@ -84,7 +85,7 @@ func ExampleOptions_password() {
 			log.Fatal(err)
 		}
 		_, err = c.Get(context.Background(), "k")
-		fmt.Println(errors.Is(err, memcache.ErrAuth), errors.Is(err, memcache.ErrCacheMiss))
+		fmt.Println(errors.Is(err, memcache.ErrServerDown), errors.Is(err, memcache.ErrCacheMiss))
 		c.Close()
 	}
 	// Output:
@@ -169,7 +170,7 @@ func ExampleFollow_file() {
 		}
 	}
 	write("10.0.0.1\n")
-	c, err := memcache.Follow(context.Background(), memcache.FileSource(path), 10*time.Millisecond, nil)
+	c, err := memcache.Follow(context.Background(), discovery.File(path), 10*time.Millisecond, nil)
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -183,46 +184,6 @@ func ExampleFollow_file() {
 	// Output:
 	// [10.0.0.1:11211]
 	// [10.0.0.1:11211 10.0.0.2:11211]
-}
-
-// zone is a resolver of the example's own; nil takes the system's.
-type zone map[string][]string
-
-func (z zone) LookupHost(_ context.Context, host string) ([]string, error) { return z[host], nil }
-
-func (z zone) LookupSRV(_ context.Context, service, proto, name string) (string, []*net.SRV, error) {
-	var records []*net.SRV
-	for _, target := range z["_"+service+"._"+proto+"."+name] {
-		records = append(records, &net.SRV{Target: target, Port: 11211})
-	}
-	return name, records, nil
-}
-
-// Every address of a name is a server: a headless service in Kubernetes.
-func ExampleDNSSource() {
-	r := zone{"cache.prod.svc.cluster.local": {"10.1.0.7", "2001:db8::7", "10.1.0.5"}}
-	c, err := memcache.Follow(context.Background(), memcache.DNSSource("cache.prod.svc.cluster.local", 11211, r), time.Minute, nil)
-	if err != nil {
-		log.Fatal(err)
-	}
-	defer c.Close()
-	fmt.Println(strings.Join(c.Servers(), " "))
-	// Output:
-	// 10.1.0.5:11211 10.1.0.7:11211 [2001:db8::7]:11211
-}
-
-// SRV records name the servers and their ports: pods keep their keys when
-// their addresses change.
-func ExampleSRVSource() {
-	r := zone{"_memcache._tcp.cache.prod": {"cache-0.cache.prod.", "cache-1.cache.prod."}}
-	c, err := memcache.Follow(context.Background(), memcache.SRVSource("memcache", "cache.prod", r), time.Minute, nil)
-	if err != nil {
-		log.Fatal(err)
-	}
-	defer c.Close()
-	fmt.Println(strings.Join(c.Servers(), " "))
-	// Output:
-	// cache-0.cache.prod:11211 cache-1.cache.prod:11211
 }
 
 // Keys of any bytes, where the server has meta commands.

@@ -12,6 +12,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"lintel.dev/internal/memcache/pipeline"
 	"lintel.dev/memcache"
 )
 
@@ -122,7 +123,7 @@ func midFlight(t *testing.T, policy memcache.Failover, well bool, op, host, othe
 	case "set", "set_multi":
 		switch {
 		case !elsewhere:
-			wantErr(t, op, err, memcache.ErrConnLost)
+			wantErr(t, op, err, pipeline.ErrConnLost)
 		case err != nil:
 			t.Error(err)
 		case well && (string(ownValue) != "7" || onSpare):
@@ -133,7 +134,7 @@ func midFlight(t *testing.T, policy memcache.Failover, well bool, op, host, othe
 	case "delete", "delete_multi":
 		switch {
 		case !elsewhere:
-			wantErr(t, op, err, memcache.ErrConnLost)
+			wantErr(t, op, err, pipeline.ErrConnLost)
 		case err != nil && err != memcache.ErrCacheMiss:
 			t.Error(err)
 		case well && onOwn:
@@ -149,7 +150,7 @@ func midFlight(t *testing.T, policy memcache.Failover, well bool, op, host, othe
 			wantErr(t, op, err, memcache.ErrCacheMiss)
 		}
 	default:
-		if !errors.Is(err, memcache.ErrConnLost) && !errors.Is(err, memcache.ErrServerDown) {
+		if !errors.Is(err, pipeline.ErrConnLost) && !errors.Is(err, memcache.ErrServerDown) {
 			t.Errorf("%s: %v", op, err)
 		}
 		if onSpare {

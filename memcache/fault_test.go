@@ -6,12 +6,14 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"lintel.dev/internal/memcache/pipeline"
 	"lintel.dev/memcache"
 	"lintel.dev/memcache/memcachetest"
 )
@@ -278,12 +280,23 @@ func (s *scripted) line() string {
 
 func (s *scripted) send(text string) { io.WriteString(s, text) }
 
-// greet answers the question for meta commands.
+// greet answers the handshake of a client that asks for meta commands.
 func (s *scripted) greet() {
 	if line := s.line(); line != "mn" && line != "" {
 		s.t.Errorf("first line is %q", line)
 	}
 	s.send("MN\r\n")
+	s.proof()
+}
+
+// proof answers the second part of the handshake: an ms with a data block, and mn.
+func (s *scripted) proof() {
+	if line := s.line(); !strings.HasPrefix(line, "ms lintel:hello:") && line != "" {
+		s.t.Errorf("line behind mn is %q", line)
+	}
+	s.line()
+	s.line()
+	s.send("NS O1\r\nMN\r\n")
 }
 
 // opaque cuts the opaque token off a meta request.
@@ -313,7 +326,7 @@ func TestSwappedReplies(t *testing.T) {
 		for _, key := range []string{"a", "b"} {
 			wg.Go(func() {
 				it, err := c.Get(t.Context(), key)
-				if !errors.Is(err, memcache.ErrProtocol) {
+				if !errors.Is(err, pipeline.ErrProtocol) {
 					t.Errorf("%s: %+v, %v", key, it, err)
 				}
 			})
@@ -382,7 +395,7 @@ func TestGiantValue(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if it, err := c.Get(t.Context(), "k"); !errors.Is(err, memcache.ErrProtocol) {
+			if it, err := c.Get(t.Context(), "k"); !errors.Is(err, pipeline.ErrProtocol) {
 				t.Errorf("%q: %+v, %v", head, it, err)
 			}
 			c.Close()

@@ -6,95 +6,139 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"time"
+
+	"lintel.dev/internal/memcache/pipeline"
 )
 
-// ErrNotFound is for load functions to return, wrapped or not, when there is
-// nothing to cache. With FetchOptions.NegativeTTL the answer itself is cached.
-var ErrNotFound = errors.New("memcache: not found")
-
-// CachedError is an error of a load function that came out of the cache.
+// CachedError is an error of a load function that was stored in the cache, see
+// FetchOptions.ErrorTTL.
 type CachedError struct{ Text string }
 
 func (e *CachedError) Error() string { return e.Text }
 
-// The flags of what Fetch stores beside values. Another client takes them for
-// items with odd flags.
+// The flags of the answers that Fetch stores in place of values. Other clients see
+// items with unusual flags.
 const (
 	flagNotFound uint32 = 0x6c740001
 	flagError    uint32 = 0x6c740002
 )
 
-// FetchOptions say how a value is cached.
+// FetchOptions say how Fetch caches a value. All durations are sent in whole seconds,
+// rounded up. Negative ones are an error.
 type FetchOptions struct {
-	// TTL is how long a value is fresh; 0 is for ever.
+	// TTL is the time for which a value is fresh; 0 is unlimited.
 	TTL time.Duration
-	// Jitter shortens each TTL at random by up to this share, 0 to 1, so that
-	// what was stored together does not expire together.
+	// Jitter shortens each TTL at random by up to this fraction, 0 to 1, so that values
+	// that were stored together do not expire together.
 	Jitter float64
-	// Early is how long before a value's end one caller is chosen to load it
-	// anew in the background while everybody has the old one.
+	// Early is the time before the end of the TTL from which one caller reloads the
+	// value in the background, while the others get the old one.
 	Early time.Duration
-	// Stale is how long a value past its TTL is still handed out: to everybody
-	// but the one caller who loads it anew, and to that one if load fails.
+	// Stale is the time after the end of the TTL for which the value is still returned:
+	// to all callers but the one that reloads it, and to that one if load fails.
 	Stale time.Duration
-	// NegativeTTL is how long an ErrNotFound of load is cached; 0 is not at all.
+	// NegativeTTL is the time for which an ErrNotFound of load is cached; 0: not cached.
 	NegativeTTL time.Duration
-	// ErrorTTL is how long any other error of load is cached; 0 is not at all.
+	// ErrorTTL is the time for which any other error of load is cached; 0: not cached.
 	ErrorTTL time.Duration
-	// Lease is how long the caller who loads a missing value has the field to
-	// itself in the whole fleet. Default: 10 s.
+	// Lease is the time for which a caller that loads a missing value has the exclusive
+	// right to do so, among all clients of the fleet. Default: 10 s.
 	Lease time.Duration
 }
 
-// Fetch is FetchWith with a TTL and nothing else.
-func (c *Client) Fetch(ctx context.Context, key string, ttl time.Duration, load func(context.Context) ([]byte, error)) ([]byte, error) {
-	return c.FetchWith(ctx, key, FetchOptions{TTL: ttl}, load)
+// Fetch returns the value under key. If the cache has none, it calls load and stores the
+// result.
+//
+// Concurrent calls for one key share one load and its result, which must not be
+// modified. With servers that have meta commands, this holds for all processes: the
+// first caller gets a lease, and the others wait for its value. Early and Stale need
+// meta commands, too.
+//
+// load gets a context with the caller's values, which ends when the last caller has
+// given up or the client is closed. Its error is returned and, by default, not cached. A
+// panic in load becomes a [PanicError]. A cache that cannot be reached counts as a miss
+// and is no error. If the item is deleted during the load, the loaded value is returned,
+// but not stored.
+func (c *Client) Fetch(ctx context.Context, key string, o FetchOptions, load func(context.Context) ([]byte, error)) ([]byte, error) {
+	return fetchBytes(ctx, c, key, o, load)
 }
 
-// FetchWith returns the value under key, calling load for it when the cache
-// has none and storing what it returns.
-//
-// Concurrent calls for one key share one load, in the process and, where the
-// server has meta commands, between all processes: the first is given a lease
-// and the others wait for it. They share the result too, which must not be
-// modified. Early, Stale and the lease need meta commands; without them a
-// value is loaded once a process when it is gone.
-//
-// load runs with a context of its own that has the caller's values and ends
-// when the last caller has left. Its error is returned and, unless asked for,
-// not cached; a panic in it becomes a [PanicError]. A cache that cannot be
-// reached counts as a miss and fails nobody. If the item is deleted during the
-// load, what was loaded is returned but not stored.
-func (c *Client) FetchWith(ctx context.Context, key string, o FetchOptions, load func(context.Context) ([]byte, error)) ([]byte, error) {
-	data, _, err := c.fetch(ctx, key, o, func(ctx context.Context) ([]byte, uint32, error) {
+// fetchBytes is Fetch of a cache for values without flags.
+func fetchBytes(ctx context.Context, c Cache, key string, o FetchOptions, load func(context.Context) ([]byte, error)) ([]byte, error) {
+	v, err := c.fetch(ctx, key, o, func(ctx context.Context) (loaded, error) {
 		data, err := load(ctx)
-		return data, 0, err
+		return loaded{data: data}, err
 	})
-	return data, err
+	return v.data, err
 }
 
-// fetch is FetchWith for values with flags.
-func (c *Client) fetch(ctx context.Context, key string, o FetchOptions, load func(context.Context) ([]byte, uint32, error)) ([]byte, uint32, error) {
+func (c *Client) fetch(ctx context.Context, key string, o FetchOptions, load func(context.Context) (loaded, error)) (loaded, error) {
 	if _, err := c.opts.checkKey(key); err != nil {
-		return nil, 0, err
+		return loaded{}, err
 	}
 	f, err := c.newFetch(key, o, load)
 	if err != nil {
-		return nil, 0, err
+		return loaded{}, err
 	}
-	v, err := f.do(ctx)
-	return v.data, v.flags, err
+	return f.do(ctx)
+}
+
+// fetch is one call of Fetch.
+type fetch struct {
+	c       *Client
+	key     string
+	load    func(context.Context) (loaded, error)
+	o       FetchOptions
+	lease   int32 // in seconds
+	recache int32 // remaining seconds below which one caller reloads
+	stale   int64 // of those, the seconds after the end of the TTL
+}
+
+func (c *Client) newFetch(key string, o FetchOptions, load func(context.Context) (loaded, error)) (*fetch, error) {
+	if !(o.Jitter >= 0 && o.Jitter <= 1) {
+		return nil, fmt.Errorf("memcache: FetchOptions.Jitter is %v, expected 0 to 1", o.Jitter)
+	}
+	for _, d := range []struct {
+		name string
+		at   *time.Duration
+	}{
+		{"TTL", &o.TTL},
+		{"Early", &o.Early},
+		{"Stale", &o.Stale},
+		{"NegativeTTL", &o.NegativeTTL},
+		{"ErrorTTL", &o.ErrorTTL},
+		{"Lease", &o.Lease},
+	} {
+		if *d.at < 0 {
+			return nil, fmt.Errorf("memcache: FetchOptions.%s is %v, expected 0 or more", d.name, *d.at)
+		}
+		*d.at = min(*d.at, 100*365*24*time.Hour) // so that sums do not overflow
+	}
+	if o.Lease == 0 {
+		o.Lease = 10 * time.Second
+	}
+	f := &fetch{c: c, key: key, load: load, o: o, lease: seconds(o.Lease)}
+	if o.TTL > 0 {
+		f.stale = int64(seconds(o.Stale))
+		f.recache = seconds(o.Early + o.Stale)
+	}
+	return f, nil
+}
+
+// seconds rounds up to seconds, at most relativeLimit.
+func seconds(d time.Duration) int32 {
+	return int32(min((d+time.Second-1)/time.Second, relativeLimit))
 }
 
 func (f *fetch) do(ctx context.Context) (loaded, error) {
-	got, err := f.read(ctx, 0)
+	got, err := f.read(ctx, 0, false)
 	reload := func(ctx context.Context) (loaded, error) { return f.reload(ctx, got) }
 	switch {
-	case err == nil && !got.won && !got.placeholder(), err == nil && got.settled():
+	case err == nil && (got.final() || !got.won && !got.placeholder()):
 		return got.result()
 	case err == nil && got.won && !got.placeholder():
 		if got.left >= f.stale && !got.stale {
-			f.c.behind(ctx, f.key, reload)
+			f.c.background(ctx, f.key, reload)
 			return got.result()
 		}
 		return f.c.share(ctx, f.key, reload)
@@ -106,59 +150,21 @@ func (f *fetch) do(ctx context.Context) (loaded, error) {
 	return f.c.share(ctx, f.key, f.obtain)
 }
 
-// fetch is one FetchWith.
-type fetch struct {
-	c     *Client
-	key   string
-	load  func(context.Context) ([]byte, uint32, error)
-	o     FetchOptions
-	lease int32 // seconds
-	watch int32 // seconds left below which one caller loads anew
-	stale int64 // seconds of them past the TTL
-}
-
-func (c *Client) newFetch(key string, o FetchOptions, load func(context.Context) ([]byte, uint32, error)) (*fetch, error) {
-	if o.Jitter < 0 || o.Jitter > 1 {
-		return nil, fmt.Errorf("memcache: FetchOptions.Jitter is %v, expected 0 to 1", o.Jitter)
-	}
-	for _, d := range []*time.Duration{&o.TTL, &o.Early, &o.Stale, &o.NegativeTTL, &o.ErrorTTL, &o.Lease} {
-		if *d < 0 {
-			return nil, fmt.Errorf("%w: FetchOptions has %v", ErrTTL, *d)
-		}
-		*d = min(*d, 100*365*24*time.Hour) // so that sums do not overflow
-	}
-	if o.Lease == 0 {
-		o.Lease = 10 * time.Second
-	}
-	f := &fetch{c: c, key: key, load: load, o: o}
-	f.lease = seconds(o.Lease)
-	if o.TTL > 0 {
-		f.stale = int64(seconds(o.Stale))
-		f.watch = seconds(o.Early + o.Stale)
-	}
-	return f, nil
-}
-
-// seconds rounds up, within what a relative time can say.
-func seconds(d time.Duration) int32 {
-	return int32(min((d+time.Second-1)/time.Second, relativeLimit))
-}
-
-// reading is what the server has under the key.
+// reading is an item as OpLease read it.
 type reading struct {
-	*Item
-	won   bool  // this caller is to load it anew
-	lost  bool  // another one is
+	*pipeline.Item
+	won   bool  // this caller is to reload it
+	lost  bool  // another caller is reloading it
 	stale bool  // it was invalidated
 	left  int64 // seconds to live
 }
 
-// placeholder tells the empty item that keeps the place of a value.
+// placeholder reports whether the item is the empty one that a lease leaves in place of
+// the value to come.
 func (r *reading) placeholder() bool { return len(r.Value) == 0 && r.Flags == 0 && (r.won || r.lost) }
 
-// settled tells an answer that is cached for its own, short time: that it is
-// about to end is no reason to ask again.
-func (r *reading) settled() bool {
+// final reports whether the item is a cached error, which is not reloaded early.
+func (r *reading) final() bool {
 	return !r.stale && (r.Flags == flagNotFound || r.Flags == flagError)
 }
 
@@ -172,40 +178,37 @@ func (r *reading) result() (loaded, error) {
 	return loaded{r.Value, r.Flags}, nil
 }
 
-// read asks the server; with vivify it puts a placeholder where nothing is.
-func (f *fetch) read(ctx context.Context, vivify int32) (*reading, error) {
-	cl := f.c.newCall(opLease, f.key)
-	defer cl.release()
-	cl.lease = leaseRequest{vivify: vivify, recache: f.watch}
+// read reads the item. With vivify, a missing item becomes a placeholder with that TTL
+// in seconds. again marks all readings but the first.
+func (f *fetch) read(ctx context.Context, vivify int32, again bool) (*reading, error) {
+	cl := f.c.newCall(pipeline.OpLease, f.key)
+	defer cl.Release()
+	cl.Vivify, cl.Recache, cl.Internal = vivify, f.recache, again
 	if err := f.c.do(ctx, cl); err != nil {
 		return nil, err
 	}
-	return &reading{Item: cl.item, won: cl.won, lost: cl.lost, stale: cl.stale, left: int64(cl.num)}, nil
+	return &reading{Item: cl.Item, won: cl.Won, lost: cl.Lost, stale: cl.Stale, left: int64(cl.Num)}, nil
 }
 
-// The pauses between two looks at a value that another process loads.
+// The pauses between two readings of a value that another process loads.
 const (
-	firstLook = 5 * time.Millisecond
-	lastLook  = 100 * time.Millisecond
+	firstPause = 5 * time.Millisecond
+	lastPause  = 100 * time.Millisecond
 )
 
-// obtain gets hold of a missing value: it loads it with a lease, or waits for
-// whoever has the lease.
+// obtain loads a missing value with a lease, or waits for the caller that has the lease.
 func (f *fetch) obtain(ctx context.Context) (loaded, error) {
-	for pause := firstLook; ; pause = min(2*pause, lastLook) {
-		got, err := f.read(ctx, f.lease)
+	for pause := firstPause; ; pause = min(2*pause, lastPause) {
+		got, err := f.read(ctx, f.lease, true)
 		switch {
-		case err == nil && got.settled():
-			return got.result()
-		case err == nil && got.won:
-			return f.reload(ctx, got)
-		case err == nil && !got.placeholder():
-			return got.result()
+		case err != nil && ctx.Err() != nil:
+			return loaded{}, ctx.Err()
 		case err != nil:
-			if ctx.Err() != nil {
-				return loaded{}, ctx.Err()
-			}
 			return f.reload(ctx, nil)
+		case got.won && !got.final():
+			return f.reload(ctx, got)
+		case got.final() || !got.placeholder():
+			return got.result()
 		}
 		t := time.NewTimer(pause/2 + rand.N(pause))
 		select {
@@ -217,45 +220,45 @@ func (f *fetch) obtain(ctx context.Context) (loaded, error) {
 	}
 }
 
-// reload calls load and stores what comes of it. old is what the lease was
-// given for, nil without a lease.
+// reload calls load and stores its result. old is the item that the lease was given
+// for, nil without a lease.
 func (f *fetch) reload(ctx context.Context, old *reading) (loaded, error) {
-	ended := false
+	returned := false
 	defer func() {
-		if !ended && old != nil {
+		if !returned && old != nil { // load panicked
 			f.giveBack(ctx, old)
 		}
 	}()
 	start := time.Now()
-	data, flags, err := f.load(ctx)
-	ended = true
+	v, err := f.load(ctx)
+	returned = true
 	if h := f.c.opts.Hooks.Loaded; h != nil {
 		h(f.key, time.Since(start), err)
 	}
 	if err == nil {
-		f.keep(ctx, old, data, flags, jitter(f.o.TTL, f.o.Jitter)+f.extra())
-		return loaded{data, flags}, nil
+		f.keep(ctx, old, v, jitter(f.o.TTL, f.o.Jitter)+f.extra())
+		return v, nil
 	}
 	missing := errors.Is(err, ErrNotFound)
-	real := old != nil && !old.placeholder() && !missing
+	usable := old != nil && !old.placeholder() && !missing
 	switch {
-	case real && f.o.Stale > 0:
+	case usable && f.o.Stale > 0:
 		f.giveBack(ctx, old)
 		return old.result()
-	case real && !old.stale:
-		// It was early: the old value is good until its end.
+	case usable && !old.stale:
+		// The reload was early: the old value is fresh until the end of its TTL.
 		return old.result()
 	case missing && f.o.NegativeTTL > 0:
-		f.keep(ctx, old, nil, flagNotFound, f.o.NegativeTTL)
+		f.keep(ctx, old, loaded{flags: flagNotFound}, f.o.NegativeTTL)
 	case !missing && f.o.ErrorTTL > 0:
-		f.keep(ctx, old, []byte(err.Error()), flagError, f.o.ErrorTTL)
+		f.keep(ctx, old, loaded{[]byte(err.Error()), flagError}, f.o.ErrorTTL)
 	case old != nil:
 		f.giveBack(ctx, old)
 	}
 	return loaded{}, err
 }
 
-// extra is how long the server keeps a value past its TTL.
+// extra is how long the server keeps a value after its TTL.
 func (f *fetch) extra() time.Duration {
 	if f.o.TTL == 0 {
 		return 0
@@ -263,110 +266,134 @@ func (f *fetch) extra() time.Duration {
 	return f.o.Stale
 }
 
-// jitter shortens ttl at random by up to share of it.
-func jitter(ttl time.Duration, share float64) time.Duration {
-	if most := time.Duration(share * float64(ttl)); most > 0 {
+// jitter shortens ttl at random by up to the given fraction.
+func jitter(ttl time.Duration, fraction float64) time.Duration {
+	if most := time.Duration(fraction * float64(ttl)); most > 0 {
 		ttl -= rand.N(most)
 	}
 	return ttl
 }
 
-// own is a context for what is owed to the cache when ctx may have ended.
-func (f *fetch) own(ctx context.Context) (context.Context, context.CancelFunc) {
+// detached returns a context for writes to the cache after ctx may have ended.
+func (f *fetch) detached(ctx context.Context) (context.Context, context.CancelFunc) {
 	o := f.c.opts
 	return context.WithTimeout(context.WithoutCancel(ctx), o.DialTimeout+o.QueueTimeout+o.ReadTimeout)
 }
 
-// keep stores what load returned. Whether that worked is no concern of who
-// wants the value.
-func (f *fetch) keep(ctx context.Context, old *reading, value []byte, flags uint32, ttl time.Duration) {
-	ctx, cancel := f.own(ctx)
+// keep stores v. Its errors do not concern callers of Fetch.
+func (f *fetch) keep(ctx context.Context, old *reading, v loaded, ttl time.Duration) {
+	ctx, cancel := f.detached(ctx)
 	defer cancel()
-	it := &Item{Key: f.key, Value: value, Flags: flags, TTL: ttl}
+	it := &Item{Key: f.key, Value: v.data, Flags: v.flags, TTL: ttl}
 	if old == nil {
 		_ = f.c.Set(ctx, it)
 		return
 	}
-	// Only over what the lease was given for: a deletion meanwhile means that
-	// the value may be out of date already.
+	// If the item was deleted since the lease was given, v may be out of date.
 	it.CAS = old.CAS
 	_ = f.c.CompareAndSwap(ctx, it)
 }
 
-// giveBack ends a lease without a value: the next caller gets it.
+// giveBack ends a lease without a value. The next caller gets it.
 func (f *fetch) giveBack(ctx context.Context, old *reading) {
-	ctx, cancel := f.own(ctx)
+	ctx, cancel := f.detached(ctx)
 	defer cancel()
-	o := opInvalidate
+	op := pipeline.OpInvalidate
 	if old.placeholder() {
-		o = opDelete
+		op = pipeline.OpDelete
 	}
-	cl := f.c.newCall(o, f.key)
-	defer cl.release()
-	cl.cas = old.CAS
-	if cl.ttl = int32(min(max(old.left, 0), relativeLimit)); o == opInvalidate && old.left < 0 {
-		cl.ttl = 0
-	}
+	cl := f.c.newCall(op, f.key)
+	defer cl.Release()
+	cl.CAS = old.CAS
+	cl.TTL = int32(min(max(old.left, 0), relativeLimit))
 	_ = f.c.do(ctx, cl)
 }
 
-// Invalidate marks the item stale: until ttl is over, FetchWith hands it out to
-// everybody but the one caller who loads it anew. Servers without meta commands
-// delete it. ErrCacheMiss says that there is none.
-func (c *Client) Invalidate(ctx context.Context, key string, ttl time.Duration) error {
-	cl := c.newCall(opInvalidate, key)
-	defer cl.release()
-	cl.ttl = wireTTL(ttl, time.Now)
-	return c.do(ctx, cl)
+// loadMulti is a load function for several keys.
+type loadMulti = func(ctx context.Context, missing []string) (map[string]loaded, error)
+
+// FetchMulti returns the values under keys. It calls load once for those that the cache
+// does not have and stores the result. Keys that load leaves out are left out of the
+// result; with NegativeTTL that is cached. Concurrent calls do not share loads.
+//
+// The error is that of load, or joins those of GetMulti for malformed keys. Values that
+// the cache has are returned with it. A server that does not answer is no error.
+func (c *Client) FetchMulti(ctx context.Context, keys []string, o FetchOptions, load func(ctx context.Context, missing []string) (map[string][]byte, error)) (map[string][]byte, error) {
+	return fetchMultiBytes(ctx, c, keys, o, load)
 }
 
-// FetchMulti returns the values under keys, calling load once for those the
-// cache lacks and storing what it returns. Keys that load leaves out are left
-// out of the result and, with NegativeTTL, remembered as missing. An error of
-// load is returned with the values that the cache had. There are no leases.
-func (c *Client) FetchMulti(ctx context.Context, keys []string, o FetchOptions, load func(ctx context.Context, missing []string) (map[string][]byte, error)) (map[string][]byte, error) {
-	if len(keys) == 0 {
-		return map[string][]byte{}, nil
-	}
-	if _, err := c.newFetch(keys[0], o, nil); err != nil {
+// fetchMultiBytes is FetchMulti of a cache for values without flags.
+func fetchMultiBytes(ctx context.Context, c Cache, keys []string, o FetchOptions, load func(ctx context.Context, missing []string) (map[string][]byte, error)) (map[string][]byte, error) {
+	values, err := c.fetchMulti(ctx, keys, o, func(ctx context.Context, missing []string) (map[string]loaded, error) {
+		values, err := load(ctx, missing)
+		out := make(map[string]loaded, len(values))
+		for key, v := range values {
+			out[key] = loaded{data: v}
+		}
+		return out, err
+	})
+	if values == nil {
 		return nil, err
 	}
-	items, err := c.GetMulti(ctx, keys)
-	if ctx.Err() != nil || errors.Is(err, ErrClosed) || errors.Is(err, ErrMalformedKey) {
+	out := make(map[string][]byte, len(values))
+	for key, v := range values {
+		out[key] = v.data
+	}
+	return out, err
+}
+
+func (c *Client) fetchMulti(ctx context.Context, keys []string, o FetchOptions, load loadMulti) (map[string]loaded, error) {
+	if _, err := c.newFetch("", o, nil); err != nil {
 		return nil, err
 	}
-	out := make(map[string][]byte, len(keys))
+	var refused []error
+	var valid []string
+	for _, key := range keys {
+		if _, err := c.opts.checkKey(key); err != nil {
+			refused = append(refused, err)
+		} else {
+			valid = append(valid, key)
+		}
+	}
+	items, err := c.GetMulti(ctx, valid)
+	if ctx.Err() != nil || errors.Is(err, ErrClosed) {
+		return nil, err
+	}
+	out := make(map[string]loaded, len(valid))
 	asked := make(map[string]bool)
 	var missing []string
-	for _, key := range keys {
+	for _, key := range valid {
 		it := items[key]
 		switch {
 		case it != nil && it.Flags == flagNotFound:
 		case it != nil && it.Flags != flagError:
-			out[key] = it.Value
+			out[key] = loaded{it.Value, it.Flags}
 		case !asked[key]:
 			asked[key] = true
 			missing = append(missing, key)
 		}
 	}
 	if len(missing) == 0 {
-		return out, nil
+		return out, errors.Join(refused...)
 	}
-	loaded, err := load(ctx, missing)
-	if err != nil {
+	values, err := load(ctx, missing)
+	switch {
+	case err != nil && refused == nil:
 		return out, err
+	case err != nil:
+		return out, errors.Join(append(refused, err)...)
 	}
 	var store []*Item
 	for _, key := range missing {
-		value, ok := loaded[key]
+		v, ok := values[key]
 		switch {
 		case ok:
-			out[key] = value
-			store = append(store, &Item{Key: key, Value: value, TTL: jitter(o.TTL, o.Jitter)})
+			out[key] = v
+			store = append(store, &Item{Key: key, Value: v.data, Flags: v.flags, TTL: jitter(o.TTL, o.Jitter)})
 		case o.NegativeTTL > 0:
 			store = append(store, &Item{Key: key, Flags: flagNotFound, TTL: o.NegativeTTL})
 		}
 	}
 	_ = c.SetMulti(ctx, store)
-	return out, nil
+	return out, errors.Join(refused...)
 }

@@ -73,7 +73,7 @@ func TestStampede(t *testing.T) {
 			c := client()
 			for range 250 {
 				wg.Go(func() {
-					wantValue(t, "fetch", "v1")(c.Fetch(t.Context(), "k", time.Minute, l.load))
+					wantValue(t, "fetch", "v1")(c.Fetch(t.Context(), "k", memcache.FetchOptions{TTL: time.Minute}, l.load))
 				})
 			}
 		}
@@ -97,7 +97,7 @@ func TestStampedeClassic(t *testing.T) {
 			c := client()
 			for range 100 {
 				wg.Go(func() {
-					if v, err := c.Fetch(t.Context(), "k", time.Minute, l.load); err != nil || len(v) != 2 {
+					if v, err := c.Fetch(t.Context(), "k", memcache.FetchOptions{TTL: time.Minute}, l.load); err != nil || len(v) != 2 {
 						t.Errorf("%q, %v", v, err)
 					}
 				})
@@ -108,7 +108,7 @@ func TestStampedeClassic(t *testing.T) {
 			t.Errorf("load was called %d times", n)
 		}
 		c := client()
-		if _, err := c.Fetch(t.Context(), "k", time.Minute, l.load); err != nil || l.calls.Load() != 2 {
+		if _, err := c.Fetch(t.Context(), "k", memcache.FetchOptions{TTL: time.Minute}, l.load); err != nil || l.calls.Load() != 2 {
 			t.Errorf("not stored: %v, %d loads", err, l.calls.Load())
 		}
 	})
@@ -122,7 +122,7 @@ func TestLostLease(t *testing.T) {
 		end := make(chan struct{})
 		var wg sync.WaitGroup
 		wg.Go(func() {
-			a.FetchWith(t.Context(), "k", memcache.FetchOptions{TTL: time.Hour, Lease: 3 * time.Second}, func(context.Context) ([]byte, error) {
+			a.Fetch(t.Context(), "k", memcache.FetchOptions{TTL: time.Hour, Lease: 3 * time.Second}, func(context.Context) ([]byte, error) {
 				<-end
 				return nil, errors.New("too late")
 			})
@@ -130,13 +130,13 @@ func TestLostLease(t *testing.T) {
 		synctest.Wait()
 		start := time.Now()
 		l := &loader{}
-		wantValue(t, "other process", "v1")(b.FetchWith(t.Context(), "k", memcache.FetchOptions{TTL: time.Hour, Lease: 3 * time.Second}, l.load))
+		wantValue(t, "other process", "v1")(b.Fetch(t.Context(), "k", memcache.FetchOptions{TTL: time.Hour, Lease: 3 * time.Second}, l.load))
 		if took := time.Since(start); took < 2*time.Second || took > 4*time.Second {
 			t.Errorf("it took %v", took)
 		}
 		close(end)
 		wg.Wait()
-		wantValue(t, "the late one changes nothing", "v1")(b.Fetch(t.Context(), "k", time.Hour, l.load))
+		wantValue(t, "the late one changes nothing", "v1")(b.Fetch(t.Context(), "k", memcache.FetchOptions{TTL: time.Hour}, l.load))
 	})
 }
 
@@ -146,7 +146,7 @@ func TestStale(t *testing.T) {
 		ctx := t.Context()
 		l := &loader{takes: time.Second}
 		o := memcache.FetchOptions{TTL: time.Minute, Stale: time.Minute}
-		fetch := func(c *memcache.Client) ([]byte, error) { return c.FetchWith(ctx, "k", o, l.load) }
+		fetch := func(c *memcache.Client) ([]byte, error) { return c.Fetch(ctx, "k", o, l.load) }
 		wantValue(t, "first", "v1")(fetch(c))
 		pass(50 * time.Second)
 		wantValue(t, "fresh", "v1")(fetch(c))
@@ -188,7 +188,7 @@ func TestEarly(t *testing.T) {
 		c := client()
 		l := &loader{takes: time.Second}
 		o := memcache.FetchOptions{TTL: time.Minute, Early: 10 * time.Second}
-		fetch := func() ([]byte, error) { return c.FetchWith(t.Context(), "k", o, l.load) }
+		fetch := func() ([]byte, error) { return c.Fetch(t.Context(), "k", o, l.load) }
 		wantValue(t, "first", "v1")(fetch())
 		pass(55 * time.Second)
 		start := time.Now()
@@ -225,7 +225,7 @@ func TestNegativeBesideStale(t *testing.T) {
 		l := &loader{err: memcache.ErrNotFound}
 		o := memcache.FetchOptions{TTL: time.Minute, Early: time.Minute, Stale: time.Hour, NegativeTTL: 10 * time.Second}
 		for range 3 {
-			_, err := c.FetchWith(t.Context(), "k", o, l.load)
+			_, err := c.Fetch(t.Context(), "k", o, l.load)
 			wantErr(t, "missing", err, memcache.ErrNotFound)
 		}
 		if n := l.calls.Load(); n != 1 {
@@ -238,7 +238,9 @@ func TestInvalidate(t *testing.T) {
 	inBubble(t, nil, func(t *testing.T, s *memcachetest.Server, client func() *memcache.Client) {
 		c := client()
 		l := &loader{}
-		fetch := func() ([]byte, error) { return c.Fetch(t.Context(), "k", time.Hour, l.load) }
+		fetch := func() ([]byte, error) {
+			return c.Fetch(t.Context(), "k", memcache.FetchOptions{TTL: time.Hour}, l.load)
+		}
 		wantValue(t, "first", "v1")(fetch())
 		if err := c.Invalidate(t.Context(), "k", time.Minute); err != nil {
 			t.Fatal(err)
@@ -259,7 +261,7 @@ func TestNegative(t *testing.T) {
 				l := &loader{err: fmt.Errorf("row 7: %w", memcache.ErrNotFound)}
 				o := memcache.FetchOptions{TTL: time.Hour, NegativeTTL: 10 * time.Second}
 				for range 3 {
-					_, err := c.FetchWith(ctx, "k", o, l.load)
+					_, err := c.Fetch(ctx, "k", o, l.load)
 					wantErr(t, "missing", err, memcache.ErrNotFound)
 				}
 				if n := l.calls.Load(); n != 1 {
@@ -267,20 +269,20 @@ func TestNegative(t *testing.T) {
 				}
 				pass(11 * time.Second)
 				l.err = nil
-				wantValue(t, "there now", "v2")(c.FetchWith(ctx, "k", o, l.load))
+				wantValue(t, "there now", "v2")(c.Fetch(ctx, "k", o, l.load))
 
 				// Other errors are cached only when asked for.
 				bad := &loader{err: errors.New("boom")}
 				for range 2 {
-					_, err := c.FetchWith(ctx, "e", o, bad.load)
+					_, err := c.Fetch(ctx, "e", o, bad.load)
 					wantErr(t, "boom", err, bad.err)
 				}
 				if n := bad.calls.Load(); n != 2 {
 					t.Errorf("%d loads", n)
 				}
 				o.ErrorTTL = 5 * time.Second
-				c.FetchWith(ctx, "e", o, bad.load)
-				_, err := c.FetchWith(ctx, "e", o, bad.load)
+				c.Fetch(ctx, "e", o, bad.load)
+				_, err := c.Fetch(ctx, "e", o, bad.load)
 				var cached *memcache.CachedError
 				if !errors.As(err, &cached) || cached.Text != "boom" || bad.calls.Load() != 3 {
 					t.Errorf("%v after %d loads", err, bad.calls.Load())
@@ -302,7 +304,7 @@ func TestPanic(t *testing.T) {
 				var wg sync.WaitGroup
 				for range 3 {
 					wg.Go(func() {
-						_, err := c.Fetch(ctx, "k", time.Hour, func(context.Context) ([]byte, error) {
+						_, err := c.Fetch(ctx, "k", memcache.FetchOptions{TTL: time.Hour}, func(context.Context) ([]byte, error) {
 							pass(time.Millisecond)
 							panic("oh")
 						})
@@ -313,7 +315,7 @@ func TestPanic(t *testing.T) {
 					})
 				}
 				wg.Wait()
-				if _, err := c.Fetch(ctx, "k", time.Hour, func(context.Context) ([]byte, error) {
+				if _, err := c.Fetch(ctx, "k", memcache.FetchOptions{TTL: time.Hour}, func(context.Context) ([]byte, error) {
 					runtime.Goexit()
 					return nil, nil
 				}); err == nil {
@@ -321,7 +323,7 @@ func TestPanic(t *testing.T) {
 				}
 				start := time.Now()
 				l := &loader{}
-				wantValue(t, "afterwards", "v1")(d.Fetch(ctx, "k", time.Hour, l.load))
+				wantValue(t, "afterwards", "v1")(d.Fetch(ctx, "k", memcache.FetchOptions{TTL: time.Hour}, l.load))
 				if time.Since(start) > 0 {
 					t.Error("the key was not free")
 				}
@@ -340,10 +342,12 @@ func TestLeavers(t *testing.T) {
 		defer cancel()
 		var wg sync.WaitGroup
 		wg.Go(func() {
-			_, err := c.Fetch(short, "k", time.Hour, l.load)
+			_, err := c.Fetch(short, "k", memcache.FetchOptions{TTL: time.Hour}, l.load)
 			wantErr(t, "leaver", err, context.DeadlineExceeded)
 		})
-		wg.Go(func() { wantValue(t, "stayer", "v1")(c.Fetch(t.Context(), "k", time.Hour, l.load)) })
+		wg.Go(func() {
+			wantValue(t, "stayer", "v1")(c.Fetch(t.Context(), "k", memcache.FetchOptions{TTL: time.Hour}, l.load))
+		})
 		wg.Wait()
 
 		ended := make(chan error, 1)
@@ -354,14 +358,14 @@ func TestLeavers(t *testing.T) {
 		}
 		short, cancel = context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
-		_, err := c.Fetch(short, "alone", time.Hour, load)
+		_, err := c.Fetch(short, "alone", memcache.FetchOptions{TTL: time.Hour}, load)
 		wantErr(t, "last leaver", err, context.DeadlineExceeded)
 		wantErr(t, "its load", <-ended, context.Canceled)
 		pass(time.Second)
 		l = &loader{}
-		wantValue(t, "the lease is given back", "v1")(c.Fetch(t.Context(), "alone", time.Hour, l.load))
+		wantValue(t, "the lease is given back", "v1")(c.Fetch(t.Context(), "alone", memcache.FetchOptions{TTL: time.Hour}, l.load))
 
-		wg.Go(func() { c.Fetch(t.Context(), "closing", time.Hour, load) })
+		wg.Go(func() { c.Fetch(t.Context(), "closing", memcache.FetchOptions{TTL: time.Hour}, load) })
 		synctest.Wait()
 		c.Close()
 		wantErr(t, "closed", <-ended, context.Canceled)
@@ -373,7 +377,7 @@ func TestLeavers(t *testing.T) {
 func TestDeletedMeanwhile(t *testing.T) {
 	inBubble(t, nil, func(t *testing.T, s *memcachetest.Server, client func() *memcache.Client) {
 		c, d := client(), client()
-		v, err := c.Fetch(t.Context(), "k", time.Hour, func(ctx context.Context) ([]byte, error) {
+		v, err := c.Fetch(t.Context(), "k", memcache.FetchOptions{TTL: time.Hour}, func(ctx context.Context) ([]byte, error) {
 			if err := d.Delete(ctx, "k"); err != nil {
 				t.Error(err)
 			}
@@ -390,7 +394,7 @@ func TestDeletedMeanwhile(t *testing.T) {
 func TestPlaceholder(t *testing.T) {
 	inBubble(t, nil, func(t *testing.T, s *memcachetest.Server, client func() *memcache.Client) {
 		c, d := client(), client()
-		_, err := c.Fetch(t.Context(), "k", time.Hour, func(ctx context.Context) ([]byte, error) {
+		_, err := c.Fetch(t.Context(), "k", memcache.FetchOptions{TTL: time.Hour}, func(ctx context.Context) ([]byte, error) {
 			_, err := d.Get(ctx, "k")
 			wantErr(t, "Get", err, memcache.ErrCacheMiss)
 			_, _, err = d.GetInto(ctx, "k", nil)
@@ -412,7 +416,7 @@ func TestJitter(t *testing.T) {
 		l := &loader{}
 		const n = 200
 		for i := range n {
-			c.FetchWith(t.Context(), fmt.Sprint("k", i), memcache.FetchOptions{TTL: 1000 * time.Second, Jitter: 0.5}, l.load)
+			c.Fetch(t.Context(), fmt.Sprint("k", i), memcache.FetchOptions{TTL: 1000 * time.Second, Jitter: 0.5}, l.load)
 		}
 		pass(490 * time.Second)
 		if got := s.Len(); got != n {
@@ -427,7 +431,7 @@ func TestJitter(t *testing.T) {
 			t.Errorf("%d left after the longest TTL", got)
 		}
 		for _, o := range []memcache.FetchOptions{{Jitter: 2}, {Jitter: -1}, {TTL: -1}} {
-			if _, err := c.FetchWith(t.Context(), "k", o, l.load); err == nil {
+			if _, err := c.Fetch(t.Context(), "k", o, l.load); err == nil {
 				t.Errorf("%+v is accepted", o)
 			}
 		}
@@ -477,7 +481,7 @@ func TestFetchWithoutCache(t *testing.T) {
 		defer c.Close()
 		l := &loader{}
 		for i := range 3 {
-			wantValue(t, "no cache", fmt.Sprint("v", i+1))(c.Fetch(t.Context(), "k", time.Hour, l.load))
+			wantValue(t, "no cache", fmt.Sprint("v", i+1))(c.Fetch(t.Context(), "k", memcache.FetchOptions{TTL: time.Hour}, l.load))
 		}
 	})
 }

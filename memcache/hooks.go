@@ -3,54 +3,61 @@ package memcache
 import (
 	"context"
 	"time"
+
+	"lintel.dev/internal/memcache/pipeline"
 )
 
-// Hooks are called by the client where they are set: for metrics, logs and
-// traces. They must be safe for concurrent use and return quickly.
+// Hooks are functions that the client calls, for metrics, logs and traces. A nil hook
+// is not called. Hooks must be safe for concurrent use and return quickly.
 type Hooks struct {
-	// Done is called after each request to one server, with its command
-	// ("get", "set", ...), the number of keys and of those found, and how long
-	// it took, waiting included.
+	// Done is called after each request to a server, with the caller's context.
 	Done func(ctx context.Context, r Request)
-	// Dialed is called after each attempt to connect.
+	// Dialed is called after each attempt to connect. took is its duration.
 	Dialed func(server string, took time.Duration, err error)
-	// Down is called when a connection ends; err says why.
+	// Down is called when a connection ended, with the reason.
 	Down func(server string, err error)
-	// Loaded is called when Fetch called its load function.
+	// Loaded is called after each call of a load function by Fetch.
 	Loaded func(key string, took time.Duration, err error)
 }
 
-// Request is what Hooks.Done learns.
+// Request describes a request to a server that has ended.
 type Request struct {
-	Command string
-	Server  string
-	Keys    int
-	Hits    int // reads: keys found
-	Took    time.Duration
-	Err     error // nil, or what the caller was told; a miss is ErrCacheMiss
+	Command string // "get", "set", "get_multi", "lease", ...
+	Server  string // as Client.Servers names it
+	Keys    int    // number of keys
+	Hits    int    // of a read: number of keys found
+	// Internal marks requests that the client makes in addition to a read that it has
+	// reported: Fetch looking for a missing value again, or a Namespace reading its
+	// version. Hit ratios leave them out.
+	Internal bool
+	Took     time.Duration // from the call to the reply, waiting included
+	Err      error         // what the caller got; ErrCacheMiss for a miss
 }
 
 var commandNames = [...]string{
-	opGet: "get", opGetInto: "get", opGetMulti: "get_multi", opStore: "set", opStoreMulti: "set_multi",
-	opDelete: "delete", opDeleteMulti: "delete_multi", opArith: "incr", opTouch: "touch", opLease: "lease",
-	opInvalidate: "invalidate", opCommand: "command", opStats: "stats",
+	pipeline.OpGet: "get", pipeline.OpGetInto: "get", pipeline.OpGetMulti: "get_multi",
+	pipeline.OpStore: "set", pipeline.OpStoreMulti: "set_multi",
+	pipeline.OpDelete: "delete", pipeline.OpDeleteMulti: "delete_multi",
+	pipeline.OpArith: "incr", pipeline.OpTouch: "touch", pipeline.OpLease: "lease",
+	pipeline.OpInvalidate: "invalidate", pipeline.OpCommand: "command", pipeline.OpStats: "stats",
 }
 
-func (cl *call) report(ctx context.Context, h *Hooks, server string, start time.Time, err error) {
-	r := Request{Command: commandNames[cl.op], Server: server, Keys: 1, Took: time.Since(start), Err: err}
-	if n := len(cl.keys); n > 0 {
-		r.Keys = n
+// report calls Done.
+func (h *Hooks) report(ctx context.Context, cl *pipeline.Call, server string, start time.Time, err error) {
+	r := Request{
+		Command: commandNames[cl.Op], Server: server, Keys: max(len(cl.Keys), 1),
+		Internal: cl.Internal, Took: time.Since(start), Err: err,
 	}
 	if err == nil {
-		switch cl.op {
-		case opGet, opGetInto:
+		switch cl.Op {
+		case pipeline.OpGet, pipeline.OpGetInto:
 			r.Hits = 1
-		case opLease:
-			if len(cl.item.Value) > 0 || !cl.won && !cl.lost {
+		case pipeline.OpLease:
+			if len(cl.Item.Value) > 0 || !cl.Won && !cl.Lost {
 				r.Hits = 1
 			}
-		case opGetMulti:
-			for _, it := range cl.items {
+		case pipeline.OpGetMulti:
+			for _, it := range cl.Items {
 				if it != nil {
 					r.Hits++
 				}

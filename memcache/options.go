@@ -6,110 +6,110 @@ import (
 	"fmt"
 	"net"
 	"time"
+
+	"lintel.dev/internal/memcache/pipeline"
+	"lintel.dev/memcache/discovery"
+	"lintel.dev/memcache/placement"
 )
 
-// Protocol chooses the commands that are spoken.
+// Protocol chooses the commands that the client uses.
 type Protocol int
 
 const (
-	// ProtocolAuto speaks meta commands where the server has them, which it
-	// is asked once per connection, and classic ones elsewhere.
-	ProtocolAuto Protocol = iota
-	// ProtocolMeta insists on meta commands (memcached 1.6 and later).
-	ProtocolMeta
-	// ProtocolClassic never sends a meta command: for proxies that close the
-	// connection at the sight of one.
-	ProtocolClassic
+	// ProtocolAuto uses meta commands with servers that have them (memcached 1.6.10
+	// and later) and classic ones with others. The client finds out when it connects,
+	// before it sends a value.
+	ProtocolAuto = Protocol(pipeline.Auto)
+	// ProtocolMeta uses meta commands only. Servers without them are an error.
+	ProtocolMeta = Protocol(pipeline.Meta)
+	// ProtocolClassic uses classic commands only and never sends a meta command: some
+	// proxies close the connection when they get one.
+	ProtocolClassic = Protocol(pipeline.Classic)
 )
 
-// Failover says what becomes of a request whose server cannot be reached.
+// Failover is the policy for requests whose server cannot be reached.
 type Failover int
 
 const (
-	// FailError returns the error: nothing is ever placed elsewhere.
+	// FailError returns the error. No item is ever placed on another server.
 	FailError Failover = iota
-	// FailMiss turns reads into misses; other requests return the error.
+	// FailMiss answers reads with ErrCacheMiss; other requests return the error.
 	FailMiss
-	// FailNext asks the server that the placement ranks next. An item may
-	// then outlive its deletion on the server that comes back: give items a
-	// TTL that the application can live with.
+	// FailNext sends the request to the server that is next in the placement. When the
+	// failed server comes back, it may still have items that were deleted meanwhile:
+	// give items a TTL that the application tolerates.
 	FailNext
-	// FailGutter asks a server of Options.Gutter, where items live for
-	// Options.GutterTTL at most.
+	// FailGutter sends the request to a server of Options.Gutter, where items live for
+	// at most Options.GutterTTL.
 	FailGutter
 )
 
-// Resolver looks up addresses. *net.Resolver is one.
-type Resolver interface {
-	LookupHost(ctx context.Context, host string) (addrs []string, err error)
-}
-
-// defaultTimeout is that of connecting, queueing, writing and reading. Tests on
-// real sockets have more time.
+// defaultTimeout is the default of the timeouts. Tests on real sockets raise it.
 var defaultTimeout = time.Second
 
-// Options are the client's settings. The zero value of each field is the
-// default that its comment gives.
+// Options are the settings of a client. The zero value of each field selects the
+// default in its comment.
 type Options struct {
-	// Selector places keys on servers. Default: Placement("rendezvous").
-	Selector Selector
+	// Selector is the placement rule. Default: placement.Rendezvous.
+	Selector placement.Selector
 	// Protocol chooses the commands. Default: ProtocolAuto.
 	Protocol Protocol
-	// Conns is the number of connections to each server, 1 to 64. One carries
-	// every caller's requests. Default: 1.
+	// Conns is the number of connections to each server, 1 to 64. One connection carries
+	// the requests of any number of callers. Default: 1.
 	Conns int
 
-	// DialTimeout bounds connecting, TLS and authentication. Default: 1 s.
+	// DialTimeout bounds connecting, with TLS and authentication. Default: 1 s.
 	DialTimeout time.Duration
-	// QueueTimeout bounds the wait for a connection, or for room in its queue.
+	// QueueTimeout bounds the wait for a connection and for room in its send queue.
 	// Default: 1 s.
 	QueueTimeout time.Duration
 	// WriteTimeout bounds one write. Default: 1 s.
 	WriteTimeout time.Duration
-	// ReadTimeout bounds the time between two replies, or between a request
-	// and its reply when nothing else is in flight. It is checked in steps of
-	// a quarter. Default: 1 s.
+	// ReadTimeout bounds the time between two replies, and between a request and its
+	// reply if nothing else is in flight. It is checked in steps of a quarter.
+	// Default: 1 s.
 	ReadTimeout time.Duration
-	// BackoffMin and BackoffMax bound the time for which a server that failed
-	// is not tried again. It doubles with each failure in a row and is
-	// shortened at random by up to a half. Default: 50 ms and 5 s.
+	// BackoffMin and BackoffMax bound the time for which a failed server is not tried
+	// again. It doubles with each consecutive failure and is shortened at random by up
+	// to a half. Default: 50 ms and 5 s.
 	BackoffMin, BackoffMax time.Duration
 
-	// Failover is what happens when a server cannot be reached. Default: FailError.
+	// Failover is the policy for servers that cannot be reached. Default: FailError.
 	Failover Failover
 	// Gutter lists the servers of FailGutter, in the syntax of New.
 	Gutter []string
-	// GutterTTL is the longest life of an item in the gutter. Default: 10 s.
+	// GutterTTL is the longest TTL of an item in the gutter. Default: 10 s.
 	GutterTTL time.Duration
 
-	// EncodeKeys lets keys hold any byte. Those that the protocol could not
-	// carry, for a space, a control character or DEL in them, go in base64 (flag
-	// b of the meta commands) and may have 186 bytes; the server knows them as
-	// they are. Servers without meta commands cannot have them: ErrMalformedKey.
+	// EncodeKeys allows keys of up to 186 bytes of any kind. Keys that the protocol
+	// cannot carry are sent in base64 (flag b of meta commands) and stored as they are.
+	// Such a key is ErrMalformedKey on a server without meta commands.
 	EncodeKeys bool
-	// MaxItemSize is the largest value in bytes that is sent or accepted.
-	// Default: 128 MiB.
+	// MaxItemSize is the largest value in bytes that is sent or accepted, at most
+	// 1 GiB. Default: 128 MiB.
 	MaxItemSize int
 
 	// Dial makes connections; network is "tcp" or "unix". Default: a net.Dialer.
 	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
-	// TLS wraps TCP connections when it is set. ServerName defaults to the
-	// server's host; Certificates make it mutual.
+	// TLS, if not nil, encrypts TCP connections. ServerName defaults to the server's
+	// host. Certificates are for servers that verify clients.
 	TLS *tls.Config
-	// Username and Password authenticate by the ASCII token of memcached -Y.
+	// Username and Password authenticate as memcached -Y requires.
 	Username, Password string
 
 	// Resolver resolves host names. Default: net.DefaultResolver.
-	Resolver Resolver
-	// ResolveEvery is how often host names are looked up again; connections
-	// to addresses that are gone are drained. Negative: never. Default: 30 s.
+	Resolver discovery.Resolver
+	// ResolveEvery is the interval at which host names are resolved again. Connections
+	// to addresses that are gone end after their replies. Negative: never.
+	// Default: 30 s.
 	ResolveEvery time.Duration
 
-	// Hooks are told what happens.
+	// Hooks are called for each event.
 	Hooks Hooks
 }
 
-// withDefaults returns a copy with every field filled in, or what is wrong.
+// withDefaults returns a copy of o with every default filled in, or an error for an
+// invalid field.
 func (o *Options) withDefaults() (*Options, error) {
 	c := Options{}
 	if o != nil {
@@ -117,7 +117,7 @@ func (o *Options) withDefaults() (*Options, error) {
 	}
 	c.Gutter = append([]string(nil), c.Gutter...)
 	if c.Selector == nil {
-		c.Selector = Rendezvous()
+		c.Selector = placement.Rendezvous()
 	}
 	if c.Conns == 0 {
 		c.Conns = 1
@@ -155,13 +155,13 @@ func (o *Options) withDefaults() (*Options, error) {
 		return nil, fmt.Errorf("memcache: Options.MaxItemSize is %d, expected 1 to %d", c.MaxItemSize, 1<<30)
 	}
 	if c.Protocol < ProtocolAuto || c.Protocol > ProtocolClassic {
-		return nil, fmt.Errorf("memcache: unknown Options.Protocol %d", c.Protocol)
+		return nil, fmt.Errorf("memcache: Options.Protocol is %d, expected 0 to %d", c.Protocol, ProtocolClassic)
 	}
 	if c.Failover < FailError || c.Failover > FailGutter {
-		return nil, fmt.Errorf("memcache: unknown Options.Failover %d", c.Failover)
+		return nil, fmt.Errorf("memcache: Options.Failover is %d, expected 0 to %d", c.Failover, FailGutter)
 	}
 	if c.Failover == FailGutter && len(c.Gutter) == 0 {
-		return nil, fmt.Errorf("memcache: FailGutter without servers in Options.Gutter")
+		return nil, fmt.Errorf("memcache: Options.Gutter is empty, FailGutter needs a server")
 	}
 	if c.Dial == nil {
 		c.Dial = (&net.Dialer{}).DialContext
@@ -173,4 +173,15 @@ func (o *Options) withDefaults() (*Options, error) {
 		c.ResolveEvery = 30 * time.Second
 	}
 	return &c, nil
+}
+
+// dialer returns a Dialer for a server.
+func (o *Options) dialer(s placement.Server) *pipeline.Dialer {
+	return &pipeline.Dialer{
+		Host: s.Host, Port: s.Port, Path: s.Path,
+		Dial: o.Dial, Resolver: o.Resolver, TLS: o.TLS, Username: o.Username, Password: o.Password,
+		Protocol: pipeline.Protocol(o.Protocol), EncodeKeys: o.EncodeKeys,
+		DialTimeout: o.DialTimeout, ReadTimeout: o.ReadTimeout, WriteTimeout: o.WriteTimeout,
+		MaxItemSize: o.MaxItemSize,
+	}
 }

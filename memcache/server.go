@@ -5,177 +5,146 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"strconv"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"lintel.dev/internal/memcache/pipeline"
+	"lintel.dev/memcache/placement"
 )
 
-// DefaultPort is what a server without a port listens on.
-const DefaultPort = 11211
-
-// maxWeight bounds a weight, and so the lists that placements make of it.
-const maxWeight = 1000
-
-// Server is one member of a fleet as placements see it.
-type Server struct {
-	// Host and Port are the TCP address as configured, Host being a name or an IP.
-	Host string
-	Port int
-	// Path is set instead for a unix socket.
-	Path string
-	// Weight is the relative share of keys, 1 or more.
-	Weight int
-	// Name is the alias given in the configuration, or "". Placements that
-	// hash names use it instead of the address, so that a server may move.
-	Name string
-}
-
-// Addr is "host:port", or the path of the unix socket.
-func (s Server) Addr() string {
-	if s.Path != "" {
-		return s.Path
-	}
-	return net.JoinHostPort(s.Host, strconv.Itoa(s.Port))
-}
-
-// String is the form that ParseServer takes.
-func (s Server) String() string {
-	out := s.Addr()
-	if s.Weight != 1 {
-		out += ":" + strconv.Itoa(s.Weight)
-	}
-	if s.Name != "" {
-		out += "=" + s.Name
-	}
-	return out
-}
-
-// stable is what our own placement hashes.
-func (s Server) stable() string {
-	if s.Name != "" {
-		return s.Name
-	}
-	return s.Addr()
-}
-
-// ParseServer reads "host[:port[:weight]][=name]", where an IPv6 host stands in
-// brackets, or a unix socket as "/path[:weight][=name]", with or without "unix:"
-// before it. A weight is 1 to 1000.
-func ParseServer(spec string) (Server, error) {
-	s := Server{Port: DefaultPort, Weight: 1}
-	bad := func(why string) (Server, error) {
-		return Server{}, fmt.Errorf("memcache: server %q: %s, expected host:port[:weight][=name] or /path[:weight][=name]", spec, why)
-	}
-	addr := spec
-	if i := strings.IndexByte(addr, '='); i >= 0 {
-		addr, s.Name = addr[:i], addr[i+1:]
-		if s.Name == "" {
-			return bad("empty name")
-		}
-	}
-	if p, ok := strings.CutPrefix(addr, "unix:"); ok || strings.HasPrefix(addr, "/") {
-		if ok {
-			addr = p
-		}
-		path, weight, weighted := strings.Cut(addr, ":")
-		if path == "" {
-			return bad("empty path")
-		}
-		if weighted && !s.weigh(weight) {
-			return bad("weight " + strconv.Quote(weight) + " is not 1 to 1000")
-		}
-		s.Path, s.Port = path, 0
-		return s, nil
-	}
-	var rest string
-	if strings.HasPrefix(addr, "[") {
-		i := strings.IndexByte(addr, ']')
-		if i < 0 {
-			return bad("no closing bracket")
-		}
-		s.Host, rest = addr[1:i], addr[i+1:]
-		if rest != "" && rest[0] != ':' {
-			return bad("no colon after the bracket")
-		}
-		rest = strings.TrimPrefix(rest, ":")
-	} else {
-		var colon bool
-		if s.Host, rest, colon = strings.Cut(addr, ":"); colon && rest == "" {
-			return bad("no port after the colon")
-		}
-	}
-	if s.Host == "" {
-		return bad("no host")
-	}
-	if rest == "" {
-		return s, nil
-	}
-	port, weight, weighted := strings.Cut(rest, ":")
-	n, err := strconv.ParseUint(port, 10, 16)
-	if err != nil || n == 0 {
-		return bad("port " + strconv.Quote(port) + " is not 1 to 65535")
-	}
-	s.Port = int(n)
-	if weighted && !s.weigh(weight) {
-		return bad("weight " + strconv.Quote(weight) + " is not 1 to 1000")
-	}
-	return s, nil
-}
-
-// weigh is false for a text that is no weight.
-func (s *Server) weigh(text string) bool {
-	n, err := strconv.ParseUint(text, 10, 31)
-	s.Weight = int(n)
-	return err == nil && n > 0 && n <= maxWeight
-}
-
-// server is the client's side of one server: its connections and its breaker.
+// server is a server of a fleet with its connections and its circuit breaker.
 type server struct {
-	Server
-	addr    string
-	name    string // Addr, what errors and Servers show
-	opts    *Options
-	ctx     context.Context // ends with the client
-	wg      *sync.WaitGroup
-	slots   []atomic.Pointer[conn]
-	turn    atomic.Uint32
-	classic atomic.Bool // learned: no meta commands there
+	placement.Server
+	name   string // the address, for errors, hooks and Servers
+	opts   *Options
+	dialer *pipeline.Dialer
+	ctx    context.Context // ends with the client
+	wg     *sync.WaitGroup
+	slots  []atomic.Pointer[pipeline.Conn]
+	turn   atomic.Uint32 // round robin over slots
 
 	mu      sync.Mutex // protects what follows
 	breaker breaker
-	attempt *attempt
-	retired bool
+	attempt *attempt // the current attempt to connect, or nil
+	retired bool     // no further requests
 }
 
-// attempt is one dial, which any number of callers may wait for.
+// attempt is an attempt to connect, for which any number of callers may wait.
 type attempt struct {
-	done  chan struct{}
-	err   error
-	probe bool // of a server that failed before: only its starter waits
+	done chan struct{}
+	err  error
+	// trial: the server failed before. Only the caller that started the attempt waits
+	// for it; others fail at once.
+	trial bool
 }
 
-func newServer(spec Server, o *Options, ctx context.Context, wg *sync.WaitGroup) *server {
-	s := &server{Server: spec, addr: spec.Addr(), opts: o, ctx: ctx, wg: wg}
-	s.name = s.addr
-	s.slots = make([]atomic.Pointer[conn], o.Conns)
-	s.breaker = breaker{min: o.BackoffMin, max: o.BackoffMax}
-	s.classic.Store(o.Protocol == ProtocolClassic)
-	return s
+func newServer(spec placement.Server, o *Options, ctx context.Context, wg *sync.WaitGroup) *server {
+	return &server{
+		Server: spec, name: spec.Addr(), opts: o, dialer: o.dialer(spec), ctx: ctx, wg: wg,
+		slots:   make([]atomic.Pointer[pipeline.Conn], o.Conns),
+		breaker: breaker{min: o.BackoffMin, max: o.BackoffMax},
+	}
 }
 
-// wrap names the server in err.
-func (s *server) wrap(err error) error {
-	var named *ServerError
-	if errors.As(err, &named) {
+// roundTrip sends cl and waits for its reply. It reports the request to Hooks.Done.
+func (s *server) roundTrip(ctx context.Context, cl *pipeline.Call) error {
+	hooks := &s.opts.Hooks
+	var start time.Time
+	if hooks.Done != nil {
+		start = time.Now()
+	}
+	c, err := s.submit(ctx, cl, nil)
+	if err == nil {
+		err = s.finish(ctx, cl, c)
+	}
+	if err != nil {
+		err = s.wrap(cl, err)
+	}
+	if hooks.Done != nil {
+		hooks.report(ctx, cl, s.name, start, err)
+	}
+	return err
+}
+
+// submit sends cl on a connection and returns it. mine is an attempt to connect that
+// the caller started, or nil.
+func (s *server) submit(ctx context.Context, cl *pipeline.Call, mine *attempt) (*pipeline.Conn, error) {
+	for {
+		c := s.ready()
+		if c == nil {
+			var err error
+			if c, err = s.connect(ctx, mine); err != nil {
+				return nil, err
+			}
+		}
+		if cl.Encoded && !c.Meta {
+			return nil, fmt.Errorf("%w: the server has no meta commands, which Options.EncodeKeys needs", ErrMalformedKey)
+		}
+		space, err := c.Send(cl)
+		switch err {
+		case nil:
+			return c, nil
+		case pipeline.ErrUnsent:
+			s.drop(c)
+		default:
+			if err := s.await(ctx, space, err); err != nil {
+				return nil, err
+			}
+		}
+	}
+}
+
+// maxResend is how often a request that was not sent is sent again.
+const maxResend = 3
+
+// finish waits for the reply to cl, which was sent on c. It sends cl again where that
+// is safe.
+func (s *server) finish(ctx context.Context, cl *pipeline.Call, c *pipeline.Conn) error {
+	for try := 0; ; try++ {
+		if !c.Wait(ctx, cl) {
+			return ctx.Err()
+		}
+		err := cl.Err
+		again := false
+		switch {
+		case err == nil || err == ErrCacheMiss:
+			return err
+		case err == pipeline.ErrUnsent:
+			again = try < maxResend
+		case err == pipeline.ErrDowngrade:
+			// The request whose reply lacked the opaque was a read. Requests behind it
+			// may have been executed.
+			again = !cl.Sent || cl.Idempotent() || cl.Op == pipeline.OpLease
+			err = pipeline.ErrConnLost
+		case errors.Is(err, pipeline.ErrConnLost):
+			again = !cl.Sent && try < maxResend || cl.Idempotent() && try == 0
+		}
+		if !again {
+			return err
+		}
+		if c, err = s.submit(ctx, cl, nil); err != nil {
+			return err
+		}
+	}
+}
+
+// wrap adds the server and the key of cl to err, unless err is an answer.
+func (s *server) wrap(cl *pipeline.Call, err error) error {
+	switch err {
+	case nil, ErrCacheMiss, ErrNotStored, ErrCASConflict, pipeline.ErrUnsent, ErrClosed, context.Canceled, context.DeadlineExceeded:
+		return err
+	case ErrTooLarge:
+		err = fmt.Errorf("%w: %d bytes, more than the server accepts", err, len(cl.Value))
+	}
+	if named, ok := errors.AsType[*Error](err); ok && named.Server != "" {
 		return err
 	}
-	return &ServerError{Server: s.name, Err: err}
+	return &Error{Key: cl.Key, Server: s.name, Err: err}
 }
 
 // ready returns a live connection, or nil.
-func (s *server) ready() *conn {
+func (s *server) ready() *pipeline.Conn {
 	if len(s.slots) == 1 {
 		return s.slots[0].Load()
 	}
@@ -192,17 +161,16 @@ func (s *server) ready() *conn {
 	return nil
 }
 
-// dialAhead fills an empty slot while others carry the load.
+// dialAhead fills an empty slot while other connections carry the requests.
 func (s *server) dialAhead() {
 	if s.mu.TryLock() {
-		s.startDial(time.Now())
+		_, _ = s.startDial(time.Now())
 		s.mu.Unlock()
 	}
 }
 
-// acquire returns a connection, dialing if there is none. mine is an attempt
-// that the caller started, or nil.
-func (s *server) acquire(ctx context.Context, mine *attempt) (*conn, error) {
+// connect waits for a connection, starting an attempt if there is none.
+func (s *server) connect(ctx context.Context, mine *attempt) (*pipeline.Conn, error) {
 	for {
 		if c := s.ready(); c != nil {
 			return c, nil
@@ -210,6 +178,9 @@ func (s *server) acquire(ctx context.Context, mine *attempt) (*conn, error) {
 		s.mu.Lock()
 		running := s.attempt
 		a, err := s.startDial(time.Now())
+		if a != nil && a.trial && a == running && a != mine {
+			err = s.breaker.cause
+		}
 		s.mu.Unlock()
 		if err != nil {
 			return nil, err
@@ -217,10 +188,7 @@ func (s *server) acquire(ctx context.Context, mine *attempt) (*conn, error) {
 		if a == nil {
 			continue
 		}
-		if a.probe && a == running && a != mine {
-			return nil, s.downError()
-		}
-		if err := s.await(ctx, a.done, ErrTimeout, "no connection"); err != nil {
+		if err := s.await(ctx, a.done, errNoConn); err != nil {
 			return nil, err
 		}
 		if a.err != nil {
@@ -229,8 +197,10 @@ func (s *server) acquire(ctx context.Context, mine *attempt) (*conn, error) {
 	}
 }
 
-// await waits for done under ctx and QueueTimeout.
-func (s *server) await(ctx context.Context, done <-chan struct{}, late error, why string) error {
+var errNoConn = fmt.Errorf("%w: no connection", ErrTimeout)
+
+// await waits for done. It returns late after QueueTimeout.
+func (s *server) await(ctx context.Context, done <-chan struct{}, late error) error {
 	t := time.NewTimer(s.opts.QueueTimeout)
 	defer t.Stop()
 	select {
@@ -239,15 +209,16 @@ func (s *server) await(ctx context.Context, done <-chan struct{}, late error, wh
 	case <-ctx.Done():
 		return ctx.Err()
 	case <-t.C:
-		return fmt.Errorf("%w: %s after %v", late, why, s.opts.QueueTimeout)
+		return fmt.Errorf("%w after %v", late, s.opts.QueueTimeout)
 	}
 }
 
-// startDial returns the attempt that is running, starting one if it may. Both
-// results are nil when every slot is filled. s.mu is held.
+// startDial returns the current attempt to connect. It starts one if there is an empty
+// slot and the breaker allows it. Without an empty slot both results are nil. s.mu is
+// held.
 func (s *server) startDial(now time.Time) (*attempt, error) {
 	if s.retired {
-		return nil, errUnsent
+		return nil, pipeline.ErrUnsent
 	}
 	if s.attempt != nil {
 		return s.attempt, nil
@@ -268,7 +239,7 @@ func (s *server) startDial(now time.Time) (*attempt, error) {
 	if s.ctx.Err() != nil {
 		return nil, ErrClosed
 	}
-	a := &attempt{done: make(chan struct{}), probe: s.breaker.open.Load()}
+	a := &attempt{done: make(chan struct{}), trial: s.breaker.open.Load()}
 	s.attempt = a
 	s.wg.Go(func() { s.runDial(a, slot) })
 	return a, nil
@@ -276,7 +247,7 @@ func (s *server) startDial(now time.Time) (*attempt, error) {
 
 func (s *server) runDial(a *attempt, slot int) {
 	start := time.Now()
-	c, err := s.dial(s.ctx)
+	c, err := s.dialer.Connect(s.ctx, s.wg, s.down)
 	if h := s.opts.Hooks.Dialed; h != nil {
 		h(s.name, time.Since(start), err)
 	}
@@ -285,11 +256,11 @@ func (s *server) runDial(a *attempt, slot int) {
 	s.attempt = nil
 	switch {
 	case err != nil:
-		a.err = s.wrap(err)
+		a.err = err
 		s.breaker.failed(time.Now(), err)
 	case s.retired || s.ctx.Err() != nil:
-		a.err = errUnsent
-		go c.fail(ErrClosed)
+		a.err = pipeline.ErrUnsent
+		go c.Close(ErrClosed)
 	default:
 		s.breaker.open.Store(false)
 		s.slots[slot].Store(c)
@@ -297,39 +268,33 @@ func (s *server) runDial(a *attempt, slot int) {
 	close(a.done)
 }
 
-func (s *server) downError() error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.breaker.cause
-}
-
-// down is told by a connection's reader that it ended.
-func (s *server) down(c *conn, err error) {
+// down is called when connection c ended.
+func (s *server) down(c *pipeline.Conn, err error) {
 	s.drop(c)
 	if h := s.opts.Hooks.Down; h != nil {
 		h(s.name, err)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if c.answered.Load() {
+	if c.Answered() {
 		s.breaker.failures = 0
 	}
-	if errors.Is(err, ErrTimeout) || errors.Is(err, ErrProtocol) {
+	if errors.Is(err, ErrTimeout) || errors.Is(err, pipeline.ErrProtocol) {
 		s.breaker.failed(time.Now(), err)
 	}
-	if err == errDowngrade {
-		s.classic.Store(true)
+	if err == pipeline.ErrDowngrade {
+		s.dialer.Downgrade()
 	}
 }
 
 // drop takes c out of use.
-func (s *server) drop(c *conn) {
+func (s *server) drop(c *pipeline.Conn) {
 	for i := range s.slots {
 		s.slots[i].CompareAndSwap(c, nil)
 	}
 }
 
-// dead tells whether the breaker keeps callers away.
+// dead reports whether requests to the server would fail at once.
 func (s *server) dead() bool {
 	if !s.breaker.open.Load() {
 		return false
@@ -339,115 +304,42 @@ func (s *server) dead() bool {
 	return s.attempt != nil || s.breaker.check(time.Now()) != nil
 }
 
-// submit puts cl on a connection.
-func (s *server) submit(ctx context.Context, cl *call, mine *attempt) error {
-	for {
-		c, err := s.acquire(ctx, mine)
-		if err != nil {
-			return err
-		}
-		if cl.encoded && !c.meta {
-			return fmt.Errorf("%w: the server has no meta commands", ErrMalformedKey)
-		}
-		space, err := c.send(cl)
-		switch err {
-		case nil:
-			return nil
-		case errUnsent:
-			s.drop(c)
-		default:
-			if err := s.await(ctx, space, ErrBusy, "no room in the queue"); err != nil {
-				return err
-			}
+// reresolve resolves the host name and drains connections to addresses that are gone.
+func (s *server) reresolve(ctx context.Context) {
+	if s.Path != "" || net.ParseIP(s.Host) != nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, s.opts.DialTimeout)
+	defer cancel()
+	ips, err := s.opts.Resolver.LookupHost(ctx, s.Host)
+	if err != nil || len(ips) == 0 {
+		return
+	}
+	current := make(map[string]bool)
+	for _, ip := range ips {
+		current[ip] = true
+	}
+	for i := range s.slots {
+		if c := s.slots[i].Load(); c != nil && !current[c.IP] && s.slots[i].CompareAndSwap(c, nil) {
+			c.Drain()
 		}
 	}
 }
 
-// maxResend bounds how often a request that never left is queued again.
-const maxResend = 3
+// retire ends the connections after their replies. The server accepts no further
+// requests.
+func (s *server) retire() { s.end((*pipeline.Conn).Drain) }
 
-// finish waits for the reply to a submitted call, sending it again where that
-// is safe.
-func (s *server) finish(ctx context.Context, cl *call) error {
-	for try := 0; ; try++ {
-		if !cl.conn.wait(ctx, cl) {
-			return ctx.Err()
-		}
-		err := cl.err
-		if err == nil || err == ErrCacheMiss {
-			return err
-		}
-		again := false
-		switch {
-		case errors.Is(err, ErrConnLost):
-			again = !cl.sent && try < maxResend || cl.idempotent() && try == 0
-		case err == errUnsent:
-			again = try < maxResend
-		case err == errDowngrade:
-			// The reply that lacked its opaque was to a read; what was
-			// queued behind it may have been carried out.
-			again = !cl.sent || cl.idempotent() || cl.op == opLease
-			err = ErrConnLost
-		}
-		if !again {
-			return err
-		}
-		if err := s.submit(ctx, cl, nil); err != nil {
-			return err
-		}
-	}
-}
+// close ends the connections at once.
+func (s *server) close() { s.end(func(c *pipeline.Conn) { c.Close(ErrClosed) }) }
 
-// roundTrip sends cl and waits for its reply.
-func (s *server) roundTrip(ctx context.Context, cl *call) error {
-	var start time.Time
-	hook := s.opts.Hooks.Done != nil
-	if hook {
-		start = time.Now()
-	}
-	err := s.submit(ctx, cl, nil)
-	if err == nil {
-		err = s.finish(ctx, cl)
-	}
-	if err != nil {
-		err = s.answer(err)
-	}
-	if hook {
-		cl.report(ctx, &s.opts.Hooks, s.name, start, err)
-	}
-	return err
-}
-
-// answer leaves answers about the item bare and names the server in the rest.
-func (s *server) answer(err error) error {
-	switch err {
-	case nil, ErrCacheMiss, ErrNotStored, ErrCASConflict, ErrNotNumber, ErrTooLarge, errUnsent, ErrClosed,
-		context.Canceled, context.DeadlineExceeded:
-		return err
-	}
-	return s.wrap(err)
-}
-
-// retire drains every connection; the server takes no further requests.
-func (s *server) retire() {
+func (s *server) end(conn func(*pipeline.Conn)) {
 	s.mu.Lock()
 	s.retired = true
 	s.mu.Unlock()
 	for i := range s.slots {
 		if c := s.slots[i].Swap(nil); c != nil {
-			c.drain()
-		}
-	}
-}
-
-// close breaks every connection.
-func (s *server) close() {
-	s.mu.Lock()
-	s.retired = true
-	s.mu.Unlock()
-	for i := range s.slots {
-		if c := s.slots[i].Swap(nil); c != nil {
-			c.fail(ErrClosed)
+			conn(c)
 		}
 	}
 }

@@ -1,4 +1,4 @@
-package memcache
+package codec
 
 import (
 	"bytes"
@@ -8,63 +8,63 @@ import (
 	"fmt"
 )
 
-// Codec turns values into bytes and flags, and back. Both must be safe for
-// concurrent use.
+// Codec encodes and decodes values. Both methods must be safe for concurrent use.
 type Codec[T any] interface {
+	// Encode returns the bytes and the flags of the item for v.
 	Encode(v T) (data []byte, flags uint32, err error)
-	// Decode must not keep data.
+	// Decode returns the value of an item. It must not keep data after it returns.
 	Decode(data []byte, flags uint32) (T, error)
 }
 
-// ErrEncoding: a value is in an encoding that the codec does not read.
-var ErrEncoding = errors.New("memcache: unreadable encoding")
+// ErrEncoding reports a value in an encoding that the codec does not support.
+var ErrEncoding = errors.New("codec: unsupported encoding")
 
-// ErrExecutable: a value is in an encoding that can make its reader run code
-// (pickle, Marshal, serialized objects). No codec here reads those.
-var ErrExecutable = errors.New("memcache: executable encoding refused")
+// ErrExecutable reports a value in an encoding that can make its reader execute
+// code, such as pickle, Marshal or serialized objects. No codec decodes those.
+var ErrExecutable = errors.New("codec: executable encoding refused")
 
-// EncodingError says what a codec met. errors.Is tells ErrEncoding from
-// ErrExecutable.
-type EncodingError struct {
+// Error reports an encoding that a codec did not decode. errors.Is distinguishes
+// ErrEncoding and ErrExecutable.
+type Error struct {
 	Codec    string // "python", "php", ...
 	Encoding string // "pickle", "igbinary", ...
 	Flags    uint32
 	Err      error // ErrEncoding or ErrExecutable
 }
 
-func (e *EncodingError) Error() string {
+func (e *Error) Error() string {
 	return fmt.Sprintf("%v: %s %s (flags %#x)", e.Err, e.Codec, e.Encoding, e.Flags)
 }
 
-func (e *EncodingError) Unwrap() error { return e.Err }
+func (e *Error) Unwrap() error { return e.Err }
 
-// CodecFuncs is a codec of two functions, for encodings that this package does
-// not know: protobuf, say, with proto.Marshal and a decoder.
-type CodecFuncs[T any] struct {
+// Funcs is a Codec made of two functions, for example of proto.Marshal and a function
+// that calls proto.Unmarshal.
+type Funcs[T any] struct {
 	Marshal   func(T) ([]byte, error)
 	Unmarshal func([]byte) (T, error)
-	// Flags are stored with each value and demanded of each value read.
+	// Flags are stored with each value. Decode fails for values with other flags.
 	Flags uint32
 }
 
 // Encode calls Marshal.
-func (c CodecFuncs[T]) Encode(v T) ([]byte, uint32, error) {
+func (c Funcs[T]) Encode(v T) ([]byte, uint32, error) {
 	b, err := c.Marshal(v)
 	return b, c.Flags, err
 }
 
 // Decode calls Unmarshal.
-func (c CodecFuncs[T]) Decode(data []byte, flags uint32) (T, error) {
+func (c Funcs[T]) Decode(data []byte, flags uint32) (T, error) {
 	if flags != c.Flags {
 		var zero T
-		return zero, &EncodingError{Codec: "function", Encoding: "other", Flags: flags, Err: ErrEncoding}
+		return zero, &Error{Codec: "function", Encoding: "other", Flags: flags, Err: ErrEncoding}
 	}
 	return c.Unmarshal(data)
 }
 
-// JSON stores values as encoding/json has them, with flags 0.
+// JSON returns a codec that uses encoding/json, with flags 0.
 func JSON[T any]() Codec[T] {
-	return CodecFuncs[T]{
+	return Funcs[T]{
 		Marshal: func(v T) ([]byte, error) { return json.Marshal(v) },
 		Unmarshal: func(b []byte) (v T, err error) {
 			err = json.Unmarshal(b, &v)
@@ -73,9 +73,10 @@ func JSON[T any]() Codec[T] {
 	}
 }
 
-// Gob stores values as encoding/gob has them, each with its type.
+// Gob returns a codec that uses encoding/gob, with flags 0. Each value carries its
+// type description.
 func Gob[T any]() Codec[T] {
-	return CodecFuncs[T]{
+	return Funcs[T]{
 		Marshal: func(v T) ([]byte, error) {
 			var b bytes.Buffer
 			err := gob.NewEncoder(&b).Encode(&v)
@@ -88,26 +89,26 @@ func Gob[T any]() Codec[T] {
 	}
 }
 
-// Raw stores bytes as they are.
+// Raw returns a codec that stores bytes unchanged, with flags 0.
 func Raw() Codec[[]byte] {
-	return CodecFuncs[[]byte]{
+	return Funcs[[]byte]{
 		Marshal:   func(b []byte) ([]byte, error) { return b, nil },
 		Unmarshal: func(b []byte) ([]byte, error) { return bytes.Clone(b), nil },
 	}
 }
 
-// Message is what generated protobuf code with methods of its own (vtprotobuf,
-// gogo) has: *T implements it.
+// Message is implemented by *T if T has the methods that vtprotobuf and gogo
+// generate.
 type Message[T any] interface {
 	*T
 	Marshal() ([]byte, error)
 	Unmarshal([]byte) error
 }
 
-// Proto stores messages that marshal themselves. For those that do not, use
-// CodecFuncs with proto.Marshal.
+// Proto returns a codec for messages with Marshal and Unmarshal methods, with flags
+// 0. For other messages use Funcs with proto.Marshal.
 func Proto[T any, M Message[T]]() Codec[M] {
-	return CodecFuncs[M]{
+	return Funcs[M]{
 		Marshal: func(m M) ([]byte, error) { return m.Marshal() },
 		Unmarshal: func(b []byte) (M, error) {
 			m := M(new(T))
@@ -116,19 +117,19 @@ func Proto[T any, M Message[T]]() Codec[M] {
 	}
 }
 
-// Compressor makes values smaller: [Zlib], the module memcache/zstd, or what
-// else has these two methods. It must be safe for concurrent use.
+// Compressor compresses values: [Zlib] or zstd.New of module memcache/zstd. It must be
+// safe for concurrent use.
 type Compressor interface {
 	Compress(src []byte) []byte
-	// Decompress fails when the result would be over limit bytes.
+	// Decompress fails if the result would exceed limit bytes.
 	Decompress(src []byte, limit int) ([]byte, error)
 }
 
-// flagCompressed marks what Compressed made smaller.
+// flagCompressed marks values that Compressed compressed.
 const flagCompressed uint32 = 1 << 31
 
-// Compressed compresses what c encodes to more than above bytes, when that
-// makes it smaller, and marks it in the top bit of the flags.
+// Compressed returns a codec that compresses values which c encodes to more than
+// above bytes, if that makes them smaller. Bit 31 of the flags marks them.
 func Compressed[T any](c Codec[T], above int, with Compressor) Codec[T] {
 	return &compressed[T]{c, above, with}
 }

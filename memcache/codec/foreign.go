@@ -1,4 +1,4 @@
-package memcache
+package codec
 
 import (
 	"bytes"
@@ -11,13 +11,12 @@ import (
 	"unicode/utf8"
 )
 
-// The codecs of other languages' clients. Their values are Go's string, []byte,
-// int64, float64, bool and time.Time, as far as the other side has them; more
-// kinds of integers are taken on the way out.
-
-// ValueCodec returns the codec of that name: "python" (python-memcached,
+// Foreign returns the codec of another language's client: "python" (python-memcached,
 // pymemcache, pylibmc), "php" (php-memcached), "dalli" or "spymemcached".
-func ValueCodec(name string) (Codec[any], error) {
+//
+// Values decode to string, []byte, int64, float64, bool or time.Time, depending on
+// the client. Encode accepts these and all other integer types.
+func Foreign(name string) (Codec[any], error) {
 	switch name {
 	case "python":
 		return pythonCodec{}, nil
@@ -28,10 +27,10 @@ func ValueCodec(name string) (Codec[any], error) {
 	case "spymemcached":
 		return spyCodec{}, nil
 	}
-	return nil, fmt.Errorf("memcache: unknown codec %q, expected python, php, dalli or spymemcached", name)
+	return nil, fmt.Errorf("codec: unknown client %q, expected python, php, dalli or spymemcached", name)
 }
 
-// integer is v as an int64 if it is one of Go's integers that fits.
+// integer returns v as an int64 if v is an integer that fits.
 func integer(v any) (int64, bool) {
 	switch n := v.(type) {
 	case int:
@@ -65,12 +64,12 @@ func cannotEncode(codec string, v any) error {
 func parseInt(codec string, data []byte, flags uint32) (any, error) {
 	n, err := strconv.ParseInt(string(data), 10, 64)
 	if err != nil {
-		return nil, &EncodingError{codec, "integer", flags, ErrEncoding}
+		return nil, &Error{codec, "integer", flags, ErrEncoding}
 	}
 	return n, nil
 }
 
-// pythonCodec is what python-memcached, pymemcache and pylibmc agree on.
+// pythonCodec is the common part of python-memcached, pymemcache and pylibmc.
 type pythonCodec struct{}
 
 const (
@@ -95,7 +94,7 @@ func (pythonCodec) Encode(v any) ([]byte, uint32, error) {
 
 func (pythonCodec) Decode(data []byte, flags uint32) (any, error) {
 	if flags&pyPickle != 0 {
-		return nil, &EncodingError{"python", "pickle", flags, ErrExecutable}
+		return nil, &Error{"python", "pickle", flags, ErrExecutable}
 	}
 	if flags&pyZlib != 0 {
 		var err error
@@ -111,10 +110,10 @@ func (pythonCodec) Decode(data []byte, flags uint32) (any, error) {
 	case pyInt, pyLong:
 		return parseInt("python", data, flags)
 	}
-	return nil, &EncodingError{"python", "unknown", flags, ErrEncoding}
+	return nil, &Error{"python", "unknown", flags, ErrEncoding}
 }
 
-// phpCodec is php-memcached 3's.
+// phpCodec is the encoding of php-memcached 3.
 type phpCodec struct{}
 
 const (
@@ -146,7 +145,7 @@ func (phpCodec) Encode(v any) ([]byte, uint32, error) {
 
 func (phpCodec) Decode(data []byte, flags uint32) (any, error) {
 	fail := func(encoding string, err error) (any, error) {
-		return nil, &EncodingError{"php", encoding, flags, err}
+		return nil, &Error{"php", encoding, flags, err}
 	}
 	if flags&phpCompressed != 0 {
 		switch {
@@ -189,7 +188,7 @@ func (phpCodec) Decode(data []byte, flags uint32) (any, error) {
 	return fail("unknown", ErrEncoding)
 }
 
-// dalliCodec is Dalli's for strings.
+// dalliCodec is Dalli's encoding of strings.
 type dalliCodec struct{}
 
 const dalliMarshal, dalliZlib, dalliUTF8 = 1, 2, 4
@@ -212,7 +211,7 @@ func (dalliCodec) Encode(v any) ([]byte, uint32, error) {
 
 func (dalliCodec) Decode(data []byte, flags uint32) (any, error) {
 	if flags&dalliMarshal != 0 {
-		return nil, &EncodingError{"dalli", "Marshal", flags, ErrExecutable}
+		return nil, &Error{"dalli", "Marshal", flags, ErrExecutable}
 	}
 	if flags&dalliZlib != 0 {
 		var err error
@@ -226,10 +225,10 @@ func (dalliCodec) Decode(data []byte, flags uint32) (any, error) {
 	case dalliUTF8:
 		return string(data), nil
 	}
-	return nil, &EncodingError{"dalli", "unknown", flags, ErrEncoding}
+	return nil, &Error{"dalli", "unknown", flags, ErrEncoding}
 }
 
-// spyCodec is spymemcached's SerializingTranscoder.
+// spyCodec is the encoding of spymemcached's SerializingTranscoder.
 type spyCodec struct{}
 
 const (
@@ -240,7 +239,7 @@ const (
 	spyCompressAbove = 16384
 )
 
-// spyNumber is a big-endian number without its leading zero bytes.
+// spyNumber returns n in big-endian order without leading zero bytes.
 func spyNumber(n uint64) []byte {
 	b := binary.BigEndian.AppendUint64(nil, n)
 	for len(b) > 0 && b[0] == 0 {
@@ -285,7 +284,7 @@ func (spyCodec) Encode(v any) ([]byte, uint32, error) {
 
 func (spyCodec) Decode(data []byte, flags uint32) (any, error) {
 	if flags&spySerialized != 0 {
-		return nil, &EncodingError{"spymemcached", "Java serialization", flags, ErrExecutable}
+		return nil, &Error{"spymemcached", "Java serialization", flags, ErrExecutable}
 	}
 	if flags&spyGzip != 0 {
 		var err error
@@ -303,7 +302,7 @@ func (spyCodec) Decode(data []byte, flags uint32) (any, error) {
 		return len(data) == 1 && data[0] == '1', nil
 	}
 	if len(data) > 8 {
-		return nil, &EncodingError{"spymemcached", "number", flags, ErrEncoding}
+		return nil, &Error{"spymemcached", "number", flags, ErrEncoding}
 	}
 	var n uint64
 	for _, b := range data {
@@ -323,5 +322,5 @@ func (spyCodec) Decode(data []byte, flags uint32) (any, error) {
 	case spyDouble:
 		return math.Float64frombits(n), nil
 	}
-	return nil, &EncodingError{"spymemcached", "unknown", flags, ErrEncoding}
+	return nil, &Error{"spymemcached", "unknown", flags, ErrEncoding}
 }

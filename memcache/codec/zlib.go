@@ -1,4 +1,4 @@
-package memcache
+package codec
 
 import (
 	"bytes"
@@ -9,10 +9,10 @@ import (
 	"io"
 )
 
-// maxInflated bounds what a compressed value may grow to.
+// maxInflated is the largest decompressed value in bytes.
 const maxInflated = 64 << 20
 
-// Zlib is a Compressor of the standard library's (RFC 1950).
+// Zlib is the Compressor of compress/zlib (RFC 1950).
 var Zlib Compressor = zlibCompressor{}
 
 type zlibCompressor struct{}
@@ -20,7 +20,7 @@ type zlibCompressor struct{}
 func (zlibCompressor) Compress(src []byte) []byte {
 	var b bytes.Buffer
 	w := zlib.NewWriter(&b)
-	w.Write(src) // to memory: never fails
+	w.Write(src) // a bytes.Buffer never fails
 	w.Close()
 	return b.Bytes()
 }
@@ -28,7 +28,7 @@ func (zlibCompressor) Compress(src []byte) []byte {
 func (zlibCompressor) Decompress(src []byte, limit int) ([]byte, error) {
 	r, err := zlib.NewReader(bytes.NewReader(src))
 	if err != nil {
-		return nil, fmt.Errorf("memcache: compressed value: %w", err)
+		return nil, fmt.Errorf("codec: compressed value: %w", err)
 	}
 	return inflate(r, limit)
 }
@@ -36,10 +36,10 @@ func (zlibCompressor) Decompress(src []byte, limit int) ([]byte, error) {
 func inflate(r io.Reader, limit int) ([]byte, error) {
 	b, err := io.ReadAll(io.LimitReader(r, int64(limit)+1))
 	if err != nil {
-		return nil, fmt.Errorf("memcache: compressed value: %w", err)
+		return nil, fmt.Errorf("codec: compressed value: %w", err)
 	}
 	if len(b) > limit {
-		return nil, fmt.Errorf("%w: decompressed, it is over %d bytes", ErrTooLarge, limit)
+		return nil, fmt.Errorf("%w: compressed value expands to more than %d bytes", ErrEncoding, limit)
 	}
 	return b, nil
 }
@@ -47,7 +47,7 @@ func inflate(r io.Reader, limit int) ([]byte, error) {
 func gunzip(src []byte, limit int) ([]byte, error) {
 	r, err := gzip.NewReader(bytes.NewReader(src))
 	if err != nil {
-		return nil, fmt.Errorf("memcache: compressed value: %w", err)
+		return nil, fmt.Errorf("codec: compressed value: %w", err)
 	}
 	return inflate(r, limit)
 }
@@ -55,19 +55,19 @@ func gunzip(src []byte, limit int) ([]byte, error) {
 func gzipped(src []byte) []byte {
 	var b bytes.Buffer
 	w := gzip.NewWriter(&b)
-	w.Write(src) // to memory: never fails
+	w.Write(src) // a bytes.Buffer never fails
 	w.Close()
 	return b.Bytes()
 }
 
-// sized is PHP's form: the length, as its machine stores it, and zlib data.
+// sized decompresses PHP's form: a little-endian length followed by zlib data.
 func sized(src []byte, limit int) ([]byte, error) {
 	if len(src) < 4 {
-		return nil, fmt.Errorf("memcache: compressed value of %d bytes", len(src))
+		return nil, fmt.Errorf("codec: compressed value has %d bytes, expected 4 or more", len(src))
 	}
 	b, err := Zlib.Decompress(src[4:], limit)
 	if err == nil && int(binary.LittleEndian.Uint32(src)) != len(b) {
-		err = fmt.Errorf("memcache: compressed value says %d bytes and has %d", binary.LittleEndian.Uint32(src), len(b))
+		err = fmt.Errorf("codec: compressed value has a length field of %d, but %d bytes", binary.LittleEndian.Uint32(src), len(b))
 	}
 	return b, err
 }

@@ -51,6 +51,9 @@ func (c *Collector) Hooks() memcache.Hooks {
 			c.seconds.WithLabelValues(r.Command).Observe(r.Took.Seconds())
 			switch r.Command {
 			case "get", "get_multi", "lease":
+				if r.Internal {
+					break
+				}
 				if r.Err == nil || errors.Is(r.Err, memcache.ErrCacheMiss) {
 					c.keys.WithLabelValues(r.Server, "yes").Add(float64(r.Hits))
 					c.keys.WithLabelValues(r.Server, "no").Add(float64(r.Keys - r.Hits))

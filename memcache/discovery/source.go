@@ -1,4 +1,4 @@
-package memcache
+package discovery
 
 import (
 	"context"
@@ -8,15 +8,31 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"lintel.dev/internal/memcache/pipeline"
+	"lintel.dev/memcache/placement"
 )
 
-// FileSource reads the fleet from a file: one server a line, in the syntax of
-// New; empty lines and what follows a # are left out.
-func FileSource(path string) Source {
-	return SourceFunc(func(context.Context) ([]string, error) {
+// Source names the servers of a fleet.
+type Source interface {
+	// Servers returns the servers in the syntax of [placement.ParseServer]. It is
+	// not called concurrently.
+	Servers(ctx context.Context) ([]string, error)
+}
+
+// Func is a function used as a Source.
+type Func func(ctx context.Context) ([]string, error)
+
+// Servers calls f.
+func (f Func) Servers(ctx context.Context) ([]string, error) { return f(ctx) }
+
+// File reads the servers from a file with one server a line. Empty lines and text
+// after # are ignored. A file without servers is an error: memcache.ErrNoServers.
+func File(path string) Source {
+	return Func(func(context.Context) ([]string, error) {
 		b, err := os.ReadFile(path)
 		if err != nil {
-			return nil, fmt.Errorf("memcache: list of servers: %w", err)
+			return nil, fmt.Errorf("discovery: %w", err)
 		}
 		var servers []string
 		for line := range strings.Lines(string(b)) {
@@ -24,28 +40,33 @@ func FileSource(path string) Source {
 			if line = strings.TrimSpace(line); line == "" {
 				continue
 			}
-			if _, err := ParseServer(line); err != nil {
-				return nil, fmt.Errorf("%s: %w", path, err)
+			if _, err := placement.ParseServer(line); err != nil {
+				return nil, fmt.Errorf("discovery: %s: %w", path, err)
 			}
 			servers = append(servers, line)
 		}
 		if len(servers) == 0 {
-			return nil, fmt.Errorf("%w: %s lists none", ErrNoServers, path)
+			return nil, fmt.Errorf("discovery: %s: %w", path, pipeline.ErrNoServers)
 		}
 		return servers, nil
 	})
 }
 
-// DNSSource takes every address of host for a server on port, as those of a
-// headless service in Kubernetes are. A nil r is net.DefaultResolver.
-func DNSSource(host string, port int, r Resolver) Source {
+// Resolver looks up host names. *net.Resolver implements it.
+type Resolver interface {
+	LookupHost(ctx context.Context, host string) (addrs []string, err error)
+}
+
+// DNS returns one server on port for each address of host, such as the name of a
+// headless service in Kubernetes. A nil r is net.DefaultResolver.
+func DNS(host string, port int, r Resolver) Source {
 	if r == nil {
 		r = net.DefaultResolver
 	}
-	return SourceFunc(func(ctx context.Context) ([]string, error) {
+	return Func(func(ctx context.Context) ([]string, error) {
 		ips, err := r.LookupHost(ctx, host)
 		if err != nil {
-			return nil, fmt.Errorf("memcache: servers of %s: %w", host, err)
+			return nil, fmt.Errorf("discovery: servers of %s: %w", host, err)
 		}
 		var servers []string
 		for _, ip := range ips {
@@ -55,34 +76,35 @@ func DNSSource(host string, port int, r Resolver) Source {
 	})
 }
 
-// SRVResolver looks up SRV records. *net.Resolver is one.
+// SRVResolver looks up SRV records. *net.Resolver implements it.
 type SRVResolver interface {
 	LookupSRV(ctx context.Context, service, proto, name string) (cname string, addrs []*net.SRV, err error)
 }
 
-// SRVSource takes the targets of the SRV records _service._tcp.name for
-// servers, with the ports and weights they have there. The names of the targets
-// are what placements hash: they outlive addresses. A nil r is
+// SRV returns the targets, ports and weights of the SRV records _service._tcp.name.
+// Placements hash the target names, so that a server keeps its keys when its address
+// changes. Weights are limited to 1 to placement.MaxWeight. A nil r is
 // net.DefaultResolver.
-func SRVSource(service, name string, r SRVResolver) Source {
+func SRV(service, name string, r SRVResolver) Source {
 	if r == nil {
 		r = net.DefaultResolver
 	}
-	return SourceFunc(func(ctx context.Context) ([]string, error) {
+	return Func(func(ctx context.Context) ([]string, error) {
 		_, records, err := r.LookupSRV(ctx, service, "tcp", name)
 		if err != nil {
-			return nil, fmt.Errorf("memcache: servers of %s: %w", name, err)
+			return nil, fmt.Errorf("discovery: servers of %s: %w", name, err)
 		}
 		var servers []string
 		for _, rec := range records {
-			s := Server{Host: strings.TrimSuffix(rec.Target, "."), Port: int(rec.Port), Weight: min(max(int(rec.Weight), 1), maxWeight)}
+			s := placement.Server{Host: strings.TrimSuffix(rec.Target, "."), Port: int(rec.Port), Weight: min(max(int(rec.Weight), 1), placement.MaxWeight)}
 			servers = append(servers, s.String())
 		}
 		return unique(servers), nil
 	})
 }
 
-// unique sorts, so that the order in which a resolver answers means nothing.
+// unique sorts servers and removes duplicates: the order of a resolver's answer has
+// no meaning.
 func unique(servers []string) []string {
 	slices.Sort(servers)
 	return slices.Compact(servers)

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	lintel "lintel.dev/memcache"
+	"lintel.dev/memcache/placement"
 )
 
 // The errors of gomemcache.
@@ -73,7 +74,7 @@ func (c *Client) client() (*lintel.Client, error) {
 		if timeout <= 0 {
 			timeout = DefaultTimeout
 		}
-		sel, err := lintel.Placement("gomemcache")
+		sel, err := placement.New("gomemcache")
 		if err != nil {
 			c.err = err
 			return

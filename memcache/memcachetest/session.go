@@ -41,8 +41,12 @@ func (c *session) command() bool {
 		return false
 	}
 	c.s.mu.Lock()
-	c.s.counts[args[0]]++
 	intercept := c.s.intercept
+	if handshake(args) {
+		intercept = nil
+	} else {
+		c.s.counts[args[0]]++
+	}
 	c.s.mu.Unlock()
 	if intercept != nil {
 		if reply, handled := intercept(line); handled {
@@ -56,6 +60,14 @@ func (c *session) command() bool {
 	c.s.mu.Lock()
 	defer c.s.mu.Unlock()
 	return c.run(args, data)
+}
+
+// handshake reports whether a command is part of the handshake of package memcache's
+// client, which is neither counted nor intercepted: a store on a key that begins with
+// lintel:hello, or that in base64.
+func handshake(args []string) bool {
+	return args[0] == "ms" && len(args) > 1 &&
+		(strings.HasPrefix(args[1], "lintel:hello:") || strings.HasPrefix(args[1], "bGludGVsOmhlbGxv"))
 }
 
 // data reads the block that follows a storage command.

@@ -1,12 +1,9 @@
-package memcache
+package placement
 
-import (
-	"sort"
-	"sync"
-)
+import "sync"
 
-// ejecting completes a rule that knows nothing of dead servers the way
-// libmemcached and twemproxy do: it is applied to the live ones.
+// ejecting gives a rule without failover that of libmemcached and twemproxy:
+// while servers are dead, the rule is applied to the list of the others.
 func ejecting(place func([]Server) (Picker, error)) Selector {
 	return selectorFunc(func(servers []Server) (Picker, error) {
 		p, err := place(servers)
@@ -17,7 +14,8 @@ func ejecting(place func([]Server) (Picker, error)) Selector {
 	})
 }
 
-// ejector remembers the placements over the last sets of live servers.
+// ejector is the Picker of ejecting. It caches the Pickers of recent sets of live
+// servers.
 type ejector struct {
 	Picker
 	servers []Server
@@ -28,11 +26,11 @@ type ejector struct {
 }
 
 type reduced struct {
-	picker Picker // nil when none is left
-	index  []int  // of the picker's servers in the whole fleet
+	picker Picker // nil if no server is left
+	index  []int  // maps the picker's servers to those of the whole fleet
 }
 
-// maxReduced bounds the placements that are remembered.
+// maxReduced bounds the number of cached Pickers.
 const maxReduced = 32
 
 func (e *ejector) Pick(key string, dead func(int) bool) int {
@@ -59,6 +57,7 @@ func (e *ejector) Pick(key string, dead func(int) bool) int {
 	return r.index[r.picker.Pick(key, nil)]
 }
 
+// over returns the placement over the servers whose bit in live is set.
 func (e *ejector) over(live []byte) *reduced {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -81,13 +80,4 @@ func (e *ejector) over(live []byte) *reduced {
 	}
 	e.reduced[string(live)] = r
 	return r
-}
-
-func stableSort[T any](s []T, less func(a, b T) bool) {
-	sort.SliceStable(s, func(i, j int) bool { return less(s[i], s[j]) })
-}
-
-func sorted(s []string) []string {
-	sort.Strings(s)
-	return s
 }

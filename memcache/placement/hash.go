@@ -1,27 +1,29 @@
-package memcache
+package placement
 
 import (
 	"crypto/md5"
 	"encoding/binary"
 	"fmt"
 	"hash/crc32"
+	"maps"
 	"math/bits"
+	"slices"
 	"strings"
 	"unicode/utf8"
 	"unsafe"
 )
 
-// keyHash maps a key to the 32 bits that a placement looks up.
+// keyHash hashes a key to 32 bits.
 type keyHash func(key string) uint32
 
-// view is the bytes of s, which must not be modified.
+// view returns the bytes of s without a copy. They must not be modified.
 func view(s string) []byte { return unsafe.Slice(unsafe.StringData(s), len(s)) }
 
-// signed widens a byte the way a C compiler with signed characters does, on
-// which the C clients' hashes of non-ASCII keys depend.
+// signed sign-extends a byte as C does for signed char. The C clients' hashes of
+// non-ASCII keys depend on it.
 func signed(b byte) uint32 { return uint32(int32(int8(b))) }
 
-// hashesOf names the hashes that each family offers; "" is its default.
+// hashesOf maps the hash names of each family to functions; "" is the default.
 var hashesOf = map[string]map[string]keyHash{
 	"libmemcached": {
 		"": oneAtATime, "one_at_a_time": oneAtATime, "default": oneAtATime, "md5": hashMD5, "crc": hashCRC15,
@@ -38,20 +40,15 @@ var hashesOf = map[string]map[string]keyHash{
 func findHash(family, name string) (keyHash, error) {
 	h, ok := hashesOf[family][name]
 	if !ok {
-		var names []string
-		for n := range hashesOf[family] {
-			if n != "" {
-				names = append(names, n)
-			}
-		}
-		return nil, fmt.Errorf("memcache: %s has no hash %q, expected one of %s", family, name, strings.Join(sorted(names), ", "))
+		names := slices.Sorted(maps.Keys(hashesOf[family]))[1:] // without ""
+		return nil, fmt.Errorf("placement: %s has no hash %q, expected one of %s", family, name, strings.Join(names, ", "))
 	}
 	return h, nil
 }
 
 func hashCRC(key string) uint32 { return crc32.ChecksumIEEE(view(key)) }
 
-// hashCRC15 is the part of the CRC that libmemcached keeps.
+// hashCRC15 is libmemcached's crc: bits 16 to 30 of the CRC.
 func hashCRC15(key string) uint32 { return hashCRC(key) >> 16 & 0x7fff }
 
 func hashMD5(key string) uint32 {
@@ -95,8 +92,8 @@ func fnv1x64(key string) uint32 {
 	return uint32(h)
 }
 
-// fnv1ax64 has a 64-bit name and a 32-bit state: libmemcached truncates both
-// constants.
+// fnv1ax64 is libmemcached's fnv1a_64. Its state has 32 bits, because libmemcached
+// truncates both constants.
 func fnv1ax64(key string) uint32 {
 	h := uint32(0x84222325)
 	for i := 0; i < len(key); i++ {
@@ -105,7 +102,8 @@ func fnv1ax64(key string) uint32 {
 	return h
 }
 
-// crc16 is twemproxy's: CRC-16/XMODEM, whose upper half is not cut off.
+// crc16 is twemproxy's crc16: CRC-16/XMODEM in a 32-bit variable that is not
+// truncated to 16 bits.
 func crc16(key string) uint32 {
 	var crc uint32
 	for i := 0; i < len(key); i++ {
@@ -155,7 +153,7 @@ func hsieh(key string) uint32 {
 	return h + h>>6
 }
 
-// murmur2 is MurmurHash2 with the seed that libmemcached gives it.
+// murmur2 is MurmurHash2 with libmemcached's seed.
 func murmur2(key string) uint32 {
 	const m = 0x5bd1e995
 	b := view(key)
@@ -185,7 +183,7 @@ func murmur3(parts ...string) uint32 {
 	return m.sum()
 }
 
-// murmur3State takes a key in pieces, so that none need be joined.
+// murmur3State hashes a key in pieces, without concatenating them.
 type murmur3State struct {
 	h, tail uint32
 	n       uint32
@@ -205,8 +203,7 @@ func (m *murmur3State) add(b byte) {
 	}
 }
 
-// writePython is write for pymemcache's version, which hashes characters: the
-// low byte of each.
+// writePython hashes s as pymemcache does: the low byte of each code point.
 func (m *murmur3State) writePython(s string) {
 	for i := 0; i < len(s); {
 		r, n := utf8.DecodeRuneInString(s[i:])
@@ -235,7 +232,7 @@ func scramble3(k uint32) uint32 {
 	return bits.RotateLeft32(k*0xcc9e2d51, 15) * 0x1b873593
 }
 
-// jenkins is Bob Jenkins' lookup3 (hashlittle) with 13 for its initial value.
+// jenkins is Bob Jenkins' lookup3 (hashlittle) with initial value 13.
 func jenkins(key string) uint32 {
 	rot := bits.RotateLeft32
 	buf := view(key)
@@ -289,7 +286,7 @@ func jenkins(key string) uint32 {
 	return c - rot(b, 24)
 }
 
-// javaHash is String.hashCode, which runs over UTF-16.
+// javaHash is Java's String.hashCode, over the UTF-16 form of key.
 func javaHash(key string) uint32 {
 	var h uint32
 	for i := 0; i < len(key); {

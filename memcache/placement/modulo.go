@@ -1,14 +1,16 @@
-package memcache
+package placement
 
 import (
+	"cmp"
 	"hash/crc32"
+	"slices"
+	"sort"
 	"strconv"
 
 	"github.com/cespare/xxhash/v2"
 )
 
-// modulo places a key on entry hash%len of a list in which each server stands
-// as often as its weight says.
+// modulo places a key on entry hash%len of a list of servers.
 type modulo struct {
 	hash keyHash
 	list []int
@@ -18,6 +20,7 @@ func (m *modulo) Pick(key string, _ func(int) bool) int {
 	return m.list[m.hash(key)%uint32(len(m.list))]
 }
 
+// expand returns a list with each server's index as often as its weight.
 func expand(servers []Server) []int {
 	var list []int
 	for i, s := range servers {
@@ -28,15 +31,14 @@ func expand(servers []Server) []int {
 	return list
 }
 
-// placeModulo is gomemcache's placement, where a server that is to have more
-// keys stands in the list more than once.
+// placeModulo is gomemcache's placement. Weights stand for repeated servers.
 func placeModulo(h keyHash) Selector {
 	return ejecting(func(servers []Server) (Picker, error) {
 		return &modulo{hash: h, list: expand(servers)}, nil
 	})
 }
 
-// placeModula is libmemcached's modula, to which weights are nothing.
+// placeModula is libmemcached's modula, which ignores weights.
 func placeModula(h keyHash) Selector {
 	return ejecting(func(servers []Server) (Picker, error) {
 		list := make([]int, len(servers))
@@ -47,24 +49,21 @@ func placeModula(h keyHash) Selector {
 	})
 }
 
-// placeTwemproxyModula is twemproxy's modula. It sorts its servers by their
-// names, short ones first.
+// placeTwemproxyModula is twemproxy's modula, which sorts the servers by the length
+// of their names and then by name.
 func placeTwemproxyModula(h keyHash) Selector {
 	return ejecting(func(servers []Server) (Picker, error) {
 		list := expand(servers)
-		stableSort(list, func(a, b int) bool {
+		slices.SortStableFunc(list, func(a, b int) int {
 			x, y := twemproxyName(servers[a]), twemproxyName(servers[b])
-			if len(x) != len(y) {
-				return len(x) < len(y)
-			}
-			return x < y
+			return cmp.Or(cmp.Compare(len(x), len(y)), cmp.Compare(x, y))
 		})
 		return &modulo{hash: h, list: list}, nil
 	})
 }
 
-// probing is python-memcached's placement: modulo, and past a dead server a
-// new hash of the old one and the number of the attempt.
+// probing is python-memcached's placement: modulo. If the server is dead, it
+// hashes the previous hash with the attempt number.
 type probing struct{ list []int }
 
 // probes is python-memcached's _SERVER_RETRIES.
@@ -91,8 +90,8 @@ func hashPython(b []byte) uint32 {
 	return max(crc32.ChecksumIEEE(b)>>16&0x7fff, 1)
 }
 
-// stepping is spymemcached's default: modulo over the servers, and past a dead
-// one the next in the list.
+// stepping is spymemcached's default: modulo. If the server is dead, it tries the
+// next in the list.
 type stepping struct{ n int }
 
 func (s stepping) Pick(key string, dead func(int) bool) int {
@@ -123,22 +122,21 @@ func (j *jumping) Pick(key string, _ func(int) bool) int {
 	return j.list[b]
 }
 
-// placeDskit is Grafana's: jump over the servers in natural order.
+// placeDskit is Grafana dskit's: jump over the servers in natural order.
 func placeDskit(servers []Server) (Picker, error) {
 	list := expand(servers)
-	stableSort(list, func(a, b int) bool { return naturalLess(servers[a].Addr(), servers[b].Addr()) })
+	sort.SliceStable(list, func(i, j int) bool { return naturalLess(servers[list[i]].Addr(), servers[list[j]].Addr()) })
 	return &jumping{hash: xxhash.Sum64String, list: list}, nil
 }
 
-// placeProxy is the default of memcached's proxy: jump over the servers as
-// they are listed.
+// placeProxy is the default of memcached's proxy: jump over the servers in the
+// given order.
 func placeProxy(servers []Server) (Picker, error) {
 	return &jumping{hash: xxh3, list: expand(servers)}, nil
 }
 
-// naturalLess is facette/natsort, by which dskit sorts: runs of digits compare
-// by their value, other runs as text, a run of either as text with one of the
-// other.
+// naturalLess is the order of facette/natsort, which dskit uses. Two runs of digits
+// compare as numbers, all other runs as text.
 func naturalLess(a, b string) bool {
 	for a != "" && b != "" {
 		x, restA := cutRun(a)
@@ -158,7 +156,7 @@ func naturalLess(a, b string) bool {
 	return false
 }
 
-// cutRun cuts off the run of digits, or of what is none, that s begins with.
+// cutRun splits s after its first run of digits or of other characters.
 func cutRun(s string) (run, rest string) {
 	digit := func(i int) bool { return '0' <= s[i] && s[i] <= '9' }
 	n := 1

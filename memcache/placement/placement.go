@@ -1,33 +1,32 @@
-package memcache
+package placement
 
 import (
 	"fmt"
-	"sort"
+	"maps"
+	"slices"
 	"strings"
 )
 
-// Selector is the first of the two stages that find a value: it takes a key to
-// a server, which takes it to the value. A Selector is a rule without servers;
-// Place applies it to a fleet.
+// Selector is a placement rule.
 type Selector interface {
-	// Place returns the placement over servers, of which there is at least
-	// one. Whether their order matters is the rule's affair.
+	// Place applies the rule to servers, which holds at least one. Rules differ
+	// in whether the order of the servers matters.
 	Place(servers []Server) (Picker, error)
 }
 
-// Picker places keys on the servers it was made for. It is safe for concurrent
-// use and, while no server is dead, does not allocate.
+// Picker maps keys to the servers it was made for. It is safe for concurrent
+// use. While no server is dead, Pick does not allocate.
 type Picker interface {
-	// Pick returns the index of the server for key. dead, when not nil, tells
-	// servers that are not to be used; -1 means that none is left, or that
-	// the rule gives up.
+	// Pick returns the index of the server for key. dead, if not nil, reports
+	// whether the server with an index must not be used. Pick returns -1 when
+	// no usable server is left, or when the rule stops searching for one.
 	Pick(key string, dead func(int) bool) int
 }
 
-// Placement returns the rule of that name. The names, each bit for bit the
-// placement of the client it is named after:
+// New returns the rule with the given name. Each rule but the first places keys
+// exactly as the client it is named after:
 //
-//	rendezvous            ours: weighted, on names; the default of New
+//	rendezvous            weighted rendezvous hashing on server names; the default
 //	gomemcache            bradfitz/gomemcache
 //	python-memcached      python-memcached, with its probing past dead servers
 //	pymemcache            pymemcache HashClient
@@ -43,37 +42,30 @@ type Picker interface {
 //	                      or ring, ketama, twemproxy or evcache, the modes of ring_hash
 //	dskit                 Grafana dskit: Mimir, Loki, Tempo, Thanos
 //
-// HASH is one of those that the original offers. After a twemproxy hash may
-// follow two characters, as in "twemproxy:fnv1a_64:{}": its hash_tag.
-func Placement(name string) (Selector, error) {
+// HASH is a hash function that the original offers. For twemproxy, a hash tag of
+// two characters may follow it, as in "twemproxy:fnv1a_64:{}".
+func New(name string) (Selector, error) {
 	base, arg, hasArg := strings.Cut(name, ":")
-	rule, ok := placements[base]
+	rule, ok := rules[base]
 	if !ok {
-		return nil, fmt.Errorf("memcache: unknown placement %q, expected one of %s", name, strings.Join(Placements(), ", "))
+		return nil, fmt.Errorf("placement: unknown rule %q, expected one of %s", name, strings.Join(Names(), ", "))
 	}
 	if hasArg && !rule.args {
-		return nil, fmt.Errorf("memcache: placement %s takes no hash", base)
+		return nil, fmt.Errorf("placement: rule %s takes no argument, got %q", base, arg)
 	}
 	return rule.make(arg)
 }
 
-// Placements lists the names that Placement takes, without hashes.
-func Placements() []string {
-	var names []string
-	for name := range placements {
-		names = append(names, name)
-	}
-	sort.Strings(names)
-	return names
-}
+// Names returns the names of the rules in alphabetical order, without arguments.
+func Names() []string { return slices.Sorted(maps.Keys(rules)) }
 
 type rule struct {
 	make func(arg string) (Selector, error)
-	args bool // something may follow the name
+	args bool // the name may be followed by a colon and an argument
 }
 
-// placements has the rules by name.
-var placements = map[string]rule{
+// rules maps names to rules.
+var rules = map[string]rule{
 	"rendezvous":          plain(Rendezvous()),
 	"gomemcache":          plain(placeModulo(hashCRC)),
 	"python-memcached":    plain(selectorFunc(func(s []Server) (Picker, error) { return &probing{expand(s)}, nil })),
@@ -95,7 +87,7 @@ var placements = map[string]rule{
 		case "ring", "ketama", "twemproxy", "evcache":
 			return ejecting(placeRingProxy(arg)), nil
 		}
-		return nil, fmt.Errorf("memcache: memcached-proxy has no distribution %q, expected jump, ring, ketama, twemproxy or evcache", arg)
+		return nil, fmt.Errorf("placement: memcached-proxy has no distribution %q, expected jump, ring, ketama, twemproxy or evcache", arg)
 	}},
 	"dskit": plain(ejecting(placeDskit)),
 }
@@ -104,8 +96,8 @@ func plain(s Selector) rule {
 	return rule{make: func(string) (Selector, error) { return s, nil }}
 }
 
-// hashed is a rule with a choice of hashes, and in twemproxy's family of a
-// hash tag after it.
+// hashed is a rule whose argument names a hash function of family. In twemproxy's
+// family a hash tag may follow the function.
 func hashed(family string, with func(keyHash) Selector) rule {
 	return rule{args: true, make: func(arg string) (Selector, error) {
 		name, tag, hasTag := arg, "", false
@@ -118,7 +110,7 @@ func hashed(family string, with func(keyHash) Selector) rule {
 		}
 		if hasTag {
 			if len(tag) != 2 {
-				return nil, fmt.Errorf("memcache: hash tag %q is not two characters", tag)
+				return nil, fmt.Errorf("placement: hash tag %q has %d bytes, expected 2", tag, len(tag))
 			}
 			h = tagged(h, tag)
 		}
@@ -126,7 +118,7 @@ func hashed(family string, with func(keyHash) Selector) rule {
 	}}
 }
 
-// selectorFunc is a Selector of one function.
+// selectorFunc is a function used as a Selector.
 type selectorFunc func([]Server) (Picker, error)
 
 func (f selectorFunc) Place(servers []Server) (Picker, error) { return f(servers) }

@@ -1,4 +1,4 @@
-package memcache
+package placement
 
 import (
 	"encoding/json"
@@ -48,7 +48,7 @@ func mustServers(t testing.TB, specs ...string) []Server {
 
 func mustPlace(t testing.TB, name string, specs ...string) Picker {
 	t.Helper()
-	sel, err := Placement(name)
+	sel, err := New(name)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -59,8 +59,8 @@ func mustPlace(t testing.TB, name string, specs ...string) Picker {
 	return p
 }
 
-// TestPlacementVectors compares every placement with what the client it is
-// named after was seen to do.
+// TestPlacementVectors compares every rule with recorded placements of the client
+// it is named after.
 func TestPlacementVectors(t *testing.T) {
 	vectors := readVectors(t, "testdata/placement.json")
 	vectors = append(vectors, readVectors(t, "testdata/observed.json")...)
@@ -90,10 +90,10 @@ func TestPlacementVectors(t *testing.T) {
 
 var five = []string{"10.0.0.1:11211", "10.0.0.2:11211:2=two", "cache3:11311", "[2001:db8::4]:11211", "/run/five.sock"}
 
-// TestPlacementRules: every rule uses every server, spares dead ones and does
-// not allocate.
+// TestPlacementRules: every rule uses every server, avoids dead ones and does not
+// allocate.
 func TestPlacementRules(t *testing.T) {
-	for _, name := range Placements() {
+	for _, name := range Names() {
 		t.Run(name, func(t *testing.T) {
 			p := mustPlace(t, name, five...)
 			seen := make(map[int]int)
@@ -116,9 +116,6 @@ func TestPlacementRules(t *testing.T) {
 					t.Errorf("server %d has %d of 5000 keys", i, seen[i])
 				}
 			}
-			if raceEnabled {
-				return
-			}
 			key := "a key of ordinary length:1234"
 			if n := testing.AllocsPerRun(100, func() { p.Pick(key, nil) }); n != 0 {
 				t.Errorf("Pick allocates %v times", n)
@@ -127,8 +124,8 @@ func TestPlacementRules(t *testing.T) {
 	}
 }
 
-// TestRendezvousMoves: a server that joins takes its share and nothing else
-// moves, whatever the order and the weights.
+// TestRendezvousMoves: a server that joins takes its share, and no other key moves,
+// with any order and weights.
 func TestRendezvousMoves(t *testing.T) {
 	before := []string{"a:1", "b:1:2", "c:1:3=gamma"}
 	after := []string{"d:1:2", "c:9:3=gamma", "b:1:2", "a:1"}
@@ -151,7 +148,7 @@ func TestRendezvousMoves(t *testing.T) {
 
 func TestPlacementNames(t *testing.T) {
 	for _, bad := range []string{"", "ketema", "ketama:md5", "libmemcached:sha1", "twemproxy:md5:{", "memcached-proxy:x"} {
-		if _, err := Placement(bad); err == nil {
+		if _, err := New(bad); err == nil {
 			t.Errorf("%q is accepted", bad)
 		}
 	}

@@ -1,4 +1,4 @@
-package memcache
+package placement
 
 import (
 	"math"
@@ -6,10 +6,10 @@ import (
 	"github.com/cespare/xxhash/v2"
 )
 
-// Rendezvous is this package's own placement: each server draws a number from
-// the key and its name, and the highest wins (highest random weight, weighted
-// as -w/ln(u)). The order of servers does not matter; when one joins or leaves,
-// only keys that it gains or loses move; its failover is the next in rank.
+// Rendezvous returns the rule "rendezvous": weighted rendezvous hashing (highest
+// random weight, scores -w/ln(u)) on the servers' names. The order of the servers
+// does not matter. When a server joins or leaves, only the keys that it gains or
+// loses move. A key of a dead server goes to the server with the next score.
 func Rendezvous() Selector { return selectorFunc(placeRendezvous) }
 
 type rendezvous struct {
@@ -28,7 +28,7 @@ func placeRendezvous(servers []Server) (Picker, error) {
 	return r, nil
 }
 
-// mix64 is the finaliser of MurmurHash3: it spreads every bit over all.
+// mix64 is the 64-bit finaliser of MurmurHash3.
 func mix64(h uint64) uint64 {
 	h ^= h >> 33
 	h *= 0xff51afd7ed558ccd

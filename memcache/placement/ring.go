@@ -1,22 +1,24 @@
-package memcache
+package placement
 
 import (
+	"cmp"
 	"crypto/md5"
 	"crypto/sha1"
 	"encoding/binary"
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 )
 
-// point is where a server stands on a ring.
+// point is one point of a server on a ring.
 type point struct {
 	at     uint32
 	server int32
 }
 
-// ring is a consistent hash: the server of a key is that of the first point at
-// or after the key's hash, or of the first point when there is none.
+// ring is a consistent hash. A key belongs to the server of the first point at or
+// after the key's hash, or of the first point if there is none.
 type ring struct {
 	hash   keyHash
 	points []point
@@ -24,9 +26,9 @@ type ring struct {
 
 func newRing(h keyHash, points []point) (*ring, error) {
 	if len(points) == 0 {
-		return nil, fmt.Errorf("memcache: the weights leave the ring without a point")
+		return nil, fmt.Errorf("placement: the ring has no points, the weights differ too much")
 	}
-	stableSort(points, func(a, b point) bool { return a.at < b.at })
+	slices.SortStableFunc(points, func(a, b point) int { return cmp.Compare(a.at, b.at) })
 	return &ring{hash: h, points: points}, nil
 }
 
@@ -63,9 +65,9 @@ func md5Points(points []point, name string, server int) []point {
 	return points
 }
 
-// shortName is libmemcached's name of a server on a ring: the default port is
-// left out. Of a unix socket it depends on who made it known to libmemcached: PHP
-// means the path, pylibmc the path and ":0", which then is given as its name.
+// shortName is libmemcached's name of a server on a ring. The default port is
+// left out. For a unix socket PHP uses the path and pylibmc the path with ":0";
+// configure the latter as the server's Name.
 func shortName(s Server) string {
 	switch {
 	case s.Path != "" && s.Name != "":
@@ -78,7 +80,7 @@ func shortName(s Server) string {
 	return s.Host + ":" + strconv.Itoa(s.Port)
 }
 
-// longName always has the port, and no brackets.
+// longName is "host:port" without brackets, or the path of a unix socket.
 func longName(s Server) string {
 	if s.Path != "" {
 		return s.Path
@@ -86,8 +88,8 @@ func longName(s Server) string {
 	return s.Host + ":" + strconv.Itoa(s.Port)
 }
 
-// sums is how many md5 sums of four points each server of a weighted ring has.
-// The original computes in C floats; each step is rounded here as it is there.
+// sums returns the number of md5 sums, of four points each, for each server of a
+// weighted ring. The original computes in C floats; each step rounds as it does.
 func sums(servers []Server) []int {
 	total := 0
 	for _, s := range servers {
@@ -117,9 +119,9 @@ func placeKetama(h keyHash, name func(Server) string) func([]Server) (Picker, er
 	}
 }
 
-// placeConsistent is libmemcached's ketama: a hundred points a server, from the
-// same hash as the key's. One weight above 1 makes it the weighted ketama, but
-// with that hash for keys.
+// placeConsistent is libmemcached's ketama: 100 points a server, computed with the
+// hash of the keys. If any weight is above 1, it is the weighted ketama with that
+// hash for keys.
 func placeConsistent(h keyHash) Selector {
 	equal := ejecting(func(servers []Server) (Picker, error) {
 		var points []point
@@ -141,8 +143,8 @@ func placeConsistent(h keyHash) Selector {
 	})
 }
 
-// twemproxyName is the alias if there is one. It leaves the default port out, but
-// of a unix socket, which has none, it keeps the colon.
+// twemproxyName is the alias if there is one. Otherwise the default port is left
+// out, and the path of a unix socket is followed by a colon.
 func twemproxyName(s Server) string {
 	switch {
 	case s.Name != "":
@@ -153,7 +155,8 @@ func twemproxyName(s Server) string {
 	return shortName(s)
 }
 
-// tagged hashes what stands between the tag's two characters, if anything does.
+// tagged hashes the part of the key between the two characters of tag, or the
+// whole key if that part is missing or empty.
 func tagged(h keyHash, tag string) keyHash {
 	return func(key string) uint32 {
 		for i := 0; i < len(key); i++ {
@@ -174,8 +177,7 @@ func tagged(h keyHash, tag string) keyHash {
 	}
 }
 
-// placeRingProxy is the ring_hash of memcached's proxy with the points of the
-// given mode.
+// placeRingProxy is ring_hash of memcached's proxy in the given mode.
 func placeRingProxy(mode string) func([]Server) (Picker, error) {
 	return func(servers []Server) (Picker, error) {
 		var points []point
@@ -201,8 +203,8 @@ func placeRingProxy(mode string) func([]Server) (Picker, error) {
 	}
 }
 
-// spyRing is spymemcached's ketama locator. Past a dead server it goes on with
-// hashes of the attempt's number and the key, seven in all.
+// spyRing is spymemcached's ketama locator. If the server is dead, it tries hashes
+// of the attempt number and the key, spyTries in total.
 type spyRing struct{ *ring }
 
 const spyTries = 7
@@ -222,8 +224,8 @@ func (r spyRing) Pick(key string, dead func(int) bool) int {
 	return -1
 }
 
-// spyName is the socket address as Java prints it, its leading slash cut: that
-// is host/ip:port for a name, of which the configured alias may give the text.
+// spyName is the socket address as Java prints it, without a leading slash. For a
+// host name that is host/ip:port, which must be configured as the server's Name.
 func spyName(s Server) string {
 	if s.Name != "" {
 		return s.Name
@@ -248,7 +250,7 @@ func placeSpyRing(servers []Server) (Picker, error) {
 	if err != nil {
 		return nil, err
 	}
-	// Of two servers on one point the later one has it.
+	// If two servers share a point, it belongs to the later one.
 	kept := r.points[:1]
 	for _, p := range r.points[1:] {
 		if p.at == kept[len(kept)-1].at {
@@ -261,8 +263,8 @@ func placeSpyRing(servers []Server) (Picker, error) {
 	return spyRing{r}, nil
 }
 
-// dalliRing picks the last point at or below the hash. Past a dead server it
-// goes on with hashes of the attempt's number and the key, twenty in all.
+// dalliRing picks the last point at or below the hash. If the server is dead, it
+// tries hashes of the attempt number and the key, dalliTries in total.
 type dalliRing struct{ *ring }
 
 const dalliTries = 20
@@ -320,8 +322,8 @@ func equalWeights(servers []Server) bool {
 	return true
 }
 
-// pyRendezvous is pymemcache's placement: murmur3 of the server's name and the
-// key, highest wins, of equals the greater name.
+// pyRendezvous is pymemcache's placement: the highest murmur3 of server name and
+// key wins, and the greater name among equals.
 type pyRendezvous struct{ names []string }
 
 func (p pyRendezvous) Pick(key string, dead func(int) bool) int {

@@ -1,4 +1,4 @@
-package memcache
+package placement
 
 import (
 	"encoding/binary"
@@ -102,8 +102,8 @@ func xxh3(key string) uint64 {
 	return xxh3Long(b)
 }
 
-// xxh3Long hashes more than 240 bytes: stripes of 64 into eight lanes,
-// scrambled after each 1024.
+// xxh3Long hashes keys of more than 240 bytes: stripes of 64 bytes into eight
+// lanes, which are scrambled after each 1024 bytes.
 func xxh3Long(b []byte) uint64 {
 	const stripe, perBlock = 64, (192 - 64) / 8
 	acc := [8]uint64{xxPrime32x3, xxPrime64x1, xxPrime64x2, xxPrime64x3, xxPrime64x4, xxPrime32x2, xxPrime64x5, xxPrime32x1}

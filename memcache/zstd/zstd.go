@@ -2,7 +2,7 @@
 // 8878). It is a module of its own, so that who does not use it does not link
 // it:
 //
-//	codec := memcache.Compressed(memcache.JSON[User](), 1024, zstd.New())
+//	users := codec.Compressed(codec.JSON[User](), 1024, zstd.New())
 package zstd
 
 import (
@@ -13,7 +13,7 @@ import (
 
 	"github.com/klauspost/compress/zstd"
 
-	"lintel.dev/memcache"
+	"lintel.dev/memcache/codec"
 )
 
 // window is the largest window of a frame that is read, in bytes.
@@ -24,10 +24,10 @@ type compressor struct {
 	decoders sync.Pool // of *zstd.Decoder
 }
 
-// New returns a Compressor for memcache.Compressed. One serves the whole
+// New returns a Compressor for codec.Compressed. One serves the whole
 // program. It reads what other programs compressed, too, in frames whose window
 // is no larger than 8 MiB.
-func New() memcache.Compressor {
+func New() codec.Compressor {
 	enc, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1))
 	if err != nil {
 		panic(err) // of an option, which there is one of

@@ -1,113 +1,121 @@
-package memcache
+package pipeline
 
 import (
 	"context"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
-// op is what a call asks of a server.
-type op uint8
+// Op is the operation of a Call.
+type Op uint8
 
+// The operations.
 const (
-	opGet op = iota
-	opGetInto
-	opGetMulti
-	opStore
-	opStoreMulti
-	opDelete
-	opDeleteMulti
-	opArith
-	opTouch
-	opLease
-	opInvalidate
-	opCommand
-	opStats
+	OpGet Op = iota
+	OpGetInto
+	OpGetMulti
+	OpStore
+	OpStoreMulti
+	OpDelete
+	OpDeleteMulti
+	OpArith
+	OpTouch
+	OpLease
+	OpInvalidate
+	OpCommand
+	OpStats
 )
 
-// mode is the M flag of ms, and the command of the classic protocol.
-type mode byte
+// Mode is the condition of OpStore: the M flag of ms, or the classic command.
+type Mode byte
 
+// The modes.
 const (
-	modeSet     mode = 'S'
-	modeAdd     mode = 'E'
-	modeReplace mode = 'R'
-	modeAppend  mode = 'A'
-	modePrepend mode = 'P'
-	modeCAS     mode = 'C' // a set with a C flag
+	ModeSet     Mode = 'S'
+	ModeAdd     Mode = 'E'
+	ModeReplace Mode = 'R'
+	ModeAppend  Mode = 'A'
+	ModePrepend Mode = 'P'
+	ModeCAS     Mode = 'C' // a set with a C flag
 )
 
-// call is one request on its way to one server and back. The caller fills in
-// the request and reads the result after wait; in between the connection owns
-// it. Both hold a reference, so that a caller who gives up leaves a live call
-// behind for the reader to match the late reply with.
-type call struct {
-	op    op
-	mode  mode
-	decr  bool
-	touch bool // opGet with a new TTL
-	key   string
-	// encoded: some of the keys have to travel in base64, and so by meta commands.
-	encoded bool
-
-	flags uint32
-	ttl   int32
-	cas   uint64
-	delta uint64
-	value []byte // read while the request is encoded, never after
-	lease leaseRequest
-
-	keys  []string // of a multi call
-	items []*Item  // opGetMulti: by index of keys; opStoreMulti: what to store
-	ttls  []int32  // opStoreMulti
-	errs  []error  // opStoreMulti and opDeleteMulti: by index of keys
-
-	command string            // opCommand and opStats: the line to send
-	expect  string            // opCommand: the answer that means success, "" for any
-	stats   map[string]string // opStats
-
-	// The result, written by the connection's reader.
-	item   *Item
-	buf    []byte // opGetInto, and the text of opCommand
-	num    uint64
-	won    bool
-	stale  bool
-	lost   bool
-	err    error
-	sent   bool // some of the request may have reached the server
-	opaque uint64
-	start  uint64 // position of the request in the connection's stream
-	after  uint64 // and of what follows it
-
-	conn *conn // that took the request
-	refs atomic.Int32
-	done chan struct{}
-	pool *sync.Pool
+// Item is an item that was read. It has the fields of memcache.Item, so that
+// pointers to one convert to pointers to the other.
+type Item struct {
+	Key   string
+	Value []byte
+	Flags uint32
+	TTL   time.Duration
+	CAS   uint64
 }
 
-// leaseRequest is what opLease adds to a get.
-type leaseRequest struct {
-	vivify  int32 // N: seconds an empty placeholder lives
-	recache int32 // R: seconds left below which one caller refreshes
+// Call is one request and its reply. The caller fills in the request, sends it and
+// reads the result after Wait returned true. In between the connection owns the Call.
+// Both hold a reference: a caller that gives up leaves a live Call behind, with which
+// the connection matches the late reply.
+type Call struct {
+	Op   Op
+	Mode Mode
+	Decr bool // OpArith: subtract
+	Gat  bool // OpGet: also set the TTL
+	// Encoded: some keys are sent in base64, which only meta commands can do.
+	Encoded bool
+	// Internal is for the client: the request is not one that its caller made.
+	Internal bool
+	Key      string
+
+	Flags   uint32
+	TTL     int32
+	CAS     uint64
+	Delta   uint64
+	Value   []byte // read by Send, never later
+	Vivify  int32  // OpLease: TTL in seconds of the placeholder made on a miss, or 0
+	Recache int32  // OpLease: remaining seconds below which one caller reloads, or 0
+
+	Keys  []string // of a multi-key request
+	Items []*Item  // with Keys: the results of OpGetMulti, what OpStoreMulti stores
+	TTLs  []int32  // with Keys: of OpStoreMulti
+	Errs  []error  // with Keys: the results of OpStoreMulti and OpDeleteMulti
+
+	Command string            // OpCommand and OpStats: the line to send
+	Expect  string            // OpCommand: the prefix of a successful answer
+	Stats   map[string]string // OpStats: the result
+
+	// The result, written by the owner of reading.
+	Item  *Item
+	Buf   []byte // OpGetInto: the value; OpCommand: the answer
+	Num   uint64 // OpArith: the number; OpLease: the TTL left, as an int64
+	Won   bool   // OpLease: this caller is to reload the value
+	Stale bool   // OpLease: the value was invalidated
+	Lost  bool   // OpLease: another caller is reloading the value
+	Err   error
+	Sent  bool // the server may have received some of the request
+
+	opaque     uint64
+	start, end uint64 // position of the request in the connection's output
+	refs       atomic.Int32
+	done       chan struct{}
+	pool       *sync.Pool
 }
 
-// keepBuf is the largest result buffer that a pooled call holds on to.
+// keepBuf is the largest result buffer in bytes that a pooled Call keeps.
 const keepBuf = 64 << 10
 
-// newCall takes a call from the client's pool. Pools are not shared between
-// clients: a channel made in a testing/synctest bubble must not leave it.
-func (c *Client) newCall(o op, key string) *call {
-	cl, _ := c.calls.Get().(*call)
+// NewCall returns a Call from pool with one reference. A pool belongs to one client:
+// channels made in a testing/synctest bubble must not leave it.
+func NewCall(pool *sync.Pool, op Op, key string) *Call {
+	cl, _ := pool.Get().(*Call)
 	if cl == nil {
-		cl = &call{done: make(chan struct{}, 1), pool: &c.calls}
+		cl = &Call{done: make(chan struct{}, 1), pool: pool}
 	}
-	cl.op, cl.key = o, key
+	cl.Op, cl.Key = op, key
 	cl.refs.Store(1)
 	return cl
 }
 
-// release gives up a reference.
-func (cl *call) release() {
+// Release gives up a reference. The last one returns the Call to its pool.
+func (cl *Call) Release() {
 	if cl.refs.Add(-1) != 0 {
 		return
 	}
@@ -115,26 +123,25 @@ func (cl *call) release() {
 	case <-cl.done:
 	default:
 	}
-	buf := cl.buf[:0]
+	buf := cl.Buf[:0]
 	if cap(buf) > keepBuf {
 		buf = nil
 	}
 	done, pool := cl.done, cl.pool
-	*cl = call{buf: buf, done: done, pool: pool}
+	*cl = Call{Buf: buf, done: done, pool: pool}
 	pool.Put(cl)
 }
 
-// finish hands the result to the caller and gives up the connection's
-// reference.
-func (cl *call) finish(err error) {
-	cl.err = err
+// finish hands the result to the caller and gives up the connection's reference.
+func (cl *Call) finish(err error) {
+	cl.Err = err
 	cl.done <- struct{}{}
-	cl.release()
+	cl.Release()
 }
 
-// wait returns false when ctx ended first: the result belongs to the
-// connection still.
-func (cl *call) wait(ctx context.Context) bool {
+// wait waits for the result. It returns false if ctx ended first; the result then
+// still belongs to the connection.
+func (cl *Call) wait(ctx context.Context) bool {
 	d := ctx.Done()
 	if d == nil {
 		<-cl.done
@@ -148,24 +155,91 @@ func (cl *call) wait(ctx context.Context) bool {
 	}
 }
 
-// idempotent tells calls that may be sent again although the server may have
-// carried them out.
-func (cl *call) idempotent() bool {
-	switch cl.op {
-	case opGet, opGetInto, opGetMulti, opStats, opTouch:
+// Idempotent reports whether the request may be sent again although the server may
+// have executed it.
+func (cl *Call) Idempotent() bool {
+	switch cl.Op {
+	case OpGet, OpGetInto, OpGetMulti, OpStats, OpTouch:
 		return true
 	}
 	return false
 }
 
-// repeatable tells calls that come to the same when they are carried out twice,
-// if nobody else writes meanwhile: what a failover policy may repeat.
-func (cl *call) repeatable() bool {
-	switch cl.op {
-	case opStore:
-		return cl.mode == modeSet
-	case opStoreMulti, opDelete, opDeleteMulti, opInvalidate:
+// Repeatable reports whether executing the request twice has the effect of executing
+// it once, provided that no other client writes in between. Failover policies repeat
+// such requests.
+func (cl *Call) Repeatable() bool {
+	switch cl.Op {
+	case OpStore:
+		return cl.Mode == ModeSet
+	case OpStoreMulti, OpDelete, OpDeleteMulti, OpInvalidate:
 		return true
 	}
-	return cl.idempotent()
+	return cl.Idempotent()
+}
+
+// newItem returns an item whose Value has n bytes. Up to 4 KiB, item and value are one
+// allocation: that is one allocation for a Get instead of two.
+func newItem(n int) *Item {
+	switch {
+	case n == 0:
+		return &Item{Value: []byte{}}
+	case n <= 32:
+		b := new(struct {
+			Item
+			a [32]byte
+		})
+		b.Value = b.a[:n:n]
+		return &b.Item
+	case n <= 64:
+		b := new(struct {
+			Item
+			a [64]byte
+		})
+		b.Value = b.a[:n:n]
+		return &b.Item
+	case n <= 128:
+		b := new(struct {
+			Item
+			a [128]byte
+		})
+		b.Value = b.a[:n:n]
+		return &b.Item
+	case n <= 256:
+		b := new(struct {
+			Item
+			a [256]byte
+		})
+		b.Value = b.a[:n:n]
+		return &b.Item
+	case n <= 512:
+		b := new(struct {
+			Item
+			a [512]byte
+		})
+		b.Value = b.a[:n:n]
+		return &b.Item
+	case n <= 1024:
+		b := new(struct {
+			Item
+			a [1024]byte
+		})
+		b.Value = b.a[:n:n]
+		return &b.Item
+	case n <= 2048:
+		b := new(struct {
+			Item
+			a [2048]byte
+		})
+		b.Value = b.a[:n:n]
+		return &b.Item
+	case n <= 4096:
+		b := new(struct {
+			Item
+			a [4096]byte
+		})
+		b.Value = b.a[:n:n]
+		return &b.Item
+	}
+	return &Item{Value: make([]byte, n)}
 }

@@ -1,8 +1,8 @@
 //go:build !(linux || darwin || freebsd || netbsd || openbsd || dragonfly)
 
-package memcache
+package pipeline
 
 import "net"
 
-// peeker is nil: callers leave the reading to the connection's reader here.
-func peeker(net.Conn) func() error { return nil }
+// idleProbe returns nil: the reader goroutine always owns reading on this system.
+func idleProbe(net.Conn) func() error { return nil }

@@ -1,26 +1,29 @@
 //go:build linux || darwin || freebsd || netbsd || openbsd || dragonfly
 
-package memcache
+package pipeline
 
 import (
 	"errors"
-	"fmt"
 	"io"
 	"net"
 	"syscall"
 )
 
-// peeker returns a function that tells, without waiting, what would be wrong
-// with sending a request on an idle connection: that the peer hung up, or sent
-// something that nobody asked for. It is nil for connections that cannot tell.
-func peeker(nc net.Conn) func() error {
+// idleProbe returns a function that checks an idle connection without blocking. The
+// function returns an error if the server closed the connection or sent bytes that no
+// request asked for. idleProbe returns nil if nc is no socket.
+//
+// Gain: requests that must not be sent twice, such as Increment, do not fail on a
+// connection that the server closed while no goroutine was reading it (owner.go).
+// Price: one recv with MSG_PEEK for each of them on an idle connection.
+func idleProbe(nc net.Conn) func() error {
 	var sc syscall.Conn
 	switch nc := nc.(type) {
 	case *net.TCPConn:
 		sc = nc
 	case *net.UnixConn:
 		sc = nc
-	case *directConn:
+	case *rawConn:
 		sc = nc
 	default:
 		return nil
@@ -32,11 +35,11 @@ func peeker(nc net.Conn) func() error {
 	var n int
 	var peekErr error
 	var buf [1]byte
-	look := func(fd uintptr) {
+	peek := func(fd uintptr) {
 		n, _, peekErr = syscall.Recvfrom(int(fd), buf[:], syscall.MSG_PEEK)
 	}
 	return func() error {
-		err := raw.Control(look)
+		err := raw.Control(peek)
 		switch {
 		case err != nil:
 		case peekErr == nil && n > 0:
@@ -48,6 +51,6 @@ func peeker(nc net.Conn) func() error {
 		default:
 			err = peekErr
 		}
-		return fmt.Errorf("%w: %w", ErrConnLost, err)
+		return lost(err)
 	}
 }

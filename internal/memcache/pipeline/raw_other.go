@@ -1,13 +1,13 @@
 //go:build !unix
 
-package memcache
+package pipeline
 
 import "net"
 
-// directConn is what sockets are elsewhere.
-type directConn struct {
+// rawConn is not used on this system.
+type rawConn struct {
 	net.Conn
-	patience int
+	spins int
 }
 
-func direct(nc net.Conn) net.Conn { return nc }
+func newRawConn(nc net.Conn) net.Conn { return nc }

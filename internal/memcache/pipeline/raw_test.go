@@ -1,6 +1,6 @@
 //go:build unix
 
-package memcache
+package pipeline
 
 import (
 	"bytes"
@@ -12,8 +12,8 @@ import (
 	"time"
 )
 
-// directPair is a connection over the loopback and its other end.
-func directPair(t *testing.T) (*directConn, net.Conn) {
+// rawPair is a connection over the loopback and its other end.
+func rawPair(t *testing.T) (*rawConn, net.Conn) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -30,16 +30,16 @@ func directPair(t *testing.T) (*directConn, net.Conn) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { peer.Close() })
-	d, ok := direct(nc).(*directConn)
+	d, ok := newRawConn(nc).(*rawConn)
 	if !ok {
-		t.Fatal("a TCP connection has no short ways")
+		t.Fatal("a TCP connection is no rawConn")
 	}
 	return d, peer
 }
 
-// TestDirectConn sends more than the kernel's buffers hold there and back.
-func TestDirectConn(t *testing.T) {
-	d, peer := directPair(t)
+// TestRawConn sends more than the kernel's buffers hold there and back.
+func TestRawConn(t *testing.T) {
+	d, peer := rawPair(t)
 	sent := bytes.Repeat([]byte("0123456789abcdef"), 1<<20)
 	echoed := make(chan error, 1)
 	go func() {
@@ -54,7 +54,7 @@ func TestDirectConn(t *testing.T) {
 	var got []byte
 	buf := make([]byte, 32<<10)
 	for {
-		d.patience = lingerYields
+		d.spins = maxSpins
 		n, err := d.Read(buf)
 		got = append(got, buf[:n]...)
 		if err == io.EOF {
@@ -72,21 +72,21 @@ func TestDirectConn(t *testing.T) {
 	}
 }
 
-// TestDirectConnEnds: patience is for one read, and ends with it; errors read
+// TestRawConnEnds: spins are for one read; errors read
 // as those of package net.
-func TestDirectConnEnds(t *testing.T) {
-	d, _ := directPair(t)
+func TestRawConnEnds(t *testing.T) {
+	d, _ := rawPair(t)
 	if err := d.SetReadDeadline(time.Unix(1, 0)); err != nil {
 		t.Fatal(err)
 	}
-	d.patience = lingerYields
+	d.spins = maxSpins
 	_, err := d.Read(make([]byte, 1))
 	op, ok := errors.AsType[*net.OpError](err)
 	if !errors.Is(err, os.ErrDeadlineExceeded) || !ok || op.Op != "read" {
 		t.Errorf("read after the deadline: %v", err)
 	}
-	if d.patience != 0 {
-		t.Errorf("patience %d is left after a read", d.patience)
+	if d.spins != 0 {
+		t.Errorf("%d spins are left after a read", d.spins)
 	}
 	d.Close()
 	if _, err := d.Read(make([]byte, 1)); !errors.Is(err, net.ErrClosed) {

@@ -1,6 +1,6 @@
 //go:build unix
 
-package memcache
+package pipeline
 
 import (
 	"errors"
@@ -12,27 +12,31 @@ import (
 	"lintel.dev/internal/rawio"
 )
 
-// directConn is a socket that is read and written without the scheduler being
-// told of it: calls that do not wait are over before that pays. It is for one
-// reader at a time, and one writer.
-type directConn struct {
+// rawConn reads and writes a socket with raw system calls, bypassing the Go
+// scheduler's bookkeeping for calls that may block: the socket is non-blocking, so
+// that they never do. It is for one reader and one writer at a time.
+//
+// Gain: with one caller 12.9 -> 17.2 k Gets/s, p99 40 -> 27 us (make bench-client):
+// the monitor thread need not watch the calls, and no P is handed off during them.
+// Price: this file and internal/rawio.
+type rawConn struct {
 	net.Conn
 	raw syscall.RawConn
 
-	patience int // how often the next Read lets others run before it waits
+	spins int // how often the next Read polls, yielding in between, before it blocks
 
-	in      []byte // what is read into
-	got     int    // and what came of it
-	recvErr error
-	recv    func(fd uintptr) bool // tryRecv
+	in      []byte // the buffer of the current Read
+	got     int    // its result
+	recvErr error  // its error
+	recv    func(fd uintptr) bool
 
-	out     []byte // what is left to be written
-	sendErr error
-	send    func(fd uintptr) bool // trySend
+	out     []byte // what the current Write has not written yet
+	sendErr error  // its error
+	send    func(fd uintptr) bool
 }
 
-// direct returns nc as a directConn, or as it is when it is no socket.
-func direct(nc net.Conn) net.Conn {
+// newRawConn returns nc as a rawConn if it is a socket, otherwise nc.
+func newRawConn(nc net.Conn) net.Conn {
 	var sc syscall.Conn
 	switch nc := nc.(type) {
 	case *net.TCPConn:
@@ -46,34 +50,35 @@ func direct(nc net.Conn) net.Conn {
 	if err != nil {
 		return nc
 	}
-	d := &directConn{Conn: nc, raw: raw}
+	d := &rawConn{Conn: nc, raw: raw}
 	d.recv, d.send = d.tryRecv, d.trySend
 	return d
 }
 
 // SyscallConn gives access to the descriptor.
-func (d *directConn) SyscallConn() (syscall.RawConn, error) { return d.raw, nil }
+func (d *rawConn) SyscallConn() (syscall.RawConn, error) { return d.raw, nil }
 
-func (d *directConn) Read(b []byte) (int, error) {
+func (d *rawConn) Read(b []byte) (int, error) {
 	if len(b) == 0 {
 		return 0, nil
 	}
 	d.in, d.got, d.recvErr = b, 0, nil
 	err := d.raw.Read(d.recv)
-	d.in, d.patience = nil, 0
+	d.in, d.spins = nil, 0
 	if err == nil {
 		err = d.recvErr
 	}
 	switch {
 	case err != nil:
-		return 0, d.failed("read", err)
+		return 0, d.opError("read", err)
 	case d.got == 0:
 		return 0, io.EOF
 	}
 	return d.got, nil
 }
 
-func (d *directConn) tryRecv(fd uintptr) bool {
+// tryRecv reads once. It returns false to wait until the socket is readable.
+func (d *rawConn) tryRecv(fd uintptr) bool {
 	for {
 		n, err := rawio.Recv(int(fd), d.in)
 		switch {
@@ -82,10 +87,10 @@ func (d *directConn) tryRecv(fd uintptr) bool {
 		case err == syscall.EINTR:
 			continue
 		case err == syscall.EAGAIN:
-			if d.patience == 0 {
+			if d.spins == 0 {
 				return false
 			}
-			d.patience--
+			d.spins--
 			runtime.Gosched()
 			continue
 		default:
@@ -95,7 +100,7 @@ func (d *directConn) tryRecv(fd uintptr) bool {
 	}
 }
 
-func (d *directConn) Write(b []byte) (int, error) {
+func (d *rawConn) Write(b []byte) (int, error) {
 	d.out, d.sendErr = b, nil
 	err := d.raw.Write(d.send)
 	n := len(b) - len(d.out)
@@ -104,12 +109,13 @@ func (d *directConn) Write(b []byte) (int, error) {
 		err = d.sendErr
 	}
 	if err != nil {
-		return n, d.failed("write", err)
+		return n, d.opError("write", err)
 	}
 	return n, nil
 }
 
-func (d *directConn) trySend(fd uintptr) bool {
+// trySend writes all it can. It returns false to wait until the socket is writable.
+func (d *rawConn) trySend(fd uintptr) bool {
 	for len(d.out) > 0 {
 		n, err := rawio.Send(int(fd), d.out)
 		switch {
@@ -126,8 +132,8 @@ func (d *directConn) trySend(fd uintptr) bool {
 	return true
 }
 
-// failed words err as package net does.
-func (d *directConn) failed(op string, err error) error {
+// opError wraps err as package net does.
+func (d *rawConn) opError(op string, err error) error {
 	if named, ok := errors.AsType[*net.OpError](err); ok {
 		err = named.Err
 	}

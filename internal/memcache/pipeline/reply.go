@@ -1,4 +1,4 @@
-package memcache
+package pipeline
 
 import (
 	"bufio"
@@ -10,70 +10,109 @@ import (
 	"lintel.dev/internal/memcached/mcproto"
 )
 
-// errDowngrade: the server knows meta commands but not opaques, without which
-// a reply cannot be told from another's.
-var errDowngrade = errors.New("memcache: server returns no opaques")
-
 // maxStats bounds the lines of one stats reply.
 const maxStats = 1 << 20
 
-// wire reads replies off a connection.
-type wire struct {
-	br       *bufio.Reader
-	maxValue int
-	progress func() // some of a large reply arrived
-}
-
-// line reads up to and including LF and returns what precedes the line's
-// ending. The bytes are valid until the next read.
-func (w *wire) line() ([]byte, error) {
-	b, err := w.br.ReadSlice('\n')
-	if err != nil {
-		if errors.Is(err, bufio.ErrBufferFull) {
-			return nil, fmt.Errorf("%w: a line of over %d bytes", ErrProtocol, w.br.Size())
-		}
-		return nil, err
-	}
-	b = b[:len(b)-1]
-	if n := len(b); n > 0 && b[n-1] == '\r' {
-		b = b[:n-1]
-	}
-	return b, nil
-}
-
-// chunk is how much of an announced value is allocated before it arrives.
+// chunk is the number of bytes of a value that are allocated before they arrive.
 const chunk = 64 << 10
 
-// body reads n bytes and the line ending after them, appending to dst.
-func (w *wire) body(dst []byte, n int) ([]byte, error) {
-	for n > 0 {
-		k := min(n, max(chunk, len(dst)))
-		at := len(dst)
-		if cap(dst)-at < k {
-			grown := make([]byte, at, at+k)
-			copy(grown, dst)
-			dst = grown
-		}
-		dst = dst[:at+k]
-		if _, err := io.ReadFull(w.br, dst[at:]); err != nil {
-			return dst, noEOF(err)
-		}
-		if n -= k; n > 0 {
-			w.progress()
-		}
-	}
-	return dst, w.ending()
+// parser reads replies from a connection. Every method can be interrupted by a read
+// deadline: it then returns an error that os.ErrDeadlineExceeded matches, and the
+// next call of read with the same Call goes on at the byte where it stopped. For
+// that, lines are consumed only as a whole, and the state of a half-read reply is
+// kept in the parser.
+type parser struct {
+	br       *bufio.Reader
+	maxValue int
+	progress func() // called when some of a large reply has arrived
+
+	// State of the reply being read.
+	next   int               // replies, values or lines done
+	answer error             // what the caller gets for them
+	value  []byte            // the part of a value that has arrived
+	size   int               // its length; -1 if no value is being read
+	head   mcproto.MetaReply // of the value; Flags and CAS for classic replies, too
+	item   *Item             // receives the value, nil for Call.Buf
 }
 
-func (w *wire) ending() error {
-	b, err := w.br.Peek(2)
+func newParser(br *bufio.Reader, maxValue int, progress func()) parser {
+	return parser{br: br, maxValue: maxValue, progress: progress, size: -1}
+}
+
+// line reads a line and returns it without its ending. The bytes are valid until the
+// next read.
+func (p *parser) line() ([]byte, error) {
+	b, _ := p.br.Peek(p.br.Buffered())
+	at := bytes.IndexByte(b, '\n')
+	for at < 0 {
+		have := len(b)
+		if have == p.br.Size() {
+			return nil, fmt.Errorf("%w: line of more than %d bytes", ErrProtocol, have)
+		}
+		if _, err := p.br.Peek(have + 1); err != nil {
+			return nil, err
+		}
+		b, _ = p.br.Peek(p.br.Buffered())
+		if at = bytes.IndexByte(b[have:], '\n'); at >= 0 {
+			at += have
+		}
+	}
+	_, _ = p.br.Discard(at + 1)
+	if at > 0 && b[at-1] == '\r' {
+		at--
+	}
+	return b[:at], nil
+}
+
+// expect notes that a value follows whose head has been read.
+func (p *parser) expect(head mcproto.MetaReply) { p.head, p.size = head, head.Size }
+
+// readValue reads the value that expect announced, with its line ending, into p.item or
+// into cl.Buf.
+func (p *parser) readValue(cl *Call) error {
+	if p.value == nil {
+		switch {
+		case p.size > p.maxValue:
+			return fmt.Errorf("%w: value of %d bytes, the limit is %d", ErrProtocol, p.size, p.maxValue)
+		case cl.Op == OpGetInto || cl.Op == OpArith:
+			p.item, p.value = nil, cl.Buf[:0]
+		case p.size > chunk:
+			p.item = &Item{}
+		default:
+			p.item = newItem(p.size)
+			p.value = p.item.Value[:0]
+		}
+	}
+	for len(p.value) < p.size {
+		at := len(p.value)
+		if at == cap(p.value) {
+			grown := make([]byte, at, at+min(p.size-at, max(chunk, at)))
+			copy(grown, p.value)
+			p.value = grown
+		}
+		n, err := p.br.Read(p.value[at:min(cap(p.value), p.size)])
+		p.value = p.value[:at+n]
+		if err != nil {
+			return noEOF(err)
+		}
+		if len(p.value) < p.size {
+			p.progress()
+		}
+	}
+	b, err := p.br.Peek(2)
 	if err != nil {
 		return noEOF(err)
 	}
 	if b[0] != '\r' || b[1] != '\n' {
-		return fmt.Errorf("%w: value is not followed by a line ending", ErrProtocol)
+		return fmt.Errorf("%w: value is followed by %q, expected a line ending", ErrProtocol, b)
 	}
-	w.br.Discard(2)
+	_, _ = p.br.Discard(2)
+	if p.item == nil {
+		cl.Buf, cl.Flags = p.value, p.head.Flags
+	} else {
+		p.item.Value, p.item.Flags, p.item.CAS = p.value, p.head.Flags, p.head.CAS
+	}
+	p.value, p.size = nil, -1
 	return nil
 }
 
@@ -84,431 +123,297 @@ func noEOF(err error) error {
 	return err
 }
 
-// value reads a value of n bytes into an item of its own.
-func (w *wire) value(n int) (*Item, error) {
-	if n > w.maxValue {
-		return nil, fmt.Errorf("%w: a value of %d bytes, Options.MaxItemSize is %d", ErrProtocol, n, w.maxValue)
-	}
-	if n > chunk {
-		b, err := w.body(nil, n)
-		return &Item{Value: b}, err
-	}
-	it := newItem(n)
-	if _, err := io.ReadFull(w.br, it.Value); err != nil {
-		return nil, noEOF(err)
-	}
-	return it, w.ending()
-}
-
-// errorLine turns an error line of the server into an error, or returns nil.
-// keep says whether the stream is still in step after it.
-func errorLine(line []byte) (err error, keep bool) {
-	switch {
-	case bytes.HasPrefix(line, []byte("SERVER_ERROR")):
-		if bytes.Contains(line, []byte("too large")) {
-			return ErrTooLarge, true
-		}
-		return &replyError{string(line)}, true
-	case bytes.HasPrefix(line, []byte("CLIENT_ERROR cannot increment or decrement")):
-		return ErrNotNumber, true
-	case bytes.HasPrefix(line, []byte("CLIENT_ERROR unauthenticated")):
-		return ErrAuth, false
-	case bytes.HasPrefix(line, []byte("CLIENT_ERROR")), bytes.Equal(line, []byte("ERROR")):
-		return &replyError{string(line)}, false
-	}
-	return nil, false
-}
-
-func unexpected(line []byte) error {
-	if len(line) > 40 {
-		line = line[:40]
-	}
-	return fmt.Errorf("%w: %q", ErrProtocol, line)
-}
-
-// read reads the whole reply to cl. answer is the caller's error; broken is
-// set when the connection cannot be used any more.
-func (w *wire) read(cl *call, meta bool) (answer, broken error) {
-	switch cl.op {
-	case opCommand:
-		return w.readCommand(cl)
-	case opStats:
-		return w.readStats(cl)
-	}
-	if meta {
-		return w.readMeta(cl)
-	}
-	return w.readClassic(cl)
-}
-
-// meta reads the head of one reply that must carry opaque.
-func (w *wire) metaHead(opaque uint64) (r mcproto.MetaReply, answer, broken error) {
-	line, err := w.line()
-	if err != nil {
-		return r, nil, err
-	}
-	if r, err = mcproto.ParseMeta(line); err != nil {
-		if answer, keep := errorLine(line); answer != nil {
-			if keep {
-				return r, answer, nil
-			}
-			return r, answer, answer
-		}
-		return r, nil, unexpected(line)
-	}
-	if !r.HasOpaque && r.Code == [2]byte{'E', 'N'} {
-		return r, nil, errDowngrade
-	}
-	if !r.HasOpaque || r.Opaque != opaque {
-		return r, nil, unexpected(line)
-	}
-	return r, nil, nil
-}
-
-func (w *wire) readMeta(cl *call) (answer, broken error) {
-	switch cl.op {
-	case opGetMulti:
-		return w.metaMulti(cl)
-	case opStoreMulti, opDeleteMulti:
-		for i := range cl.keys {
-			r, answer, broken := w.metaHead(cl.opaque + uint64(i))
-			if broken != nil {
-				return answer, broken
-			}
-			if answer == nil {
-				answer = metaStatus(cl, r)
-			}
-			if answer != nil && answer == errStatus {
-				return nil, statusError(r)
-			}
-			cl.errs[i] = answer
-		}
-		return nil, nil
-	}
-	r, answer, broken := w.metaHead(cl.opaque)
-	if answer != nil || broken != nil {
-		return answer, broken
-	}
-	if r.Size >= 0 {
-		switch cl.op {
-		case opGet, opLease:
-			it, err := w.value(r.Size)
-			if err != nil {
-				return nil, err
-			}
-			if cl.op == opGet && isPlaceholder(r) {
-				return ErrCacheMiss, nil
-			}
-			it.Key, it.Flags, it.CAS = cl.key, r.Flags, r.CAS
-			cl.item, cl.won, cl.stale, cl.lost, cl.num = it, r.Won, r.Stale, r.Lost, uint64(r.TTL)
-			return nil, nil
-		case opGetInto:
-			if r.Size > w.maxValue {
-				return nil, fmt.Errorf("%w: a value of %d bytes, Options.MaxItemSize is %d", ErrProtocol, r.Size, w.maxValue)
-			}
-			cl.flags = r.Flags
-			if cl.buf, broken = w.body(cl.buf[:0], r.Size); broken != nil {
-				return nil, broken
-			}
-			if isPlaceholder(r) {
-				return ErrCacheMiss, nil
-			}
-			return nil, nil
-		case opArith:
-			if r.Size > 64 {
-				return nil, statusError(r)
-			}
-			if cl.buf, broken = w.body(cl.buf[:0], r.Size); broken != nil {
-				return nil, broken
-			}
-			return cl.number(cl.buf)
-		}
-		return nil, statusError(r)
-	}
-	answer = metaStatus(cl, r)
-	if answer == errStatus {
-		return nil, statusError(r)
-	}
+// done ends a reply of several parts.
+func (p *parser) done() (answer, broken error) {
+	answer = p.answer
+	p.next, p.answer = 0, nil
 	return answer, nil
 }
 
-func statusError(r mcproto.MetaReply) error {
-	return fmt.Errorf("%w: %s", ErrProtocol, r.Code[:])
-}
-
-// errStatus marks a code that the request cannot have.
-var errStatus = errors.New("memcache: code does not fit the request")
-
-func metaStatus(cl *call, r mcproto.MetaReply) error {
-	type code = [2]byte
-	switch cl.op {
-	case opGet, opGetInto, opLease:
-		if r.Code == (code{'E', 'N'}) {
-			return ErrCacheMiss
-		}
-	case opTouch:
-		switch r.Code {
-		case code{'H', 'D'}:
-			return nil
-		case code{'E', 'N'}:
-			return ErrCacheMiss
-		}
-	default:
-		switch r.Code {
-		case code{'H', 'D'}:
-			if cl.op != opArith {
-				return nil
+// readMeta reads the reply to cl from a server that speaks meta commands. answer is
+// the caller's error. broken is set if the connection cannot be used any more, or if
+// the read was interrupted.
+func (p *parser) readMeta(cl *Call) (answer, broken error) {
+	switch cl.Op {
+	case OpCommand, OpStats:
+		return p.readText(cl)
+	case OpGetMulti:
+		return p.metaValues(cl)
+	case OpStoreMulti, OpDeleteMulti:
+		for ; p.next < len(cl.Keys); p.next++ {
+			if cl.Errs[p.next], broken = p.metaHead(cl, uint64(p.next)); broken != nil {
+				return cl.Errs[p.next], broken
 			}
-		case code{'N', 'S'}:
-			return ErrNotStored
-		case code{'E', 'X'}:
-			return ErrCASConflict
-		case code{'N', 'F'}:
-			return ErrCacheMiss
+		}
+		return p.done()
+	}
+	if p.size < 0 {
+		answer, broken = p.metaHead(cl, 0)
+		if p.size < 0 {
+			return answer, broken
 		}
 	}
-	return errStatus
-}
-
-func (cl *call) number(b []byte) (answer, broken error) {
-	n, ok := mcproto.Uint(bytes.TrimRight(b, " "))
-	if !ok {
-		return nil, unexpected(b)
+	if broken := p.readValue(cl); broken != nil {
+		return nil, broken
 	}
-	cl.num = n
+	switch {
+	case cl.Op == OpArith:
+		return cl.number(cl.Buf)
+	case cl.Op != OpLease && isPlaceholder(&p.head):
+		return ErrCacheMiss, nil
+	case p.item != nil:
+		p.item.Key = cl.Key
+		cl.Item, cl.Won, cl.Stale, cl.Lost, cl.Num = p.item, p.head.Won, p.head.Stale, p.head.Lost, uint64(p.head.TTL)
+	}
 	return nil, nil
 }
 
-// metaMulti reads the hits of a quiet batch up to the MN that ends it.
-func (w *wire) metaMulti(cl *call) (answer, broken error) {
-	next := 0
-	for {
-		line, err := w.line()
-		if err != nil {
-			return nil, err
-		}
-		r, err := mcproto.ParseMeta(line)
-		if err != nil {
-			e, keep := errorLine(line)
-			switch {
-			case e == nil:
-				return nil, unexpected(line)
-			case !keep:
-				return e, e
-			}
-			answer = e
-			continue
-		}
-		if r.Code == [2]byte{'M', 'N'} {
-			return answer, nil
-		}
-		i := r.Opaque - cl.opaque
-		if !r.HasOpaque || r.Size < 0 || i >= uint64(len(cl.keys)) || int(i) < next {
-			return nil, unexpected(line)
-		}
-		next = int(i) + 1
-		it, err := w.value(r.Size)
-		if err != nil {
-			return nil, err
-		}
-		w.progress()
-		if isPlaceholder(r) {
-			continue
-		}
-		it.Key, it.Flags, it.CAS = cl.keys[i], r.Flags, r.CAS
-		cl.items[i] = it
-	}
-}
-
-// isPlaceholder tells the empty item that a lease leaves where a value is
-// going to be: to a plain read, that is a miss.
-func isPlaceholder(r mcproto.MetaReply) bool {
-	return r.Size == 0 && r.Flags == 0 && (r.Won || r.Lost)
-}
-
-var (
-	lineEnd       = []byte("END")
-	lineStored    = []byte("STORED")
-	lineNotStored = []byte("NOT_STORED")
-	lineExists    = []byte("EXISTS")
-	lineNotFound  = []byte("NOT_FOUND")
-	lineDeleted   = []byte("DELETED")
-	lineTouched   = []byte("TOUCHED")
-)
-
-func (w *wire) readClassic(cl *call) (answer, broken error) {
-	switch cl.op {
-	case opGet, opGetInto, opLease, opGetMulti:
-		return w.classicValues(cl)
-	case opStoreMulti, opDeleteMulti:
-		for i := range cl.keys {
-			answer, broken := w.classicStatus(cl)
-			if broken != nil {
-				return answer, broken
-			}
-			cl.errs[i] = answer
-		}
-		return nil, nil
-	}
-	return w.classicStatus(cl)
-}
-
-func (w *wire) classicStatus(cl *call) (answer, broken error) {
-	line, err := w.line()
+// metaHead reads the first line of the reply to the nth request of cl. If a value
+// follows, p.size is its length.
+func (p *parser) metaHead(cl *Call, nth uint64) (answer, broken error) {
+	line, err := p.line()
 	if err != nil {
 		return nil, err
 	}
-	switch cl.op {
-	case opStore, opStoreMulti:
-		switch {
-		case bytes.Equal(line, lineStored):
-			return nil, nil
-		case bytes.Equal(line, lineNotStored):
-			return ErrNotStored, nil
-		case cl.mode == modeCAS && bytes.Equal(line, lineExists):
-			return ErrCASConflict, nil
-		case cl.mode == modeCAS && bytes.Equal(line, lineNotFound):
-			return ErrCacheMiss, nil
-		}
-	case opDelete, opDeleteMulti, opInvalidate:
-		switch {
-		case bytes.Equal(line, lineDeleted):
-			return nil, nil
-		case bytes.Equal(line, lineNotFound):
-			return ErrCacheMiss, nil
-		}
-	case opTouch:
-		switch {
-		case bytes.Equal(line, lineTouched):
-			return nil, nil
-		case bytes.Equal(line, lineNotFound):
-			return ErrCacheMiss, nil
-		}
-	case opArith:
-		if bytes.Equal(line, lineNotFound) {
-			return ErrCacheMiss, nil
-		}
-		if len(line) > 0 && line[0] >= '0' && line[0] <= '9' {
-			return cl.number(line)
-		}
+	r, err := mcproto.ParseMeta(line)
+	if err != nil {
+		return errorLine(line)
 	}
-	if e, keep := errorLine(line); e != nil {
-		if keep {
-			return e, nil
-		}
-		return e, e
+	read := cl.Op == OpGet || cl.Op == OpGetInto || cl.Op == OpLease
+	switch {
+	case !r.HasOpaque && r.Code == code("EN"):
+		return nil, ErrDowngrade
+	case !r.HasOpaque || r.Opaque != cl.opaque+nth:
+		return nil, unexpected(line)
+	case r.Size >= 0 && (read || cl.Op == OpArith && r.Size <= 64):
+		p.expect(r)
+		return nil, nil
+	case r.Code == code("EN") && (read || cl.Op == OpTouch), r.Code == code("NF") && !read && cl.Op != OpTouch:
+		return ErrCacheMiss, nil
+	case r.Code == code("HD") && !read && cl.Op != OpArith:
+		return nil, nil
+	case r.Code == code("NS") && !read && cl.Op != OpTouch:
+		return ErrNotStored, nil
+	case r.Code == code("EX") && !read && cl.Op != OpTouch:
+		return ErrCASConflict, nil
 	}
 	return nil, unexpected(line)
 }
 
-func (w *wire) classicValues(cl *call) (answer, broken error) {
-	next, hit := 0, false
-	for {
-		line, err := w.line()
-		if err != nil {
-			return nil, err
-		}
-		if bytes.Equal(line, lineEnd) {
-			if !hit && cl.op != opGetMulti {
-				return ErrCacheMiss, nil
-			}
-			return nil, nil
-		}
-		v, err := mcproto.ParseValue(line)
-		if err != nil {
-			if e, keep := errorLine(line); e != nil {
-				if keep {
-					return e, nil
-				}
-				return e, e
-			}
-			return nil, unexpected(line)
-		}
-		// All our reads ask for the version: a line without is not one to them.
-		if !v.HasCAS {
-			return nil, unexpected(line)
-		}
-		if cl.op != opGetMulti {
-			if hit || string(v.Key) != cl.key {
-				return nil, unexpected(line)
-			}
-			hit = true
-		} else {
-			for next < len(cl.keys) && string(v.Key) != cl.keys[next] {
-				next++
-			}
-			if next == len(cl.keys) {
-				return nil, unexpected(line)
-			}
-		}
-		if cl.op == opGetInto {
-			if v.Size > w.maxValue {
-				return nil, fmt.Errorf("%w: a value of %d bytes, Options.MaxItemSize is %d", ErrProtocol, v.Size, w.maxValue)
-			}
-			cl.flags = v.Flags
-			if cl.buf, err = w.body(cl.buf[:0], v.Size); err != nil {
-				return nil, err
-			}
-			continue
-		}
-		it, err := w.value(v.Size)
-		if err != nil {
-			return nil, err
-		}
-		it.Flags, it.CAS = v.Flags, v.CAS
-		if cl.op == opGetMulti {
-			it.Key = cl.keys[next]
-			cl.items[next] = it
-			next++
-			w.progress()
-		} else {
-			it.Key = cl.key
-			cl.item = it
-		}
-	}
-}
+// code converts a return code for comparison.
+func code(s string) [2]byte { return [2]byte{s[0], s[1]} }
 
-func (w *wire) readCommand(cl *call) (answer, broken error) {
-	line, err := w.line()
-	if err != nil {
-		return nil, err
+// number parses the number of OpArith. Decremented numbers may have trailing spaces.
+func (cl *Call) number(b []byte) (answer, broken error) {
+	n, ok := mcproto.Uint(bytes.TrimRight(b, " "))
+	if !ok {
+		return nil, unexpected(b)
 	}
-	if e, keep := errorLine(line); e != nil {
-		if keep {
-			return e, nil
-		}
-		return e, e
-	}
-	if !bytes.HasPrefix(line, []byte(cl.expect)) {
-		return nil, unexpected(line)
-	}
-	cl.buf = append(cl.buf[:0], line...)
+	cl.Num = n
 	return nil, nil
 }
 
-func (w *wire) readStats(cl *call) (answer, broken error) {
-	cl.stats = make(map[string]string)
-	for n := 0; n < maxStats; n++ {
-		line, err := w.line()
+// metaValues reads the hits of a batch of quiet requests up to the MN that ends it.
+func (p *parser) metaValues(cl *Call) (answer, broken error) {
+	for {
+		if p.size < 0 {
+			line, err := p.line()
+			if err != nil {
+				return nil, err
+			}
+			r, err := mcproto.ParseMeta(line)
+			if err != nil {
+				if p.answer, broken = errorLine(line); broken != nil {
+					return p.answer, broken
+				}
+				continue
+			}
+			if r.Code == code("MN") {
+				return p.done()
+			}
+			i := r.Opaque - cl.opaque
+			if !r.HasOpaque || r.Size < 0 || i >= uint64(len(cl.Keys)) || int(i) < p.next {
+				return nil, unexpected(line)
+			}
+			p.next = int(i) + 1
+			p.expect(r)
+		}
+		if broken := p.readValue(cl); broken != nil {
+			return nil, broken
+		}
+		p.progress()
+		if !isPlaceholder(&p.head) {
+			p.item.Key = cl.Keys[p.next-1]
+			cl.Items[p.next-1] = p.item
+		}
+	}
+}
+
+// isPlaceholder reports whether a value is the empty item that a lease leaves in place
+// of the value to come. For plain reads that is a miss.
+func isPlaceholder(r *mcproto.MetaReply) bool {
+	return r.Size == 0 && r.Flags == 0 && (r.Won || r.Lost)
+}
+
+// readClassic is readMeta for classic commands.
+func (p *parser) readClassic(cl *Call) (answer, broken error) {
+	switch cl.Op {
+	case OpCommand, OpStats:
+		return p.readText(cl)
+	case OpGet, OpGetInto, OpLease, OpGetMulti:
+		return p.classicValues(cl)
+	case OpStoreMulti, OpDeleteMulti:
+		for ; p.next < len(cl.Keys); p.next++ {
+			answer, broken := p.classicStatus(cl)
+			if broken != nil {
+				return answer, broken
+			}
+			cl.Errs[p.next] = answer
+		}
+		return p.done()
+	}
+	return p.classicStatus(cl)
+}
+
+// classicStatus reads a reply of one line.
+func (p *parser) classicStatus(cl *Call) (answer, broken error) {
+	line, err := p.line()
+	if err != nil {
+		return nil, err
+	}
+	op := cl.Op
+	store, del := op == OpStore || op == OpStoreMulti, op == OpDelete || op == OpDeleteMulti || op == OpInvalidate
+	switch string(line) {
+	case "STORED":
+		if store {
+			return nil, nil
+		}
+	case "NOT_STORED":
+		if store {
+			return ErrNotStored, nil
+		}
+	case "EXISTS":
+		if store && cl.Mode == ModeCAS {
+			return ErrCASConflict, nil
+		}
+	case "NOT_FOUND":
+		if !store || cl.Mode == ModeCAS {
+			return ErrCacheMiss, nil
+		}
+	case "DELETED":
+		if del {
+			return nil, nil
+		}
+	case "TOUCHED":
+		if op == OpTouch {
+			return nil, nil
+		}
+	}
+	if op == OpArith && len(line) > 0 && line[0] >= '0' && line[0] <= '9' {
+		return cl.number(line)
+	}
+	return errorLine(line)
+}
+
+// classicValues reads the values of gets or gats up to END.
+func (p *parser) classicValues(cl *Call) (answer, broken error) {
+	many := cl.Op == OpGetMulti
+	for {
+		if p.size < 0 {
+			line, err := p.line()
+			if err != nil {
+				return nil, err
+			}
+			if string(line) == "END" {
+				if p.next == 0 && !many {
+					return ErrCacheMiss, nil
+				}
+				return p.done()
+			}
+			v, err := mcproto.ParseValue(line)
+			if err != nil {
+				return errorLine(line)
+			}
+			// All our reads ask for the CAS. A value without one answers another request.
+			if !v.HasCAS {
+				return nil, unexpected(line)
+			}
+			if many {
+				for p.next < len(cl.Keys) && string(v.Key) != cl.Keys[p.next] {
+					p.next++
+				}
+				if p.next == len(cl.Keys) {
+					return nil, unexpected(line)
+				}
+			} else if p.next > 0 || string(v.Key) != cl.Key {
+				return nil, unexpected(line)
+			}
+			p.next++
+			p.expect(mcproto.MetaReply{Size: v.Size, Flags: v.Flags, CAS: v.CAS})
+		}
+		if broken := p.readValue(cl); broken != nil {
+			return nil, broken
+		}
+		switch {
+		case many:
+			p.item.Key = cl.Keys[p.next-1]
+			cl.Items[p.next-1] = p.item
+			p.progress()
+		case p.item != nil:
+			p.item.Key = cl.Key
+			cl.Item = p.item
+		}
+	}
+}
+
+// readText reads the reply to OpCommand, a line, or to OpStats.
+func (p *parser) readText(cl *Call) (answer, broken error) {
+	if cl.Op == OpStats && cl.Stats == nil {
+		cl.Stats = make(map[string]string)
+	}
+	for ; p.next < maxStats; p.next++ {
+		line, err := p.line()
 		if err != nil {
 			return nil, err
 		}
-		rest, ok := bytes.CutPrefix(line, []byte("STAT "))
+		stat, ok := bytes.CutPrefix(line, []byte("STAT "))
 		switch {
-		case ok:
-			name, value, _ := bytes.Cut(rest, []byte(" "))
-			cl.stats[string(name)] = string(value)
-		case bytes.Equal(line, lineEnd), bytes.Equal(line, []byte("RESET")), bytes.Equal(line, []byte("OK")):
-			return nil, nil
-		default:
-			if e, keep := errorLine(line); e != nil {
-				if keep {
-					return e, nil
-				}
-				return e, e
-			}
-			return nil, unexpected(line)
+		case cl.Op == OpCommand && bytes.HasPrefix(line, []byte(cl.Expect)):
+			cl.Buf = append(cl.Buf[:0], line...)
+			return p.done()
+		case cl.Op == OpStats && ok:
+			name, value, _ := bytes.Cut(stat, []byte(" "))
+			cl.Stats[string(name)] = string(value)
+			continue
+		case cl.Op == OpStats && (string(line) == "END" || string(line) == "RESET" || string(line) == "OK"):
+			return p.done()
 		}
+		p.next = 0
+		return errorLine(line)
 	}
-	return nil, fmt.Errorf("%w: over %d lines of statistics", ErrProtocol, maxStats)
+	return nil, fmt.Errorf("%w: more than %d lines of statistics", ErrProtocol, maxStats)
+}
+
+// errorLine converts an error line of the server. broken is set if the stream may be
+// out of step after it, or if line is no error line.
+func errorLine(line []byte) (answer, broken error) {
+	switch {
+	case bytes.HasPrefix(line, []byte("SERVER_ERROR")):
+		if bytes.Contains(line, []byte("too large")) {
+			return ErrTooLarge, nil
+		}
+		return &ReplyError{string(line)}, nil
+	case bytes.HasPrefix(line, []byte("CLIENT_ERROR cannot increment or decrement")):
+		return ErrNotNumber, nil
+	case bytes.HasPrefix(line, []byte("CLIENT_ERROR unauthenticated")):
+		return ErrAuth, ErrAuth
+	case bytes.HasPrefix(line, []byte("CLIENT_ERROR")), string(line) == "ERROR":
+		err := &ReplyError{string(line)}
+		return err, err
+	}
+	return nil, unexpected(line)
+}
+
+func unexpected(line []byte) error {
+	return fmt.Errorf("%w: %q", ErrProtocol, line[:min(len(line), 40)])
 }

@@ -1,7 +1,6 @@
-package memcache
+package pipeline
 
 import (
-	"bufio"
 	"bytes"
 	"strconv"
 	"testing"
@@ -17,23 +16,22 @@ func FuzzReplies(f *testing.F) {
 		"SERVER_ERROR object too large for cache\r\n", "CLIENT_ERROR bad\r\n", "ERROR\r\n", "STAT a b\r\nSTAT c\r\nEND\r\n",
 		"VA 2147483647 O0\r\nx", "VA -1 O0\r\n", "VALUE k0 1 99999999999 9\r\n", "\r\n", "\n", " ", "VA 3 O0\r\nabcd\r\n",
 	} {
-		for o := opGet; o <= opStats; o++ {
+		for o := OpGet; o <= OpStats; o++ {
 			f.Add(byte(o), o%2 == 0, []byte(seed))
 			f.Add(byte(o), o%2 == 1, []byte(seed))
 		}
 	}
 	f.Fuzz(func(t *testing.T, o byte, meta bool, in []byte) {
-		cl := &call{op: op(o) % (opStats + 1), key: "k0", mode: modeCAS}
-		switch cl.op {
-		case opGetMulti, opStoreMulti, opDeleteMulti:
+		cl := &Call{Op: Op(o) % (OpStats + 1), Key: "k0", Mode: ModeCAS}
+		switch cl.Op {
+		case OpGetMulti, OpStoreMulti, OpDeleteMulti:
 			for i := range 3 {
-				cl.keys = append(cl.keys, "k"+strconv.Itoa(i))
+				cl.Keys = append(cl.Keys, "k"+strconv.Itoa(i))
 			}
-			cl.items, cl.errs = make([]*Item, 3), make([]error, 3)
+			cl.Items, cl.Errs = make([]*Item, 3), make([]error, 3)
 		}
-		w := &wire{br: bufio.NewReaderSize(bytes.NewReader(in), 64), maxValue: 1 << 20, progress: func() {}}
-		_, broken := w.read(cl, meta)
-		for _, it := range append(cl.items, cl.item) {
+		_, broken := read(in, cl, meta)
+		for _, it := range append(cl.Items, cl.Item) {
 			if it == nil || broken != nil {
 				continue
 			}

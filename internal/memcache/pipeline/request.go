@@ -1,4 +1,4 @@
-package memcache
+package pipeline
 
 import (
 	"strconv"
@@ -6,232 +6,192 @@ import (
 	"lintel.dev/internal/memcached/mcproto"
 )
 
-// replies is how many opaques the call uses.
-func (cl *call) opaques() uint64 {
-	if n := len(cl.keys); n > 0 {
-		return uint64(n)
+// MaxKeyLen is the longest key in bytes that the protocol carries.
+const MaxKeyLen = 250
+
+// PlainKey reports whether the protocol can carry key as it is: 1 to MaxKeyLen bytes,
+// none of them a space, a control character or DEL.
+func PlainKey(key string) bool {
+	if len(key) == 0 || len(key) > MaxKeyLen {
+		return false
 	}
-	return 1
+	for i := 0; i < len(key); i++ {
+		if key[i] <= ' ' || key[i] == 0x7f {
+			return false
+		}
+	}
+	return true
 }
 
-// append appends the request to b.
-func (cl *call) append(b []byte, meta bool) []byte {
-	switch cl.op {
-	case opCommand, opStats:
-		b = append(b, cl.command...)
-		return append(b, "\r\n"...)
-	}
-	if meta {
-		return cl.appendMeta(b)
-	}
-	return cl.appendClassic(b)
-}
+// opaques returns the number of opaques that the request uses.
+func (cl *Call) opaques() uint64 { return uint64(max(len(cl.Keys), 1)) }
 
-func (cl *call) appendMeta(b []byte) []byte {
-	switch cl.op {
-	case opGet, opGetInto:
-		b = cl.head(b, "mg ", cl.key)
-		b = append(b, " v f c"...)
-		if cl.touch {
-			b = appendFlagInt(b, 'T', int64(cl.ttl))
+// appendMeta appends the request as meta commands.
+func (cl *Call) appendMeta(b []byte) []byte {
+	var args [48]byte
+	flags := args[:0]
+	switch cl.Op {
+	case OpCommand, OpStats:
+		return append(append(b, cl.Command...), "\r\n"...)
+	case OpGet, OpGetInto:
+		flags = append(flags, " v f c"...)
+		if cl.Gat {
+			flags = strconv.AppendInt(append(flags, " T"...), int64(cl.TTL), 10)
 		}
-		return cl.end(b, cl.key, cl.opaque)
-	case opLease:
-		b = cl.head(b, "mg ", cl.key)
-		b = append(b, " v f c t"...)
-		if cl.lease.vivify > 0 {
-			b = appendFlagInt(b, 'N', int64(cl.lease.vivify))
+		return cl.command(b, "mg ", cl.Key, flags, 0)
+	case OpLease:
+		flags = append(flags, " v f c t"...)
+		if cl.Vivify > 0 {
+			flags = strconv.AppendInt(append(flags, " N"...), int64(cl.Vivify), 10)
 		}
-		if cl.lease.recache > 0 {
-			b = appendFlagInt(b, 'R', int64(cl.lease.recache))
+		if cl.Recache > 0 {
+			flags = strconv.AppendInt(append(flags, " R"...), int64(cl.Recache), 10)
 		}
-		return cl.end(b, cl.key, cl.opaque)
-	case opGetMulti:
-		for i, key := range cl.keys {
-			b = cl.head(b, "mg ", key)
-			b = append(b, " v f c q"...)
-			b = cl.end(b, key, cl.opaque+uint64(i))
+		return cl.command(b, "mg ", cl.Key, flags, 0)
+	case OpGetMulti:
+		flags = append(flags, " v f c q"...)
+		for i, key := range cl.Keys {
+			b = cl.command(b, "mg ", key, flags, i)
 		}
 		return append(b, "mn\r\n"...)
-	case opStore:
-		return cl.appendMetaStore(b, cl.key, cl.value, cl.flags, cl.ttl, cl.cas, cl.mode, cl.opaque)
-	case opStoreMulti:
-		for i, it := range cl.items {
-			b = cl.appendMetaStore(b, cl.keys[i], it.Value, it.Flags, cl.ttls[i], 0, modeSet, cl.opaque+uint64(i))
+	case OpStore:
+		it := Item{Value: cl.Value, Flags: cl.Flags, CAS: cl.CAS}
+		return cl.appendMetaStore(b, cl.Key, &it, cl.TTL, 0)
+	case OpStoreMulti:
+		for i, it := range cl.Items {
+			b = cl.appendMetaStore(b, cl.Keys[i], it, cl.TTLs[i], i)
 		}
 		return b
-	case opDelete:
-		b = cl.head(b, "md ", cl.key)
-		if cl.cas != 0 {
-			b = appendFlagUint(b, 'C', cl.cas)
+	case OpDelete, OpInvalidate:
+		if cl.Op == OpInvalidate {
+			flags = strconv.AppendInt(append(flags, " I T"...), int64(cl.TTL), 10)
 		}
-		return cl.end(b, cl.key, cl.opaque)
-	case opInvalidate:
-		b = cl.head(b, "md ", cl.key)
-		b = append(b, " I"...)
-		b = appendFlagInt(b, 'T', int64(cl.ttl))
-		if cl.cas != 0 {
-			b = appendFlagUint(b, 'C', cl.cas)
+		if cl.CAS != 0 {
+			flags = strconv.AppendUint(append(flags, " C"...), cl.CAS, 10)
 		}
-		return cl.end(b, cl.key, cl.opaque)
-	case opDeleteMulti:
-		for i, key := range cl.keys {
-			b = cl.head(b, "md ", key)
-			b = cl.end(b, key, cl.opaque+uint64(i))
+		return cl.command(b, "md ", cl.Key, flags, 0)
+	case OpDeleteMulti:
+		for i, key := range cl.Keys {
+			b = cl.command(b, "md ", key, nil, i)
 		}
 		return b
-	case opArith:
-		b = cl.head(b, "ma ", cl.key)
-		b = appendFlagUint(b, 'D', cl.delta)
-		if cl.decr {
-			b = append(b, " MD"...)
+	case OpArith:
+		flags = strconv.AppendUint(append(flags, " D"...), cl.Delta, 10)
+		if cl.Decr {
+			flags = append(flags, " MD"...)
 		}
-		b = append(b, " v"...)
-		return cl.end(b, cl.key, cl.opaque)
-	case opTouch:
-		b = cl.head(b, "mg ", cl.key)
-		b = appendFlagInt(b, 'T', int64(cl.ttl))
-		return cl.end(b, cl.key, cl.opaque)
+		return cl.command(b, "ma ", cl.Key, append(flags, " v"...), 0)
+	default: // OpTouch
+		flags = strconv.AppendInt(append(flags, " T"...), int64(cl.TTL), 10)
+		return cl.command(b, "mg ", cl.Key, flags, 0)
 	}
-	panic("memcache: unknown call")
 }
 
-func (cl *call) appendClassic(b []byte) []byte {
-	switch cl.op {
-	case opGet, opGetInto, opLease:
-		if cl.touch {
-			b = append(b, "gats "...)
-			b = strconv.AppendInt(b, int64(cl.ttl), 10)
+// command appends the nth meta command of the request.
+func (cl *Call) command(b []byte, name, key string, flags []byte, nth int) []byte {
+	b = append(b, name...)
+	if cl.Encoded && !PlainKey(key) {
+		b = mcproto.EncodeKey(b, []byte(key))
+		b = append(append(b, flags...), " b"...)
+	} else {
+		b = append(append(b, key...), flags...)
+	}
+	b = mcproto.AppendOpaque(append(b, " O"...), cl.opaque+uint64(nth))
+	return append(b, "\r\n"...)
+}
+
+// appendMetaStore appends the nth ms of the request.
+func (cl *Call) appendMetaStore(b []byte, key string, it *Item, ttl int32, nth int) []byte {
+	var args [64]byte
+	flags := strconv.AppendInt(append(args[:0], ' '), int64(len(it.Value)), 10)
+	if it.Flags != 0 {
+		flags = strconv.AppendUint(append(flags, " F"...), uint64(it.Flags), 10)
+	}
+	if ttl != 0 {
+		flags = strconv.AppendInt(append(flags, " T"...), int64(ttl), 10)
+	}
+	switch cl.Mode {
+	case 0, ModeSet:
+	case ModeCAS:
+		flags = strconv.AppendUint(append(flags, " C"...), it.CAS, 10)
+	default:
+		flags = append(flags, ' ', 'M', byte(cl.Mode))
+	}
+	b = cl.command(b, "ms ", key, flags, nth)
+	b = append(b, it.Value...)
+	return append(b, "\r\n"...)
+}
+
+// appendClassic appends the request as classic commands.
+func (cl *Call) appendClassic(b []byte) []byte {
+	switch cl.Op {
+	case OpCommand, OpStats:
+		b = append(b, cl.Command...)
+	case OpGet, OpGetInto, OpLease:
+		if cl.Gat {
+			b = strconv.AppendInt(append(b, "gats "...), int64(cl.TTL), 10)
 			b = append(b, ' ')
 		} else {
 			b = append(b, "gets "...)
 		}
-		b = append(b, cl.key...)
-		return append(b, "\r\n"...)
-	case opGetMulti:
+		b = append(b, cl.Key...)
+	case OpGetMulti:
 		b = append(b, "gets"...)
-		for _, key := range cl.keys {
-			b = append(b, ' ')
-			b = append(b, key...)
+		for _, key := range cl.Keys {
+			b = append(append(b, ' '), key...)
 		}
-		return append(b, "\r\n"...)
-	case opStore:
-		return appendClassicStore(b, cl.key, cl.value, cl.flags, cl.ttl, cl.cas, cl.mode)
-	case opStoreMulti:
-		for i, it := range cl.items {
-			b = appendClassicStore(b, cl.keys[i], it.Value, it.Flags, cl.ttls[i], 0, modeSet)
+	case OpStore:
+		return appendClassicStore(b, cl.Key, cl.Value, cl.Flags, cl.TTL, cl.CAS, cl.Mode)
+	case OpStoreMulti:
+		for i, it := range cl.Items {
+			b = appendClassicStore(b, cl.Keys[i], it.Value, it.Flags, cl.TTLs[i], 0, ModeSet)
 		}
 		return b
-	case opDelete, opInvalidate:
-		b = appendHead(b, "delete ", cl.key)
-		return append(b, "\r\n"...)
-	case opDeleteMulti:
-		for _, key := range cl.keys {
-			b = appendHead(b, "delete ", key)
-			b = append(b, "\r\n"...)
+	case OpDelete, OpInvalidate:
+		b = append(append(b, "delete "...), cl.Key...)
+	case OpDeleteMulti:
+		for _, key := range cl.Keys {
+			b = append(append(append(b, "delete "...), key...), "\r\n"...)
 		}
 		return b
-	case opArith:
-		if cl.decr {
-			b = appendHead(b, "decr ", cl.key)
+	case OpArith:
+		if cl.Decr {
+			b = append(b, "decr "...)
 		} else {
-			b = appendHead(b, "incr ", cl.key)
+			b = append(b, "incr "...)
 		}
-		b = append(b, ' ')
-		b = strconv.AppendUint(b, cl.delta, 10)
-		return append(b, "\r\n"...)
-	case opTouch:
-		b = appendHead(b, "touch ", cl.key)
-		b = append(b, ' ')
-		b = strconv.AppendInt(b, int64(cl.ttl), 10)
-		return append(b, "\r\n"...)
+		b = append(append(b, cl.Key...), ' ')
+		b = strconv.AppendUint(b, cl.Delta, 10)
+	case OpTouch:
+		b = append(append(append(b, "touch "...), cl.Key...), ' ')
+		b = strconv.AppendInt(b, int64(cl.TTL), 10)
 	}
-	panic("memcache: unknown call")
-}
-
-func (cl *call) appendMetaStore(b []byte, key string, value []byte, flags uint32, ttl int32, cas uint64, m mode, opaque uint64) []byte {
-	b = cl.head(b, "ms ", key)
-	b = append(b, ' ')
-	b = strconv.AppendInt(b, int64(len(value)), 10)
-	if flags != 0 {
-		b = appendFlagUint(b, 'F', uint64(flags))
-	}
-	if ttl != 0 {
-		b = appendFlagInt(b, 'T', int64(ttl))
-	}
-	switch m {
-	case modeSet:
-	case modeCAS:
-		b = appendFlagUint(b, 'C', cas)
-	default:
-		b = append(b, ' ', 'M', byte(m))
-	}
-	b = cl.end(b, key, opaque)
-	b = append(b, value...)
 	return append(b, "\r\n"...)
 }
 
-func appendClassicStore(b []byte, key string, value []byte, flags uint32, ttl int32, cas uint64, m mode) []byte {
+func appendClassicStore(b []byte, key string, value []byte, flags uint32, ttl int32, cas uint64, m Mode) []byte {
 	switch m {
-	case modeSet:
+	case ModeSet:
 		b = append(b, "set "...)
-	case modeAdd:
+	case ModeAdd:
 		b = append(b, "add "...)
-	case modeReplace:
+	case ModeReplace:
 		b = append(b, "replace "...)
-	case modeAppend:
+	case ModeAppend:
 		b = append(b, "append "...)
-	case modePrepend:
+	case ModePrepend:
 		b = append(b, "prepend "...)
-	case modeCAS:
+	case ModeCAS:
 		b = append(b, "cas "...)
 	}
-	b = append(b, key...)
-	b = append(b, ' ')
+	b = append(append(b, key...), ' ')
 	b = strconv.AppendUint(b, uint64(flags), 10)
-	b = append(b, ' ')
-	b = strconv.AppendInt(b, int64(ttl), 10)
-	b = append(b, ' ')
-	b = strconv.AppendInt(b, int64(len(value)), 10)
-	if m == modeCAS {
-		b = append(b, ' ')
-		b = strconv.AppendUint(b, cas, 10)
+	b = strconv.AppendInt(append(b, ' '), int64(ttl), 10)
+	b = strconv.AppendInt(append(b, ' '), int64(len(value)), 10)
+	if m == ModeCAS {
+		b = strconv.AppendUint(append(b, ' '), cas, 10)
 	}
 	b = append(b, "\r\n"...)
 	b = append(b, value...)
-	return append(b, "\r\n"...)
-}
-
-func appendHead(b []byte, cmd, key string) []byte {
-	b = append(b, cmd...)
-	return append(b, key...)
-}
-
-func appendFlagInt(b []byte, flag byte, n int64) []byte {
-	b = append(b, ' ', flag)
-	return strconv.AppendInt(b, n, 10)
-}
-
-func appendFlagUint(b []byte, flag byte, n uint64) []byte {
-	b = append(b, ' ', flag)
-	return strconv.AppendUint(b, n, 10)
-}
-
-// head begins a meta command.
-func (cl *call) head(b []byte, cmd, key string) []byte {
-	if cl.encoded && checkKey(key) != nil {
-		b = append(b, cmd...)
-		return mcproto.EncodeKey(b, view(key))
-	}
-	return appendHead(b, cmd, key)
-}
-
-// end ends it, with the flags that all of them have.
-func (cl *call) end(b []byte, key string, opaque uint64) []byte {
-	if cl.encoded && checkKey(key) != nil {
-		b = append(b, " b"...)
-	}
-	b = append(b, " O"...)
-	b = mcproto.AppendOpaque(b, opaque)
 	return append(b, "\r\n"...)
 }

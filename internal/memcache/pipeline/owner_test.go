@@ -1,4 +1,4 @@
-package memcache
+package pipeline
 
 import (
 	"bufio"
@@ -10,6 +10,7 @@ import (
 	"math"
 	"net"
 	"runtime"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -18,42 +19,119 @@ import (
 	"lintel.dev/memcache/memcachetest"
 )
 
-// tcpClient is a client whose connections are sockets, on which a lone caller
-// reads its replies itself.
-func tcpClient(t *testing.T, o *Options, addr string) *Client {
+// client is the least of a client: it dials again and repeats what may be repeated.
+type client struct {
+	t     *testing.T
+	d     *Dialer
+	calls sync.Pool
+	wg    sync.WaitGroup
+	mu    sync.Mutex // protects conn
+	conn  *Conn
+}
+
+// tcpClient is a client over sockets, where a caller that is alone reads its replies.
+func tcpClient(t *testing.T, addr string, timeout time.Duration) *client {
 	t.Helper()
-	if !callersRead(t) {
-		t.Skip("callers do not read by themselves on", runtime.GOOS)
-	}
-	c, err := New(o, addr)
+	host, port, err := net.SplitHostPort(addr)
 	if err != nil {
 		t.Fatal(err)
 	}
+	n, err := strconv.Atoi(port)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := &client{t: t, d: &Dialer{
+		Host: host, Port: n, Dial: (&net.Dialer{}).DialContext, MaxItemSize: 1 << 20,
+		DialTimeout: timeout, ReadTimeout: timeout, WriteTimeout: timeout,
+	}}
 	t.Cleanup(func() {
-		if err := c.Close(); err != nil {
-			t.Error(err)
+		if c.conn != nil {
+			c.conn.Close(ErrClosed)
 		}
+		c.wg.Wait()
 	})
+	if conn := c.only(); conn.reader.idleProbe == nil {
+		t.Skip("callers do not own reading on", runtime.GOOS)
+	}
 	return c
 }
 
-// callersRead tells systems where they do.
-func callersRead(t *testing.T) bool {
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+// only returns the client's connection.
+func (c *client) only() *Conn {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.conn == nil || c.conn.failed.Load() {
+		conn, err := c.d.Connect(context.Background(), &c.wg, func(*Conn, error) {})
+		if err != nil {
+			c.t.Error(err)
+			panic(err)
+		}
+		c.conn = conn
 	}
-	defer ln.Close()
-	nc, err := net.Dial("tcp", ln.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer nc.Close()
-	return peeker(nc) != nil
+	return c.conn
 }
 
-// only is the client's only connection, nil when there is none.
-func (c *Client) only() *conn { return c.fleet.Load().servers[0].slots[0].Load() }
+func (c *client) do(ctx context.Context, cl *Call) error {
+	for try := 0; ; try++ {
+		conn := c.only()
+		_, err := conn.Send(cl)
+		if err == nil {
+			if !conn.Wait(ctx, cl) {
+				return ctx.Err()
+			}
+			err = cl.Err
+		}
+		again := err == ErrUnsent || errors.Is(err, ErrConnLost) && (!cl.Sent || cl.Idempotent())
+		if try == 3 || !again {
+			return err
+		}
+	}
+}
+
+func (c *client) Get(ctx context.Context, key string) (*Item, error) {
+	cl := NewCall(&c.calls, OpGet, key)
+	defer cl.Release()
+	err := c.do(ctx, cl)
+	return cl.Item, err
+}
+
+func (c *client) GetInto(ctx context.Context, key string, dst []byte) ([]byte, error) {
+	cl := NewCall(&c.calls, OpGetInto, key)
+	defer cl.Release()
+	err := c.do(ctx, cl)
+	return append(dst, cl.Buf...), err
+}
+
+func (c *client) GetMulti(ctx context.Context, keys []string) (map[string]*Item, error) {
+	cl := NewCall(&c.calls, OpGetMulti, "")
+	defer cl.Release()
+	cl.Keys, cl.Items = keys, make([]*Item, len(keys))
+	if err := c.do(ctx, cl); err != nil {
+		return nil, err
+	}
+	out := make(map[string]*Item)
+	for i, it := range cl.Items {
+		if it != nil {
+			out[keys[i]] = it
+		}
+	}
+	return out, nil
+}
+
+func (c *client) Set(ctx context.Context, key, value string) error {
+	cl := NewCall(&c.calls, OpStore, key)
+	defer cl.Release()
+	cl.Mode, cl.Value = ModeSet, []byte(value)
+	return c.do(ctx, cl)
+}
+
+func (c *client) Increment(ctx context.Context, key string) (uint64, error) {
+	cl := NewCall(&c.calls, OpArith, key)
+	defer cl.Release()
+	cl.Delta = 1
+	err := c.do(ctx, cl)
+	return cl.Num, err
+}
 
 // until yields until cond holds; the test ends when it never does.
 func until(t *testing.T, what string, cond func() bool) {
@@ -83,15 +161,23 @@ func answering(t *testing.T, talk func(n int, nc net.Conn, r *bufio.Reader)) (ad
 			wg.Go(func() {
 				defer nc.Close()
 				r := bufio.NewReader(nc)
-				if line, _ := r.ReadString('\n'); line == "mn\r\n" {
-					io.WriteString(nc, "MN\r\n")
-				}
+				greet(r, nc)
 				talk(n, nc, r)
 			})
 		}
 	})
 	t.Cleanup(func() { ln.Close(); wg.Wait() })
 	return ln.Addr().String()
+}
+
+// greet answers the handshake of a client that asks for meta commands.
+func greet(r *bufio.Reader, w io.Writer) {
+	for _, answer := range []string{"MN\r\n", "", "", "NS O1\r\nMN\r\n"} { // to mn, ms, its block, mn
+		if _, err := r.ReadString('\n'); err != nil {
+			return
+		}
+		io.WriteString(w, answer)
+	}
 }
 
 // heard reads a request line and returns its opaque.
@@ -121,16 +207,16 @@ func TestLoneCaller(t *testing.T) {
 			}
 		}
 	})
-	c := tcpClient(t, nil, addr)
+	c := tcpClient(t, addr, time.Minute)
 	if _, err := c.Get(t.Context(), "key"); err != nil {
 		t.Fatal(err)
 	}
 	// Look often whether the connection is idle, and never give it up for that.
 	only := c.only()
-	only.mu.Lock()
-	only.beat, only.readBeats, only.writeBeats = 5*time.Millisecond, math.MaxUint32, math.MaxUint32
-	only.timer.Reset(only.beat)
-	only.mu.Unlock()
+	only.queue.mu.Lock()
+	only.dog.beat, only.dog.readBeats, only.dog.writeBeats = 5*time.Millisecond, math.MaxUint32, math.MaxUint32
+	only.dog.timer.Reset(only.dog.beat)
+	only.queue.mu.Unlock()
 	for _, ctx := range []context.Context{context.Background(), t.Context()} {
 		var buf []byte
 		get := func() {
@@ -141,7 +227,7 @@ func TestLoneCaller(t *testing.T) {
 		}
 		getInto := func() {
 			var err error
-			if buf, _, err = c.GetInto(ctx, "key", buf[:0]); err != nil || string(buf) != "value" {
+			if buf, err = c.GetInto(ctx, "key", buf[:0]); err != nil || string(buf) != "value" {
 				t.Fatal(buf, err)
 			}
 		}
@@ -157,12 +243,12 @@ func TestLoneCaller(t *testing.T) {
 		}
 		for led := 0; led < 10; {
 			get()
-			if c.only().right.Load() == free {
+			if c.only().reader.owner.Load() == byNone {
 				led++
 			}
 		}
 		// Left alone, the connection is the reader's again.
-		until(t, "the reader has the idle connection", func() bool { return c.only().right.Load() == reader })
+		until(t, "the reader has the idle connection", func() bool { return c.only().reader.owner.Load() == byReader })
 		get()
 	}
 }
@@ -172,9 +258,9 @@ func TestLoneCaller(t *testing.T) {
 func TestLoneIdleDrop(t *testing.T) {
 	for _, classic := range []bool{false, true} {
 		addr, s := memcachetest.Start(t, &memcachetest.Options{ClassicOnly: classic})
-		c := tcpClient(t, nil, addr)
+		c := tcpClient(t, addr, time.Minute)
 		for i := range 30 {
-			if err := c.Set(t.Context(), &Item{Key: "n", Value: []byte(fmt.Sprint(i))}); err != nil {
+			if err := c.Set(t.Context(), "n", fmt.Sprint(i)); err != nil {
 				t.Fatal(i, err)
 			}
 			for range i % 3 {
@@ -186,12 +272,12 @@ func TestLoneIdleDrop(t *testing.T) {
 			s.Disconnect()
 			// The news has to be there: from then on no request is lost.
 			until(t, "the end of the connection arrives", func() bool {
-				return gone.right.Load() != free || gone.peek() != nil
+				return gone.reader.owner.Load() != byNone || gone.reader.idleProbe() != nil
 			})
-			if gone.right.Load() != free {
+			if gone.reader.owner.Load() != byNone {
 				<-gone.done
 			}
-			if n, err := c.Increment(t.Context(), "n", 1); err != nil || n != uint64(i+1) {
+			if n, err := c.Increment(t.Context(), "n"); err != nil || n != uint64(i+1) {
 				t.Fatal(i, n, err)
 			}
 		}
@@ -205,28 +291,28 @@ func TestLoneCrossed(t *testing.T) {
 	for _, classic := range []bool{false, true} {
 		addr, s := memcachetest.Start(t, &memcachetest.Options{ClassicOnly: classic})
 		s.Set("n", []byte("0"), 0, 0)
-		c := tcpClient(t, nil, addr)
+		c := tcpClient(t, addr, time.Minute)
 		crossed := make(chan error, 1)
 		looked := false
 		for !looked {
-			for range 2 * aloneFor {
+			for range 2 * soloReplies {
 				if _, err := c.Get(t.Context(), "n"); err != nil {
 					t.Fatal(err)
 				}
 			}
 			only := c.only()
-			if only.right.Load() != free {
+			if only.reader.owner.Load() != byNone {
 				continue // the watchdog had the reader look after it
 			}
-			peek := only.peek
-			only.peek = func() error {
+			peek := only.reader.idleProbe
+			only.reader.idleProbe = func() error {
 				if looked {
 					return peek()
 				}
 				looked = true
-				crosses := only.mu.TryLock() // a request can be sent during the look
+				crosses := only.queue.mu.TryLock() // a request can be sent during the look
 				if crosses {
-					only.mu.Unlock()
+					only.queue.mu.Unlock()
 				}
 				go func() {
 					_, err := c.Get(t.Context(), "n")
@@ -237,7 +323,7 @@ func TestLoneCrossed(t *testing.T) {
 				}
 				return peek()
 			}
-			if _, err := c.Increment(t.Context(), "n", 1); err != nil {
+			if _, err := c.Increment(t.Context(), "n"); err != nil {
 				t.Fatal(err)
 			}
 			if c.only() != only {
@@ -262,7 +348,7 @@ func TestLoneUnasked(t *testing.T) {
 			io.WriteString(nc, reply+reply) // twice
 		}
 	})
-	c := tcpClient(t, &Options{BackoffMin: time.Millisecond, BackoffMax: time.Millisecond}, addr)
+	c := tcpClient(t, addr, time.Minute)
 	for range 50 {
 		it, err := c.Get(t.Context(), "k")
 		if err == nil && string(it.Value) != "0" {
@@ -320,11 +406,11 @@ func loneCancelled(t *testing.T, part, end string) {
 			io.WriteString(nc, "VA 4 f0 c1 "+token+"\r\nnext\r\n")
 		}
 	})
-	c := tcpClient(t, &Options{ReadTimeout: time.Minute, WriteTimeout: time.Minute}, addr)
+	c := tcpClient(t, addr, time.Minute)
 	if _, err := c.Get(t.Context(), "none"); err != ErrCacheMiss {
 		t.Fatal(err)
 	}
-	until(t, "callers may read", func() bool { return c.only().right.Load() == free })
+	until(t, "callers may read", func() bool { return c.only().reader.owner.Load() == byNone })
 	ctx, cancel := context.WithCancel(t.Context())
 	want := context.Canceled
 	if end == "deadline" {
@@ -349,7 +435,7 @@ func loneCancelled(t *testing.T, part, end string) {
 	first.Wait()
 	close(release)
 	behind.Wait()
-	for range 3 * aloneFor {
+	for range 3 * soloReplies {
 		if it, err := c.Get(t.Context(), "next"); err != nil || string(it.Value) != "next" {
 			t.Errorf("%+v, %v", it, err)
 		}
@@ -373,7 +459,7 @@ func TestLoneAndNot(t *testing.T) {
 		}
 		s.Set(key(i), []byte(value), 0, 0)
 	}
-	c := tcpClient(t, nil, addr)
+	c := tcpClient(t, addr, time.Minute)
 	for callers := range 5 {
 		var wg sync.WaitGroup
 		for g := range callers + 1 {
@@ -409,46 +495,5 @@ func TestLoneAndNot(t *testing.T) {
 	}
 	if open := s.Conns(); open != 1 {
 		t.Errorf("%d connections", open)
-	}
-}
-
-// TestSpan: a reply is whole at its last byte and not before.
-func TestSpan(t *testing.T) {
-	three := []string{"a", "b", "c"}
-	for _, c := range []struct {
-		cl    *call
-		meta  bool
-		reply string
-	}{
-		{&call{op: opGet}, true, "EN O1\r\n"},
-		{&call{op: opGet}, true, "VA 0 f0 c1 O1\r\n\r\n"},
-		{&call{op: opGetInto}, true, "VA 7 f0 c1 O1\r\nab\r\ncd\n\r\n"},
-		{&call{op: opStore}, true, "HD O1\r\n"},
-		{&call{op: opArith}, true, "VA 2 O1\r\n12\r\n"},
-		{&call{op: opGetMulti, keys: three}, true, "VA 3 f0 c1 O1\r\nMN\r\r\nVA 1 f0 c1 O3\r\nx\r\nMN\r\n"},
-		{&call{op: opGetMulti, keys: three}, true, "MN\r\n"},
-		{&call{op: opStoreMulti, keys: three}, true, "HD O1\r\nNS O2\r\nHD O3\r\n"},
-		{&call{op: opCommand}, true, "VERSION 1\r\n"},
-		{&call{op: opGet}, false, "END\r\n"},
-		{&call{op: opGet}, false, "VALUE k 0 5 1\r\nEND\r\n\r\nEND\r\n"},
-		{&call{op: opGetMulti, keys: three}, false, "VALUE a 0 1 1\r\nx\r\nVALUE c 0 0 1\r\n\r\nEND\r\n"},
-		{&call{op: opStore}, false, "STORED\r\n"},
-		{&call{op: opDeleteMulti, keys: three}, false, "DELETED\r\nNOT_FOUND\r\nDELETED\r\n"},
-	} {
-		for n := range len(c.reply) {
-			if got := c.cl.span([]byte(c.reply[:n]), c.meta); got <= n || got > len(c.reply) {
-				t.Errorf("%q of %q: %d", c.reply[:n], c.reply, got)
-			}
-		}
-		for _, more := range []string{"", "VA", "HD O2\r\n"} {
-			if got := c.cl.span([]byte(c.reply+more), c.meta); got != len(c.reply) {
-				t.Errorf("%q: %d, want %d", c.reply+more, got, len(c.reply))
-			}
-		}
-	}
-	for _, bad := range []string{"VA 99999999999999999999 O1\r\n", "VA 2147483647 O1\r\n"} {
-		if got := (&call{op: opGet}).span([]byte(bad), true); got <= readBuffer {
-			t.Errorf("%q: %d", bad, got)
-		}
 	}
 }

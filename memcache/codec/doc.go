@@ -1,0 +1,10 @@
+// Package codec converts Go values to the bytes and flags of memcached items.
+//
+// [JSON], [Gob], [Raw] and [Proto] are for values that only Go programs read.
+// [Foreign] has the encodings of Python, PHP, Ruby (Dalli) and Java
+// (spymemcached) clients. [Compressed] adds compression to any codec. The client's
+// Typed view takes a Codec.
+//
+// Codecs never execute what they read: pickle, Marshal and serialized objects are
+// refused with [ErrExecutable]. A compressed value may expand to 64 MiB at most.
+package codec
