@@ -8,6 +8,7 @@ import (
 	"github.com/bradfitz/gomemcache/memcache"
 
 	lintel "lintel.dev/memcache"
+	"lintel.dev/memcache/placement"
 )
 
 // TestGomemcachePlacement: what gomemcache stores over three servers our client
@@ -16,7 +17,7 @@ func TestGomemcachePlacement(t *testing.T) {
 	fleet := []string{server(t), server(t), server(t)}
 	theirs := memcache.New(fleet...)
 	defer theirs.Close()
-	selector, err := lintel.Placement("gomemcache")
+	selector, err := placement.New("gomemcache")
 	if err != nil {
 		t.Fatal(err)
 	}

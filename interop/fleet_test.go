@@ -16,6 +16,7 @@ import (
 
 	"lintel.dev/interop/peers"
 	"lintel.dev/memcache"
+	"lintel.dev/memcache/placement"
 	"lintel.dev/memcached"
 )
 
@@ -91,7 +92,7 @@ func culprits(err error) (servers []string, ok bool) {
 		}
 		return servers, true
 	}
-	var named *memcache.ServerError
+	var named *memcache.Error
 	if !errors.As(err, &named) {
 		return nil, false
 	}
@@ -258,11 +259,11 @@ func (l *load) failed(err error) {
 }
 
 // fleetMap returns the address on which a placement has each key of the sample.
-func fleetMap(t *testing.T, s memcache.Selector, servers []string, dead string) []string {
+func fleetMap(t *testing.T, s placement.Selector, servers []string, dead string) []string {
 	t.Helper()
-	var parsed []memcache.Server
+	var parsed []placement.Server
 	for _, spec := range servers {
-		p, err := memcache.ParseServer(spec)
+		p, err := placement.ParseServer(spec)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -336,13 +337,13 @@ var fleetManners = map[string]manners{
 // value may be wrong, no error may come from a running server, and the only
 // misses are those of keys that the placement moves.
 func TestFleet(t *testing.T) {
-	for _, name := range memcache.Placements() {
+	for _, name := range placement.Names() {
 		t.Run(name, func(t *testing.T) {
 			how, ok := fleetManners[name]
 			if !ok {
 				t.Fatalf("the placement %s has no expectations in this test", name)
 			}
-			selector, err := memcache.Placement(name)
+			selector, err := placement.New(name)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -360,7 +361,7 @@ func fleetServers(n int) []string {
 	return servers
 }
 
-func fleetClient(t *testing.T, cl *cluster, s memcache.Selector, f memcache.Failover, servers []string) *memcache.Client {
+func fleetClient(t *testing.T, cl *cluster, s placement.Selector, f memcache.Failover, servers []string) *memcache.Client {
 	t.Helper()
 	c, err := memcache.New(patient(&memcache.Options{
 		Selector: s, Failover: f, Dial: cl.dial,
@@ -374,7 +375,7 @@ func fleetClient(t *testing.T, cl *cluster, s memcache.Selector, f memcache.Fail
 	return c
 }
 
-func fleetByList(t *testing.T, selector memcache.Selector, how manners) {
+func fleetByList(t *testing.T, selector placement.Selector, how manners) {
 	all := fleetServers(17)
 	sixteen, victim := all[:16], all[5]
 	cl := newCluster(t, sixteen)
@@ -455,7 +456,7 @@ func fleetByList(t *testing.T, selector memcache.Selector, how manners) {
 
 // fleetByFailover kills a server that stays on the list. Its keys go where the
 // placement's rule for dead servers puts them.
-func fleetByFailover(t *testing.T, selector memcache.Selector, how manners) {
+func fleetByFailover(t *testing.T, selector placement.Selector, how manners) {
 	servers := fleetServers(16)
 	victim := servers[5]
 	cl := newCluster(t, servers)

@@ -7,6 +7,7 @@ import (
 
 	"lintel.dev/interop/peers"
 	"lintel.dev/memcache"
+	"lintel.dev/memcache/placement"
 )
 
 // placements are the clients that spread keys over servers, with the name of
@@ -33,7 +34,7 @@ func TestPlacement(t *testing.T) {
 	for _, p := range placements {
 		t.Run(p.name, func(t *testing.T) {
 			t.Parallel()
-			selector, err := memcache.Placement(p.placement)
+			selector, err := placement.New(p.placement)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -106,7 +107,7 @@ func TestTwemproxy(t *testing.T) {
 	} {
 		t.Run(p.placement, func(t *testing.T) {
 			t.Parallel()
-			selector, err := memcache.Placement(p.placement)
+			selector, err := placement.New(p.placement)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -8,7 +8,7 @@ import (
 	"testing"
 
 	"lintel.dev/interop/peers"
-	"lintel.dev/memcache"
+	"lintel.dev/memcache/placement"
 )
 
 // member is a server in the input of testdata/place.*: host, port and weight;
@@ -17,15 +17,15 @@ type member [3]any
 
 // randomFleets draws fleets and keys that no recorded vector has: host names
 // and IPs, default and other ports, Unix sockets, weights, non-ASCII text.
-func randomFleets(t *testing.T) (fleets [][]memcache.Server, keys []string) {
+func randomFleets(t *testing.T) (fleets [][]placement.Server, keys []string) {
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
 	r := rand.New(rand.NewPCG(seed, 0))
 	for _, n := range []int{1, 2, 3, 4, 5, 8, 13, 21, 40} {
 		for _, weights := range [][]int{{1}, {1, 1, 2, 3, 5, 10, 100}, {1000, 999, 1}} {
-			var fleet []memcache.Server
+			var fleet []placement.Server
 			for i := range n {
-				s := memcache.Server{Weight: weights[r.IntN(len(weights))], Port: memcache.DefaultPort}
+				s := placement.Server{Weight: weights[r.IntN(len(weights))], Port: placement.DefaultPort}
 				switch r.IntN(8) {
 				case 5:
 					s.Host = fmt.Sprintf("Cache-%d_%d.EXAMPLE.com.", r.IntN(1000), i)
@@ -102,7 +102,7 @@ func TestPlacementRandom(t *testing.T) {
 				t.Errorf("%d answers, at least %d wanted", len(answers), p.more)
 			}
 			for _, a := range answers {
-				selector, err := memcache.Placement(a.Placement)
+				selector, err := placement.New(a.Placement)
 				if err != nil {
 					t.Fatal(err)
 				}

@@ -58,7 +58,7 @@ func stampede() error {
 		calling.Add(1)
 		go func() {
 			calling.Done()
-			v, err := c.FetchWith(ctx, stampedeKey, stampedeOptions(), func(context.Context) ([]byte, error) {
+			v, err := c.Fetch(ctx, stampedeKey, stampedeOptions(), func(context.Context) ([]byte, error) {
 				loads.Add(1)
 				<-finish
 				return []byte("new"), nil

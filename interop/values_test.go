@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"lintel.dev/memcache"
+	"lintel.dev/memcache/codec"
 )
 
 // TestValues exchanges values with clients of other languages in both
@@ -29,7 +30,7 @@ func TestValues(t *testing.T) {
 		{"set", text("clé"), "clé", false},
 		{"set", of("int", "-42"), int64(-42), false},
 		{"set", of("int", "9007199254740993"), int64(9007199254740993), false},
-		{"set", of("object", "x"), memcache.ErrExecutable, true},
+		{"set", of("object", "x"), codec.ErrExecutable, true},
 	}
 	// Debian's pymemcache does not compress.
 	zlib := append([]exchange{
@@ -49,12 +50,12 @@ func TestValues(t *testing.T) {
 			{"set", of("float", "2.5"), 2.5, false},
 			{"set", of("bool", "True"), true, false},
 			{"set_compressed", raw(long), long, false},
-			{"set", of("object", "x"), memcache.ErrExecutable, true},
+			{"set", of("object", "x"), codec.ErrExecutable, true},
 		}},
 		{"dalli", "dalli", []exchange{
 			{"set", raw("raw\xff"), []byte("raw\xff"), false},
 			{"set_compressed", raw(long), []byte(long), false},
-			{"set_object", raw("x"), memcache.ErrExecutable, true},
+			{"set_object", raw("x"), codec.ErrExecutable, true},
 		}},
 	} {
 		t.Run(c.client, func(t *testing.T) {
@@ -66,7 +67,7 @@ func TestValues(t *testing.T) {
 					them = k.dial(t, addr).(*foreignClient)
 				}
 			}
-			codec, err := memcache.ValueCodec(c.codec)
+			theirCodec, err := codec.Foreign(c.codec)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -75,7 +76,7 @@ func TestValues(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer client.Close()
-			values := &memcache.Typed[any]{Client: client, Codec: codec}
+			values := &memcache.Typed[any]{Cache: client, Codec: theirCodec}
 			ctx := guard(t)
 			for _, x := range c.exchanges {
 				yes(t, them.must(cacheRequest{Op: x.op, Key: "theirs", Value: x.theirs}).OK)
@@ -88,7 +89,7 @@ func TestValues(t *testing.T) {
 				}
 				got, err := values.Get(ctx, "theirs")
 				if want, ok := x.ours.(error); ok {
-					var typed *memcache.EncodingError
+					var typed *codec.Error
 					if !errors.Is(err, want) || !errors.As(err, &typed) || typed.Codec != c.codec {
 						t.Errorf("%s of %s %.40q: %v, %v, want %v", x.op, x.theirs.Type, x.theirs.Bytes, got, err, want)
 					}
@@ -98,7 +99,7 @@ func TestValues(t *testing.T) {
 				if x.oneWay {
 					continue
 				}
-				if err := values.Set(ctx, "ours", x.ours); err != nil {
+				if err := values.Set(ctx, "ours", x.ours, 0); err != nil {
 					t.Fatal(err)
 				}
 				same(t, them.get("ours"), x.theirs)

@@ -5,13 +5,13 @@ import (
 	"encoding/binary"
 	"hash/fnv"
 
-	"lintel.dev/memcache"
+	"lintel.dev/memcache/placement"
 )
 
 // scheme is one placement rule.
 type scheme struct {
 	name     string
-	selector memcache.Selector
+	selector placement.Selector
 }
 
 // schemes lists the rules in the order in which they are shown: three that
@@ -27,7 +27,7 @@ func schemes() ([]scheme, error) {
 		{"rendezvous", "rendezvous"},
 		{"jump", "dskit"},
 	} {
-		selector, err := memcache.Placement(public.placement)
+		selector, err := placement.New(public.placement)
 		if err != nil {
 			return nil, err
 		}
@@ -38,12 +38,12 @@ func schemes() ([]scheme, error) {
 
 // byName places by the names of the servers and ignores their addresses:
 // embedded servers have random ports.
-type byName struct{ memcache.Selector }
+type byName struct{ placement.Selector }
 
-func (b byName) Place(servers []memcache.Server) (memcache.Picker, error) {
-	named := make([]memcache.Server, len(servers))
+func (b byName) Place(servers []placement.Server) (placement.Picker, error) {
+	named := make([]placement.Server, len(servers))
 	for i, s := range servers {
-		named[i] = memcache.Server{Host: s.Name, Port: memcache.DefaultPort, Weight: s.Weight, Name: s.Name}
+		named[i] = placement.Server{Host: s.Name, Port: placement.DefaultPort, Weight: s.Weight, Name: s.Name}
 	}
 	return b.Selector.Place(named)
 }
@@ -51,7 +51,7 @@ func (b byName) Place(servers []memcache.Server) (memcache.Picker, error) {
 // byCount is a Selector that depends on the number of servers only.
 type byCount func(key string, servers int) int
 
-func (f byCount) Place(servers []memcache.Server) (memcache.Picker, error) {
+func (f byCount) Place(servers []placement.Server) (placement.Picker, error) {
 	return counted{f, len(servers)}, nil
 }
 

@@ -5,7 +5,7 @@ import (
 	"strings"
 	"testing"
 
-	"lintel.dev/memcache"
+	"lintel.dev/memcache/placement"
 )
 
 func TestFirstLetter(t *testing.T) {
@@ -26,9 +26,9 @@ func TestEverySchemePlacesOnEveryCount(t *testing.T) {
 	}
 	for _, sch := range all {
 		for n := 1; n <= maxServers+1; n++ {
-			servers := make([]memcache.Server, n)
+			servers := make([]placement.Server, n)
 			for i := range servers {
-				servers[i] = memcache.Server{Host: "127.0.0.1", Port: 40000 + i, Weight: 1, Name: serverName(i)}
+				servers[i] = placement.Server{Host: "127.0.0.1", Port: 40000 + i, Weight: 1, Name: serverName(i)}
 			}
 			picker, err := sch.selector.Place(servers)
 			if err != nil {
@@ -53,10 +53,10 @@ func TestSchemesLookAtNames(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	at := func(port int) []memcache.Server {
-		var servers []memcache.Server
+	at := func(port int) []placement.Server {
+		var servers []placement.Server
 		for i := range 5 {
-			servers = append(servers, memcache.Server{Host: "127.0.0.1", Port: port - 7*i, Weight: 1, Name: serverName(i)})
+			servers = append(servers, placement.Server{Host: "127.0.0.1", Port: port - 7*i, Weight: 1, Name: serverName(i)})
 		}
 		return servers
 	}
@@ -79,7 +79,7 @@ func TestSchemesLookAtNames(t *testing.T) {
 }
 
 func TestCountedGivesUpWhenDead(t *testing.T) {
-	picker, err := byCount(firstLetter).Place(make([]memcache.Server, 4))
+	picker, err := byCount(firstLetter).Place(make([]placement.Server, 4))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -10,7 +10,7 @@ import (
 	"testing"
 
 	"lintel.dev/demo"
-	"lintel.dev/memcache"
+	"lintel.dev/memcache/placement"
 )
 
 func wordList(n int) string {
@@ -43,9 +43,9 @@ func TestServersAgreeWithArithmetic(t *testing.T) {
 		t.Fatalf("%+v", r)
 	}
 	place := func(sch scheme, names ...int) func(string) int {
-		var list []memcache.Server
+		var list []placement.Server
 		for _, i := range names {
-			list = append(list, memcache.Server{Host: "127.0.0.1", Port: 1, Weight: 1, Name: serverName(i)})
+			list = append(list, placement.Server{Host: "127.0.0.1", Port: 1, Weight: 1, Name: serverName(i)})
 		}
 		picker, err := sch.selector.Place(list)
 		if err != nil {

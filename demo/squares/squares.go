@@ -249,7 +249,7 @@ func (l *lookups) run(ctx context.Context, requests int, show func(done int)) (p
 		key := key(n)
 		missed := false
 		asked := time.Now()
-		value, err := l.client.Fetch(ctx, key, 0, func(ctx context.Context) ([]byte, error) {
+		value, err := l.client.Fetch(ctx, key, memcache.FetchOptions{}, func(ctx context.Context) ([]byte, error) {
 			missed = true
 			begun := time.Now()
 			square, err := l.slow.square(ctx, n)

@@ -10,10 +10,12 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 
 	"lintel.dev/memcache"
+	"lintel.dev/memcache/codec"
 	"lintel.dev/memcache/memcachetest"
 	"lintel.dev/memcache/zstd"
 )
@@ -37,9 +39,9 @@ func Example() {
 	defer c.Close()
 	ctx := context.Background()
 
-	pages := &memcache.Typed[string]{Client: c, Codec: memcache.Compressed(memcache.JSON[string](), 1024, zstd.New())}
+	pages := &memcache.Typed[string]{Cache: c, Codec: codec.Compressed(codec.JSON[string](), 1024, zstd.New())}
 	long := strings.Repeat("all work and no play ", 1000)
-	fmt.Println(pages.Set(ctx, "long", long), pages.Set(ctx, "short", "tiny"))
+	fmt.Println(pages.Set(ctx, "long", long, time.Hour), pages.Set(ctx, "short", "tiny", time.Hour))
 	page, err := pages.Get(ctx, "long")
 	fmt.Println(page == long, err)
 	stored, _, _ := s.Get("long")

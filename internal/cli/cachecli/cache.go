@@ -13,7 +13,6 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
-	"fmt"
 	"os"
 	"strings"
 	"time"
@@ -22,6 +21,7 @@ import (
 
 	"lintel.dev/internal/cli"
 	"lintel.dev/memcache"
+	"lintel.dev/memcache/placement"
 )
 
 // cacheFlags are the flags of every command of lintel cache.
@@ -50,7 +50,7 @@ func New() *cobra.Command {
 --servers is a list of host[:port[:weight]][=name] or /path/of/a/socket,
 separated by commas. --placement is the rule that assigns keys to servers. Each
 but the default is that of the client it is named after:
-  ` + strings.Join(memcache.Placements(), "\n  "),
+  ` + strings.Join(placement.Names(), "\n  "),
 		Example: `  lintel cache set greeting 'good day'
   lintel cache --servers 10.0.0.1:11211,10.0.0.2:11211 --placement ketama get greeting
   lintel cache --discover 10.0.0.1:11211 stats`,
@@ -73,7 +73,7 @@ but the default is that of the client it is named after:
 	for _, name := range []string{"servers", "discover", "timeout", "user"} {
 		cli.Must(cmd.RegisterFlagCompletionFunc(name, cobra.NoFileCompletions))
 	}
-	cli.Must(cmd.RegisterFlagCompletionFunc("placement", cobra.FixedCompletions(memcache.Placements(), cobra.ShellCompDirectiveNoFileComp)))
+	cli.Must(cmd.RegisterFlagCompletionFunc("placement", cobra.FixedCompletions(placement.Names(), cobra.ShellCompDirectiveNoFileComp)))
 	cli.Must(cmd.RegisterFlagCompletionFunc("protocol", cobra.FixedCompletions([]string{"auto", "classic", "meta"}, cobra.ShellCompDirectiveNoFileComp)))
 	cmd.AddCommand(
 		newCacheGet(&f), newCacheSet(&f), newCacheDelete(&f), newCacheIncr(&f), newCacheTouch(&f),
@@ -89,7 +89,7 @@ func (f *cacheFlags) list() ([]string, error) {
 		if spec = strings.TrimSpace(spec); spec == "" {
 			continue
 		}
-		if _, err := memcache.ParseServer(spec); err != nil {
+		if _, err := placement.ParseServer(spec); err != nil {
 			return nil, cli.Usagef("--servers: %s", plain(err))
 		}
 		specs = append(specs, spec)
@@ -103,8 +103,8 @@ func (f *cacheFlags) list() ([]string, error) {
 // plain returns the text of a library error without the library's name.
 func plain(err error) string { return strings.TrimPrefix(err.Error(), "memcache: ") }
 
-func (f *cacheFlags) selector() (memcache.Selector, error) {
-	sel, err := memcache.Placement(f.placement)
+func (f *cacheFlags) selector() (placement.Selector, error) {
+	sel, err := placement.New(f.placement)
 	if err != nil {
 		return nil, cli.Usagef("--placement: %s%s", plain(err), cli.DidYouMean(f.placement, "", memcache.Placements()))
 	}
@@ -122,7 +122,7 @@ func (f *cacheFlags) connect(ctx context.Context) (*memcache.Client, error) {
 		return nil, err
 	}
 	if f.discover != "" {
-		if _, err := memcache.ParseServer(f.discover); err != nil {
+		if _, err := placement.ParseServer(f.discover); err != nil {
 			return nil, cli.Usagef("--discover: %s", plain(err))
 		}
 		return memcache.Discover(ctx, f.discover, opts)
@@ -206,7 +206,7 @@ func (f *cacheFlags) withCache(run func(cmd *cobra.Command, c *memcache.Client, 
 // refusals returns errors of malformed keys as usage errors.
 func refusals(err error) error {
 	if errors.Is(err, memcache.ErrMalformedKey) {
-		err = cli.Usage(fmt.Errorf("%w: expected 1 to %d bytes, at most 186 if it has spaces or control characters", err, memcache.MaxKeyLen))
+		err = cli.Usage(err)
 	}
 	return err
 }

@@ -10,20 +10,20 @@ import (
 	"github.com/spf13/cobra"
 
 	"lintel.dev/internal/cli"
-	"lintel.dev/memcache"
+	"lintel.dev/memcache/placement"
 )
 
 // placed is a list of servers with its placement, without connections.
 type placed struct {
-	servers []memcache.Server
-	picker  memcache.Picker
+	servers []placement.Server
+	picker  placement.Picker
 }
 
 // place computes the placement of servers.
-func place(sel memcache.Selector, specs []string) (*placed, error) {
+func place(sel placement.Selector, specs []string) (*placed, error) {
 	p := &placed{}
 	for _, spec := range specs {
-		s, err := memcache.ParseServer(spec)
+		s, err := placement.ParseServer(spec)
 		if err != nil {
 			return nil, cli.Usagef("%s", plain(err))
 		}
@@ -37,7 +37,7 @@ func place(sel memcache.Selector, specs []string) (*placed, error) {
 }
 
 // placed returns the placement that the flags describe.
-func (f *cacheFlags) placed() (*placed, memcache.Selector, []string, error) {
+func (f *cacheFlags) placed() (*placed, placement.Selector, []string, error) {
 	specs, err := f.list()
 	if err != nil {
 		return nil, nil, nil, err
@@ -168,7 +168,7 @@ when one joins or leaves. No server is contacted.`,
 }
 
 // balance places the keys, then again with each change of the servers.
-func balance(sel memcache.Selector, p *placed, specs, keys []string, join string) (*balanceJSON, error) {
+func balance(sel placement.Selector, p *placed, specs, keys []string, join string) (*balanceJSON, error) {
 	b := &balanceJSON{Keys: len(keys)}
 	count := make([]int, len(p.servers))
 	at := make([]int, len(keys))
