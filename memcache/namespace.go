@@ -86,8 +86,10 @@ func (n *Namespace) get(ctx context.Context) (*pipeline.Item, error) {
 	cl := n.c.newCall(pipeline.OpGet, n.versionKey())
 	defer cl.Release()
 	cl.Internal = true
-	err := n.c.do(ctx, cl)
-	return cl.Item, err
+	if err := n.c.do(ctx, cl); err != nil {
+		return nil, err
+	}
+	return cl.Item, nil
 }
 
 // InvalidateAll makes every key of the group a miss.

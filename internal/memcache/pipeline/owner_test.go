@@ -91,15 +91,19 @@ func (c *client) do(ctx context.Context, cl *Call) error {
 func (c *client) Get(ctx context.Context, key string) (*Item, error) {
 	cl := NewCall(&c.calls, OpGet, key)
 	defer cl.Release()
-	err := c.do(ctx, cl)
-	return cl.Item, err
+	if err := c.do(ctx, cl); err != nil {
+		return nil, err
+	}
+	return cl.Item, nil
 }
 
 func (c *client) GetInto(ctx context.Context, key string, dst []byte) ([]byte, error) {
 	cl := NewCall(&c.calls, OpGetInto, key)
 	defer cl.Release()
-	err := c.do(ctx, cl)
-	return append(dst, cl.Buf...), err
+	if err := c.do(ctx, cl); err != nil {
+		return dst, err
+	}
+	return append(dst, cl.Buf...), nil
 }
 
 func (c *client) GetMulti(ctx context.Context, keys []string) (map[string]*Item, error) {
@@ -129,8 +133,10 @@ func (c *client) Increment(ctx context.Context, key string) (uint64, error) {
 	cl := NewCall(&c.calls, OpArith, key)
 	defer cl.Release()
 	cl.Delta = 1
-	err := c.do(ctx, cl)
-	return cl.Num, err
+	if err := c.do(ctx, cl); err != nil {
+		return 0, err
+	}
+	return cl.Num, nil
 }
 
 // until yields until cond holds; the test ends when it never does.
@@ -445,8 +451,8 @@ func loneCancelled(t *testing.T, part, end string) {
 	}
 }
 
-// TestLoneAndNot: callers come and go, some of them in the middle; whoever
-// reads, everybody gets their own value.
+// TestLoneAndNot: callers come and go, some of them in the middle of a reply. Every
+// caller gets its own value, whichever goroutine reads.
 func TestLoneAndNot(t *testing.T) {
 	addr, s := memcachetest.Start(t, nil)
 	const n = 50
