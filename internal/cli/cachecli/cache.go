@@ -106,7 +106,7 @@ func plain(err error) string { return strings.TrimPrefix(err.Error(), "memcache:
 func (f *cacheFlags) selector() (placement.Selector, error) {
 	sel, err := placement.New(f.placement)
 	if err != nil {
-		return nil, cli.Usagef("--placement: %s%s", plain(err), cli.DidYouMean(f.placement, "", memcache.Placements()))
+		return nil, cli.Usagef("--placement: %s%s", plain(err), cli.DidYouMean(f.placement, "", placement.Names()))
 	}
 	return sel, nil
 }
