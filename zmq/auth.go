@@ -199,8 +199,8 @@ func WithAuthenticator(f Authenticator) Option {
 // zapEndpoint is where a ZAP handler is bound.
 const zapEndpoint = "inproc://zeromq.zap.01"
 
-// secures says why the endpoint cannot have the mechanism that the socket is
-// set to, nil if it can. In process nothing is to be secured.
+// secures returns why the endpoint cannot have the mechanism of the socket, nil if it
+// can. In-process endpoints need none.
 func (e *Endpoint) secures() error {
 	m := e.o.Security.Mechanism
 	switch {
@@ -214,7 +214,8 @@ func (e *Endpoint) secures() error {
 	return e.o.Security.complete()
 }
 
-// complete says which key is missing: without it every handshake would fail.
+// complete returns an error that names a missing key, without which every handshake
+// would fail.
 func (sec *security) complete() error {
 	switch {
 	case sec.Mechanism != mechanismCurve:
@@ -226,7 +227,8 @@ func (sec *security) complete() error {
 	return nil
 }
 
-// asks tells whether an authenticator decides about the peers of a server.
+// asks reports whether an authenticator decides about the peers of a server. handler
+// reports whether the Context has a ZAP handler.
 func (sec *security) asks(handler bool) bool {
 	if sec.Authenticator != nil {
 		return true
@@ -283,7 +285,7 @@ func (x *session) metadata() zmtp.Metadata {
 	return m
 }
 
-// address is what authenticators know the peer by.
+// address is the address of the peer as authenticators get it.
 func (x *session) address() string {
 	if c, ok := x.conn.(net.Conn); ok && x.ep.at.Scheme == "ipc" {
 		return transport.PeerName(c)
@@ -338,7 +340,7 @@ func (x *session) Authenticate(ctx context.Context, m zmtp.Mechanism) (status in
 	return status, nil
 }
 
-// askZAP puts one question to the ZAP handler.
+// askZAP sends one request to the ZAP handler and waits for the reply.
 func (c *Context) askZAP(ctx context.Context, r zmtp.ZAPRequest) (zmtp.ZAPReply, error) {
 	d, err := NewDealer(InContext(c), WithLinger(0))
 	if err != nil {

@@ -2,6 +2,7 @@ package zmq
 
 import (
 	"context"
+	"fmt"
 	"sync"
 	"time"
 )
@@ -75,14 +76,14 @@ func (e *Endpoint) end(ctx context.Context, drop bool) {
 	e.stop()
 }
 
-// closeContext closes the socket, waiting for queued messages until ctx is
-// done.
+// closeContext closes the socket. It waits for queued messages until ctx is
+// done. While another call closes the socket, it waits for that one until ctx is
+// done, and returns the error of ctx then.
 func (s *core) closeContext(ctx context.Context) error {
 	s.endpoints.Lock()
 	if s.closing {
 		s.endpoints.Unlock()
-		<-s.closed
-		return nil
+		return s.awaitClosed(ctx)
 	}
 	s.closing = true
 	eps := make([]*Endpoint, 0, len(s.eps))
@@ -113,6 +114,21 @@ func (s *core) closeContext(ctx context.Context) error {
 	s.events.close()
 	close(s.closed)
 	return nil
+}
+
+// awaitClosed waits until another call has closed the socket.
+func (s *core) awaitClosed(ctx context.Context) error {
+	select {
+	case <-s.closed:
+		return nil
+	default:
+	}
+	select {
+	case <-s.closed:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("zmq: another call is closing the socket: %w", ctx.Err())
+	}
 }
 
 func (s *core) close() error {

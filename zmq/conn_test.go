@@ -46,7 +46,7 @@ func TestCloseFlushes(t *testing.T) {
 	})
 }
 
-// Close gives up after the linger time when there is nobody to send to.
+// Close gives up after the linger time when there is no peer.
 func TestLinger(t *testing.T) {
 	r := overTCP(t)
 	gone := made(r, zmq.NewPull)

@@ -16,7 +16,7 @@ type Context struct {
 	done    bool
 	sockets map[*core]struct{}
 	inproc  map[string]*Endpoint
-	waiting map[string][]*pipe // connected to a name nobody bound yet
+	waiting map[string][]*pipe // connected to a name that is not bound yet
 }
 
 var defaultContext Context
@@ -31,7 +31,9 @@ func (c *Context) Shutdown() {
 }
 
 // Close shuts the Context down and closes its sockets, each with its linger
-// time. It returns when they are closed or ctx is done, whichever is first.
+// time, but at most until ctx is done. Sockets that another call is closing
+// already keep the time of that call; Close returns an error if ctx is done
+// first.
 func (c *Context) Close(ctx context.Context) error {
 	sockets := c.end()
 	for _, s := range sockets {
@@ -41,9 +43,11 @@ func (c *Context) Close(ctx context.Context) error {
 	var wg sync.WaitGroup
 	for i, s := range sockets {
 		wg.Go(func() {
-			ctx, stop := lingering(ctx, s.options().Linger)
+			linger, stop := lingering(ctx, s.options().Linger)
 			defer stop()
-			errs[i] = s.closeContext(ctx)
+			if errs[i] = s.closeContext(linger); errs[i] != nil {
+				errs[i] = s.awaitClosed(ctx)
+			}
 		})
 	}
 	wg.Wait()

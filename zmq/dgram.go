@@ -67,7 +67,7 @@ func (x *dgram) sendMsg(m flow.Message) (*pipe, error) {
 
 func (x *dgram) canSend() bool { return true }
 
-// datagrams tells the types that udp carries, and how.
+// datagrams returns an error if udp does not carry the type.
 func datagrams(t zmtp.SocketType, bind bool) error {
 	switch {
 	case t == zmtp.DGRAM, t == zmtp.RADIO && !bind, t == zmtp.DISH && bind:
@@ -80,7 +80,7 @@ func datagrams(t zmtp.SocketType, bind bool) error {
 	return fmt.Errorf("zmq: udp carries RADIO, DISH and DGRAM, not %v: %w", t, ErrNotSupported)
 }
 
-// carries says why a transport does not carry the type, nil if it does.
+// carries returns an error if a transport does not carry the type.
 func carries(t zmtp.SocketType, scheme string, bind bool) error {
 	switch scheme {
 	case "tipc":
@@ -98,9 +98,9 @@ func carries(t zmtp.SocketType, scheme string, bind bool) error {
 	}
 	switch {
 	case t == zmtp.DGRAM && scheme != "udp":
-		return fmt.Errorf("zmq: a DGRAM knows udp alone, not %s: %w", scheme, ErrNotSupported)
+		return fmt.Errorf("zmq: a DGRAM uses udp only, not %s: %w", scheme, ErrNotSupported)
 	case t == zmtp.STREAM && scheme != "tcp" && scheme != "ipc":
-		return fmt.Errorf("zmq: a STREAM knows tcp and ipc, not %s: %w", scheme, ErrNotSupported)
+		return fmt.Errorf("zmq: a STREAM uses tcp and ipc only, not %s: %w", scheme, ErrNotSupported)
 	}
 	return nil
 }

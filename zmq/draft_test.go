@@ -47,7 +47,7 @@ func TestClientServer(t *testing.T) {
 			unknown[3]++
 		}
 		if err := server.Send(r.ctx, zmq.Msg{unknown, nil}); !errors.Is(err, zmq.ErrHostUnreachable) {
-			t.Errorf("to nobody: %v", err)
+			t.Errorf("to an unknown peer: %v", err)
 		}
 	})
 }

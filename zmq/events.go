@@ -19,7 +19,7 @@ type eventLog struct {
 	closed bool
 }
 
-// eventBuffer is how many events a slow reader can be behind.
+// eventBuffer is how many events a reader can be behind.
 const eventBuffer = 1024
 
 type eventSub struct {
@@ -119,8 +119,7 @@ func (s *core) emit(e event.Event) {
 	}
 }
 
-// logEvent writes an event to a logger: what failed as a warning, the rest
-// for debugging.
+// logEvent writes an event to a logger: failures at level Warn, others at Debug.
 func logEvent(l *slog.Logger, t zmtp.SocketType, e event.Event) {
 	level := slog.LevelDebug
 	switch e.Type {

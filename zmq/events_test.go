@@ -13,7 +13,7 @@ import (
 	"lintel.dev/zmq/event"
 )
 
-// An address that is taken is told by Bind and by an event.
+// Bind and an event report an address that is in use.
 func TestBindFailed(t *testing.T) {
 	r := overTCP(t)
 	ep := r.bind(made(r, zmq.NewPull))
@@ -51,7 +51,7 @@ func TestCloseFailed(t *testing.T) {
 	}
 }
 
-// A logger is told every event, and warned of those that went wrong.
+// A logger gets every event, failures at level Warn.
 func TestLogger(t *testing.T) {
 	r := overTCP(t)
 	ep := r.bind(made(r, zmq.NewPull))

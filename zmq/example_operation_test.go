@@ -10,8 +10,8 @@ import (
 	"lintel.dev/zmq/event"
 )
 
-// CURVE: the client knows the server by its public key, the server asks a
-// function which clients may come in.
+// CURVE: the client knows the public key of the server, and a function of the server
+// decides which clients may connect.
 func ExampleWithCurve() {
 	ctx := context.Background()
 	serverSecret := zmq.NewSecretKey()
@@ -42,7 +42,7 @@ func ExampleWithCurve() {
 	if _, err := push.Connect(at.Addr()); err != nil {
 		log.Fatal(err)
 	}
-	if err := push.SendBytes(ctx, []byte("nobody else can read this")); err != nil {
+	if err := push.SendBytes(ctx, []byte("this is encrypted")); err != nil {
 		log.Fatal(err)
 	}
 	m, peer, err := pull.RecvFrom(ctx)
@@ -50,11 +50,11 @@ func ExampleWithCurve() {
 		log.Fatal(err)
 	}
 	fmt.Printf("%s: %s\n", peer.UserID, m)
-	// Output: anna: nobody else can read this
+	// Output: anna: this is encrypted
 }
 
-// PLAIN: a name and a password, in the clear. Who is refused is told, and can
-// see why in the socket's events.
+// PLAIN: a user name and a password, sent unencrypted. A client that is refused finds
+// the reason in its events.
 func ExampleWithPlain() {
 	ctx := context.Background()
 	rep, err := zmq.NewRep(zmq.WithOption("plain_server", "1"),
@@ -87,8 +87,7 @@ func ExampleWithPlain() {
 	// Output: handshake failed: auth 400
 }
 
-// A proxy between clients and workers, which is asked how much it carried and
-// then told to end.
+// A proxy between clients and workers that ends on a command.
 func ExampleProxy_control() {
 	ctx := context.Background()
 	front, _ := zmq.NewRouter()
@@ -170,14 +169,14 @@ func ExamplePoller() {
 	// Output: true sweep
 }
 
-// Calls that do not wait, and calls that wait so long.
+// TrySend does not wait; SendBytes waits as long as the option sndtimeo allows.
 func ExamplePush_TrySend() {
 	push, err := zmq.NewPush(zmq.WithOption("sndhwm", "2"), zmq.WithOption("sndtimeo", "1"), zmq.WithLinger(0))
 	if err != nil {
 		log.Fatal(err)
 	}
 	defer push.Close()
-	if _, err := push.Connect("ipc:///nobody/is/here"); err != nil {
+	if _, err := push.Connect("ipc:///no/peer/is/here"); err != nil {
 		log.Fatal(err)
 	}
 	for i := range 3 {
@@ -226,4 +225,119 @@ func ExampleXPub_Stats() {
 	st := pub.Stats()
 	fmt.Println("sent", st.MessagesSent, "dropped", st.DroppedFull)
 	// Output: sent 10 dropped 90
+}
+
+// A subscriber whose topics are chosen when it is made.
+func ExampleWithSubscribe() {
+	ctx := context.Background()
+	pub, _ := zmq.NewXPub()
+	sub, _ := zmq.NewSub(zmq.WithSubscribe("alarm.", "log.error"))
+	defer pub.Close()
+	defer sub.Close()
+	if _, err := pub.Bind("inproc://publications"); err != nil {
+		log.Fatal(err)
+	}
+	if _, err := sub.Connect("inproc://publications"); err != nil {
+		log.Fatal(err)
+	}
+	for range sub.Topics() { // an XPUB receives the subscriptions
+		m, err := pub.Recv(ctx)
+		if err != nil {
+			log.Fatal(err)
+		}
+		fmt.Println(m)
+	}
+	for _, topic := range []string{"log.debug", "log.error", "alarm.fire"} {
+		if err := pub.SendBytes(ctx, []byte(topic)); err != nil {
+			log.Fatal(err)
+		}
+	}
+	for range 2 {
+		m, err := sub.Recv(ctx)
+		if err != nil {
+			log.Fatal(err)
+		}
+		fmt.Println(m)
+	}
+	// Output:
+	// \x01alarm.
+	// \x01log.error
+	// log.error
+	// alarm.fire
+}
+
+// An event loop that waits for a socket and for other channels.
+func ExamplePoller_Notify() {
+	pull, _ := zmq.NewPull()
+	push, _ := zmq.NewPush()
+	defer pull.Close()
+	defer push.Close()
+	if _, err := pull.Bind("inproc://loop"); err != nil {
+		log.Fatal(err)
+	}
+	if _, err := push.Connect("inproc://loop"); err != nil {
+		log.Fatal(err)
+	}
+	var poller zmq.Poller
+	defer poller.Close()
+	if err := poller.Set(zmq.PollItem{Socket: pull, Recv: true}); err != nil {
+		log.Fatal(err)
+	}
+	quit := make(chan struct{})
+	go func() {
+		_ = push.SendBytes(context.Background(), []byte("one"))
+		_ = push.SendBytes(context.Background(), []byte("two"))
+	}()
+	for {
+		select {
+		case <-poller.Notify():
+			for len(poller.Poll()) > 0 { // edge-triggered: until nothing is left
+				m, err := pull.TryRecv()
+				if err != nil {
+					log.Fatal(err)
+				}
+				fmt.Println(m)
+				if m.String() == "two" {
+					close(quit)
+				}
+			}
+		case <-quit:
+			fmt.Println("the end")
+			return
+		}
+	}
+	// Output:
+	// one
+	// two
+	// the end
+}
+
+// A ROUTER finds out whether a peer is there, and closes its connection.
+func ExampleRouter_ClosePeer() {
+	ctx := context.Background()
+	router, _ := zmq.NewRouter()
+	dealer, _ := zmq.NewDealer(zmq.WithIdentity([]byte("worker-1")))
+	defer router.Close()
+	defer dealer.Close()
+	if _, err := router.Bind("inproc://workers"); err != nil {
+		log.Fatal(err)
+	}
+	if _, err := dealer.Connect("inproc://workers"); err != nil {
+		log.Fatal(err)
+	}
+	if err := dealer.SendBytes(ctx, []byte("ready")); err != nil {
+		log.Fatal(err)
+	}
+	m, err := router.Recv(ctx)
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(m, router.HasPeer(m[0]), router.HasPeer([]byte("worker-2")))
+	if err := router.ClosePeer(m[0]); err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(router.HasPeer(m[0]))
+	// Output:
+	// worker-1|ready true false
+	// false
 }

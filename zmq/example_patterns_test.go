@@ -19,8 +19,8 @@ func check(err error) {
 	}
 }
 
-// A server hands its requests to workers in its own process: clients see a
-// ROUTER, workers a DEALER, and a proxy stands between them.
+// A server passes its requests to workers in its own process: clients connect to a
+// ROUTER, workers to a DEALER, and a proxy carries messages between the two.
 func Example_multithreadedServer() {
 	ctx, stop := context.WithCancel(context.Background())
 	defer stop()
@@ -58,8 +58,7 @@ func Example_multithreadedServer() {
 	// THREE
 }
 
-// Steps of a work in goroutines of their own tell each other when they are
-// ready, over PAIRs within the process.
+// Goroutines signal each other with PAIR sockets when their step is done.
 func Example_signals() {
 	ctx := context.Background()
 	pair := func(name string, bind bool) *zmq.Pair {
@@ -95,8 +94,8 @@ func Example_signals() {
 	// Output: first step done|second step done
 }
 
-// A publisher waits until all its subscribers are there before it begins: an
-// XPUB receives their subscriptions, so nobody has to guess how long to wait.
+// A publisher waits until all its subscribers are connected before it begins: an
+// XPUB receives their subscriptions.
 func Example_coordination() {
 	ctx := context.Background()
 	pub, _ := zmq.NewXPub(zmq.WithOption("xpub_verbose", "1")) // each subscription, not only the first
@@ -141,8 +140,8 @@ func Example_coordination() {
 	// 500
 }
 
-// The topic of a publication has a frame to itself, so that it is not mixed up
-// with what the message says; only the first frame is compared.
+// The topic of a publication is a frame of its own. Subscriptions are compared with
+// the first frame only.
 func Example_envelopes() {
 	ctx := context.Background()
 	pub, _ := zmq.NewXPub()
@@ -158,20 +157,20 @@ func Example_envelopes() {
 	check(err)
 
 	check(pub.Send(ctx, zmq.NewMsg("A", "B would not like this")))
-	check(pub.Send(ctx, zmq.NewMsg("B", "this is for B", "from somebody")))
+	check(pub.Send(ctx, zmq.NewMsg("B", "this is for B", "from a publisher")))
 	m, err := sub.Recv(ctx)
 	check(err)
 	fmt.Printf("topic %s: %s\n", m[0], m[1:])
-	// Output: topic B: this is for B|from somebody
+	// Output: topic B: this is for B|from a publisher
 }
 
-// What happens at the high-water mark depends on the socket: a PUSH waits, or
-// says that it would have to; a PUB drops, and counts what it dropped.
+// At its high-water mark a PUSH waits, or returns ErrWouldBlock; a PUB drops
+// messages and counts them.
 func Example_highWaterMark() {
 	ctx := context.Background()
 	push, _ := zmq.NewPush(zmq.WithOption("sndhwm", "2"), zmq.WithLinger(0))
 	defer push.Close()
-	_, err := push.Connect("tcp://127.0.0.1:1") // nobody is there
+	_, err := push.Connect("tcp://127.0.0.1:1") // no peer is there
 	check(err)
 	for i := range 3 {
 		err := push.TrySend(zmq.NewMsg(fmt.Sprint(i)))
@@ -200,8 +199,8 @@ func Example_highWaterMark() {
 	// dropped 7
 }
 
-// Clients ask without waiting, a server answers in any order and as often as it
-// likes: a DEALER at the client's side, a ROUTER at the server's.
+// Clients send requests without waiting, and a server sends several replies to each
+// in any order: a DEALER in the client, a ROUTER in the server.
 func Example_asynchronous() {
 	ctx := context.Background()
 	server, _ := zmq.NewRouter()
@@ -245,9 +244,8 @@ func Example_asynchronous() {
 	// done|a
 }
 
-// Two brokers that are each other's equals: ROUTER to ROUTER, each known by its
-// name. Whoever connects says what it calls the other side, so that it can
-// speak first.
+// Two equal brokers, ROUTER to ROUTER, each with its own routing id. The one that
+// connects chooses the id by which it knows the other, so that it can send first.
 func Example_peering() {
 	ctx := context.Background()
 	east, _ := zmq.NewRouter(zmq.WithIdentity([]byte("east")), zmq.WithOption("router_mandatory", "1"))
@@ -278,7 +276,7 @@ func Example_peering() {
 	// north: true
 }
 
-// A node publishes its state to its peers and hears of theirs.
+// A node publishes its state to its peers and receives theirs.
 func Example_stateExchange() {
 	ctx := context.Background()
 	names := []string{"north", "south"}
@@ -305,7 +303,7 @@ func Example_stateExchange() {
 		wg.Go(func() {
 			m, err := sub.Recv(ctx)
 			check(err)
-			heard[i] = name + " hears: " + m.String()
+			heard[i] = name + " receives: " + m.String()
 		})
 	}
 	for i, pub := range nodes {
@@ -316,6 +314,6 @@ func Example_stateExchange() {
 	wg.Wait()
 	fmt.Println(strings.Join(heard, "\n"))
 	// Output:
-	// north hears: south|5 workers
-	// south hears: north|5 workers
+	// north receives: south|5 workers
+	// south receives: north|5 workers
 }

@@ -9,7 +9,7 @@ import (
 	"lintel.dev/zmq"
 )
 
-// A client asks, a server answers.
+// A client sends requests, a server replies.
 func Example_requestReply() {
 	ctx := context.Background()
 	rep, err := zmq.NewRep()
@@ -45,17 +45,18 @@ func Example_requestReply() {
 	// Hello World
 }
 
-// A station publishes the weather of many places; a subscriber hears of one.
-func Example_weather() {
+// A station publishes the temperature of many places; a subscriber receives one of
+// them.
+func Example_publishSubscribe() {
 	ctx := context.Background()
 	pub, _ := zmq.NewXPub() // a Pub that hears of its subscribers
 	defer pub.Close()
-	if _, err := pub.Bind("inproc://weather"); err != nil {
+	if _, err := pub.Bind("inproc://temperatures"); err != nil {
 		log.Fatal(err)
 	}
 	sub, _ := zmq.NewSub()
 	defer sub.Close()
-	if _, err := sub.Connect("inproc://weather"); err != nil {
+	if _, err := sub.Connect("inproc://temperatures"); err != nil {
 		log.Fatal(err)
 	}
 	if err := sub.Subscribe("10001 "); err != nil {
@@ -79,7 +80,7 @@ func Example_weather() {
 	// 10001 22
 }
 
-// A ventilator deals tasks out, workers do them, a sink collects the results.
+// A ventilator distributes tasks to workers, and a sink collects the results.
 func Example_ventilator() {
 	ctx := context.Background()
 	tasks, _ := zmq.NewPush()
@@ -130,8 +131,8 @@ func Example_ventilator() {
 	// sum of squares: 8555
 }
 
-// A broker of ROUTER and DEALER lets any number of clients share any number
-// of servers.
+// A broker of ROUTER and DEALER connects any number of clients to any number of
+// servers.
 func Example_broker() {
 	ctx, stop := context.WithCancel(context.Background())
 	front, _ := zmq.NewRouter()
@@ -167,7 +168,7 @@ func Example_broker() {
 	// task 2|done
 }
 
-// A ROUTER knows its peers by the ids they choose, or by ones it makes up.
+// A ROUTER addresses its peers by the ids that they choose, or by automatic ones.
 func ExampleRouter() {
 	ctx := context.Background()
 	router, _ := zmq.NewRouter(zmq.WithOption("router_mandatory", "1"))
@@ -193,7 +194,7 @@ func ExampleRouter() {
 	// zmq: no peer with this routing id
 }
 
-// Idle workers ask for work, so that the quick ones get more of it.
+// Idle workers ask for work, so that fast workers get more of it.
 func Example_loadBalancing() {
 	ctx := context.Background()
 	router, _ := zmq.NewRouter()
@@ -234,7 +235,7 @@ func Example_loadBalancing() {
 	// 20 tasks done
 }
 
-// A message of several frames arrives whole or not at all.
+// A message of several frames arrives as a whole or not at all.
 func ExampleMsg() {
 	ctx := context.Background()
 	a, _ := zmq.NewPair()

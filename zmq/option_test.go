@@ -113,7 +113,7 @@ func TestSubscribeByHandOnly(t *testing.T) {
 	}
 }
 
-// A key that is missing is told at once: no handshake could succeed.
+// A missing key is an error of Bind and Connect: no handshake could succeed.
 func TestCurveKeysMissing(t *testing.T) {
 	secret := zmq.NewSecretKey()
 	server := zmq.NewSecretKey().Public()

@@ -115,7 +115,7 @@ func (p *Proxy) statistics() (m Msg) {
 	return m
 }
 
-// proxyBurst is how many messages go one way before a command is looked at.
+// proxyBurst is how many messages go in one direction between two commands.
 const proxyBurst = 1000
 
 // proxyWay is one direction of a proxy.
@@ -198,8 +198,8 @@ func (w *proxyWay) begin(ctx context.Context) error {
 	}
 }
 
-// burst carries messages as long as none has to wait. One that has to is
-// returned; captured tells whether the capture socket has it already.
+// burst carries messages until one has to wait, which it returns. captured reports
+// whether the capture socket has it already.
 func (w *proxyWay) burst() (waiting Msg, captured bool, err error) {
 	to := w.to.base()
 	for range proxyBurst {
@@ -235,8 +235,8 @@ func (w *proxyWay) burst() (waiting Msg, captured bool, err error) {
 	return nil, false, nil
 }
 
-// sent counts a message. One for a peer that has gone is dropped: that is no
-// reason to stop.
+// sent counts a message that was sent. One for a peer that has disconnected is
+// dropped, and the proxy goes on.
 func (w *proxyWay) sent(size int, err error) error {
 	if errors.Is(err, ErrHostUnreachable) {
 		return nil
@@ -248,8 +248,8 @@ func (w *proxyWay) sent(size int, err error) error {
 	return err
 }
 
-// pause stops or restarts all directions, and returns when no burst of before
-// is under way.
+// pause stops or restarts all directions. It returns when no earlier burst is in
+// progress.
 func (p *Proxy) pause(on bool) {
 	p.mu.Lock()
 	switch {
@@ -266,13 +266,13 @@ func (p *Proxy) pause(on bool) {
 	}
 }
 
-// settle waits for a burst that is under way.
+// settle waits for a burst in progress.
 func (w *proxyWay) settle() {
 	w.busy.Lock()
 	defer w.busy.Unlock()
 }
 
-// obey carries out commands.
+// obey executes commands.
 func (p *Proxy) obey(ctx context.Context) error {
 	control := p.Control
 	for m, err := range control.Messages(ctx) {

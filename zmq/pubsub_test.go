@@ -26,7 +26,7 @@ func TestSubscriptionsAreCounted(t *testing.T) {
 		r.connect(sub, r.bind(pub))
 		r.must(sub.Subscribe("start"))
 		r.want(pub, "\x01start")
-		r.must(sub.Unsubscribe("never")) // unknown: nothing is told
+		r.must(sub.Unsubscribe("never")) // unknown: nothing is sent
 		r.must(sub.Subscribe("A"))
 		r.must(sub.Subscribe("A"))
 		r.must(sub.Unsubscribe("A"))
@@ -131,7 +131,7 @@ func TestXPubVerbose(t *testing.T) {
 	}
 }
 
-// What a publisher is told of several subscriptions when a subscriber comes or
+// What a publisher receives of several subscriptions when a subscriber comes or
 // goes is in the order of their octets, as libzmq has it.
 func TestSubscriptionsInOrder(t *testing.T) {
 	everywhere(t, func(t *testing.T, r rig) {

@@ -146,7 +146,7 @@ func TestTopics(t *testing.T) {
 	}
 }
 
-// Errors of endpoints are told apart without their texts.
+// Errors of endpoints can be told apart with errors.Is.
 func TestEndpointErrors(t *testing.T) {
 	r := overTCP(t)
 	for _, c := range []struct {

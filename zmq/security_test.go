@@ -214,7 +214,7 @@ func TestZAPHandler(t *testing.T) {
 	}
 }
 
-// A ZAP handler that never answers costs the handshake timeout, nobody else.
+// A ZAP handler that never answers ends a handshake after its timeout.
 func TestZAPHandlerSilent(t *testing.T) {
 	r := overTCP(t)
 	handler := made(r, zmq.NewRouter)

@@ -84,7 +84,9 @@ type Socket interface {
 	Close() error
 
 	// CloseContext is Close with a wait that ends with ctx instead of the
-	// linger time.
+	// linger time. If another call is closing the socket already, it waits for
+	// that call, and returns an error when ctx is done first. So does Close
+	// after the linger time.
 	CloseContext(ctx context.Context) error
 
 	base() *core

@@ -105,25 +105,25 @@ func TestDirectory(t *testing.T) {
 		return res
 	}
 	if allowed("CURVE").Allow {
-		t.Error("an unknown key was let in")
+		t.Error("an unknown key was accepted")
 	}
 	text := "metadata\n    name = \"Ada\"\ncurve\n    public-key = \"" + public.String() + "\"\n"
 	certificateFile(t, filepath.Join(dir, "ada_secret"), text)
 	if allowed("CURVE").Allow {
-		t.Error("a secret certificate let its owner in")
+		t.Error("a secret certificate was accepted")
 	}
 	path := certificateFile(t, filepath.Join(dir, "ada"), text)
 	if res := allowed("CURVE"); !res.Allow || res.UserID != public.String() || res.Metadata["name"] != "Ada" {
 		t.Errorf("after its file was added: %+v", res)
 	}
 	if allowed("PLAIN").Allow {
-		t.Error("a PLAIN peer was let in")
+		t.Error("a PLAIN peer was accepted")
 	}
 	if err := os.Remove(path); err != nil {
 		t.Fatal(err)
 	}
 	if allowed("CURVE").Allow {
-		t.Error("a key was let in after its file was removed")
+		t.Error("a key was accepted after its file was removed")
 	}
 }
 

@@ -1,4 +1,5 @@
-// Package collector shows the figures of zmq sockets to Prometheus.
+// Package collector exports the counters of zmq sockets to Prometheus. A Collector
+// reads Socket.Stats when it is scraped.
 package collector
 
 import (
@@ -10,25 +11,25 @@ import (
 	"lintel.dev/zmq"
 )
 
-// Collector is a prometheus.Collector of sockets, each under a name. It reads
-// them when it is scraped.
+// Collector is a prometheus.Collector of named sockets. All methods are safe for
+// concurrent use.
 type Collector struct {
 	mu      sync.Mutex
 	sockets map[string]zmq.Socket // protected by mu
 }
 
-// New makes a Collector without sockets.
+// New returns a Collector without sockets.
 func New() *Collector { return &Collector{sockets: make(map[string]zmq.Socket)} }
 
-// Add shows the figures of s with the label socket=name, instead of those of
-// an earlier socket of that name.
+// Add exports the counters of s with the label socket=name. It replaces an earlier
+// socket of that name.
 func (c *Collector) Add(name string, s zmq.Socket) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.sockets[name] = s
 }
 
-// Remove shows the socket of that name no longer.
+// Remove removes the socket of that name.
 func (c *Collector) Remove(name string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -43,12 +44,12 @@ var (
 	messages  = desc("messages_total", "Messages queued for peers (out) and received from them (in).", "direction")
 	octets    = desc("bytes_total", "Bytes of those messages, with frame headers.", "direction")
 	dropped   = desc("dropped_total", "Messages dropped.", "reason")
-	multicast = desc("multicast_lost_packets_total", "Packets of publishers by multicast that no repair can bring any more.")
-	refused   = desc("handshakes_failed_total", "Connections that ended before a peer was known.")
+	multicast = desc("multicast_lost_packets_total", "Multicast packets that could not be repaired.")
+	refused   = desc("handshakes_failed_total", "Connections whose handshake failed.")
 	accepted  = desc("accepted_total", "Connections accepted.")
-	reconnect = desc("reconnects_total", "Connections that were lost and are made again.")
-	peers     = desc("peers", "Peers, connected and expected.", "state")
-	queued    = desc("queue_messages", "Messages waiting, in all queues of a direction.", "direction")
+	reconnect = desc("reconnects_total", "Connections that were lost and made again.")
+	peers     = desc("peers", "Peers, connected and not.", "state")
+	queued    = desc("queue_messages", "Messages in all queues of a direction.", "direction")
 )
 
 // Describe implements prometheus.Collector.
