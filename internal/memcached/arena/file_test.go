@@ -5,22 +5,38 @@ package arena
 import (
 	"bufio"
 	"encoding/binary"
+	"errors"
 	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"golang.org/x/sys/unix"
 )
+
+// mapFile opens and maps a file, which is fresh if it did not exist.
+func mapFile(path string, size int64) (*File, error) {
+	_, err := os.Stat(path)
+	f, ferr := OpenFile(path)
+	if ferr != nil {
+		return nil, ferr
+	}
+	if merr := f.Map(size, err != nil); merr != nil {
+		return nil, errors.Join(merr, f.Close())
+	}
+	return f, nil
+}
 
 func TestFile(t *testing.T) {
 	const size = 4 << 20
 	path := filepath.Join(t.TempDir(), "arena")
-	f, fresh, err := MapFile(path, size)
-	if err != nil || !fresh {
-		t.Fatal(fresh, err)
+	f, err := mapFile(path, size)
+	if err != nil {
+		t.Fatal(err)
 	}
-	if _, _, err := MapFile(path, size); err == nil || !strings.Contains(err.Error(), "in use") {
+	if _, err := mapFile(path, size); err == nil || !strings.Contains(err.Error(), "in use") {
 		t.Errorf("mapped twice: %v", err)
 	}
 	copy(f.Bytes(Page, 5), "hello")
@@ -36,14 +52,42 @@ func TestFile(t *testing.T) {
 	if err := f.Close(); err != nil {
 		t.Error(err)
 	}
-	if f, fresh, err = MapFile(path, size); err != nil || fresh || string(f.Bytes(Page, 5)) != "hello" {
-		t.Fatal(fresh, err)
+	if f, err = mapFile(path, size); err != nil || string(f.Bytes(Page, 5)) != "hello" {
+		t.Fatal(err)
 	}
 	if err := f.Close(); err != nil {
 		t.Error(err)
 	}
-	if _, _, err := MapFile(path, size*2); err == nil || !strings.Contains(err.Error(), "bytes long") {
+	if _, err := mapFile(path, size*2); err == nil || !strings.Contains(err.Error(), "bytes long") {
 		t.Errorf("mapped with another size: %v", err)
+	}
+	if f, err = OpenFile(path); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Map(size*2, true); err != nil || f.Byte(Page) != 0 {
+		t.Errorf("mapped afresh: %v", err)
+	}
+	if err := f.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+// What is not a regular file is refused at once.
+func TestOpenFileRefuses(t *testing.T) {
+	dir := t.TempDir()
+	fifo := filepath.Join(dir, "fifo")
+	if err := unix.Mkfifo(fifo, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for path, says := range map[string]string{
+		dir:                          "is a directory, want a regular file",
+		fifo:                         "is a named pipe, want a regular file",
+		"/dev/null":                  "is a device, want a regular file",
+		filepath.Join(dir, "no/dir"): "no such file or directory",
+	} {
+		if _, err := OpenFile(path); err == nil || !strings.Contains(err.Error(), says) || !strings.Contains(err.Error(), path) {
+			t.Errorf("%s: %v, want %q", path, err, says)
+		}
 	}
 }
 
@@ -53,7 +97,7 @@ func TestRestore(t *testing.T) {
 	size := PoolSize(16<<20, seg)
 	path := filepath.Join(t.TempDir(), "arena")
 	open := func() (*Pool, *HighMark) {
-		f, _, err := MapFile(path, size)
+		f, err := mapFile(path, size)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -112,7 +156,7 @@ func TestBarrierChild(t *testing.T) {
 	if path == "" {
 		t.Skip("only runs as a child of TestBarrier")
 	}
-	f, _, err := MapFile(path, blocks*512)
+	f, err := mapFile(path, blocks*512)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -166,7 +210,7 @@ func TestBarrier(t *testing.T) {
 			acked = binary.LittleEndian.Uint64(buf)
 		}
 		_ = cmd.Wait() // it was killed
-		f, _, err := MapFile(path, blocks*512)
+		f, err := mapFile(path, blocks*512)
 		if err != nil {
 			t.Fatal(err)
 		}

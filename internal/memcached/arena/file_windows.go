@@ -5,10 +5,11 @@ import "errors"
 // File is a mapped file. There is none on this system.
 type File struct{ Memory }
 
-// MapFile returns an error wrapping errors.ErrUnsupported on this system.
-func MapFile(string, int64) (*File, bool, error) {
-	return nil, false, errors.ErrUnsupported
-}
+// OpenFile returns an error wrapping errors.ErrUnsupported on this system.
+func OpenFile(string) (*File, error) { return nil, errors.ErrUnsupported }
+
+// Map maps the file.
+func (*File) Map(int64, bool) error { return errors.ErrUnsupported }
 
 // Sync returns when everything is on the medium.
 func (*File) Sync() error { return nil }

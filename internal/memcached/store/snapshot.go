@@ -1,8 +1,10 @@
 package store
 
 import (
+	"bytes"
 	"cmp"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"hash/crc32"
 	"io"
@@ -74,76 +76,102 @@ func (b *superblock) checksum() uint32 {
 	return crc32.Update(c, crc32.IEEETable, arena.BytesOf(&b.key))
 }
 
-// difference names the first setting in which a file differs from what is asked for.
-func (c settings) difference(o settings) string {
+// difference returns an error that names the first setting in which a file
+// differs from what is asked for, nil if there is none.
+func (c *settings) difference(o settings) error {
 	for _, f := range []struct {
 		name      string
 		file, now int64
 	}{
-		{"format version", int64(c.version), int64(o.version)},
 		{"memory limit in bytes", c.limit, o.limit},
 		{"largest item in bytes", c.maxItem, o.maxItem},
 		{"use of CAS (1 is yes)", int64(c.casUsed), int64(o.casUsed)},
-		{"shards", int64(c.shards), int64(o.shards)},
-		{"segment size", c.seg, o.seg},
 		{"size", c.size, o.size},
 	} {
 		if f.file != f.now {
-			return fmt.Sprintf("%s was %d and is now %d", f.name, f.file, f.now)
+			return fmt.Errorf("the %s was %d and is now %d", f.name, f.file, f.now)
 		}
 	}
-	return ""
+	return nil
 }
 
-// attach makes the file at Options.Path the memory of the store. It reports whether there are items in it.
-func (s *Store) attach(size, seg int64) (filled bool, err error) {
-	want := s.settings(size, seg)
-	if head, err := readHead(s.opts.Path); err == nil && len(head) == superSize {
-		b := arena.View[superblock](head)
-		if b.magic != superMagic || b.sum != b.checksum() {
-			return false, fmt.Errorf("%w: %s is not a restart file, or is damaged", ErrSnapshot, s.opts.Path)
-		}
-		if d := b.settings.difference(want); d != "" {
-			return false, fmt.Errorf("%w: %s: the %s", ErrSnapshot, s.opts.Path, d)
+// openFile opens the file at path. had is what its settings were, nil if it is
+// new: the magic number is written last, so a file without one was not finished.
+// An error wraps ErrSnapshot.
+func openFile(path string) (f *arena.File, had *settings, err error) {
+	f, err = arena.OpenFile(path)
+	if err == nil {
+		had, err = readSettings(f, path)
+		if err != nil {
+			err = errors.Join(err, f.Close())
 		}
 	}
-	f, fresh, err := arena.MapFile(s.opts.Path, size)
 	if err != nil {
-		return false, fmt.Errorf("%w: %w", ErrSnapshot, err)
+		return nil, nil, fmt.Errorf("%w: %w", ErrSnapshot, err)
+	}
+	return f, had, nil
+}
+
+// readSettings returns the settings of a file, nil if it is new.
+func readSettings(f *arena.File, path string) (*settings, error) {
+	head := make([]byte, superSize)
+	switch n, err := f.ReadAt(head, 0); {
+	case n == 0 && err == io.EOF:
+		return nil, nil
+	case err != nil && err != io.EOF:
+		return nil, err
+	}
+	b := arena.View[superblock](head)
+	c := &b.settings
+	switch {
+	case b.magic == 0 && (c.version == superVersion || len(bytes.TrimLeft(head, "\x00")) == 0):
+		return nil, nil // not of another program, of which the first page could begin with zeros
+	case b.magic != superMagic || b.sum != b.checksum():
+		return nil, fmt.Errorf("%s is not a restart file, or is damaged", path)
+	case c.version != superVersion:
+		return nil, fmt.Errorf("%s: the format version was %d and is now %d", path, c.version, superVersion)
+	case c.shards == 0 || c.shards > maxShards || c.shards&(c.shards-1) != 0,
+		c.seg < minSegment || c.seg > maxSegment || c.seg&(c.seg-1) != 0:
+		return nil, fmt.Errorf("%s is damaged: %d shards, segments of %d bytes", path, c.shards, c.seg)
+	}
+	return c, nil
+}
+
+// attach makes a file the memory of the store, which closes it from now on.
+// had is as openFile returned it.
+func (s *Store) attach(f *arena.File, had *settings, size, seg int64) error {
+	want := s.settings(size, seg)
+	err := error(nil)
+	if had != nil {
+		if err = had.difference(want); err != nil {
+			err = fmt.Errorf("%s: %w", s.opts.Path, err)
+		}
+	}
+	if err == nil {
+		err = f.Map(size, had == nil)
+	}
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrSnapshot, errors.Join(err, f.Close()))
 	}
 	if err := s.pool.Open(f, size, seg, s.opts.MaxBytes); err != nil {
-		return false, err
+		return err
 	}
 	s.pool.Skip(metaSize, s.pool.Extents)
 	b := s.super()
-	if fresh {
+	if had == nil {
 		*b = superblock{settings: want, key: s.hash}
 		b.sum = b.checksum()
 		s.pool.Track(&b.high)
 		s.markOpen()
+		arena.Barrier()
 		b.magic = superMagic
-		return false, nil
+		return nil
 	}
 	if boot := bootID(); b.clean == 0 && string(b.boot[:min(len(boot), len(b.boot))]) != boot {
-		return false, fmt.Errorf("%w: %s: the machine was restarted before the file was closed", ErrSnapshot, s.opts.Path)
+		return fmt.Errorf("%w: %s: the machine was restarted before the file was closed", ErrSnapshot, s.opts.Path)
 	}
 	s.hash = b.key
-	return true, nil
-}
-
-// readHead returns what is where the superblock should be, before the file is held to be of the right length.
-func readHead(path string) ([]byte, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	b := make([]byte, superSize)
-	n, err := io.ReadFull(f, b)
-	if err == io.EOF || err == io.ErrUnexpectedEOF {
-		err = nil
-	}
-	return b[:n], err
+	return nil
 }
 
 func (s *Store) markOpen() {

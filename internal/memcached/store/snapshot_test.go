@@ -336,3 +336,63 @@ func TestHashPower(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// The number of loops decides how a new file is laid out, and is not asked of an
+// old one.
+func TestRestartWithOtherLoops(t *testing.T) {
+	o := Options{MaxBytes: 64 << 20, Loops: 1, Path: filepath.Join(t.TempDir(), "items")}
+	for _, loops := range []int{4, 1, 0} {
+		s, err := New(o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if o.Loops == 1 {
+			put(t, s, "key", "value", 0)
+		}
+		if want(t, s, "key", "value"); len(s.shards) != 16 {
+			t.Errorf("%d shards", len(s.shards))
+		}
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+		o.Loops = loops
+	}
+}
+
+// The image of a disk begins with zeros, and is left alone.
+func TestRestartRefusesImage(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "image")
+	image := append(make([]byte, 1080), 0x53, 0xef)
+	if err := os.WriteFile(path, image, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := New(Options{MaxBytes: 2 << 20, Path: path}); !errors.Is(err, ErrSnapshot) {
+		t.Errorf("an image: %v", err)
+	}
+	if b, err := os.ReadFile(path); err != nil || string(b) != string(image) {
+		t.Errorf("it was changed: %d bytes, %v", len(b), err)
+	}
+}
+
+// A process may be killed before the superblock is complete. The file it leaves,
+// whatever its size, is new.
+func TestRestartUnfinished(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "items")
+	for _, size := range []int64{0, 1, 4096, 77 << 20} {
+		if err := os.WriteFile(path, nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Truncate(path, size); err != nil {
+			t.Fatal(err)
+		}
+		for range 2 {
+			s, err := New(Options{MaxBytes: 2 << 20, Path: path})
+			if err != nil {
+				t.Fatalf("a file of %d zeros: %v", size, err)
+			}
+			if err := s.Close(); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+}

@@ -245,3 +245,29 @@ func TestClasses(t *testing.T) {
 		t.Errorf("the largest value of a default memcached counts %d", n)
 	}
 }
+
+func TestLayoutOfShards(t *testing.T) {
+	for _, x := range []struct {
+		mib         int64
+		loops       int
+		kib, shards int
+	}{
+		{1, 1, 16, 1},
+		{1, 4, 16, 1},
+		{8, 4, 16, 8},
+		{64, 0, 32, 16},
+		{64, 1, 32, 16},
+		{64, 2, 16, 64},
+		{64, 4, 16, 64},
+		{256, 1, 64, 32},
+		{256, 2, 32, 64},
+		{1024, 1, 64, 32},
+		{1024, 4, 64, 64},
+		{65536, 16, 64, 64},
+	} {
+		seg, shards := layout(x.mib<<20, x.loops)
+		if seg != int64(x.kib)<<10 || shards != x.shards {
+			t.Errorf("%d MiB for %d loops: segments of %d KiB in %d shards, want %d in %d", x.mib, x.loops, seg>>10, shards, x.kib, x.shards)
+		}
+	}
+}
