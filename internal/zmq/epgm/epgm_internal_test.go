@@ -110,7 +110,7 @@ func TestSubscriptions(t *testing.T) {
 	}
 	pub := attach(t, src)
 	pub.Close()
-	if got := pub.Commands(); len(got) != 1 || got[0] != "SUBSCRIBE" {
+	if got := pub.Commands(1); len(got) != 1 || got[0] != "SUBSCRIBE" {
 		t.Errorf("a source gets %q, want a subscription to everything", got)
 	}
 }

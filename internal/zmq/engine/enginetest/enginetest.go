@@ -6,6 +6,7 @@ import (
 	"context"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"lintel.dev/internal/zmq/engine"
 	"lintel.dev/internal/zmq/flow"
@@ -28,6 +29,11 @@ type Session struct {
 
 // Run runs c, after a handshake. It ends with the connection.
 func Run(ctx context.Context, c engine.Conn) (*Session, engine.Peer, error) {
+	return RunAs(ctx, c, func(s *Session) engine.Session { return s })
+}
+
+// RunAs is Run with the session that wrap returns.
+func RunAs(ctx context.Context, c engine.Conn, wrap func(s *Session) engine.Session) (*Session, engine.Peer, error) {
 	s := &Session{eng: c, out: flow.NewQueue(0)}
 	s.changed = sync.NewCond(&s.mu)
 	s.out.UseBlocks()
@@ -36,7 +42,7 @@ func Run(ctx context.Context, c engine.Conn) (*Session, engine.Peer, error) {
 		c.Abort(err)
 		return nil, peer, err
 	}
-	c.Plug(s)
+	c.Plug(wrap(s))
 	if s.out.Attach() {
 		c.KickLater()
 	}
@@ -96,11 +102,14 @@ func (s *Session) Recv() ([]string, error) {
 	return m, nil
 }
 
-// Commands returns the subscriptions and the like that arrived, each as its kind
-// and topic.
-func (s *Session) Commands() []string {
+// Commands waits for n subscriptions and the like, or for the end, and returns
+// those that arrived, each as its kind and topic.
+func (s *Session) Commands(n int) []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	for len(s.commands) < n && !s.ended {
+		s.changed.Wait()
+	}
 	return s.commands
 }
 
@@ -134,6 +143,7 @@ func (s *Session) Command(c zmtp.Command, topic []byte) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.commands = append(s.commands, strings.TrimSpace(names[c]+" "+string(topic)))
+	s.changed.Broadcast()
 }
 
 // Ready returns true.
@@ -178,7 +188,7 @@ func (Null) Authenticate(context.Context, zmtp.Mechanism) (int, error) { return 
 
 // Config is that of a socket without security and limits.
 func Config(t zmtp.SocketType) engine.Config {
-	return engine.Config{SocketType: t, Security: Null{Type: t}, Limits: Unlimited}
+	return engine.Config{SocketType: t, Security: Null{Type: t}, Limits: Unlimited, LastWrite: new(atomic.Int64)}
 }
 
 // Unlimited allows messages of any size.
