@@ -71,8 +71,8 @@ func (s *core) newEndpoint(given string, at transport.Endpoint, bound bool) *End
 	return e
 }
 
-// admit adds a new endpoint to the socket.
-func (s *core) admit(e *Endpoint) error {
+// addEndpoint adds an endpoint to the socket.
+func (s *core) addEndpoint(e *Endpoint) error {
 	s.endpoints.Lock()
 	defer s.endpoints.Unlock()
 	if s.closing {
@@ -128,8 +128,8 @@ func (s *core) bind(given string) (*Endpoint, error) {
 	return s.bindNet(e)
 }
 
-// singleConnect tells the types for which a second connection to the same
-// endpoint is none.
+// singleConnect reports whether a second Connect of the socket type to the same
+// endpoint does nothing, as in libzmq.
 func singleConnect(t zmtp.SocketType) bool {
 	return t == zmtp.DEALER || t == zmtp.SUB || t == zmtp.PUB || t == zmtp.REQ
 }
@@ -167,7 +167,7 @@ func (s *core) connect(given string) (*Endpoint, error) {
 	return s.connectNet(e)
 }
 
-// connectPipe makes the pipe of a connection that may not exist yet.
+// connectPipe makes a pipe for a connection that need not exist yet.
 func (e *Endpoint) connectPipe(hwmIn, hwmOut int) *pipe {
 	p := newPipe(e.s, e, flow.NewQueue(hwmIn), flow.NewQueue(hwmOut))
 	if e.s.typ == zmtp.SUB && e.o.ConflateTopics {
@@ -183,7 +183,7 @@ func (e *Endpoint) connectPipe(hwmIn, hwmOut int) *pipe {
 	return p
 }
 
-// conflates tells whether the option applies to the socket's type.
+// conflates reports whether the option conflate is set and the type supports it.
 func (e *Endpoint) conflates() bool {
 	switch e.s.typ {
 	case zmtp.DEALER, zmtp.PULL, zmtp.PUSH, zmtp.PUB, zmtp.SUB:

@@ -45,8 +45,8 @@ func (e *inprocEngine) Close(error) { e.peer.end(false) }
 // Remote returns "": the peer has no address.
 func (e *inprocEngine) Remote() string { return "" }
 
-// addHWM is the mark of a queue that belongs to two sockets in one process:
-// the room both would have had, without limit if either has none.
+// addHWM returns the high-water mark of a queue between two sockets of one
+// process: the sum of both marks, or no limit if one has none.
 func addHWM(send, recv int) int {
 	if send == 0 || recv == 0 {
 		return 0
@@ -66,7 +66,7 @@ func (s *core) bindInproc(e *Endpoint) (*Endpoint, error) {
 		c.mu.Unlock()
 		return nil, fmt.Errorf("%w: %s", ErrAddressInUse, e.addr)
 	}
-	if err := s.admit(e); err != nil {
+	if err := s.addEndpoint(e); err != nil {
 		c.mu.Unlock()
 		return nil, err
 	}
@@ -84,7 +84,7 @@ func (s *core) bindInproc(e *Endpoint) (*Endpoint, error) {
 func (s *core) connectInproc(e *Endpoint) (*Endpoint, error) {
 	name := e.at.Address
 	p := e.connectPipe(e.o.RecvHWM, e.o.SendHWM)
-	if err := s.admit(e); err != nil {
+	if err := s.addEndpoint(e); err != nil {
 		return nil, err
 	}
 	if err := s.attach(p); err != nil {
@@ -105,7 +105,7 @@ func (s *core) connectInproc(e *Endpoint) (*Endpoint, error) {
 	return e, nil
 }
 
-// leaveInproc takes the endpoint's name, or its wish for one, back.
+// leaveInproc unbinds the endpoint's name, or withdraws a connection to it.
 func (e *Endpoint) leaveInproc() {
 	c := e.s.ctx
 	name := e.at.Address
@@ -125,8 +125,8 @@ func (e *Endpoint) leaveInproc() {
 	}
 }
 
-// join brings the two sockets of an inproc connection together: a, which
-// connected, and the one bound at e.
+// join makes the connection between the pipe a, which connected, and the socket
+// bound at e.
 func join(a *pipe, e *Endpoint) {
 	from, to := a.s.options(), e.s.options()
 	a.out.SetHWM(addHWM(from.SendHWM, to.RecvHWM))

@@ -86,7 +86,7 @@ func (s *core) listen(e *Endpoint, ln transport.Listener) (*Endpoint, error) {
 		return nil, err
 	}
 	e.ln, e.filters = ln, filters
-	if err := s.admit(e); err != nil {
+	if err := s.addEndpoint(e); err != nil {
 		ln.Close()
 		return nil, err
 	}
@@ -103,8 +103,8 @@ func (e *Endpoint) closeListener() {
 	}
 }
 
-// acceptAll accepts connections until the listener is closed. A failure that
-// may pass, such as too many open files, is waited out.
+// acceptAll accepts connections until the listener is closed. After a temporary
+// failure, such as too many open files, it pauses and tries again.
 func (e *Endpoint) acceptAll() {
 	wait := time.Duration(0)
 	for {
@@ -143,9 +143,9 @@ func (s *core) connectNet(e *Endpoint) (*Endpoint, error) {
 	return s.dialOut(e)
 }
 
-// dialOut keeps a connection to e.
+// dialOut starts to connect to e and to keep the connection.
 func (s *core) dialOut(e *Endpoint) (*Endpoint, error) {
-	if err := s.admit(e); err != nil {
+	if err := s.addEndpoint(e); err != nil {
 		return nil, err
 	}
 	var p *pipe

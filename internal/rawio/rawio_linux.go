@@ -9,18 +9,18 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Recv reads what there is from a socket, and is EAGAIN when that is nothing.
+// Recv reads what has arrived at a socket. It returns EAGAIN if that is nothing.
 func Recv(fd int, b []byte) (int, error) {
 	return rawResult(unix.RawSyscall6(unix.SYS_RECVFROM, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(len(b)), unix.MSG_DONTWAIT, 0, 0))
 }
 
-// maxSendNow is the most that is sent without telling: more takes long enough
-// for the processor to be of use to somebody else.
-const maxSendNow = 16 << 10
+// maxRawSend bounds the octets of one raw send. More takes so long that the
+// scheduler should be able to use the P for another goroutine.
+const maxRawSend = 16 << 10
 
-// Send writes what a socket has room for, and is EAGAIN when that is nothing.
+// Send writes what a socket has room for. It returns EAGAIN if that is nothing.
 func Send(fd int, b []byte) (int, error) {
-	if len(b) > maxSendNow {
+	if len(b) > maxRawSend {
 		return syscall.Write(fd, b)
 	}
 	return rawResult(unix.RawSyscall6(unix.SYS_SENDTO, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(len(b)), unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL, 0, 0))

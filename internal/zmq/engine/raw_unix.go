@@ -44,7 +44,14 @@ type rawWrite struct {
 // tryWrite writes as much of b as the connection takes without blocking.
 func (w *rawWrite) tryWrite(raw syscall.RawConn, b []byte) (int, error) {
 	if w.attempt == nil {
-		w.attempt = w.send
+		w.attempt = func(fd uintptr) bool {
+			for {
+				w.n, w.err = rawio.Send(int(fd), w.b)
+				if w.err != syscall.EINTR {
+					return true
+				}
+			}
+		}
 	}
 	w.b = b
 	err := raw.Write(w.attempt)
@@ -58,15 +65,6 @@ func (w *rawWrite) tryWrite(raw syscall.RawConn, b []byte) (int, error) {
 		return 0, w.err
 	}
 	return w.n, nil
-}
-
-func (w *rawWrite) send(fd uintptr) bool {
-	for {
-		w.n, w.err = rawio.Send(int(fd), w.b)
-		if w.err != syscall.EINTR {
-			return true
-		}
-	}
 }
 
 // rawRead holds the arguments and the results of one read.

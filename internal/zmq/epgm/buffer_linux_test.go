@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// RCVBUF is what the socket of a receiver is told; without it there is more room
-// than the system gives by itself.
+// RCVBUF sets the buffer of the socket of a receiver. Without it the buffer is
+// larger than the default of the system.
 func TestReceiveBuffer(t *testing.T) {
 	size := func(bytes int) int {
 		cfg := loopback(t)
@@ -27,7 +27,7 @@ func TestReceiveBuffer(t *testing.T) {
 		}
 		return got
 	}
-	// Linux doubles what it is told, for its own needs.
+	// Linux doubles the size, for its bookkeeping.
 	few := size(20_000)
 	if few < 20_000 || few > 40_000 {
 		t.Errorf("a buffer of %d bytes, asked for 20000", few)

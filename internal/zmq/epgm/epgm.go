@@ -22,7 +22,7 @@ import (
 // Config says which group and how. The zero value of a field that has a
 // default takes it.
 type Config struct {
-	Raw       bool           // pgm: on IP itself, for those who may; false: in UDP
+	Raw       bool           // PGM on raw IP, which needs privileges; false: in UDP
 	Interface *net.Interface // nil: the system's choice
 	Source    netip.Addr     // address of the interface, where repairs are asked for
 	Group     netip.AddrPort
@@ -37,15 +37,15 @@ type Config struct {
 	RecvBuffer int // bytes of SO_RCVBUF; 0 or less: 8 MiB, or as much as the system allows
 
 	Limits engine.Limits // of messages that arrive
-	// Lost, if not nil, is told of packets that will never come.
+	// Lost, if not nil, is called with the number of packets that cannot be repaired.
 	Lost func(packets int)
-	// Dropped, if not nil, counts datagrams that are no packets of the group's.
+	// Dropped, if not nil, counts datagrams that are not packets of the group.
 	Dropped *atomic.Uint64
 
-	Wrap func(net.PacketConn) net.PacketConn // if set, gets each socket: tests lose packets here
+	Wrap func(net.PacketConn) net.PacketConn // if set, wraps each socket, so that tests can drop packets
 }
 
-// Bounds on the options, so that a slip does not ask for all memory.
+// Bounds on the options, so that a wrong value does not take all memory.
 const (
 	minTPDU   = 64
 	maxTPDU   = 65000
@@ -89,7 +89,7 @@ func (c Config) maxMessage() int64 {
 	return c.Limits.MaxMessage
 }
 
-// overhead is what IP, UDP and PGM put before the unit in a datagram.
+// overhead returns the octets of the IP, UDP and PGM headers in a datagram.
 func (c Config) overhead() int {
 	const ip, udp, pgmData = 20, 8, 24
 	if c.Raw {
@@ -98,14 +98,14 @@ func (c Config) overhead() int {
 	return ip + udp + pgmData
 }
 
-// window is how many packets the rate fills in the recovery interval.
+// window returns how many packets the rate allows in the recovery interval.
 func (c Config) window() int {
 	perSecond := float64(c.Rate) * 1000 / 8 / float64(c.MaxTPDU)
 	return int(min(max(perSecond*c.Recovery.Seconds(), 16), maxWindow))
 }
 
-// maxBuffered is how many bytes a receiver holds behind gaps: what the rate
-// brings in the recovery interval, within bounds.
+// maxBuffered returns how many octets a receiver buffers behind gaps: those that
+// the rate allows in the recovery interval, within bounds.
 func (c Config) maxBuffered() int {
 	const least, most = 8 << 20, 64 << 20
 	return int(min(max(float64(c.Rate)*1000/8*c.Recovery.Seconds(), least), most))
@@ -137,8 +137,8 @@ func Parse(address string) (Config, error) {
 	return c, err
 }
 
-// FindInterface finds the interface of a name or of an address of its own,
-// and an address of it.
+// FindInterface returns the interface with a name or an address, and an address
+// of it.
 func FindInterface(where string) (*net.Interface, netip.Addr, error) {
 	all, err := net.Interfaces()
 	if err != nil {
@@ -176,7 +176,7 @@ func (c Config) count(total, before uint64) {
 	}
 }
 
-// alarm runs tick at the times that it names, and when kicked.
+// alarm calls tick at the times that it returns, and when kick receives.
 func alarm(tick func(now time.Time) time.Time, kick, done <-chan struct{}) {
 	t := time.NewTimer(0)
 	defer t.Stop()
@@ -203,8 +203,8 @@ func nudge(c chan<- struct{}) {
 	}
 }
 
-// newTSI makes an identifier that no other source has: random, for it need not
-// outlive the source.
+// newTSI returns the identifier of a new source. It is random: it need not outlive
+// the source.
 func newTSI(random func([]byte)) pgm.TSI {
 	var b [8]byte
 	random(b[:])

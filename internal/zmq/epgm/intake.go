@@ -47,8 +47,7 @@ func (in *intake) read() (int, error) {
 	return 1, nil
 }
 
-// at returns one of the datagrams that the last read brought, valid until the
-// next.
+// at returns one of the datagrams of the last read, valid until the next read.
 func (in *intake) at(i int) ([]byte, netip.Addr) {
 	m := &in.got[i]
 	return m.Buffers[0][:m.N], addrOf(m.Addr)

@@ -61,7 +61,7 @@ func TestMaxTPDU(t *testing.T) {
 	}
 }
 
-// MULTICAST_HOPS and MULTICAST_LOOP are what the socket is told.
+// MULTICAST_HOPS and MULTICAST_LOOP are set on the socket.
 func TestHopsAndLoop(t *testing.T) {
 	for _, c := range []struct {
 		hops   int
@@ -107,8 +107,8 @@ func TestWindow(t *testing.T) {
 	}
 }
 
-// What strangers send a source costs it a count.
-func TestStrangersOfASource(t *testing.T) {
+// A source counts datagrams that are not packets of its group.
+func TestSourceCountsMalformed(t *testing.T) {
 	cfg := loopback(t)
 	var dropped atomic.Uint64
 	cfg.Dropped = &dropped
@@ -130,7 +130,7 @@ func TestStrangersOfASource(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	for range 3 + 1 { // it comes back for another when it is done with the third
+	for range 3 + 1 { // the fourth read begins when the third datagram is handled
 		<-heard
 	}
 	if n := dropped.Load(); n != 3 {
@@ -138,7 +138,7 @@ func TestStrangersOfASource(t *testing.T) {
 	}
 }
 
-// listening tells of each read that begins.
+// listening reports each read that begins.
 type listening struct {
 	packetConn
 	heard chan struct{}

@@ -10,8 +10,8 @@ import (
 	"lintel.dev/internal/zmq/pgm"
 )
 
-// listener is a receiver with its sockets. One goroutine has it: what the
-// group sends, and what its timers ask for, are handed over in one order.
+// listener is a receiver with its sockets. One goroutine uses it, so that packets
+// and the effects of timers are handed over in one order.
 type listener struct {
 	cfg  Config
 	data packetConn // from the group
@@ -110,8 +110,7 @@ func (l *listener) event(e pgm.Event) {
 		l.lost(int(e.Lost))
 		return
 	}
-	// A unit that is not what a publisher sends costs its source the message in
-	// progress.
+	// A malformed unit loses the message in progress.
 	if u.Add(e.Unit, l.message) != nil {
 		l.lost(1)
 	}

@@ -19,7 +19,7 @@ const protocol = "ip4:113"
 
 func isClosed(err error) bool { return errors.Is(err, net.ErrClosed) }
 
-// destination is a's address for the sockets of c.
+// destination returns the address of a for the sockets of c.
 func (c Config) destination(a netip.Addr) net.Addr {
 	if c.Raw {
 		return &net.IPAddr{IP: a.AsSlice()}
@@ -27,9 +27,9 @@ func (c Config) destination(a netip.Addr) net.Addr {
 	return net.UDPAddrFromAddrPort(netip.AddrPortFrom(a, c.Group.Port()))
 }
 
-// open binds a socket to a port that others of this host may share, or to any
-// free one: one that is willing to share may be given a port in use, and then
-// takes the NAKs meant for a source there.
+// open binds a socket to a port that other sockets of this host may share, or to
+// any free one. A socket with port 0 must not share: the system could give it a
+// port in use, and it would take the NAKs meant for a source there.
 func (c Config) open(host string, port int) (packetConn, error) {
 	if c.Raw {
 		return net.ListenPacket(protocol, host)
@@ -41,7 +41,7 @@ func (c Config) open(host string, port int) (packetConn, error) {
 	return lc.ListenPacket(context.Background(), "udp4", net.JoinHostPort(host, strconv.Itoa(port)))
 }
 
-// openSend is a socket from which multicast leaves by the interface.
+// openSend returns a socket that sends multicast by the interface.
 func openSend(c Config) (packetConn, error) {
 	pc, err := c.open(c.Source.String(), 0)
 	if err != nil {
@@ -67,14 +67,14 @@ func openSend(c Config) (packetConn, error) {
 	return pc, nil
 }
 
-// openNAKs is the socket to which receivers send. Bound to the one address of
-// the interface it is preferred, on Linux, to the sockets of receivers on this
-// host, which are bound to any.
+// openNAKs returns the socket to which receivers send. It is bound to the address
+// of the interface. Linux prefers it to the sockets of receivers on this host,
+// which are bound to the wildcard address.
 func openNAKs(c Config) (packetConn, error) {
 	return c.open(c.Source.String(), int(c.Group.Port()))
 }
 
-// openReceive is a socket that has joined the group.
+// openReceive returns a socket that has joined the group.
 func openReceive(c Config) (packetConn, error) {
 	pc, err := c.listenGroup()
 	if err != nil {
@@ -91,7 +91,7 @@ func openReceive(c Config) (packetConn, error) {
 	return pc, nil
 }
 
-// receiveBuffer holds a burst while the engine takes the one before.
+// receiveBuffer holds a burst while the one before is handed over.
 const receiveBuffer = 8 << 20
 
 // buffer gives the socket of a receiver its buffer.
@@ -106,7 +106,7 @@ func (c Config) buffer(pc packetConn) error {
 	if c.RecvBuffer > 0 {
 		return b.SetReadBuffer(c.RecvBuffer)
 	}
-	// Beyond the system's bound if this process may; as much as that allows if not.
+	// A privileged process may exceed the limit of the system.
 	if raw, err := b.SyscallConn(); err == nil && forceReadBuffer(raw, receiveBuffer) == nil {
 		return nil
 	}

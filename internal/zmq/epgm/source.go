@@ -109,7 +109,8 @@ func (s *sender) send(unit []byte, done <-chan struct{}) error {
 	}
 }
 
-// toGroup sends a packet. That one did not leave is no more than a loss.
+// toGroup sends a packet. A packet that could not be sent counts as lost on the
+// way.
 func (s *sender) toGroup(packet []byte) error {
 	_, err := s.data.WriteTo(packet, s.cfg.destination(s.cfg.Group.Addr()))
 	if isClosed(err) {

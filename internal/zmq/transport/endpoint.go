@@ -29,7 +29,8 @@ type Endpoint struct {
 // Schemes are the transports that Parse knows.
 const Schemes = "tcp, ipc, inproc, ws, wss, vsock, udp, epgm or pgm"
 
-// Group tells the transports that reach whoever listens instead of a peer.
+// Group reports whether the transport sends to a group or an address instead of
+// a connected peer.
 func (e Endpoint) Group() bool {
 	return e.Scheme == "udp" || e.Scheme == "epgm" || e.Scheme == "pgm"
 }
@@ -92,7 +93,7 @@ func Parse(s string, bind bool) (Endpoint, error) {
 			return e, fmt.Errorf("endpoint %q: %w", s, err)
 		}
 	case "tipc":
-		// What it names is not looked at: no socket knows the transport.
+		// No socket type supports the transport, so the rest is not checked.
 	case "udp":
 		address := rest
 		if _, after, ok := strings.Cut(rest, ";"); ok {

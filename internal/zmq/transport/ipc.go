@@ -8,9 +8,9 @@ import (
 	"strings"
 )
 
-// listenIPC listens at a path, at an abstract name (@name, Linux) or, for *,
-// at a path of its own in a new directory that goes with the listener. As in
-// libzmq an existing socket is replaced and the file of a given path stays.
+// listenIPC listens at a path, at an abstract name (@name, Linux) or, for *, at
+// a path in a new directory, which is removed when the listener is closed. As in
+// libzmq, an existing socket is replaced and the file of a given path stays.
 func listenIPC(ctx context.Context, e Endpoint, o Options) (net.Listener, Endpoint, error) {
 	var own string
 	if e.Address == "*" {
@@ -43,7 +43,7 @@ func listenIPC(ctx context.Context, e Endpoint, o Options) (net.Listener, Endpoi
 	return &tuned{ln, o}, e, nil
 }
 
-// temporary is a listener with a directory of its own.
+// temporary is a listener that removes its directory when it is closed.
 type temporary struct {
 	net.Listener
 	dir string

@@ -8,7 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// credentials are those of the process at the other end of a unix connection.
+// credentials returns those of the process at the other end of a unix connection.
 func credentials(conn net.Conn) (*unix.Ucred, error) {
 	u, ok := conn.(*net.UnixConn)
 	if !ok {

@@ -103,7 +103,7 @@ func dialStream(ctx context.Context, e Endpoint, o Options) (net.Conn, error) {
 		return nil, err
 	}
 	if network != "unix" && conn.LocalAddr().String() == conn.RemoteAddr().String() {
-		// The kernel can pick the very port we try to reach.
+		// The kernel may pick the destination port as the source port.
 		conn.Close()
 		return nil, fmt.Errorf("connected to itself at %s", address)
 	}
@@ -134,8 +134,8 @@ func (o Options) tune(conn net.Conn) error {
 	return nil
 }
 
-// keepAlive translates the keep-alive options: libzmq, unlike Go, leaves it
-// off unless told.
+// keepAlive translates the keep-alive options. libzmq, unlike Go, leaves
+// keep-alive off by default.
 func (o Options) keepAlive() net.KeepAliveConfig {
 	return net.KeepAliveConfig{
 		Enable: o.KeepAlive == 1, Idle: ifSet(o.KeepIdle), Interval: ifSet(o.KeepInterval), Count: max(o.KeepCount, -1),
@@ -274,10 +274,10 @@ func (t *tuned) Accept() (net.Conn, error) {
 	return conn, t.o.tune(conn)
 }
 
-// wsaInUse is what Windows says for EADDRINUSE; no other system has this number.
+// wsaInUse is EADDRINUSE of Windows. No other system uses this number.
 const wsaInUse = syscall.Errno(10048)
 
-// InUse tells whether Listen failed because somebody else has the address.
+// InUse reports whether Listen failed because the address is in use.
 func InUse(err error) bool {
 	return errors.Is(err, syscall.EADDRINUSE) || errors.Is(err, wsaInUse)
 }

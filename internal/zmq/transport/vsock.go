@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// Addresses of vsock that stand for whichever the system picks.
+// Wildcards: the system picks the number.
 const (
 	anyCID  = ^uint32(0)
 	anyPort = ^uint32(0)

@@ -11,7 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// HasVSOCK tells the systems on which vsock can be dialled and listened at.
+// HasVSOCK reports whether this system has vsock.
 const HasVSOCK = true
 
 // fileConn is a stream socket of a family that package net does not know. The
@@ -24,7 +24,7 @@ type fileConn struct {
 func (c *fileConn) LocalAddr() net.Addr  { return c.local }
 func (c *fileConn) RemoteAddr() net.Addr { return c.remote }
 
-// vsockSocket opens a socket that the poller knows.
+// vsockSocket opens a socket that is registered with the runtime's poller.
 func vsockSocket() (*os.File, error) {
 	fd, err := unix.Socket(unix.AF_VSOCK, unix.SOCK_STREAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
 	if err != nil {
@@ -87,7 +87,7 @@ func dialVSOCK(ctx context.Context, a VSOCKAddr) (net.Conn, error) {
 		if code != 0 {
 			return os.NewSyscallError("connect", syscall.Errno(code))
 		}
-		// The poller may call for no reason: connected is who has a peer.
+		// The poller may call spuriously: a socket is connected if it has a peer.
 		if _, err := unix.Getpeername(fd); err != nil {
 			return unix.EAGAIN
 		}

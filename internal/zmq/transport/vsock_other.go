@@ -8,7 +8,7 @@ import (
 	"net"
 )
 
-// HasVSOCK tells the systems on which vsock can be dialled and listened at.
+// HasVSOCK reports whether this system has vsock.
 const HasVSOCK = false
 
 func dialVSOCK(context.Context, VSOCKAddr) (net.Conn, error) { return nil, errors.ErrUnsupported }

@@ -21,12 +21,12 @@ import (
 type WebSocket struct {
 	Mechanism string      // NULL, PLAIN or CURVE
 	TLS       *tls.Config // wss; a listener needs a certificate
-	Origins   []string    // hosts whose pages may connect, * for all; none: our own host's
+	Origins   []string    // hosts whose pages may connect, * for all; empty: the host of the endpoint
 	// DialTCP, if set, makes the connection under the WebSocket.
 	DialTCP func(ctx context.Context, e Endpoint) (net.Conn, error)
 }
 
-// headerTimeout bounds how long a client may take to ask for the upgrade.
+// headerTimeout bounds the time for the header of an upgrade request.
 const headerTimeout = 30 * time.Second
 
 func dialWS(ctx context.Context, e Endpoint, o Options) (Conn, error) {
@@ -62,7 +62,7 @@ func dialWS(ctx context.Context, e Endpoint, o Options) (Conn, error) {
 	return ws.NewConn(c, conn.LocalAddr(), conn.RemoteAddr()), nil
 }
 
-// listenWS serves the upgrade at one path of a tcp listener of its own.
+// listenWS serves upgrades at one path of a new tcp listener.
 func listenWS(ctx context.Context, e Endpoint, o Options) (Listener, Endpoint, error) {
 	if e.Scheme == "wss" && (o.WS.TLS == nil || len(o.WS.TLS.Certificates) == 0 && o.WS.TLS.GetCertificate == nil && o.WS.TLS.GetConfigForClient == nil) {
 		return nil, e, errors.New("wss needs a TLS configuration with a certificate")
@@ -101,14 +101,14 @@ func listenWS(ctx context.Context, e Endpoint, o Options) (Listener, Endpoint, e
 type Upgrader struct {
 	ws      WebSocket
 	addr    net.Addr
-	server  *http.Server // of its own, or nil
+	server  *http.Server // nil if the application serves the Upgrader
 	running sync.WaitGroup
 	conns   chan Conn
 	done    chan struct{}
 	closing func()
 }
 
-// NewUpgrader returns an Upgrader that says it listens at addr.
+// NewUpgrader returns an Upgrader whose Addr is addr.
 func NewUpgrader(ws WebSocket, addr net.Addr) *Upgrader {
 	u := &Upgrader{ws: ws, addr: addr, conns: make(chan Conn), done: make(chan struct{})}
 	u.closing = sync.OnceFunc(func() {
@@ -135,7 +135,7 @@ func (u *Upgrader) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	c, err := websocket.Accept(w, r, &websocket.AcceptOptions{Subprotocols: offers, OriginPatterns: u.ws.Origins})
 	if err != nil {
-		return // the client has been told
+		return // Accept has answered the request
 	}
 	local, _ := r.Context().Value(http.LocalAddrContextKey).(net.Addr)
 	conn := ws.NewConn(c, local, textAddr(r.RemoteAddr))
@@ -146,7 +146,7 @@ func (u *Upgrader) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// offered are the subprotocols that the client offers.
+// offered returns the subprotocols that the client offers.
 func offered(r *http.Request) []string {
 	var all []string
 	for _, h := range r.Header.Values("Sec-WebSocket-Protocol") {
@@ -167,8 +167,8 @@ func (u *Upgrader) Accept() (Conn, error) {
 	}
 }
 
-// Close ends the server, if the Upgrader has one, and lets no request be
-// upgraded any more.
+// Close ends the server, if the Upgrader has one, and makes it refuse further
+// requests.
 func (u *Upgrader) Close() error {
 	u.closing()
 	u.running.Wait()
@@ -178,7 +178,7 @@ func (u *Upgrader) Close() error {
 // Addr returns the address that NewUpgrader was given.
 func (u *Upgrader) Addr() net.Addr { return u.addr }
 
-// textAddr is an address that is known as text.
+// textAddr is an address in text form.
 type textAddr string
 
 func (textAddr) Network() string  { return "tcp" }

@@ -85,7 +85,7 @@ func (c Config) drop() {
 	}
 }
 
-// open is the socket of c: bound to its address, or to any free port.
+// open returns the socket of c, bound to its address or to any free port.
 func (c Config) open(bind bool) (*net.UDPConn, error) {
 	at := ":0"
 	if c.Source.IsValid() {
@@ -199,7 +199,7 @@ func (c Config) receive(u *net.UDPConn, split func(b []byte, from netip.AddrPort
 				return err
 			}
 			if err != nil {
-				continue // an earlier datagram was refused somewhere
+				continue // an ICMP error for an earlier datagram
 			}
 			first, second, ok := split(buf[:n], from)
 			if !ok || in.Message(first, second) != nil {
