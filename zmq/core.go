@@ -66,11 +66,11 @@ type (
 	identifier interface {
 		identified(p *pipe, id []byte) error
 	}
-	// connected is called when the peer of an attached pipe is there, lost when
-	// it is gone for now. No lock is held.
+	// connected is called when the peer of an attached pipe is connected and ready,
+	// disconnected when that connection has ended. No lock is held.
 	connectedHook interface {
 		connected(p *pipe)
-		lost(p *pipe)
+		disconnected(p *pipe)
 	}
 	// unrouter makes the routing id of a peer that is gone unknown; both locks
 	// are held.
@@ -190,8 +190,8 @@ func (s *core) identify(p *pipe, id []byte) error {
 	return nil
 }
 
-// joined does what is due when the peer of an attached pipe is there.
-func (s *core) joined(p *pipe) {
+// connected does what is due when the peer of an attached pipe is there.
+func (s *core) connected(p *pipe) {
 	if h, ok := s.pat.(connectedHook); ok {
 		h.connected(p)
 	}
@@ -222,7 +222,7 @@ func (s *core) detach(p *pipe, drop bool) {
 	}
 	s.unlockBoth()
 	if h, ok := s.pat.(connectedHook); ok {
-		h.lost(p)
+		h.disconnected(p)
 	}
 	p.in.Close()
 	if !drop {

@@ -157,8 +157,8 @@ func join(a *pipe, e *Endpoint) {
 		a.end(true)
 		return
 	}
-	a.s.joined(a)
-	e.s.joined(b)
+	a.s.connected(a)
+	e.s.connected(b)
 	a.s.writable(a)
 	a.s.readable(a)
 	e.s.readable(b)

@@ -225,7 +225,7 @@ func (p *pipe) end(drop bool) {
 	p.s.detach(p, drop)
 	peer := p.inproc()
 	if peer != nil && !peer.over.Load() {
-		peer.s.lost(peer, peer.ep.bound)
+		peer.s.disconnected(peer, peer.ep.bound)
 	}
 	p.out.Close()
 	p.setFlushed()

@@ -76,7 +76,7 @@ func (x *req) detach(p *pipe) {
 
 func (x *req) connected(*pipe) {}
 
-func (x *req) lost(p *pipe) {
+func (x *req) disconnected(p *pipe) {
 	x.s.recv.Lock()
 	x.peerLost(p)
 	x.s.recv.unlock()

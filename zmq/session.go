@@ -134,7 +134,7 @@ func (x *session) run(p *pipe, peer engine.Peer) error {
 	if side, ok := x.s.pat.(publisherSide); ok && peer.Unversioned {
 		side.subscription(p, true, nil)
 	}
-	x.s.joined(p)
+	x.s.connected(p)
 	err := x.eng.Run()
 	p.engine.Store(nil)
 	p.out.Detach()
@@ -157,8 +157,8 @@ func (x *session) info(peer engine.Peer) *PeerInfo {
 	return i
 }
 
-// disconnected reports the end of an established connection.
-func (x *session) disconnected(err error) {
+// reportEnd reports the end of an established connection.
+func (x *session) reportEnd(err error) {
 	if errors.Is(err, engine.ErrClosed) {
 		x.event(event.Closed, nil)
 	} else {
@@ -258,10 +258,10 @@ func (e *Endpoint) serve(conn transport.Conn) {
 	}
 	err = x.run(p, peer)
 	if !x.hungUp(err) {
-		e.s.lost(p, true)
+		e.s.disconnected(p, true)
 	}
 	p.end(false)
-	x.disconnected(err)
+	x.reportEnd(err)
 }
 
 // attach attaches the pipe of a connection to the socket. After an error the
@@ -282,8 +282,8 @@ func (x *session) attach(p *pipe) error {
 	return err
 }
 
-// lost does what is due when the connection of p is gone, for good or not.
-func (s *core) lost(p *pipe, forGood bool) {
+// disconnected does what is due when the connection of p is gone, for good or not.
+func (s *core) disconnected(p *pipe, forGood bool) {
 	o := &p.ep.o
 	var m []byte
 	if forGood {
@@ -300,7 +300,7 @@ func (s *core) lost(p *pipe, forGood bool) {
 		}
 	} else {
 		if h, ok := s.pat.(connectedHook); ok {
-			h.lost(p)
+			h.disconnected(p)
 		}
 		switch s.typ {
 		case zmtp.DEALER, zmtp.CLIENT, zmtp.PEER:
@@ -356,7 +356,7 @@ func (e *Endpoint) reconnect(p *pipe) {
 		}
 		x.event(event.Connected, nil)
 		stop := context.AfterFunc(e.live, func() { x.eng.Close(engine.ErrClosed) })
-		established, err := x.connected(p)
+		established, err := x.serve(p)
 		stop()
 		if established {
 			wait = e.o.Reconnect
@@ -377,9 +377,9 @@ func (e *Endpoint) reconnect(p *pipe) {
 	}
 }
 
-// connected runs a connection that was made, from handshake to end. Its pipe is
+// serve runs a connection that was made, from handshake to end. Its pipe is
 // p, or one of its own if that is nil.
-func (x *session) connected(p *pipe) (established bool, err error) {
+func (x *session) serve(p *pipe) (established bool, err error) {
 	s := x.s
 	peer, err := x.handshake()
 	if err != nil {
@@ -402,12 +402,12 @@ func (x *session) connected(p *pipe) (established bool, err error) {
 	}
 	err = x.run(p, peer)
 	if !x.hungUp(err) {
-		s.lost(p, own)
+		s.disconnected(p, own)
 	}
 	if own {
 		p.end(false)
 	}
-	x.disconnected(err)
+	x.reportEnd(err)
 	return true, err
 }
 

@@ -64,7 +64,7 @@ func (u *subscriptions) connected(p *pipe) {
 	}
 }
 
-func (u *subscriptions) lost(p *pipe) {
+func (u *subscriptions) disconnected(p *pipe) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	delete(u.peers, p)
