@@ -14,7 +14,7 @@ FUZZTIME_REST ?= 3s
 SOAK          ?= 60s
 
 .DEFAULT_GOAL := help
-.PHONY: help build check test peers lint fmt unit race soak interop fuzz cross nested pictures bench-cache bench-zmq bench-go bench-client
+.PHONY: help build check test peers lint fmt unit race soak interop fuzz cross nested pictures bench-cache bench-zmq bench-go bench-client bench-feed
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -88,6 +88,9 @@ bench-cache: ## our cache server beside memcached, as ratios (BENCH="-rounds 9 -
 
 bench-client: ## our cache client beside gomemcache, one table (BENCH="-rounds 99 -rows ^get -server HOST:PORT")
 	cd bench && $(GO) run ./cacheperf $(BENCH)
+
+bench-feed: ## feeds beside plain PUB/SUB, one table (BENCH="-rounds 7 -rows publish")
+	cd bench && $(GO) run ./feedperf $(BENCH)
 
 pictures: build ## draw the pictures of README and docs/ from the recorded results and the demonstrations
 	@cd bench && $(GO) build -o "$(CURDIR)/plot" ./plot

@@ -69,15 +69,16 @@ type Publisher struct {
 	lastSent time.Time
 	closed   bool
 
-	stop   context.CancelFunc
-	wg     sync.WaitGroup
-	joined chan struct{} // a reader subscribed
+	stop      context.CancelFunc
+	wg        sync.WaitGroup
+	joined    chan struct{} // a reader subscribed
+	published chan struct{} // a message was published
 }
 
 // NewPublisher returns a Publisher with an epoch of its own. Bind and
 // BindControl make it reachable. A nil cfg is the zero Config.
 func NewPublisher(cfg *Config) (*Publisher, error) {
-	p := &Publisher{epoch: sequence.NewEpoch(time.Now()), joined: make(chan struct{}, 1), lastSent: time.Now()}
+	p := &Publisher{epoch: sequence.NewEpoch(time.Now()), joined: make(chan struct{}, 1), published: make(chan struct{}, 1), lastSent: time.Now()}
 	if cfg != nil {
 		p.cfg = *cfg
 	}
@@ -225,6 +226,10 @@ func (p *Publisher) Publish(topic string, payloads ...[]byte) (Position, error) 
 	if err := p.sendLive(now, t, first, payloads); err != nil {
 		return Position{}, fmt.Errorf("feed: publish: %w", err)
 	}
+	select {
+	case p.published <- struct{}{}:
+	default:
+	}
 	return Position{Epoch(p.epoch), p.ring.last}, nil
 }
 
@@ -292,14 +297,41 @@ func (p *Publisher) heartbeat() {
 	}
 }
 
+// tail returns how long after the last message of a burst a heartbeat follows, so
+// that the loss of that message is found sooner than by the next regular one.
+func (p *Publisher) tail() time.Duration { return p.cfg.Heartbeat / 50 }
+
 func (p *Publisher) heartbeats(ctx context.Context) {
-	t := time.NewTicker(p.cfg.Heartbeat)
-	defer t.Stop()
+	regular := time.NewTicker(p.cfg.Heartbeat)
+	defer regular.Stop()
+	tail := time.NewTimer(p.tail())
+	tail.Stop()
+	published := p.published // nil while tail runs: a burst wakes this goroutine once
+	var last uint64          // when tail was set
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case <-t.C:
+		case <-published:
+			published = nil
+			last = p.Position().Seq
+			tail.Reset(p.tail())
+			continue
+		case <-tail.C:
+			select {
+			case <-p.published:
+			default:
+			}
+			if n := p.Position().Seq; n != last {
+				last = n // the burst goes on
+				tail.Reset(p.tail())
+				continue
+			}
+			published = p.published
+			if p.cfg.Format != Native {
+				continue // heartbeats take numbers, or there are none
+			}
+		case <-regular.C:
 		case <-p.joined:
 		}
 		p.heartbeat()
