@@ -182,6 +182,77 @@ func TestIdentifiers(t *testing.T) {
 	}
 }
 
+// TestSymbols checks that ARCHITECTURE.md names only methods, fields and
+// functions that exist: Type.member or package.Name.
+func TestSymbols(t *testing.T) {
+	architecture, err := os.ReadFile("../ARCHITECTURE.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	known := make(map[string]bool)
+	for path, src := range files(t, ".go") {
+		if strings.HasSuffix(path, "_test.go") {
+			continue
+		}
+		file, err := parser.ParseFile(token.NewFileSet(), path, src, parser.SkipObjectResolution)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, decl := range file.Decls {
+			switch d := decl.(type) {
+			case *ast.FuncDecl:
+				of := file.Name.Name
+				if d.Recv != nil {
+					of = receiver(d.Recv.List[0].Type)
+				}
+				known[of+"."+d.Name.Name] = true
+			case *ast.GenDecl:
+				for _, spec := range d.Specs {
+					s, ok := spec.(*ast.TypeSpec)
+					if !ok {
+						continue
+					}
+					known[file.Name.Name+"."+s.Name.Name] = true
+					switch typ := s.Type.(type) {
+					case *ast.StructType:
+						members(known, s.Name.Name, typ.Fields)
+					case *ast.InterfaceType:
+						members(known, s.Name.Name, typ.Methods)
+					}
+				}
+			}
+		}
+	}
+	known["Push.Send"], known["Pull.Recv"] = known["sending.Send"], known["receiving.Recv"] // embedded
+	for _, m := range regexp.MustCompile("`(\\w+\\.\\w+)`").FindAllStringSubmatch(string(architecture), -1) {
+		if !known[m[1]] && !strings.HasSuffix(m[1], ".go") && !strings.HasSuffix(m[1], ".md") && m[1] != "time.Sleep" {
+			t.Errorf("ARCHITECTURE.md names %s, which does not exist", m[1])
+		}
+	}
+}
+
+// members adds the fields or methods of a type to known.
+func members(known map[string]bool, of string, list *ast.FieldList) {
+	for _, f := range list.List {
+		for _, name := range f.Names {
+			known[of+"."+name.Name] = true
+		}
+	}
+}
+
+// receiver returns the name of a receiver's type.
+func receiver(e ast.Expr) string {
+	switch e := e.(type) {
+	case *ast.StarExpr:
+		return receiver(e.X)
+	case *ast.IndexExpr:
+		return receiver(e.X)
+	case *ast.Ident:
+		return e.Name
+	}
+	return ""
+}
+
 // TestMakeTargets checks that every `make TARGET` of a page is one.
 func TestMakeTargets(t *testing.T) {
 	makefile, err := os.ReadFile("../Makefile")
