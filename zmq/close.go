@@ -7,18 +7,11 @@ import (
 	"time"
 )
 
-// endEndpoint takes an endpoint back; its connections linger.
+// endEndpoint closes an endpoint and returns. Its messages linger.
 func (s *core) endEndpoint(e *Endpoint) error {
-	s.endpoints.Lock()
-	_, ok := s.eps[e]
-	if !ok || s.closing {
-		s.endpoints.Unlock()
+	if !s.endpoints.beginEnd(e, &s.wg) {
 		return ErrNoEndpoint
 	}
-	delete(s.eps, e)
-	s.wg.Add(1)
-	s.ending[e] = struct{}{}
-	s.endpoints.Unlock()
 	e.unbind()
 	e.finishSending(false)
 	go func() {
@@ -26,9 +19,7 @@ func (s *core) endEndpoint(e *Endpoint) error {
 		ctx, stop := lingering(s.closeNow, s.options().Linger)
 		defer stop()
 		e.end(ctx, false)
-		s.endpoints.Lock()
-		delete(s.ending, e)
-		s.endpoints.Unlock()
+		s.endpoints.ended(e)
 	}()
 	return nil
 }
@@ -80,22 +71,10 @@ func (e *Endpoint) end(ctx context.Context, drop bool) {
 // done. While another call closes the socket, it waits for that one until ctx is
 // done, and returns the error of ctx then.
 func (s *core) closeContext(ctx context.Context) error {
-	s.endpoints.Lock()
-	if s.closing {
-		s.endpoints.Unlock()
+	eps, ending, first := s.endpoints.beginClose()
+	if !first {
 		return s.awaitClosed(ctx)
 	}
-	s.closing = true
-	eps := make([]*Endpoint, 0, len(s.eps))
-	for e := range s.eps {
-		eps = append(eps, e)
-	}
-	ending := make([]*Endpoint, 0, len(s.ending))
-	for e := range s.ending {
-		ending = append(ending, e)
-	}
-	s.endpoints.Unlock()
-
 	s.interrupt(ErrClosed)
 	var wg sync.WaitGroup
 	for _, e := range eps {
@@ -112,19 +91,19 @@ func (s *core) closeContext(ctx context.Context) error {
 	s.wg.Wait()
 	s.ctx.remove(s)
 	s.events.close()
-	close(s.closed)
+	close(s.endpoints.closed)
 	return nil
 }
 
 // awaitClosed waits until another call has closed the socket.
 func (s *core) awaitClosed(ctx context.Context) error {
 	select {
-	case <-s.closed:
+	case <-s.endpoints.closed:
 		return nil
 	default:
 	}
 	select {
-	case <-s.closed:
+	case <-s.endpoints.closed:
 		return nil
 	case <-ctx.Done():
 		return fmt.Errorf("zmq: another call is closing the socket: %w", ctx.Err())

@@ -30,17 +30,10 @@ type core struct {
 	counter socketCounters
 	wrote   atomic.Int64 // when a sender wrote itself last, in nanoseconds since epoch
 
-	endpoints sync.Mutex
-	// The fields below are protected by endpoints.
-	eps     map[*Endpoint]struct{}
-	last    string // address of the last Bind or Connect
-	closing bool
-	closed  chan struct{}          // closed when Close is over
-	ending  map[*Endpoint]struct{} // closed, and their messages linger
-
-	closeNow context.Context // done when nothing lingers any more
-	stopNow  context.CancelFunc
-	wg       sync.WaitGroup // everything that runs for the socket
+	endpoints endpoints
+	closeNow  context.Context // done when nothing lingers any more
+	stopNow   context.CancelFunc
+	wg        sync.WaitGroup // everything that runs for the socket
 
 	send  sendHalf
 	recv  recvHalf
@@ -86,11 +79,9 @@ type (
 // newCore makes the core of a socket.
 func newCore(t zmtp.SocketType, opts []Option) (*core, error) {
 	s := &core{
-		typ:    t,
-		eps:    make(map[*Endpoint]struct{}),
-		pipes:  make(map[*pipe]struct{}),
-		closed: make(chan struct{}),
-		ending: make(map[*Endpoint]struct{}),
+		typ:       t,
+		endpoints: newEndpoints(),
+		pipes:     make(map[*pipe]struct{}),
 	}
 	s.closeNow, s.stopNow = context.WithCancel(context.Background())
 	s.send.Mutex, s.recv.Mutex = newLock(), newLock()
@@ -226,34 +217,9 @@ func (s *core) detach(p *pipe, drop bool) {
 	}
 	p.in.Close()
 	if !drop {
-		s.forgetIfRead(p)
+		s.recv.forgetIfRead(p)
 		s.readable(p)
 	}
-}
-
-// forgetIfRead removes a peer that is gone from the fair queue if it left
-// nothing to read. A socket on which the application does not receive would
-// otherwise keep all peers that ever were.
-func (s *core) forgetIfRead(p *pipe) {
-	s.recv.Lock()
-	if p.inTurn.Joined() && !p.fill() && p.ended {
-		p.inTurn.Remove()
-	}
-	s.recv.Unlock()
-}
-
-// setStep applies a changed high-water mark of p.in.
-func (s *core) setStep(p *pipe) {
-	s.recv.Lock()
-	p.step = p.in.Step()
-	s.recv.Unlock()
-}
-
-// isClosing reports whether Close was called.
-func (s *core) isClosing() bool {
-	s.endpoints.Lock()
-	defer s.endpoints.Unlock()
-	return s.closing
 }
 
 // readable is called when something arrived in p.in, or p.in was closed. No lock

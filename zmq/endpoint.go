@@ -71,24 +71,6 @@ func (s *core) newEndpoint(given string, at transport.Endpoint, bound bool) *End
 	return e
 }
 
-// addEndpoint adds an endpoint to the socket.
-func (s *core) addEndpoint(e *Endpoint) error {
-	s.endpoints.Lock()
-	defer s.endpoints.Unlock()
-	if s.closing {
-		return ErrClosed
-	}
-	s.eps[e] = struct{}{}
-	s.last = e.addr
-	return nil
-}
-
-func (s *core) forgetEndpoint(e *Endpoint) {
-	s.endpoints.Lock()
-	delete(s.eps, e)
-	s.endpoints.Unlock()
-}
-
 func (s *core) alive() error {
 	s.send.Lock()
 	defer s.send.Unlock()
@@ -154,15 +136,10 @@ func (s *core) connect(given string) (*Endpoint, error) {
 		return s.connectInproc(e)
 	}
 	if singleConnect(s.typ) {
-		s.endpoints.Lock()
-		for old := range s.eps {
-			if !old.bound && old.given == given {
-				s.endpoints.Unlock()
-				e.stop()
-				return old, nil
-			}
+		if old := s.endpoints.connected(given); old != nil {
+			e.stop()
+			return old, nil
 		}
-		s.endpoints.Unlock()
 	}
 	return s.connectNet(e)
 }

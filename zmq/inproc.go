@@ -66,7 +66,7 @@ func (s *core) bindInproc(e *Endpoint) (*Endpoint, error) {
 		c.mu.Unlock()
 		return nil, fmt.Errorf("%w: %s", ErrAddressInUse, e.addr)
 	}
-	if err := s.addEndpoint(e); err != nil {
+	if err := s.endpoints.add(e); err != nil {
 		c.mu.Unlock()
 		return nil, err
 	}
@@ -84,11 +84,11 @@ func (s *core) bindInproc(e *Endpoint) (*Endpoint, error) {
 func (s *core) connectInproc(e *Endpoint) (*Endpoint, error) {
 	name := e.at.Address
 	p := e.connectPipe(e.o.RecvHWM, e.o.SendHWM)
-	if err := s.addEndpoint(e); err != nil {
+	if err := s.endpoints.add(e); err != nil {
 		return nil, err
 	}
 	if err := s.attach(p); err != nil {
-		s.forgetEndpoint(e)
+		s.endpoints.remove(e)
 		return nil, err
 	}
 	e.add(p)
@@ -131,7 +131,7 @@ func join(a *pipe, e *Endpoint) {
 	from, to := a.s.options(), e.s.options()
 	a.out.SetHWM(addHWM(from.SendHWM, to.RecvHWM))
 	a.in.SetHWM(addHWM(to.SendHWM, from.RecvHWM))
-	a.s.setStep(a)
+	a.updateStep()
 	b := newPipe(e.s, e, a.out, a.in)
 	if e.s.typ == zmtp.SUB && e.o.ConflateTopics {
 		b.in.Conflate(true)
@@ -162,7 +162,7 @@ func join(a *pipe, e *Endpoint) {
 	a.s.writable(a)
 	a.s.readable(a)
 	e.s.readable(b)
-	if e.s.isClosing() {
+	if e.s.endpoints.isClosing() {
 		b.end(true)
 	}
 }

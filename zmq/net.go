@@ -86,7 +86,7 @@ func (s *core) listen(e *Endpoint, ln transport.Listener) (*Endpoint, error) {
 		return nil, err
 	}
 	e.ln, e.filters = ln, filters
-	if err := s.addEndpoint(e); err != nil {
+	if err := s.endpoints.add(e); err != nil {
 		ln.Close()
 		return nil, err
 	}
@@ -145,14 +145,14 @@ func (s *core) connectNet(e *Endpoint) (*Endpoint, error) {
 
 // dialOut starts to connect to e and to keep the connection.
 func (s *core) dialOut(e *Endpoint) (*Endpoint, error) {
-	if err := s.addEndpoint(e); err != nil {
+	if err := s.endpoints.add(e); err != nil {
 		return nil, err
 	}
 	var p *pipe
 	if !e.o.Immediate {
 		p = e.newNetPipe()
 		if err := s.attach(p); err != nil {
-			s.forgetEndpoint(e)
+			s.endpoints.remove(e)
 			return nil, err
 		}
 		e.add(p)

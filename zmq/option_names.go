@@ -242,9 +242,7 @@ func (s *core) option(name string) (string, error) {
 	case "type":
 		return s.typ.String(), nil
 	case "last_endpoint":
-		s.endpoints.Lock()
-		defer s.endpoints.Unlock()
-		return s.last, nil
+		return s.endpoints.lastAddr(), nil
 	case "mechanism":
 		m := s.options().Security.Mechanism
 		if m == "" {

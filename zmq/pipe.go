@@ -24,9 +24,9 @@ type pipe struct {
 	cur      flow.Cursor
 	batch    uint64
 	within   bool // there is a batch
-	recycles bool // the memory of the last one is used again
-	lent     bool // somebody may keep views of the batch
-	views    int  // of the batch that will be given back
+	recycles bool // the memory of the last one was recycled
+	lent     bool // the application may keep views of the batch
+	views    int  // of the batch, which the application will end
 	burst    int  // messages in the batch
 	consumed int  // messages read and not yet acknowledged
 	step     int
@@ -43,7 +43,7 @@ type pipe struct {
 	fan   fanoutState
 	stats pipeStats
 
-	subscribed int // memory that the peer's subscriptions take; protected by the send lock
+	subscribed int // octets that the peer's subscriptions take; protected by the send lock
 
 	info      atomic.Pointer[PeerInfo]
 	draining  sync.Mutex  // one drain at a time
@@ -51,7 +51,7 @@ type pipe struct {
 	flushOnce sync.Once
 	flushed   chan struct{} // closed when nothing is left to send
 
-	bell atomic.Bool // rung by the producer, for gather
+	bell atomic.Bool // set by the producer; see gather
 }
 
 type pipeStats struct {
@@ -114,7 +114,7 @@ func (p *pipe) closeFor(reason error) {
 	}
 }
 
-// kick tells the consumer of p.out that there is something to do.
+// kick wakes the consumer of p.out after a push. No lock is held.
 func (p *pipe) kick() {
 	if e := p.engine.Load(); e != nil {
 		(*e).Kick()
@@ -137,8 +137,8 @@ func (p *pipe) fill() bool {
 	return true
 }
 
-// leave ends the batch that is read, if there is one; it reports whether its
-// memory is used again. The receive lock is held.
+// leave ends the batch that is read, if there is one. It reports whether the
+// batch's memory was recycled. The receive lock is held.
 func (p *pipe) leave() (recycles bool) {
 	if !p.within {
 		return p.recycles
@@ -176,36 +176,44 @@ func (p *pipe) ack() {
 	p.consumed = 0
 }
 
-// tellProducer lets whoever fills p.in go on after it was refused.
-func (p *pipe) tellProducer() {
+// updateStep applies a changed high-water mark of p.in. No lock is held.
+func (p *pipe) updateStep() {
+	p.s.recv.Lock()
+	p.step = p.in.Step()
+	p.s.recv.Unlock()
+}
+
+// resumeProducer lets the producer of p.in, which was refused, go on.
+func (p *pipe) resumeProducer() {
 	if e := p.engine.Load(); e != nil {
 		(*e).Resume()
 	}
 }
 
-// kickLater is kick that never writes to a connection itself.
+// kickLater is kick that leaves writing to another goroutine. A lock may be
+// held.
 func (p *pipe) kickLater() {
 	if e := p.engine.Load(); e != nil {
 		(*e).KickLater()
 	}
 }
 
-// greet sends a message that the socket, not its user, has for the peer.
+// greet sends a message of the socket itself to the peer.
 func (p *pipe) greet(b []byte) {
 	if p.out.Append(&flow.Message{One: b}) == flow.Wake {
 		p.kickLater()
 	}
 }
 
-// subscribe tells the peer that we want a topic, or no longer.
+// subscribe sends a subscription to the peer, or the end of one.
 func (p *pipe) subscribe(add bool, topic []byte) {
 	if e := p.engine.Load(); e != nil {
 		(*e).Subscribe(add, topic)
 	}
 }
 
-// finishSending refuses further messages and sees whether some are left. Those
-// of a peer that was accepted just now are written by the link to come.
+// finishSending refuses further messages, and notes if none is left. Those of a
+// peer that was accepted just now are sent by the engine to come.
 func (p *pipe) finishSending() {
 	r := p.out.Close()
 	if r == flow.Wake || p.engine.Load() == nil && !p.out.Pending() {
@@ -215,8 +223,8 @@ func (p *pipe) finishSending() {
 
 func (p *pipe) setFlushed() { p.flushOnce.Do(func() { close(p.flushed) }) }
 
-// end takes the pipe away on both sides. With drop, messages that arrived
-// are dropped too. No lock may be held.
+// end removes the pipe on both sides. With drop, messages that arrived are
+// dropped too. No lock is held.
 func (p *pipe) end(drop bool) {
 	if !p.over.CompareAndSwap(false, true) {
 		return
@@ -237,8 +245,8 @@ func (p *pipe) end(drop bool) {
 	}
 }
 
-// dropIfOver counts as lost what is queued for a peer that is gone. end calls
-// it, and a writer that puts messages back after that.
+// dropIfOver drops what is queued for a peer that is gone, and counts it as lost.
+// end calls it, and so does an engine that puts messages back after that.
 func (p *pipe) dropIfOver() {
 	if !p.over.Load() {
 		return
@@ -256,8 +264,7 @@ func remove(pipes []*pipe, p *pipe) []*pipe {
 	return slices.DeleteFunc(pipes, func(q *pipe) bool { return q == p })
 }
 
-// setHWM takes over changed high-water marks; both locks of the socket are
-// held.
+// setHWM applies changed high-water marks. Both locks of the socket are held.
 func (p *pipe) setHWM(o *options) {
 	send, recv := o.SendHWM, o.RecvHWM
 	if peer := p.inproc(); peer != nil {
@@ -269,12 +276,13 @@ func (p *pipe) setHWM(o *options) {
 		p.s.send.wakeAll()
 	}
 	if p.in.SetHWM(recv) {
-		p.s.wg.Go(p.tellProducer)
+		p.s.wg.Go(p.resumeProducer)
 	}
 	p.step = p.in.Step()
 }
 
-// drain hands what an XSUB in this process sent to the publisher p belongs to.
+// drain gives the messages of an XSUB in this process to the publisher that p
+// belongs to. No lock is held.
 func (p *pipe) drain(x publisherSide) {
 	p.draining.Lock()
 	defer p.draining.Unlock()
@@ -285,7 +293,7 @@ func (p *pipe) drain(x publisherSide) {
 		}
 		upstream(x, p, b)
 		if p.in.Ack(b.Msgs) {
-			p.s.wg.Go(p.tellProducer)
+			p.s.wg.Go(p.resumeProducer)
 		}
 	}
 }

@@ -160,8 +160,19 @@ func (h *recvHalf) unlockAndWake() {
 		p := h.reopened[last]
 		h.reopened = h.reopened[:last]
 		h.Unlock()
-		p.tellProducer()
+		p.resumeProducer()
 		h.Lock()
+	}
+	h.Unlock()
+}
+
+// forgetIfRead removes a peer that is gone from the fair queue if it left nothing
+// to read. A socket on which the application does not receive would otherwise
+// keep all peers that ever were. The lock is not held.
+func (h *recvHalf) forgetIfRead(p *pipe) {
+	h.Lock()
+	if p.inTurn.Joined() && !p.fill() && p.ended {
+		p.inTurn.Remove()
 	}
 	h.Unlock()
 }
