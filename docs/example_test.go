@@ -58,7 +58,8 @@ func Example_client() {
 		log.Fatal(err)
 	}
 	defer client.Close()
-	page, err := client.Fetch(context.Background(), "page:7", memcache.FetchOptions{TTL: time.Minute}, func(ctx context.Context) ([]byte, error) {
+	ctx, options := context.Background(), memcache.FetchOptions{TTL: time.Minute}
+	page, err := client.Fetch(ctx, "page:7", options, func(ctx context.Context) ([]byte, error) {
 		return []byte("rendered"), nil // called on a miss, once for all concurrent callers
 	})
 	if err != nil {
