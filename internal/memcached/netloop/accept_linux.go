@@ -4,9 +4,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-const acceptBatch = 64 // connections taken a wake-up
+const acceptBatch = 64 // most connections accepted in a row
 
-// listen adds a listening socket to the thread's epoll set.
+// listen adds a listening socket to the epoll set.
 func (t *thread) listen(a *acceptor) {
 	t.acceptors = append(t.acceptors, a)
 	if err := t.watch(a); err != nil {
@@ -35,7 +35,7 @@ func (t *thread) endAccepting(a *acceptor, err error) {
 	close(a.done)
 }
 
-// accept takes waiting connections and deals them to the threads.
+// accept accepts waiting connections and hands them to the loops in turn.
 func (t *thread) accept(a *acceptor) {
 	for range acceptBatch {
 		if t.cfg.PauseAtLimit && t.full() {
@@ -57,8 +57,8 @@ func (t *thread) accept(a *acceptor) {
 			return
 		}
 		if a.tcp {
-			// Set on the listener they would be inherited, but not by the
-			// connections that were made before it was ours.
+			// Options of the listener are not inherited by connections that
+			// were in its backlog before they were set.
 			unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1)
 			unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_KEEPALIVE, 1)
 		}
@@ -77,12 +77,13 @@ func (t *thread) accept(a *acceptor) {
 			t.adopt(fd, peer)
 		case !to.post(message{kind: msgAdopt, fd: fd, peer: peer}):
 			unix.Close(fd)
-			t.leave()
+			t.ended()
 		}
 	}
 }
 
-// pause stops accepting until a connection ends, or for so many milliseconds.
+// pause stops accepting until a connection ends or, with ms > 0, for ms
+// milliseconds.
 func (t *thread) pause(a *acceptor, ms int64) {
 	unix.EpollCtl(t.epfd, unix.EPOLL_CTL_DEL, a.fd, nil)
 	a.paused = true
@@ -93,7 +94,7 @@ func (t *thread) pause(a *acceptor, ms int64) {
 	t.pausing(+1)
 	t.waiting = append(t.waiting, func() { t.post(message{kind: msgResume}) })
 	t.gate.Unlock()
-	// One may have ended before leave could see us waiting.
+	// A connection may have ended before this acceptor was counted.
 	if ms == 0 && !t.full() {
 		t.resumeAccepting()
 	}
@@ -108,7 +109,7 @@ func (t *thread) unpause(a *acceptor) {
 	}
 }
 
-// resumeAccepting tries the paused acceptors again.
+// resumeAccepting resumes the paused acceptors.
 func (t *thread) resumeAccepting() {
 	t.retryAt = 0
 	for _, a := range t.acceptors {

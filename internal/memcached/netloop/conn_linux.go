@@ -9,53 +9,53 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// conn is a connection of an epoll thread. There may be very many that do
-// nothing, so it is small, and what only busy ones need hangs off it.
+// conn is a connection of an epoll loop. Most connections are idle, so it is
+// small: what only busy ones need is allocated when it is needed.
 type conn struct {
 	t       *thread
 	session Session
 	fd      int32
-	slot    int32 // in t.conns, and the epoll event's datum
+	slot    int32 // index in t.conns, and the data of its epoll events
 	peer    netip.AddrPort
 	active  atomic.Int64 // unix seconds
 	why     atomic.Uint32
 	dead    atomic.Bool
 	waking  atomic.Bool // a msgWake for it is in the thread's inbox
-	mail    atomic.Pointer[mailbox]
+	sends   atomic.Pointer[sendQueue]
 
-	// What follows belongs to the thread.
+	// What follows belongs to the loop's goroutine.
 	flags connFlags
-	seen  int64 // when input last arrived, by core.millis; 0 without an idle timeout
+	seen  int64 // when input last arrived, by core.millis; 0 without IdleTimeout
 	in    []byte
-	out   *outbox // replies the peer did not take yet: nothing is read meanwhile
+	out   *outbox // replies that the kernel did not take; nothing is read meanwhile
 }
 
 type connFlags uint8
 
 const (
-	turnWaits connFlags = 1 << iota // in t.turns
-	resumes                         // has a turn to come once out is empty
-	closes                          // ends once out is empty
-	streams                         // input is discarded
-	parked                          // its session waits for Wake
-	woken                           // Wake came while it was not parked
-	muted                           // epoll reports no input: it came while parked
+	queued  connFlags = 1 << iota // in t.yieldQueue
+	resumes                       // is to be resumed once out is empty
+	closes                        // is to be closed once out is empty
+	streams                       // input is discarded
+	parked                        // its session waits for Wake
+	woken                         // Wake came while it was not parked
+	muted                         // epoll reports no input: it came while parked
 )
 
-// outbox is what the kernel did not take of a connection's replies.
+// outbox holds the replies of a connection that the kernel did not take.
 type outbox struct {
 	w       Writer
 	written int
-	since   int64 // of the last progress, by core.millis
-	turn    turn  // with flag resumes
+	since   int64 // when something was last written, by core.millis
+	rest    rest  // with flag resumes
 }
 
-// mailbox is what other goroutines queued by Send.
-type mailbox struct {
+// sendQueue holds what Send queued.
+type sendQueue struct {
 	mu      sync.Mutex
 	b       []byte
-	posted  bool // the thread has been told, or will look once out is empty
-	refused bool // something did not fit since the session was last told that it would
+	posted  bool // the loop has a message, or will look once out is empty
+	refused bool // Send returned false since Drained was last called
 	closed  bool
 }
 
@@ -85,7 +85,7 @@ func (c *conn) RemoteAddr() net.Addr {
 	return &net.UnixAddr{Net: "unix"}
 }
 
-// address is sa as the net package has it.
+// address returns sa as a net.Addr.
 func address(sa unix.Sockaddr) net.Addr {
 	if u, ok := sa.(*unix.SockaddrUnix); ok {
 		return &net.UnixAddr{Name: u.Name, Net: "unix"}
@@ -96,8 +96,8 @@ func address(sa unix.Sockaddr) net.Addr {
 	return nil
 }
 
-// addrPort is sa's address, invalid if it is not of the internet. An IPv4
-// address in IPv6's clothes is undressed, as the net package does.
+// addrPort returns the address of sa, or an invalid one if it is not an IP
+// address. IPv4-mapped IPv6 addresses are unmapped.
 func addrPort(sa unix.Sockaddr) netip.AddrPort {
 	switch sa := sa.(type) {
 	case *unix.SockaddrInet4:
@@ -124,10 +124,10 @@ func (c *conn) Send(b []byte) bool {
 	if c.dead.Load() {
 		return false
 	}
-	m := c.mail.Load()
+	m := c.sends.Load()
 	if m == nil {
-		c.mail.CompareAndSwap(nil, new(mailbox))
-		m = c.mail.Load()
+		c.sends.CompareAndSwap(nil, new(sendQueue))
+		m = c.sends.Load()
 	}
 	m.mu.Lock()
 	if m.closed || len(m.b)+len(b) > c.t.cfg.SendBudget {
@@ -136,11 +136,11 @@ func (c *conn) Send(b []byte) bool {
 		return false
 	}
 	m.b = append(m.b, b...)
-	tell := !m.posted
+	notify := !m.posted
 	m.posted = true
 	m.mu.Unlock()
-	if tell {
-		c.t.post(message{kind: msgMail, conn: c})
+	if notify {
+		c.t.post(message{kind: msgSend, conn: c})
 	}
 	return true
 }

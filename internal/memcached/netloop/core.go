@@ -7,12 +7,12 @@ import (
 	"time"
 )
 
-// core is what the drivers of one Loop share: the bound on connections and
-// the counters.
+// core is shared by the drivers of one Loop: the bound on connections and the
+// counters.
 type core struct {
 	cfg   Config
 	start time.Time
-	tick  time.Duration // between looks at deadlines; 0 without any
+	tick  time.Duration // between checks of deadlines; 0 without any
 
 	open          atomic.Int64
 	accepted      atomic.Uint64
@@ -26,14 +26,14 @@ type core struct {
 	handshakes    atomic.Uint64
 	badHandshakes atomic.Uint64
 
-	// paused counts the acceptors that wait for a connection to end. One counts
-	// itself before it looks whether there is room, so that leave misses none.
+	// paused is the number of acceptors that wait for a connection to end. An
+	// acceptor counts itself before it checks for room, so that ended misses none.
 	paused atomic.Int32
 
-	// gate guards what follows. A thread's mu may be taken under it.
+	// gate guards what follows.
 	gate      sync.Mutex
 	freed     *sync.Cond // a connection ended, or closing was set
-	waiting   []func()   // called then, once
+	waiting   []func()   // called once when a connection ends
 	closing   bool
 	pauses    uint64
 	pausedFor time.Duration
@@ -46,13 +46,13 @@ func newCore(cfg Config) *core {
 	return c
 }
 
-// millis is a clock that no change of the system's time disturbs, in unix
-// milliseconds as of the start.
+// millis returns unix milliseconds on a monotonic clock: later changes of the
+// system's time have no effect.
 func (c *core) millis() int64 {
 	return c.start.UnixMilli() + time.Since(c.start).Milliseconds()
 }
 
-// seconds is the clock of Conn.Active.
+// seconds returns the time of Conn.Active.
 func (c *core) seconds() int64 {
 	if c.cfg.Now != nil {
 		return c.cfg.Now()
@@ -60,12 +60,12 @@ func (c *core) seconds() int64 {
 	return c.millis() / 1000
 }
 
-// full says whether one more connection would be too many.
+// full reports whether MaxConns connections are open.
 func (c *core) full() bool {
 	return c.cfg.MaxConns > 0 && c.open.Load() >= int64(c.cfg.MaxConns)
 }
 
-// admit counts a new connection in, unless that would be one too many.
+// admit counts an accepted connection. It returns false if MaxConns are open.
 func (c *core) admit() bool {
 	for {
 		n := c.open.Load()
@@ -79,14 +79,14 @@ func (c *core) admit() bool {
 	}
 }
 
-// enter counts a connection in that is not bounded.
-func (c *core) enter() {
+// adopted counts a connection to which MaxConns does not apply.
+func (c *core) adopted() {
 	c.open.Add(1)
 	c.accepted.Add(1)
 }
 
-// leave is the opposite of admit and enter.
-func (c *core) leave() {
+// ended counts the end of a connection and resumes paused acceptors.
+func (c *core) ended() {
 	c.open.Add(-1)
 	if c.paused.Load() == 0 {
 		return
@@ -106,8 +106,8 @@ func (c *core) isClosing() bool {
 	return c.closing
 }
 
-// pausing counts an acceptor that begins (+1) or ends (-1) to wait for a
-// connection to end. c.gate must be held.
+// pausing counts an acceptor that starts (+1) or stops (-1) waiting for a
+// connection to end. The caller holds c.gate.
 func (c *core) pausing(n int32) {
 	after := c.paused.Add(n)
 	switch {

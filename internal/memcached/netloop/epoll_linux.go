@@ -11,8 +11,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// New is a Loop with the best driver there is for each listener: epoll loops
-// for TCP and unix sockets, a goroutine per connection for every other.
+// New returns a Loop. On Linux it serves TCP and unix sockets by epoll loops and
+// all other connections by a goroutine each. On other systems it is NewNet.
 func New(cfg Config) (Loop, error) {
 	cfg, err := cfg.withDefaults()
 	if err != nil {
@@ -22,16 +22,16 @@ func New(cfg Config) (Loop, error) {
 	return &epollLoop{core: c, other: newNetLoop(c)}, nil
 }
 
-// epollLoop hands listeners and their connections to its threads.
+// epollLoop distributes listeners and connections over its event loops.
 type epollLoop struct {
 	*core
-	other   *netLoop // serves what has no descriptor of its own
+	other   *netLoop // serves TLS and other connections
 	running sync.WaitGroup
 
-	// tmu guards what follows. It is taken before any thread's mu.
+	// tmu guards what follows.
 	tmu      sync.Mutex
-	threads  []*thread // started by the first Serve
-	next     int       // whose turn it is to get a listener or a connection
+	threads  []*thread // started by the first Serve or Adopt
+	next     int       // index of the one that gets the next listener or adopted connection
 	shutting bool
 }
 
@@ -89,16 +89,16 @@ func (l *epollLoop) Adopt(nc net.Conn) error {
 		unix.Close(fd)
 		return err
 	}
-	l.enter()
+	l.adopted()
 	if !t.post(message{kind: msgAdopt, fd: fd, peer: peer}) {
 		unix.Close(fd)
-		l.leave()
+		l.ended()
 		return ErrClosed
 	}
 	return nil
 }
 
-// duplicate gives the loop a descriptor whose life it controls.
+// duplicate returns a descriptor that the loop owns.
 func duplicate(sc syscall.Conn) (int, error) {
 	rc, err := sc.SyscallConn()
 	if err != nil {
@@ -114,7 +114,8 @@ func duplicate(sc syscall.Conn) (int, error) {
 	return dup, derr
 }
 
-// nextThread is the thread that gets the next listener or adopted connection. l.tmu must be held.
+// nextThread returns the event loop for the next listener or adopted connection.
+// The caller holds l.tmu.
 func (l *epollLoop) nextThread() (*thread, error) {
 	if l.shutting {
 		return nil, ErrClosed
@@ -190,8 +191,8 @@ func (l *epollLoop) Conns() iter.Seq[Conn] {
 // connections of other.
 func (l *epollLoop) Stats() Stats { return l.other.Stats() }
 
-// acceptor is a listening socket in a thread's epoll set. Its fields belong
-// to the thread; err is set before done is closed.
+// acceptor is a listening socket in the epoll set of a loop, which owns its
+// fields. err is set before done is closed.
 type acceptor struct {
 	fd     int
 	tcp    bool

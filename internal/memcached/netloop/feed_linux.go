@@ -7,23 +7,23 @@ import (
 )
 
 const (
-	readSize   = 64 << 10 // what one read may bring
-	rereads    = 8        // reads of one connection a wake-up, while each fills the buffer
-	streak     = 8        // turns a connection may take in a row while no other asks
-	keepInput  = 4 << 10  // leftovers up to this are copied, larger ones keep the loop's buffer
-	keepWriter = 1 << 20  // the loop's reply buffer is given back above this
-	maxPieces  = 512      // slices a write may gather
+	readSize   = 64 << 10 // most bytes of one read
+	rereads    = 8        // most reads of one connection in a row, while each fills the buffer
+	maxStreak  = 8        // most yields in a row without a wait, while no other connection is ready
+	keepInput  = 4 << 10  // unconsumed input up to this is copied; more keeps the loop's buffer
+	keepWriter = 1 << 20  // larger reply buffers are freed after use
+	maxPieces  = 512      // most slices of one write
 )
 
-// turn is what a connection that yielded has not consumed: in its own in, or,
-// if buf is set, in a buffer of the thread.
-type turn struct {
+// rest is the input that a connection that yielded has not consumed. It is in
+// the connection's in or, if buf is set, in a buffer of the loop.
+type rest struct {
 	c   *conn
-	buf []byte // to be given back
+	buf []byte // returned by putBuffer
 	in  []byte // part of buf
 }
 
-// readable reads what there is and lets the session have it.
+// readable reads what has arrived and passes it to the session.
 func (t *thread) readable(c *conn) {
 	for range rereads {
 		kept := copy(t.in, c.in)
@@ -56,14 +56,14 @@ func (t *thread) readable(c *conn) {
 	}
 }
 
-// takeTurn goes on with a connection that yielded.
-func (t *thread) takeTurn(next turn) {
+// resumeQueued calls the session of a connection that yielded.
+func (t *thread) resumeQueued(next rest) {
 	c := next.c
 	if c.dead.Load() {
-		t.giveBack(next.buf)
+		t.putBuffer(next.buf)
 		return
 	}
-	c.flags &^= turnWaits
+	c.flags &^= queued
 	in := next.in
 	if next.buf == nil {
 		in = t.in[:copy(t.in, c.in)]
@@ -71,9 +71,9 @@ func (t *thread) takeTurn(next turn) {
 	t.feed(c, in, next.buf)
 }
 
-// feed calls the session until it wants more input, and writes its replies.
-// in is a part of t.in, or of buf, which feed gives back. It reports whether
-// the connection may be read again at once.
+// feed calls the session until it needs more input, and writes its replies. in
+// is a part of t.in, or of buf, which feed passes to putBuffer. feed reports
+// whether the connection may be read again at once.
 func (t *thread) feed(c *conn, in, buf []byte) bool {
 	for turns := 0; ; turns++ {
 		used, step, ok := t.data(c.session, in, &t.w)
@@ -83,42 +83,42 @@ func (t *thread) feed(c *conn, in, buf []byte) bool {
 				t.slowKicks.Add(1)
 			}
 			t.w.reset()
-			t.giveBack(buf)
+			t.putBuffer(buf)
 			t.hangUp(c, Failed)
 			return false
 		}
 		switch step {
 		case Yield:
 			t.yielded++
-			alone := t.more == 0 && len(t.turns) == 0 && turns < streak
+			alone := t.more == 0 && len(t.yieldQueue) == 0 && turns < maxStreak
 			if alone && !t.w.Full() {
 				continue
 			}
 			if !t.flush(c) {
-				t.giveBack(buf)
+				t.putBuffer(buf)
 				return false
 			}
 			if alone && c.out == nil {
 				continue
 			}
-			t.putOff(c, in, buf)
+			t.yield(c, in, buf)
 			return false
 		case Wait:
 			t.park(c, in, buf)
 			return false
 		}
-		return t.settle(c, in, buf, step)
+		return t.endFeed(c, in, buf, step)
 	}
 }
 
-// settle ends a feed with NeedMore, Close or Stream.
-func (t *thread) settle(c *conn, in, buf []byte, step Step) bool {
+// endFeed ends a feed with NeedMore, Close or Stream.
+func (t *thread) endFeed(c *conn, in, buf []byte, step Step) bool {
 	if step == NeedMore {
 		c.keep(in)
 	} else {
 		c.in = nil
 	}
-	t.giveBack(buf)
+	t.putBuffer(buf)
 	if !t.flush(c) {
 		return false
 	}
@@ -135,43 +135,43 @@ func (t *thread) settle(c *conn, in, buf []byte, step Step) bool {
 	return c.out == nil && t.unmute(c)
 }
 
-// keep copies what a session left unconsumed.
+// keep copies the input that a session left unconsumed.
 func (c *conn) keep(in []byte) {
 	switch {
 	case len(in) > 0:
 		c.in = append(c.in[:0], in...)
-	case cap(c.in) > 512: // an idle connection should cost little
+	case cap(c.in) > 512: // idle connections hold little memory
 		c.in = nil
 	default:
 		c.in = c.in[:0]
 	}
 }
 
-// putOff gives c another turn: after the others', or once its replies are
-// gone.
-func (t *thread) putOff(c *conn, in, buf []byte) {
-	next := turn{c: c, buf: buf, in: in}
+// yield queues c to be resumed after the other connections, or once its replies
+// are written.
+func (t *thread) yield(c *conn, in, buf []byte) {
+	next := rest{c: c, buf: buf, in: in}
 	switch {
 	case len(in) <= keepInput:
 		c.keep(in)
-		t.giveBack(buf)
+		t.putBuffer(buf)
 		next.buf, next.in = nil, nil
 	case buf == nil:
 		c.in = nil
 		next.buf = t.in
-		t.in = t.buffer()
+		t.in = t.getBuffer()
 	}
 	if c.out != nil {
-		c.out.turn = next
+		c.out.rest = next
 		c.flags |= resumes
 		return
 	}
-	t.turns = append(t.turns, next)
-	c.flags |= turnWaits
+	t.yieldQueue = append(t.yieldQueue, next)
+	c.flags |= queued
 }
 
-// buffer takes a spare input buffer, or makes one.
-func (t *thread) buffer() []byte {
+// getBuffer returns a read buffer.
+func (t *thread) getBuffer() []byte {
 	if n := len(t.spare); n > 0 {
 		b := t.spare[n-1]
 		t.spare = t.spare[:n-1]
@@ -180,18 +180,18 @@ func (t *thread) buffer() []byte {
 	return make([]byte, t.cfg.MaxInput+readSize)
 }
 
-func (t *thread) giveBack(buf []byte) {
+func (t *thread) putBuffer(buf []byte) {
 	if buf != nil && len(t.spare) < 8 {
 		t.spare = append(t.spare, buf)
 	}
 }
 
-// flush writes t.w to c and leaves it empty; what the kernel does not take
-// goes to c.out. False when the connection ended.
+// flush writes t.w to c and empties it. What the kernel does not take goes to
+// c.out. flush returns false if the connection ended.
 func (t *thread) flush(c *conn) bool {
 	total := t.w.Len()
 	if total == 0 {
-		t.w.reset() // empty references want their release, too
+		t.w.reset() // releases empty references
 		return true
 	}
 	n, e := t.write(c, &t.w, 0)
@@ -217,8 +217,8 @@ func (t *thread) flush(c *conn) bool {
 	return true
 }
 
-// write sends w from its byte skip on, in one call if it has few pieces. It
-// returns an error only where it wrote nothing.
+// write sends w without its first skip bytes, in one system call for up to
+// maxPieces slices. It returns an error only if it wrote nothing.
 func (t *thread) write(c *conn, w *Writer, skip int) (int, unix.Errno) {
 	if len(w.refs) == 0 {
 		n, e := send(int(c.fd), w.B[skip:])
@@ -256,7 +256,7 @@ func (t *thread) write(c *conn, w *Writer, skip int) (int, unix.Errno) {
 	}
 }
 
-// writable sends on what the kernel did not take before.
+// writable sends what the kernel did not take before.
 func (t *thread) writable(c *conn) {
 	o := c.out
 	n, e := t.write(c, &o.w, o.written)
@@ -278,20 +278,20 @@ func (t *thread) writable(c *conn) {
 		return
 	}
 	if t.interest(c, unix.EPOLL_CTL_MOD, unix.EPOLLIN) != nil {
-		t.giveBack(o.turn.buf)
+		t.putBuffer(o.rest.buf)
 		t.hangUp(c, Failed)
 		return
 	}
 	if c.flags&resumes != 0 {
-		c.flags = c.flags&^resumes | turnWaits
-		t.turns = append(t.turns, o.turn)
+		c.flags = c.flags&^resumes | queued
+		t.yieldQueue = append(t.yieldQueue, o.rest)
 	}
-	t.collect(c)
+	t.sendQueued(c)
 }
 
-// collect writes what Send queued. c.out must be nil.
-func (t *thread) collect(c *conn) {
-	m := c.mail.Load()
+// sendQueued writes what Send queued. c.out is nil.
+func (t *thread) sendQueued(c *conn) {
+	m := c.sends.Load()
 	if m == nil {
 		return
 	}
@@ -304,24 +304,25 @@ func (t *thread) collect(c *conn) {
 	case !t.flush(c):
 	case c.out == nil:
 		m.mu.Lock()
-		tell := m.refused
+		notify := m.refused
 		m.refused = false
 		m.mu.Unlock()
-		if tell {
+		if notify {
 			drained(c.session)
 		}
-	case c.flags&turnWaits != 0:
-		t.recall(c)
+	case c.flags&queued != 0:
+		t.moveToOutbox(c)
 	}
 }
 
-// recall moves a turn from the queue to where it waits for c.out.
-func (t *thread) recall(c *conn) {
-	for i, next := range t.turns {
+// moveToOutbox has c resumed when c.out is empty, instead of in the yield queue's
+// order.
+func (t *thread) moveToOutbox(c *conn) {
+	for i, next := range t.yieldQueue {
 		if next.c == c {
-			t.turns = slices.Delete(t.turns, i, i+1)
-			c.out.turn = next
-			c.flags = c.flags&^turnWaits | resumes
+			t.yieldQueue = slices.Delete(t.yieldQueue, i, i+1)
+			c.out.rest = next
+			c.flags = c.flags&^queued | resumes
 			return
 		}
 	}

@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// netLoop is the portable driver: one goroutine per connection.
+// netLoop is the portable driver: a goroutine for each connection.
 type netLoop struct {
 	*core
 	serving sync.WaitGroup // acceptors and connections
@@ -83,17 +83,17 @@ func (l *netLoop) Serve(ln net.Listener) error {
 }
 
 func (l *netLoop) Adopt(nc net.Conn) error {
-	l.enter()
+	l.adopted()
 	return l.begin(nc)
 }
 
-// begin serves a connection that has been counted in.
+// begin serves a connection that has been counted.
 func (l *netLoop) begin(nc net.Conn) error {
 	l.lmu.Lock()
 	defer l.lmu.Unlock()
 	if l.down {
 		nc.Close()
-		l.leave()
+		l.ended()
 		return ErrClosed
 	}
 	c := &netConn{loop: l, nc: nc, id: l.nextID, fd: descriptor(nc), wakeup: make(chan struct{}, 1)}
@@ -105,17 +105,19 @@ func (l *netLoop) begin(nc net.Conn) error {
 	return nil
 }
 
-// reject tells a peer that there is no room. It never waits for the peer.
+// reject sends RejectMessage and closes the connection. It does not wait for
+// the peer.
 func (l *netLoop) reject(nc net.Conn) {
 	if _, isTLS := nc.(handshaker); !isTLS && len(l.cfg.RejectMessage) > 0 {
-		// A fresh socket takes a short message without blocking.
+		// The empty send buffer of a new socket takes a short message at once.
 		nc.SetWriteDeadline(time.Now().Add(time.Second))
 		nc.Write(l.cfg.RejectMessage)
 	}
 	nc.Close()
 }
 
-// waitForRoom blocks at the limit; false when the loop is closing.
+// waitForRoom blocks while MaxConns connections are open. It returns false when
+// the loop is closing.
 func (l *netLoop) waitForRoom() bool {
 	if !l.full() {
 		return !l.isClosing()
@@ -130,8 +132,8 @@ func (l *netLoop) waitForRoom() bool {
 	return !l.closing
 }
 
-// waitForFreed pauses an acceptor that ran out of descriptors; false when the
-// loop is closing.
+// waitForFreed pauses an acceptor that ran out of descriptors until a connection
+// ends, for d at most. It returns false when the loop is closing.
 func (l *netLoop) waitForFreed(d time.Duration) bool {
 	t := time.AfterFunc(d, func() {
 		l.gate.Lock()
@@ -207,7 +209,7 @@ func (l *netLoop) Stats() Stats {
 	return s
 }
 
-// handshaker is a *tls.Conn, or what stands in for one.
+// handshaker is implemented by *tls.Conn.
 type handshaker interface {
 	HandshakeContext(context.Context) error
 }
@@ -219,21 +221,22 @@ type netConn struct {
 	id, fd int
 	ready  atomic.Bool // past the handshake
 	active atomic.Int64
-	// Counted here, so that connections do not wait for each other's lines of the processor's cache; the loop has those of the ended.
+	// Counted for each connection, so that connections do not share cache lines.
+	// At the end they are added to the loop's.
 	read, written atomic.Uint64
 
-	why    atomic.Int32  // 1 + Reason given to Close first
+	why    atomic.Int32  // 1 + the first Reason given to Close
 	oneWay atomic.Bool   // its session returned Stream
 	wakeup chan struct{} // holds a token from Wake to the end of the next wait
 
-	// wmu is held over writes to nc, so that replies and Send take turns.
+	// wmu is held while nc is written to, by the session and by drainSent.
 	wmu sync.Mutex
 
 	// smu guards what follows. It is taken after wmu, never before.
 	smu     sync.Mutex
 	sent    []byte // queued by Send, not yet taken by the sender
 	sending bool   // a goroutine is writing sent out
-	refused bool   // something did not fit since the session was last told that it would
+	refused bool   // Send returned false since Drained was last called
 	closed  bool
 	session Session
 	reads   bool // a parked session's connection is being read
@@ -256,8 +259,8 @@ func (c *netConn) Close(why Reason) {
 	c.Wake()
 }
 
-// hangUp closes the socket under a TLS connection too, whose own Close may
-// wait for a writer.
+// hangUp closes the socket. Close of a TLS connection may wait for a writer, so
+// it closes the socket below.
 func (c *netConn) hangUp() {
 	if t, ok := c.nc.(interface{ NetConn() net.Conn }); ok {
 		t.NetConn().Close()
@@ -282,7 +285,7 @@ func (c *netConn) Send(b []byte) bool {
 	return true
 }
 
-// drainSent writes what Send queued until nothing is left.
+// drainSent writes what Send queued, until nothing is left.
 func (c *netConn) drainSent() {
 	defer c.loop.serving.Done()
 	var buf []byte
@@ -290,12 +293,12 @@ func (c *netConn) drainSent() {
 		c.wmu.Lock()
 		c.smu.Lock()
 		if len(c.sent) == 0 || c.closed {
-			tell := c.refused && !c.closed
-			c.sending, c.refused = tell, false
+			notify := c.refused && !c.closed
+			c.sending, c.refused = notify, false
 			session := c.session
 			c.smu.Unlock()
 			c.wmu.Unlock()
-			if !tell {
+			if !notify {
 				return
 			}
 			drained(session)
@@ -324,7 +327,7 @@ func (c *netConn) fail(err error) {
 	c.Close(Failed)
 }
 
-// write sends what w holds. c.wmu must be held.
+// write sends the content of w. The caller holds c.wmu.
 func (c *netConn) write(w *Writer) error {
 	if d := c.loop.cfg.WriteTimeout; d > 0 {
 		until := time.Time{}
@@ -347,14 +350,14 @@ func (c *netConn) write(w *Writer) error {
 const (
 	readSmall = 2 << 10
 	readLarge = 64 << 10
-	keepReply = 64 << 10 // a reply buffer larger than this is not kept
+	keepReply = 64 << 10 // larger reply buffers are freed after use
 )
 
-// serve runs the connection to its end.
+// serve runs the connection until its end.
 func (c *netConn) serve() {
 	l := c.loop
 	defer l.serving.Done()
-	defer l.leave()
+	defer l.ended()
 	defer func() {
 		l.lmu.Lock()
 		delete(l.conns, c)
@@ -390,11 +393,12 @@ func (c *netConn) serve() {
 	c.ready.Store(false)
 	l.onClose(s, why)
 	if why == Normal {
-		c.nc.Close() // says goodbye over TLS, as hangUp does not
+		c.nc.Close() // sends close_notify over TLS
 	}
 }
 
-// converse reads, asks the session and writes, until one of them is done.
+// converse reads, calls the session and writes its replies, until the connection
+// ends. It returns why.
 func (c *netConn) converse(s Session) Reason {
 	l := c.loop
 	w := &Writer{soft: l.cfg.SoftQueued}

@@ -8,9 +8,8 @@ import (
 	"syscall"
 )
 
-// descriptor is the file descriptor of nc, or -1: here nothing is known of it.
+// descriptor returns -1: descriptors are not known on this system.
 func descriptor(net.Conn) int { return -1 }
 
-// pauseFor tells an error of accept that passes from one that ends the
-// listener.
+// pauseFor reports whether an error of accept is temporary.
 func pauseFor(err error) bool { return errors.Is(err, syscall.ECONNABORTED) }

@@ -8,7 +8,7 @@ import (
 	"syscall"
 )
 
-// descriptor is the file descriptor of nc, or -1.
+// descriptor returns the file descriptor of nc, or -1.
 func descriptor(nc net.Conn) int {
 	if t, ok := nc.(interface{ NetConn() net.Conn }); ok {
 		nc = t.NetConn()
@@ -28,8 +28,8 @@ func descriptor(nc net.Conn) int {
 	return n
 }
 
-// pauseFor tells an error of accept that goes away when descriptors or memory
-// are freed from one that ends the listener.
+// pauseFor reports whether an error of accept is temporary: it goes away when
+// descriptors or memory are freed.
 func pauseFor(err error) bool {
 	for _, e := range []syscall.Errno{syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM, syscall.ECONNABORTED} {
 		if errors.Is(err, e) {

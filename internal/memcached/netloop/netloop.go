@@ -1,19 +1,3 @@
-// Package netloop carries bytes between stream connections and the protocol
-// sessions that understand them.
-//
-// A [Session] is called with whatever has arrived and appends its replies to
-// a [Writer]; it never touches a socket. Two drivers do that behind one
-// interface: on Linux, TCP and unix listeners are served by epoll loops, one
-// per thread, whose buffers belong to the loop and not to the connection;
-// everything else (other systems, TLS, listeners of other types) by a
-// goroutine per connection.
-//
-// # Bounds
-//
-// Nothing a peer does makes a connection hold memory without bound: input
-// that a session does not consume is kept up to Config.MaxInput, replies that
-// the peer does not read up to Config.MaxQueued, and while replies wait
-// nothing more is read. Over either bound the connection is closed.
 package netloop
 
 import (
@@ -28,51 +12,51 @@ import (
 // ErrClosed is returned by Serve once Shutdown has been called.
 var ErrClosed = errors.New("netloop: closed")
 
-// Conn is a connection as its session and the statistics see it. All methods
-// are safe for concurrent use.
+// Conn is an open connection. All methods are safe for concurrent use.
 type Conn interface {
-	// ID is the file descriptor where the driver knows it, else a number that
-	// no other open connection of the loop has.
+	// ID returns the file descriptor if the driver knows it, else a number that is
+	// unique among the open connections of the loop.
 	ID() int
-	// Loop is the index of the thread that serves the connection, below
+	// Loop returns the index of the event loop that serves the connection, below
 	// Config.Threads.
 	Loop() int
-	LocalAddr() net.Addr
+	LocalAddr() net.Addr // nil once the connection is closed
 	RemoteAddr() net.Addr
-	// Active is when input last arrived, in unix seconds.
+	// Active returns the unix second in which input last arrived.
 	Active() int64
-	// Send queues a copy of b after the replies already written. It returns
-	// false, having queued nothing, when Config.SendBudget bytes of earlier
-	// Sends are still waiting, or when the connection is closed.
+	// Send queues a copy of b after the replies already written. It queues nothing
+	// and returns false if Config.SendBudget bytes would be waiting from Send, or
+	// if the connection is closed.
 	Send(b []byte) bool
 	// Wake ends the wait of a session that Data parked with [Wait]. It may come
 	// before Data returns Wait: one wake-up is remembered, and several count as
 	// one. It has no effect once the connection is closed, and does not block.
 	Wake()
-	// Close ends the connection without flushing. It does not wait.
+	// Close ends the connection without flushing. It does not block.
 	Close(why Reason)
 }
 
 // Loop serves connections until Shutdown.
 type Loop interface {
-	// Serve accepts from ln until Shutdown, then returns [ErrClosed]; it owns
-	// and closes ln. It may be called for several listeners.
+	// Serve accepts connections from ln until Shutdown, then returns [ErrClosed].
+	// It takes ownership of ln and closes it. It may be called for several
+	// listeners.
 	Serve(ln net.Listener) error
-	// Adopt serves a connection that the caller has made, as if it had been
-	// accepted, but for Config.MaxConns; a session that is to speak first uses
-	// Conn.Send. It owns nc from now on, and closes it if it returns an error.
+	// Adopt serves a connection as if it had been accepted, but does not apply
+	// Config.MaxConns. A session that speaks first uses Conn.Send. Adopt takes
+	// ownership of nc, and closes it if it returns an error.
 	Adopt(nc net.Conn) error
-	// Shutdown stops accepting, closes every connection with reason
-	// [Shutdown], and waits until no goroutine and no descriptor is left, or
-	// for ctx.
+	// Shutdown stops accepting and closes every connection with reason
+	// [Shutdown]. It returns when no goroutine and no descriptor is left, or with
+	// the error of ctx.
 	Shutdown(ctx context.Context) error
-	// Conns walks the open connections.
+	// Conns iterates over the open connections.
 	Conns() iter.Seq[Conn]
 	Stats() Stats
 }
 
-// Stats counts what happened since New. All figures grow only, but for Open
-// and Accepting.
+// Stats are counters since New. All of them only grow, except Open and
+// Accepting.
 type Stats struct {
 	Open         int64 // connections open now
 	Accepted     uint64
@@ -81,62 +65,61 @@ type Stats struct {
 	BytesWritten uint64
 	Yields       uint64
 	IdleKicks    uint64
-	SlowKicks    uint64 // write deadline passed, or over Config.MaxQueued
+	SlowKicks    uint64 // write timeout, or over Config.MaxQueued
 	Panics       uint64
 
 	Accepting     bool          // false while paused at the limit
 	Pauses        uint64        // times accepting was paused
-	PausedFor     time.Duration // the sum of those, the current one included
+	PausedFor     time.Duration // total, including the current pause
 	Handshakes    uint64        // TLS handshakes completed
 	BadHandshakes uint64
 }
 
-// Config of a Loop. The zero value of every field but NewSession is usable.
+// Config is the configuration of a Loop. Only NewSession is required.
 type Config struct {
-	// Threads is how many event loops there are; 0 is 4.
+	// Threads is the number of event loops. 0 means 4.
 	Threads int
-	// Dedicated says that the process is there for the loop. Each of its epoll
-	// threads then keeps its processor of the scheduler's while it waits, for 5
-	// ms at most and as long as GOMAXPROCS leaves one to everything else. A
-	// collection and whatever else stops the world ends the wait.
+	// Dedicated says that the process does little else. Each epoll loop then keeps
+	// its P for up to 5 ms while it waits in epoll, as long as GOMAXPROCS is larger
+	// than the number of loops of the process. A garbage collection ends the wait.
 	Dedicated bool
-	// NewSession makes the session of an accepted connection, after the TLS
-	// handshake where there is one. Required.
+	// NewSession makes the session of a connection, after a TLS handshake.
+	// Required.
 	NewSession func(Conn) Session
 
-	// MaxConns bounds the open connections over all listeners; 0 is no bound.
-	// A connection over it is sent RejectMessage and closed, or, with
-	// PauseAtLimit, left in the listener's backlog until another one ends.
+	// MaxConns bounds the open connections of all listeners. 0 means no bound.
+	// A connection over it is sent RejectMessage and closed. With PauseAtLimit it
+	// stays in the listener's backlog until another connection ends.
 	MaxConns      int
 	PauseAtLimit  bool
 	RejectMessage []byte
 
-	// IdleTimeout closes a connection from which nothing arrived for so long.
-	// WriteTimeout closes one that did not take any of its waiting replies for
-	// so long, unless it is one-way: SendBudget bounds what waits for that. Both
-	// have a granularity of a second, or of half the value if that is shorter;
-	// 0 is never.
+	// IdleTimeout closes a connection from which nothing has arrived for this
+	// time. WriteTimeout closes one that accepts none of its waiting replies for
+	// this time, unless it is one-way. Both have a granularity of one second, or of
+	// half the value if that is shorter. 0 means never.
 	IdleTimeout  time.Duration
 	WriteTimeout time.Duration
-	// HandshakeTimeout bounds a TLS handshake; 0 is 10 s.
+	// HandshakeTimeout bounds a TLS handshake. 0 means 10 s.
 	HandshakeTimeout time.Duration
 
-	// MaxInput bounds, in bytes, what a session may leave unconsumed while it
-	// wants more; 0 is 64 KiB.
+	// MaxInput bounds the bytes that a session may leave unconsumed when it
+	// returns NeedMore. 0 means 64 KiB.
 	MaxInput int
-	// SoftQueued is where Writer.Full turns true; 0 is 256 KiB.
+	// SoftQueued is the number of bytes at which Writer.Full becomes true. 0 means
+	// 256 KiB.
 	SoftQueued int
-	// MaxQueued bounds the bytes of replies that wait for the peer, values
-	// queued by reference included; 0 is 64 MiB.
+	// MaxQueued bounds the bytes of replies that wait for the peer, including
+	// those of Writer.Ref. 0 means 64 MiB.
 	MaxQueued int
-	// SendBudget bounds the bytes waiting from Conn.Send; 0 is 256 KiB.
+	// SendBudget bounds the bytes that wait from Conn.Send. 0 means 256 KiB.
 	SendBudget int
 
-	// Now is the clock of Conn.Active in unix seconds; nil is the system's. It
-	// is called once per wake-up and must be cheap.
+	// Now returns the time of Conn.Active in unix seconds. It is called for each
+	// read and must be cheap. nil means the system's clock.
 	Now func() int64
-	// OnPanic is told of a panic in a session, which costs its connection and
-	// nothing else.
+	// OnPanic is called after a panic in a session, whose connection is closed.
+	// The other connections are not affected.
 	OnPanic func(v any, stack []byte)
 }
 
@@ -178,7 +161,7 @@ func (c Config) withDefaults() (Config, error) {
 	return c, nil
 }
 
-// tick is how often deadlines are looked at, 0 for never.
+// tick returns how often deadlines are checked, 0 for never.
 func (c Config) tick() time.Duration {
 	d := time.Duration(0)
 	for _, t := range []time.Duration{c.IdleTimeout, c.WriteTimeout} {
@@ -192,8 +175,8 @@ func (c Config) tick() time.Duration {
 	return min(max(d, time.Millisecond), time.Second)
 }
 
-// NewNet is a Loop that serves every listener with a goroutine per
-// connection.
+// NewNet returns a Loop that serves every connection with a goroutine of its
+// own.
 func NewNet(cfg Config) (Loop, error) {
 	cfg, err := cfg.withDefaults()
 	if err != nil {

@@ -2,5 +2,6 @@
 
 package netloop
 
-// New is a Loop with the best driver there is for each listener.
+// New returns a Loop. On Linux it serves TCP and unix sockets by epoll loops and
+// all other connections by a goroutine each. On other systems it is NewNet.
 func New(cfg Config) (Loop, error) { return NewNet(cfg) }

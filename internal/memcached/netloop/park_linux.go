@@ -8,7 +8,7 @@ import "golang.org/x/sys/unix"
 // which nothing arrives costs no system call. The first event mutes it.
 func (t *thread) park(c *conn, in, buf []byte) {
 	c.keep(in)
-	t.giveBack(buf)
+	t.putBuffer(buf)
 	if !t.flush(c) {
 		return
 	}
@@ -38,12 +38,12 @@ func (t *thread) resume(c *conn) {
 		c.seen = t.millis()
 	}
 	if c.out != nil {
-		c.out.turn = turn{c: c}
+		c.out.rest = rest{c: c}
 		c.flags |= resumes
 		return
 	}
-	c.flags |= turnWaits
-	t.turns = append(t.turns, turn{c: c})
+	c.flags |= queued
+	t.yieldQueue = append(t.yieldQueue, rest{c: c})
 }
 
 // parkedEvent handles an epoll event of a parked connection. Input stays in the

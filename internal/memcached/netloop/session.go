@@ -71,7 +71,7 @@ type Reason uint8
 const (
 	// Normal: the peer hung up, or the session returned [Close].
 	Normal Reason = iota
-	// Failed: an error of the socket, or a bound that was exceeded.
+	// Failed: a socket error, or a bound was exceeded.
 	Failed
 	// IdleTimeout: no input for Config.IdleTimeout.
 	IdleTimeout
@@ -79,7 +79,7 @@ const (
 	Shutdown
 )
 
-// String is memcached's word for it, as in `watch connevents`.
+// String returns memcached's word for it, as in `watch connevents`.
 func (r Reason) String() string {
 	switch r {
 	case Normal:

@@ -10,13 +10,14 @@ import (
 )
 
 const (
-	batch     = 128 // events a wake-up may bring
-	descWait  = 100 // ms until accepting is tried again without descriptors
-	keepFor   = 5   // ms for which a waiting thread keeps its processor; one that runs for 10 is preempted
-	wakeEvent = -1  // datum of the eventfd; those of acceptors are below
+	batch    = 128 // most events of one epoll_wait
+	descWait = 100 // ms between attempts to accept without free descriptors
+	holdFor  = 5   // ms for which a waiting loop keeps its P; after 10 it would be preempted
+	// wakeEvent is the data of the eventfd's events. Those of acceptors are below.
+	wakeEvent = -1
 )
 
-// thread is one event loop. Fields without a lock belong to its goroutine.
+// thread is an event loop. Fields without a lock belong to its goroutine.
 type thread struct {
 	*core
 	loop   *epollLoop
@@ -24,26 +25,26 @@ type thread struct {
 	epfd   int
 	wakefd int
 
-	events    [batch]unix.EpollEvent
-	in        []byte   // MaxInput+readSize, lent to nobody between calls
-	spare     [][]byte // buffers of that size
-	w         Writer   // empty between connections
-	iov       []unix.Iovec
-	pieces    [][]byte
-	turns     []turn // connections that yielded
-	more      int    // events of this wake-up not yet handled
-	acceptors []*acceptor
-	nextLoop  int
-	retryAt   int64 // when paused acceptors are tried again, by millis; 0: when told
-	sweepAt   int64
-	stopping  bool
-	keeps     bool // the processor, while it waits no longer than keepFor
+	events     [batch]unix.EpollEvent
+	in         []byte   // read buffer of MaxInput+readSize bytes
+	spare      [][]byte // more of them
+	w          Writer   // empty between connections
+	iov        []unix.Iovec
+	pieces     [][]byte
+	yieldQueue []rest // connections that yielded, to be resumed
+	more       int    // events of this batch not yet handled
+	acceptors  []*acceptor
+	nextLoop   int
+	retryAt    int64 // when paused acceptors try again, by millis; 0: on msgResume
+	sweepAt    int64
+	stopping   bool
+	holdsP     bool // the next wait keeps the P, for holdFor at most
 
-	// Counted here, published to core at the end of a wake-up.
+	// Counted here and added to core at the end of a batch.
 	read, written, yielded uint64
 
-	// mu guards what follows. conns is changed by the thread alone, so the
-	// thread reads it without.
+	// mu guards what follows. Only the loop changes conns, so the loop reads it
+	// without mu.
 	mu    sync.Mutex
 	conns []*conn
 	free  []int32
@@ -52,7 +53,7 @@ type thread struct {
 	awake atomic.Bool // the eventfd has been written and not yet read
 }
 
-// message tells a thread what another goroutine wants of it.
+// message is a request of another goroutine to a loop.
 type message struct {
 	kind   msgKind
 	conn   *conn
@@ -65,7 +66,7 @@ type msgKind uint8
 
 const (
 	msgAdopt  msgKind = iota // fd is a new connection
-	msgMail                  // conn has mail
+	msgSend                  // conn has something in its sendQueue
 	msgClose                 // conn is to be closed
 	msgWake                  // conn's session is to be resumed
 	msgListen                // accept from listen
@@ -85,7 +86,7 @@ func newThread(l *epollLoop, index int) (*thread, error) {
 	}
 	t := &thread{core: l.core, loop: l, index: index, epfd: epfd, wakefd: wakefd, nextLoop: index}
 	t.w.soft = t.cfg.SoftQueued
-	t.in = t.buffer()
+	t.in = t.getBuffer()
 	if err := unix.EpollCtl(epfd, unix.EPOLL_CTL_ADD, wakefd, &unix.EpollEvent{Events: unix.EPOLLIN, Fd: wakeEvent}); err != nil {
 		t.release()
 		return nil, err
@@ -98,7 +99,8 @@ func (t *thread) release() {
 	unix.Close(t.epfd)
 }
 
-// post hands a message to the thread and wakes it; false when it has stopped.
+// post puts a message in the inbox and wakes the loop. It returns false if the
+// loop has stopped.
 func (t *thread) post(m message) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -107,13 +109,13 @@ func (t *thread) post(m message) bool {
 	}
 	t.inbox = append(t.inbox, m)
 	if t.awake.CompareAndSwap(false, true) {
-		one := [8]byte{1, 1, 1, 1, 1, 1, 1, 1} // any number but 0, whatever the byte order
+		one := [8]byte{1, 1, 1, 1, 1, 1, 1, 1} // not 0 in either byte order
 		unix.Write(t.wakefd, one[:])
 	}
 	return true
 }
 
-// open is a copy of the table, for a walk from any goroutine.
+// open returns the open connections. Any goroutine may call it.
 func (t *thread) open() []*conn {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -126,7 +128,7 @@ func (t *thread) open() []*conn {
 	return open
 }
 
-// run is the thread's life.
+// run serves the loop until msgStop.
 func (t *thread) run() {
 	loops.Add(1)
 	defer func() {
@@ -139,11 +141,11 @@ func (t *thread) run() {
 			t.more = n - i - 1
 			t.handle(&t.events[i])
 		}
-		// Those that yield now get their next turn after everyone else's events.
-		for n := len(t.turns); n > 0 && len(t.turns) > 0; n-- {
-			next := t.turns[0]
-			t.turns = slices.Delete(t.turns, 0, 1)
-			t.takeTurn(next)
+		// Connections that yield again are resumed after the next events.
+		for n := len(t.yieldQueue); n > 0 && len(t.yieldQueue) > 0; n-- {
+			next := t.yieldQueue[0]
+			t.yieldQueue = slices.Delete(t.yieldQueue, 0, 1)
+			t.resumeQueued(next)
 		}
 		t.deadlines()
 		t.publish()
@@ -151,30 +153,29 @@ func (t *thread) run() {
 	t.finish()
 }
 
-// wait returns how many events there are. With Config.Dedicated it does not
-// tell the scheduler at once that it waits, which then would take the processor
-// away after some 20 us, send another thread on with the loop when there are
-// events, and see to all that from a thread of its own.
+// wait waits for events and returns their number. With Config.Dedicated it first
+// waits without announcing the system call to the scheduler. Else the scheduler
+// would take the P away after 20 µs, and hand the loop to another thread
+// when events arrive. Gain and cost: docs/decisions/0002-event-loops.md, Waiting.
 func (t *thread) wait() int {
-	patience := 0
-	if len(t.turns) == 0 {
-		patience = t.patience()
+	timeout := 0
+	if len(t.yieldQueue) == 0 {
+		timeout = t.timeout()
 	}
-	if patience == 0 || t.keeps {
-		ms := patience
-		if uint(ms) > keepFor { // or for ever
-			ms = keepFor
+	if timeout == 0 || t.holdsP {
+		ms := timeout
+		if uint(ms) > holdFor { // also if it is -1
+			ms = holdFor
 		}
 		n, e := epollWait(t.epfd, t.events[:], ms)
-		if n > 0 || e != 0 || ms == patience {
+		if n > 0 || e != 0 || ms == timeout {
 			return waited(n, e)
 		}
 	}
-	// Looking first without waiting would cost 220 ns whenever there is
-	// nothing; telling the scheduler, 30.
-	n, err := unix.EpollWait(t.epfd, t.events[:], patience)
+	// Polling first would cost 220 ns when there is nothing; announcing costs 30.
+	n, err := unix.EpollWait(t.epfd, t.events[:], timeout)
 	e, _ := err.(unix.Errno)
-	t.keeps = t.cfg.Dedicated && processorToSpare()
+	t.holdsP = t.cfg.Dedicated && spareProcessor()
 	return waited(n, e)
 }
 
@@ -185,15 +186,15 @@ func waited(n int, e unix.Errno) int {
 	return max(n, 0)
 }
 
-// loops counts the threads of all loops of the process.
+// loops is the number of event loops of the process.
 var loops atomic.Int32
 
-// processorToSpare reports whether other goroutines can run while every loop
-// keeps its processor.
-func processorToSpare() bool { return runtime.GOMAXPROCS(0) > int(loops.Load()) }
+// spareProcessor reports whether other goroutines can run while every event loop
+// keeps its P.
+func spareProcessor() bool { return runtime.GOMAXPROCS(0) > int(loops.Load()) }
 
-// patience is how many milliseconds the thread may sleep, -1 for ever.
-func (t *thread) patience() int {
+// timeout returns how many milliseconds the loop may wait, -1 for no limit.
+func (t *thread) timeout() int {
 	next := t.retryAt
 	if t.sweepAt != 0 && (next == 0 || t.sweepAt < next) {
 		next = t.sweepAt
@@ -204,7 +205,8 @@ func (t *thread) patience() int {
 	return int(max(next-t.millis(), 0))
 }
 
-// deadlines closes whoever is over one, and tries paused acceptors again.
+// deadlines closes connections that are past a timeout, and has paused acceptors
+// try again when it is time.
 func (t *thread) deadlines() {
 	if t.tick == 0 && t.retryAt == 0 {
 		return
@@ -232,7 +234,7 @@ func (t *thread) deadlines() {
 				t.slowKicks.Add(1)
 				t.hangUp(c, Failed)
 			}
-		case idle > 0 && now-c.seen >= idle && c.flags&(streams|turnWaits|parked) == 0:
+		case idle > 0 && now-c.seen >= idle && c.flags&(streams|queued|parked) == 0:
 			t.idleKicks.Add(1)
 			t.hangUp(c, IdleTimeout)
 		}
@@ -257,7 +259,7 @@ func (t *thread) publish() {
 func (t *thread) handle(ev *unix.EpollEvent) {
 	switch {
 	case ev.Fd == wakeEvent:
-		t.openMail()
+		t.readInbox()
 	case ev.Fd < wakeEvent:
 		if i := int(wakeEvent - 1 - ev.Fd); t.acceptors[i] != nil {
 			t.accept(t.acceptors[i])
@@ -270,14 +272,14 @@ func (t *thread) handle(ev *unix.EpollEvent) {
 			t.writable(c)
 		case c.flags&parked != 0:
 			t.parkedEvent(c, ev.Events)
-		case c.flags&turnWaits == 0:
+		case c.flags&queued == 0:
 			t.readable(c)
 		}
 	}
 }
 
-// openMail does what other goroutines asked for.
-func (t *thread) openMail() {
+// readInbox handles the messages in the inbox.
+func (t *thread) readInbox() {
 	var drain [8]byte
 	t.mu.Lock()
 	unix.Read(t.wakefd, drain[:])
@@ -289,9 +291,9 @@ func (t *thread) openMail() {
 		switch m.kind {
 		case msgAdopt:
 			t.adopt(m.fd, m.peer)
-		case msgMail:
+		case msgSend:
 			if !m.conn.dead.Load() && m.conn.out == nil {
-				t.collect(m.conn)
+				t.sendQueued(m.conn)
 			}
 		case msgClose:
 			t.hangUp(m.conn, Reason(m.conn.why.Load()-1))
@@ -307,7 +309,7 @@ func (t *thread) openMail() {
 	}
 }
 
-// adopt makes fd a connection of this thread. It has been admitted.
+// adopt makes fd a connection of this loop. It has been counted.
 func (t *thread) adopt(fd int, peer unix.Sockaddr) {
 	c := &conn{t: t, fd: int32(fd), peer: addrPort(peer)}
 	c.active.Store(t.seconds())
@@ -334,12 +336,12 @@ func (t *thread) interest(c *conn, op int, events uint32) error {
 	return unix.EpollCtl(t.epfd, op, int(c.fd), &unix.EpollEvent{Events: events, Fd: c.slot})
 }
 
-// hangUp ends a connection, if it has not ended.
+// hangUp closes a connection unless it is closed.
 func (t *thread) hangUp(c *conn, why Reason) {
 	if c.dead.Swap(true) {
 		return
 	}
-	if m := c.mail.Load(); m != nil {
+	if m := c.sends.Load(); m != nil {
 		m.mu.Lock()
 		m.closed, m.b = true, nil
 		m.mu.Unlock()
@@ -348,18 +350,18 @@ func (t *thread) hangUp(c *conn, why Reason) {
 	t.mu.Lock()
 	t.conns[c.slot] = nil
 	t.free = append(t.free, c.slot)
-	unix.Close(int(c.fd)) // under mu: LocalAddr must not ask another's descriptor
+	unix.Close(int(c.fd)) // with mu held, so that LocalAddr does not use a reused descriptor
 	t.mu.Unlock()
 	if c.out != nil {
 		c.out.w.reset()
-		t.giveBack(c.out.turn.buf)
+		t.putBuffer(c.out.rest.buf)
 		c.out = nil
 	}
 	c.in = nil
-	t.leave()
+	t.ended()
 }
 
-// finish closes everything the thread owns.
+// finish closes everything that the loop owns.
 func (t *thread) finish() {
 	for _, a := range t.acceptors {
 		if a != nil {
@@ -378,7 +380,7 @@ func (t *thread) finish() {
 		switch m.kind {
 		case msgAdopt:
 			unix.Close(m.fd)
-			t.leave()
+			t.ended()
 		case msgListen:
 			unix.Close(m.listen.fd)
 			m.listen.err = ErrClosed

@@ -1,10 +1,10 @@
 package netloop
 
-// Writer collects the replies of a session. Append to B; queue a large value
-// without copying it by Ref.
+// Writer collects the replies of a session. Small replies are appended to B,
+// large values queued without a copy by Ref.
 type Writer struct {
-	// B is what has been appended since the last flush. A session may assign
-	// to it (w.B = append(w.B, ...)) and must not keep it.
+	// B is what was appended since the last flush. A session assigns to it
+	// (w.B = append(w.B, ...)) and does not retain it.
 	B []byte
 
 	refs     []ref
@@ -12,18 +12,18 @@ type Writer struct {
 	soft     int
 }
 
-// ref is a value that stands between B[:at] and B[at:].
+// ref is a value to be sent between B[:at] and B[at:].
 type ref struct {
 	at      int
 	b       []byte
 	release func()
 }
 
-// NewWriter is a Writer for a caller that drives a session by itself; Full
-// turns true at soft bytes.
+// NewWriter returns a Writer for a caller that calls a session itself. Full
+// becomes true at soft bytes.
 func NewWriter(soft int) *Writer { return &Writer{soft: soft} }
 
-// Drain appends to dst everything that is waiting, and leaves w empty.
+// Drain appends all that is waiting to dst and empties w.
 func (w *Writer) Drain(dst []byte) []byte {
 	for _, p := range w.pieces(nil, 0, 2*len(w.refs)+1) {
 		dst = append(dst, p...)
@@ -32,22 +32,23 @@ func (w *Writer) Drain(dst []byte) []byte {
 	return dst
 }
 
-// Ref queues b after everything written so far. The bytes must not change
-// until release is called, which happens once, from any goroutine: when they
-// have been written, or when the connection is gone. release may be nil.
+// Ref queues b after everything written so far, without a copy. The bytes must
+// not change until release is called. That happens exactly once, on any
+// goroutine, when they have been written or the connection has ended. release
+// may be nil.
 func (w *Writer) Ref(b []byte, release func()) {
 	w.refs = append(w.refs, ref{at: len(w.B), b: b, release: release})
 	w.refBytes += len(b)
 }
 
-// Len is how many bytes are waiting, those of Ref included.
+// Len returns the number of bytes waiting, including those of Ref.
 func (w *Writer) Len() int { return len(w.B) + w.refBytes }
 
-// Full reports that enough is waiting (Config.SoftQueued): the session should
-// return [Yield] as soon as it can, and goes on when the peer has taken it.
+// Full reports whether Config.SoftQueued bytes are waiting. The session should
+// then return [Yield] soon. It is called again when the peer has read them.
 func (w *Writer) Full() bool { return w.Len() >= w.soft }
 
-// reset drops what is waiting, releasing the references.
+// reset empties w and releases the references.
 func (w *Writer) reset() {
 	for i := range w.refs {
 		if r := w.refs[i].release; r != nil {
@@ -61,7 +62,7 @@ func (w *Writer) reset() {
 }
 
 // pieces appends to dst the byte slices to write, in order, without the first
-// skip bytes, but no more than limit of them.
+// skip bytes. It appends at most limit slices.
 func (w *Writer) pieces(dst [][]byte, skip, limit int) [][]byte {
 	add := func(b []byte) {
 		if skip >= len(b) {
