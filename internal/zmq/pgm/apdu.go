@@ -10,22 +10,22 @@ import (
 // noMessage in the offset field of a unit says that no message starts in it.
 const noMessage = 0xffff
 
-// offsetLen is the length of the field that leads each unit: where in the
-// bytes behind it the first message starts, so that a receiver that joins in
-// mid-stream or lost something knows where to begin.
+// offsetLen is the length of the first field of each unit. The field is the
+// offset of the first message that starts in the bytes after it. A receiver
+// that joins in mid-stream or lost packets begins there.
 const offsetLen = 2
 
-// Packer lays the frames of messages, in ZMTP 1.0 framing, into units of a
-// bounded size. The zero value is not usable; see NewPacker.
+// Packer packs the frames of messages, in ZMTP 1.0 framing, into units of a
+// bounded size. NewPacker creates one.
 type Packer struct {
 	max   int
 	unit  []byte
 	first int  // offset of the first message that starts in the unit
-	amid  bool // the message under way has frames to come
+	amid  bool // the current message has frames to come
 }
 
-// NewPacker returns a Packer for units of at most max bytes, the offset field
-// included.
+// NewPacker returns a Packer for units of at most max bytes, including the
+// offset field.
 func NewPacker(max int) *Packer {
 	p := &Packer{max: max}
 	p.reset()
@@ -37,8 +37,8 @@ func (p *Packer) reset() {
 	p.first = noMessage
 }
 
-// Add lays the next frame of a message, with more to come or the last, behind
-// what waits in the unit and calls emit with each unit that became full. The
+// Add adds the next frame of a message to the unit and calls emit with each
+// unit that became full. more says that the message has further frames. The
 // unit belongs to the Packer and is only valid during the call.
 func (p *Packer) Add(frame []byte, more bool, emit func(unit []byte) error) error {
 	var head [10]byte
@@ -77,7 +77,7 @@ func (p *Packer) Add(frame []byte, more bool, emit func(unit []byte) error) erro
 	return nil
 }
 
-// Flush emits the unit that is not full yet, if it holds anything.
+// Flush emits the unit that is not full, if it is not empty.
 func (p *Packer) Flush(emit func(unit []byte) error) error {
 	if len(p.unit) == offsetLen {
 		return nil
@@ -88,21 +88,20 @@ func (p *Packer) Flush(emit func(unit []byte) error) error {
 	return err
 }
 
-// ErrMessageTooLarge ends the stream of a source that sent more than the
-// receiver takes.
+// ErrMessageTooLarge is the error for a message over Unpacker.MaxMessage. It
+// ends the stream of the source.
 var ErrMessageTooLarge = errors.New("pgm: message too large")
 
 var errUnit = errors.New("pgm: bad data unit")
 
-// maxFrames bounds the frames of one message, since each costs memory whatever
-// its length.
+// maxFrames bounds the frames of one message, because even an empty frame needs
+// memory.
 const maxFrames = 4096
 
-// Unpacker takes the units of one source, in order, back into messages. After
-// a loss call Reset: it then waits for the next unit in which a message
-// starts.
+// Unpacker unpacks the units of one source, in order, into messages. After a
+// loss call Reset: it then skips to the next unit in which a message starts.
 type Unpacker struct {
-	// MaxMessage bounds the bytes of one message, all frames together.
+	// MaxMessage bounds the bytes of all frames of a message together.
 	MaxMessage int64
 
 	joined bool
@@ -111,7 +110,7 @@ type Unpacker struct {
 	inBody bool
 	more   bool
 	frame  []byte   // the part of a frame that earlier units held
-	frames [][]byte // those before own are not in the unit at hand
+	frames [][]byte // those before own are not in the current unit
 	own    int
 	size   int64
 }
@@ -121,8 +120,8 @@ func (u *Unpacker) Reset() {
 	*u = Unpacker{MaxMessage: u.MaxMessage}
 }
 
-// Add takes one unit and calls yield with each message that became whole,
-// whose frames are valid during the call. An error leaves u reset.
+// Add unpacks one unit and calls yield with each message that is complete. Its
+// frames are valid during the call. An error leaves u reset.
 func (u *Unpacker) Add(unit []byte, yield func(frames [][]byte)) error {
 	err := u.add(unit, yield)
 	if err != nil {
@@ -184,8 +183,7 @@ func (u *Unpacker) add(unit []byte, yield func(frames [][]byte)) error {
 	return nil
 }
 
-// header looks at the bytes of u.head and, once they are a whole frame
-// header, starts the body.
+// header starts the body of a frame once u.head has a whole frame header.
 func (u *Unpacker) header() error {
 	switch {
 	case u.head[0] != 0xff && len(u.head) == 2:
@@ -198,7 +196,7 @@ func (u *Unpacker) header() error {
 	return nil
 }
 
-// begin starts the body of a frame; size counts the octet of the flags too.
+// begin starts the body of a frame; size includes the octet of the flags.
 func (u *Unpacker) begin(size uint64, flags byte) error {
 	if size == 0 {
 		return fmt.Errorf("%w: frame of length 0", errUnit)
@@ -224,8 +222,8 @@ const (
 	keepFrames = 64
 )
 
-// endFrame takes a whole frame, joined of parts in u.frame or lying in the unit
-// at hand.
+// endFrame ends a frame, whose body is either in u.frame, joined from several
+// units, or in the current unit.
 func (u *Unpacker) endFrame(frame []byte, parts bool, yield func([][]byte)) {
 	u.frames = append(u.frames, frame)
 	u.inBody = false

@@ -18,7 +18,7 @@ import (
 // first one's NAK is for all (section 6.3).
 func TestNAKSuppression(t *testing.T) {
 	n := newNetwork(t, 10, 64, 0, 1)
-	n.run(10 * time.Millisecond) // all know the source
+	n.run(10 * time.Millisecond) // all receivers know the source
 	n.multicast(n.src.Send([]byte("first"), n.now))
 	n.run(10 * time.Millisecond)
 	n.src.Send([]byte("missed by all"), n.now)
@@ -34,7 +34,7 @@ func TestNAKSuppression(t *testing.T) {
 	}
 }
 
-// With nobody to confirm, a receiver asks again, each time after a new wait,
+// Without a confirmation a receiver repeats its NAK, each time after a new delay,
 // and gives up after so many tries (section 6.3).
 func TestNAKsEnd(t *testing.T) {
 	r := pgm.NewReceiver(pgm.ReceiverConfig{
@@ -189,7 +189,7 @@ func TestNAKsAskForTheOldestFirst(t *testing.T) {
 			data(pgm.RDATA, sqn)
 		}
 		if units < missing+2 && !r.Sooner() {
-			t.Fatal("room for more, and nobody is told")
+			t.Fatal("the window has room, and Sooner is false")
 		}
 	}
 	if s := r.Stats(); s.Lost != 0 || s.Duplicates != 0 {
@@ -231,7 +231,7 @@ func TestForgedGapsCostLittle(t *testing.T) {
 
 // Single packets of made-up sources, however many, leave room for a true one,
 // and cost one that is known nothing.
-func TestForgedSessionsLockNobodyOut(t *testing.T) {
+func TestForgedSessionsDoNotLockOut(t *testing.T) {
 	r := pgm.NewReceiver(pgm.ReceiverConfig{Group: group, DestPort: port, MaxSources: 8})
 	now := epoch
 	var got []string

@@ -1,8 +1,9 @@
-// Package pgm is Pragmatic General Multicast (RFC 3208) as ZeroMQ uses it:
-// the packets, the transmit window of a source with its repairs, the receive
+// Package pgm is Pragmatic General Multicast (RFC 3208) as ZeroMQ uses it: the
+// packets, the transmit window of a source with its repairs, the receive
 // windows of a receiver with its negative acknowledgements, and the framing of
-// messages into application data units. It works on bytes and on the time it
-// is told; sockets are the caller's.
+// messages into application data units. It works on bytes and on the time that
+// the caller passes in. The caller owns the sockets. Source and Receiver must
+// not be used by two goroutines at once; the package takes no lock.
 package pgm
 
 import (
@@ -16,8 +17,8 @@ import (
 // Type is the packet type of RFC 3208 section 8.1.
 type Type uint8
 
-// The packet types that a source or a receiver without network elements
-// between them exchanges.
+// The packet types that a source and a receiver exchange without network
+// elements between them.
 const (
 	SPM   Type = 0x00 // source path message
 	ODATA Type = 0x04 // original data
@@ -44,8 +45,8 @@ const (
 	afiIPv4 = 1
 	afiIPv6 = 2
 
-	// maxNAKList is how many sequence numbers OPT_NAK_LIST holds beside the
-	// one of the packet itself (section 9.3).
+	// maxNAKList is the number of sequence numbers in OPT_NAK_LIST, in addition
+	// to the one of the packet itself (section 9.3).
 	maxNAKList = 62
 )
 
@@ -65,8 +66,8 @@ type TSI struct {
 // from or a scratch of the caller.
 type Packet struct {
 	Type Type
-	// SourcePort and DestPort are in the direction of the data, whatever
-	// direction the packet itself goes.
+	// SourcePort and DestPort are in the direction of the data, also for
+	// packets in the other direction.
 	TSI      TSI
 	DestPort uint16
 	Sqn      uint32 // SPM_SQN, DATA_SQN or the first NAK_SQN
@@ -78,8 +79,8 @@ type Packet struct {
 	Data     []byte
 }
 
-// upstream tells the types that travel towards the source, in which the port
-// fields stand the other way round (section 8.3).
+// upstream reports whether packets of the type go to the source. Their port
+// fields are swapped (section 8.3).
 func (t Type) upstream() bool { return t == NAK || t == NNAK || t == SPMR }
 
 func appendNLA(b []byte, a netip.Addr) []byte {
@@ -117,7 +118,7 @@ func cutNLA(b []byte) (a netip.Addr, rest []byte, ok bool) {
 	return a, b[n:], true
 }
 
-// Append writes p behind b, checksum included, and returns the whole.
+// Append appends p with its checksum to b.
 func Append(b []byte, p *Packet) []byte {
 	start := len(b)
 	src, dst := p.TSI.Port, p.DestPort
@@ -167,7 +168,7 @@ func Append(b []byte, p *Packet) []byte {
 }
 
 // Parse reads one datagram into p. More is appended to p.More[:0], so that a
-// Packet used again does not allocate. The error says what was wrong.
+// Packet used again does not allocate. The error names the violation.
 func Parse(b []byte, p *Packet) error {
 	if len(b) < headerLen {
 		return fmt.Errorf("%w: %d bytes, a header is %d", errPacket, len(b), headerLen)
@@ -286,10 +287,10 @@ func nakList(b []byte, into []uint32) ([]uint32, error) {
 	return into, nil
 }
 
-// checksum is the ones' complement of the ones' complement sum; over a packet
-// that holds its own it is zero. A computed zero is written as 0xffff, for
-// zero means none. Eight octets are added at a time: the sum of larger words
-// folds into that of smaller ones.
+// checksum returns the ones' complement of the ones' complement sum. It is zero
+// for a packet with a valid checksum. A computed zero is written as 0xffff,
+// because zero means no checksum. Eight octets are added at a time: the sum of
+// larger words folds into that of smaller ones.
 func checksum(b []byte) uint16 {
 	var sum, carry uint64
 	for ; len(b) >= 8; b = b[8:] {
@@ -306,6 +307,6 @@ func checksum(b []byte) uint16 {
 	return ^uint16(sum)
 }
 
-// before says that a precedes b in the circular space of sequence numbers
+// before reports whether a precedes b in the circular space of sequence numbers
 // (section 4.2).
 func before(a, b uint32) bool { return int32(a-b) < 0 }

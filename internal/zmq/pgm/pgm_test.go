@@ -289,8 +289,8 @@ func TestLossIsRepaired(t *testing.T) {
 		}
 		n.run(20 * time.Second)
 		for i, got := range n.got {
-			// The first packets may be lost before a receiver knows of the
-			// source: it joins where it first hears.
+			// The first packets may be lost before a receiver knows the source:
+			// it joins at the first packet it receives.
 			if len(got) == 0 || !slices.Equal(got, want[len(want)-len(got):]) || len(got) < len(want)-20 {
 				t.Fatalf("seed %d receiver %d: %d units of %d, lost %d", seed, i, len(got), len(want), n.lost[i])
 			}
@@ -338,9 +338,9 @@ func TestJoinInMidStream(t *testing.T) {
 	for i := range 10 {
 		n.src.Send(fmt.Appendf(nil, "old %d", i), n.now)
 	}
-	// A repair meant for another does not take it back there.
+	// A repair for another receiver does not move the window back.
 	n.multicast(pgm.Append(nil, &pgm.Packet{Type: pgm.RDATA, TSI: tsi, DestPort: port, Sqn: 3, Data: []byte("old 3")}))
-	n.run(50 * time.Millisecond) // source path messages tell the lead
+	n.run(50 * time.Millisecond) // source path messages carry the lead
 	n.multicast(n.src.Send([]byte("new"), n.now))
 	n.run(time.Second)
 	if d := cmp.Diff([][]string{{"new"}}, n.got); d != "" || n.lost[0] != 0 {
@@ -377,7 +377,7 @@ func TestNAKStorm(t *testing.T) {
 	}
 }
 
-// Sessions made up by a stranger cost a bounded amount: beyond the bound they
+// Forged sessions cost a bounded amount: beyond the bound they
 // are only counted, and a silent one is forgotten.
 func TestForgedSessions(t *testing.T) {
 	r := pgm.NewReceiver(pgm.ReceiverConfig{Group: group, DestPort: port, MaxSources: 8, MaxBuffered: 4096})

@@ -7,31 +7,31 @@ import (
 	"time"
 )
 
-// ReceiverConfig says how a receiver asks for repairs. Zero fields take the
-// defaults named beside them.
+// ReceiverConfig is the configuration of a receiver. A zero field has the
+// default beside it.
 type ReceiverConfig struct {
 	Group    netip.Addr
 	DestPort uint16
 	// Window is how many packets of one source may wait behind a gap.
 	Window int // 1024
-	// Backoff is the most a NAK waits, at random, so that of many receivers
-	// that miss the same packet one asks.
+	// Backoff is the upper bound of the random delay of a NAK. With it, one of
+	// many receivers that miss the same packet sends the NAK.
 	Backoff time.Duration // 50 ms
-	// Repeat is how long a NAK waits for its confirmation, Data how long a
-	// confirmed one waits for the repair.
+	// Repeat is the time after which a NAK without confirmation is repeated,
+	// Data that of a confirmed one without a repair.
 	Repeat, Data time.Duration // 200 ms each
-	// Retries bounds each of the two kinds of waiting for one packet.
+	// Retries bounds the repetitions of each of the two for one packet.
 	Retries int // 50
-	// Expiry forgets a source that was silent for so long.
+	// Expiry is the time after which a silent source is forgotten.
 	Expiry time.Duration // 300 s
-	// MaxSources bounds the sources listened to at once. A new one takes the
-	// place of one that was heard only once; if there is none, its packets are
-	// counted and dropped.
+	// MaxSources bounds the number of sources. A new one replaces one that has
+	// sent a single packet; if there is none, its packets are counted and
+	// dropped.
 	MaxSources int // 256
 	// MaxBuffered bounds the bytes that wait behind gaps, of all sources
-	// together; over it a packet is dropped and asked for again later.
+	// together. Above it a packet is dropped and requested again later.
 	MaxBuffered int // 8 MiB
-	// Rand returns a number in [0,1); nil takes the runtime's.
+	// Rand returns a number in [0,1). The default is math/rand's.
 	Rand func() float64
 }
 
@@ -60,17 +60,17 @@ func (c ReceiverConfig) withDefaults() ReceiverConfig {
 	return c
 }
 
-// ReceiverStats counts what a receiver did since it began.
+// ReceiverStats has the counters of a receiver.
 type ReceiverStats struct {
-	Data, Repairs, Duplicates uint64 // packets taken; Duplicates also counts those of no use any more
+	Data, Repairs, Duplicates uint64 // packets accepted; Duplicates includes those that came too late
 	NAKs                      uint64 // sent
 	Lost                      uint64 // packets given up
 	Refused                   uint64 // malformed, for another port, or of a source over the bound
 }
 
-// Event is what Receiver.Input and Receiver.Output hand to the caller: the next unit
-// of a source in order, or, with Lost over zero, that so many of its packets
-// will never come.
+// Event is what Receiver.Input and Receiver.Output yield: the next unit of a
+// source in order, or, if Lost is above zero, the number of its packets that
+// are lost for good.
 type Event struct {
 	TSI  TSI
 	Unit []byte // valid during the call
@@ -97,16 +97,16 @@ type Receiver struct {
 type window struct {
 	tsi    TSI
 	nla    netip.Addr // the source's, from its SPMs
-	from   netip.Addr // where its packets came from, until an SPM tells
-	next   uint32     // the next to hand over
-	lead   uint32     // the newest known of
+	from   netip.Addr // sender of its packets, used until an SPM arrives
+	next   uint32     // the next to deliver
+	lead   uint32     // the newest that is known
 	spm    uint32
 	hasSPM bool
 	heard  time.Time
-	known  bool // heard more than once
+	known  bool // has sent more than one packet
 	gaps   int
 	asked  int       // of those, in waitNCF or waitData
-	queued bool      // gaps wait until fewer are asked for
+	queued bool      // gaps wait until fewer packets are requested
 	ring   []cell    // a power of two long, grown as gaps need it
 	wake   time.Time // the earliest timer of its gaps
 }
@@ -116,7 +116,7 @@ type state uint8
 const (
 	empty state = iota
 	have
-	backoff  // waits before asking, lest another asks first
+	backoff  // delays its NAK, because another receiver may send it first
 	waitNCF  // asked
 	waitData // confirmed
 	givenUp
@@ -129,7 +129,7 @@ type cell struct {
 	data  []byte
 }
 
-// NewReceiver returns a receiver that knows no source yet.
+// NewReceiver returns a receiver without sources.
 func NewReceiver(cfg ReceiverConfig) *Receiver {
 	return &Receiver{cfg: cfg.withDefaults(), sources: map[TSI]*window{}}
 }
@@ -137,10 +137,11 @@ func NewReceiver(cfg ReceiverConfig) *Receiver {
 // Stats returns the counters.
 func (r *Receiver) Stats() ReceiverStats { return r.stats }
 
-// Sooner says that Output is due before the time that it returned last.
+// Sooner reports whether Output must be called before the time that it returned
+// last.
 func (r *Receiver) Sooner() bool { return r.sooner }
 
-// Input takes a packet and calls yield with what became ready.
+// Input handles a packet and calls yield with what became ready.
 func (r *Receiver) Input(b []byte, from netip.Addr, now time.Time, yield func(Event)) {
 	p := &r.parsed
 	if Parse(b, p) != nil || p.DestPort != r.cfg.DestPort || p.Type.upstream() {
@@ -149,8 +150,8 @@ func (r *Receiver) Input(b []byte, from netip.Addr, now time.Time, yield func(Ev
 	}
 	w := r.sources[p.TSI]
 	if w == nil {
-		// Only new data or its edges can begin a window: a repair is of the
-		// past, and for somebody else.
+		// Only new data or an SPM can begin a window. A repair is old data for
+		// another receiver.
 		if p.Type == NCF || p.Type == RDATA {
 			r.stats.Duplicates++
 			return
@@ -167,7 +168,7 @@ func (r *Receiver) Input(b []byte, from netip.Addr, now time.Time, yield func(Ev
 			w.lead, w.next = p.Sqn-1, p.Sqn
 		}
 		r.sources[p.TSI] = w
-		r.sooner = r.sooner || r.next.IsZero() // it is to be forgotten some day
+		r.sooner = r.sooner || r.next.IsZero() // its expiry needs a timer
 	} else {
 		w.known = true
 	}
@@ -216,7 +217,7 @@ func (r *Receiver) Input(b []byte, from netip.Addr, now time.Time, yield func(Ev
 			r.held += len(p.Data)
 			return
 		}
-		// In order: handed over from the datagram itself.
+		// In order: delivered from the datagram itself.
 		r.settle(w, c, empty)
 		w.next++
 		yield(Event{TSI: w.tsi, Unit: p.Data})
@@ -229,8 +230,8 @@ func (r *Receiver) Input(b []byte, from netip.Addr, now time.Time, yield func(Ev
 	r.deliver(w, yield)
 }
 
-// evict forgets the source that was heard only once and longest ago: single
-// packets of made-up sources lock no true one out.
+// evict forgets the oldest source that has sent a single packet, so that forged
+// packets cannot lock out a real source.
 func (r *Receiver) evict(yield func(Event)) bool {
 	var old *window
 	for _, w := range r.sources {
@@ -254,11 +255,11 @@ func (r *Receiver) forget(w *window, yield func(Event)) {
 
 func (w *window) cell(sqn uint32) *cell { return &w.ring[int(sqn)&(len(w.ring)-1)] }
 
-// missing says that the packet of the cell may still come.
+// missing reports whether the packet of the cell may still arrive.
 func (c *cell) missing() bool { return c.state == backoff || c.asked() }
 func (c *cell) asked() bool   { return c.state == waitNCF || c.state == waitData }
 
-// settle gives a cell the state that it keeps, and makes way for questions.
+// settle sets the final state of a cell and lets further gaps be requested.
 func (r *Receiver) settle(w *window, c *cell, to state) {
 	if c.missing() {
 		w.gaps--
@@ -273,23 +274,23 @@ func (r *Receiver) settle(w *window, c *cell, to state) {
 	c.state = to
 }
 
-// advance makes the window reach lead, noting what is missing, and gives up
-// what the source no longer keeps.
+// advance extends the window to lead, records the missing packets, and gives up
+// those that the source no longer has.
 func (r *Receiver) advance(w *window, trail, lead uint32, now time.Time, yield func(Event)) {
 	r.giveUp(w, trail, yield)
 	size := uint32(min(r.cfg.Window, r.room(w)))
 	if before(w.lead, lead) && lead-w.lead > size {
 		// A long silence, a restart under the same identity or a forged number:
-		// begin at the present, as if the source were new. What is between is
-		// not worth a window full of questions for every such packet.
+		// begin at the present, as for a new source. Otherwise each such packet
+		// would cause a window full of NAKs.
 		r.lose(w, lead, yield)
 	}
 	if !before(w.lead, lead) {
 		return
 	}
-	// What does not fit makes room.
+	// Make room for what does not fit.
 	r.giveUp(w, lead-size+1, yield)
-	// One wait for the whole gap, so that one NAK asks for it.
+	// One delay for the whole gap, so that one NAK requests all of it.
 	at := now.Add(r.backoff())
 	r.arm(w, at)
 	for before(w.lead, lead) {
@@ -309,9 +310,8 @@ const (
 	keepRing = 1024
 )
 
-// room is how long the ring of w may become. The windows of all sources
-// together get two of the largest size, whatever made-up sources pretend to
-// have sent.
+// room returns the largest length of the ring of w. All sources together get
+// two windows of the largest size, so forged sequence numbers cannot use more.
 func (r *Receiver) room(w *window) int {
 	n := max(len(w.ring), minRing)
 	for 2*n <= powerOfTwo(r.cfg.Window) && r.cells-len(w.ring)+2*n <= 2*powerOfTwo(r.cfg.Window) {
@@ -343,7 +343,7 @@ func (r *Receiver) backoff() time.Duration {
 	return time.Duration(r.cfg.Rand() * float64(r.cfg.Backoff))
 }
 
-// lose empties the window and begins again at sqn, which is after its lead.
+// lose empties the window and restarts it at sqn, which is after its lead.
 func (r *Receiver) lose(w *window, sqn uint32, yield func(Event)) {
 	r.free(w)
 	lost := sqn - w.next
@@ -352,7 +352,7 @@ func (r *Receiver) lose(w *window, sqn uint32, yield func(Event)) {
 	yield(Event{TSI: w.tsi, Lost: lost})
 }
 
-// free lets go of all that w holds.
+// free releases all packets of w.
 func (r *Receiver) free(w *window) {
 	for sqn := w.next; !before(w.lead, sqn); sqn++ {
 		c := w.cell(sqn)
@@ -370,7 +370,8 @@ func (r *Receiver) dropRing(w *window) {
 	w.ring = nil
 }
 
-// giveUp marks the gaps before trail, which no repair can fill any more.
+// giveUp marks the gaps before trail as lost: the source no longer repairs
+// them.
 func (r *Receiver) giveUp(w *window, trail uint32, yield func(Event)) {
 	if w.gaps == 0 || !before(w.next, trail) {
 		return
@@ -398,7 +399,7 @@ func (r *Receiver) confirm(w *window, sqn uint32, now time.Time) {
 	}
 }
 
-// deliver hands over what is in order at the trailing edge.
+// deliver yields the packets that are in order at the trailing edge.
 func (r *Receiver) deliver(w *window, yield func(Event)) {
 	var lost uint32
 	tell := func() {
@@ -431,9 +432,9 @@ func (r *Receiver) deliver(w *window, yield func(Event)) {
 	r.free(w)
 }
 
-// Output calls emit with each packet that should leave now and the address it
-// goes to, and yield with what timers made ready. It returns when to call
-// again if nothing happens before; the zero time means no timer runs.
+// Output calls emit with each packet to send now and its destination, and yield
+// with what timers made ready. It returns when to call again if nothing happens
+// before; the zero time means no timer runs.
 func (r *Receiver) Output(now time.Time, emit func(packet []byte, to netip.Addr), yield func(Event)) time.Time {
 	var next time.Time
 	earliest := func(t time.Time) {
@@ -463,11 +464,12 @@ func (r *Receiver) Output(now time.Time, emit func(packet []byte, to netip.Addr)
 	return next
 }
 
-// maxAsked is how many packets of a source are asked for at once, the oldest
-// first: more repairs than a socket holds would be lost in their turn.
+// maxAsked is the number of packets of a source that are requested at once, the
+// oldest first. More repairs than a socket buffer holds would be lost too.
 const maxAsked = 128
 
-// timers walks the gaps of w: what is due asks, asks again, or is given up.
+// timers handles the gaps of w that are due: a NAK is sent, repeated, or the
+// packet given up.
 func (r *Receiver) timers(w *window, now time.Time, emit func([]byte, netip.Addr)) {
 	w.wake = time.Time{}
 	r.list = r.list[:0]
@@ -481,7 +483,7 @@ func (r *Receiver) timers(w *window, now time.Time, emit func([]byte, netip.Addr
 		case c.asked() && c.tries >= r.cfg.Retries:
 			r.settle(w, c, givenUp)
 		case c.asked():
-			// Ask again after a new random wait (section 6.3).
+			// Repeat the NAK after a new random delay (section 6.3).
 			c.tries++
 			c.state, c.at = backoff, again
 			w.asked--

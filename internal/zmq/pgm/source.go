@@ -6,46 +6,46 @@ import (
 	"time"
 )
 
-// SourceConfig says how a source sends. All fields are needed.
+// SourceConfig is the configuration of a source. All fields are required.
 type SourceConfig struct {
 	TSI      TSI
 	DestPort uint16
 	Source   netip.Addr // where receivers send their NAKs
 	Group    netip.Addr
-	// Rate bounds what leaves, original and repair data with their headers,
-	// in bytes a second.
+	// Rate bounds the bytes a second that are sent: original and repair data
+	// with their headers.
 	Rate int64
-	// Window is how many packets are kept for repair.
+	// Window is the number of packets that are kept for repair.
 	Window int
-	// First is the number of the first packet.
+	// First is the sequence number of the first packet.
 	First uint32
-	// Heartbeats are the pauses, from the start and after data, at which the
-	// leading edge is told again; Ambient is the pause when there is no data at all.
+	// Heartbeats are the pauses between source path messages after the start
+	// and after data; Ambient is the pause when there is no data at all.
 	Heartbeats []time.Duration
 	Ambient    time.Duration
 }
 
-// DefaultHeartbeats are the pauses of the sources in the field: close
-// together while a lost last packet would delay somebody, then rarer.
+// DefaultHeartbeats are the usual pauses: short at first, because receivers
+// learn of a lost last packet by them, then longer.
 var DefaultHeartbeats = []time.Duration{
 	4 * time.Millisecond, 4 * time.Millisecond, 8 * time.Millisecond, 16 * time.Millisecond,
 	32 * time.Millisecond, 64 * time.Millisecond, 128 * time.Millisecond, 256 * time.Millisecond,
 	512 * time.Millisecond, 1024 * time.Millisecond, 2048 * time.Millisecond, 4096 * time.Millisecond, 8192 * time.Millisecond,
 }
 
-// spmPause bounds the pause between source path messages while data flows: a
-// receiver of OpenPGM can ask for nothing before it has heard one.
+// spmPause bounds the pause between source path messages while data flows.
+// OpenPGM's receiver sends no NAK before it has received one.
 const spmPause = 50 * time.Millisecond
 
 // DefaultAmbient is the pause between source path messages of a quiet source.
 const DefaultAmbient = 30 * time.Second
 
-// SourceStats counts what a source did since it began.
+// SourceStats has the counters of a source.
 type SourceStats struct {
 	Data, Repairs, SPMs, NCFs uint64 // packets sent
 	NAKs                      uint64 // negative acknowledgements received
-	Unrepairable              uint64 // sequence numbers asked for that had left the window
-	Refused                   uint64 // packets from strangers
+	Unrepairable              uint64 // requested sequence numbers that had left the window
+	Refused                   uint64 // packets that are malformed or for another source
 }
 
 // Source is the sending side of one session: the transmit window, its repairs
@@ -59,7 +59,7 @@ type Source struct {
 	lead   uint32
 	trail  uint32
 
-	repairs []uint32 // sequence numbers asked for, oldest first
+	repairs []uint32 // requested sequence numbers, oldest first
 	ncf     []uint32
 
 	spmSqn   uint32
@@ -69,10 +69,10 @@ type Source struct {
 	spmAsked bool
 	planned  time.Time // what Output returned
 
-	budget int64 // bytes that may leave now; refilled from the rate
+	budget int64 // bytes that may be sent now; refilled by the rate
 	filled time.Time
 	waits  bool  // data waits for budget
-	share  int64 // bytes of repairs that may leave before it
+	share  int64 // bytes of repairs that may be sent before it
 
 	out    []byte
 	parsed Packet
@@ -85,11 +85,12 @@ type slot struct {
 	repaired time.Time
 }
 
-// repairPause is how long a packet just repaired is not repaired again: the
-// NAKs of others crossed it, and a flood of forged ones gains nothing.
+// repairPause is the time for which a repaired packet is not repaired again.
+// NAKs of other receivers may have crossed the repair, and a flood of forged
+// NAKs has no effect.
 const repairPause = 25 * time.Millisecond
 
-// NewSource returns a source that has sent nothing yet.
+// NewSource returns a source.
 func NewSource(cfg SourceConfig, now time.Time) *Source {
 	size := max(cfg.Window, 1)
 	return &Source{
@@ -104,8 +105,8 @@ func NewSource(cfg SourceConfig, now time.Time) *Source {
 	}
 }
 
-// powerOfTwo is the least one that is not below n. Rings of that length stay
-// in step when sequence numbers wrap.
+// powerOfTwo returns the least power of two that is not below n. Indexes of
+// such rings stay valid when sequence numbers wrap.
 func powerOfTwo(n int) int { return 1 << bits.Len(uint(n-1)) }
 
 func (s *Source) slot(sqn uint32) *slot { return &s.window[int(sqn)&(len(s.window)-1)] }
@@ -113,20 +114,20 @@ func (s *Source) slot(sqn uint32) *slot { return &s.window[int(sqn)&(len(s.windo
 // Stats returns the counters.
 func (s *Source) Stats() SourceStats { return s.stats }
 
-// burst is what may leave at once after a silence: five milliseconds' worth,
-// for a receiver's socket may hold no more, but never less than a few
+// burst returns the bytes that may be sent at once after a pause: 5 ms of the
+// rate, because a receiver's socket buffer may hold no more, but at least a few
 // datagrams.
 func burst(rate int64) int64 { return max(rate/200, 16<<10) }
 
-// quantum is the least wait for the rate, so that what leaves after it is
-// worth waking for.
+// quantum is the least wait for the rate, so that each wake-up sends more than
+// a few bytes.
 const quantum = 500 * time.Microsecond
 
 func (s *Source) refill(now time.Time) {
 	if d := now.Sub(s.filled); d > 0 {
 		s.filled = now
-		// A second of silence fills any budget; bounding d keeps the product
-		// from overflowing.
+		// One second fills any budget. The bound on d prevents an overflow of
+		// the product.
 		s.budget = min(s.budget+int64(float64(s.cfg.Rate)*min(d, time.Second).Seconds()), burst(s.cfg.Rate))
 	}
 }
@@ -146,18 +147,19 @@ func (s *Source) untilBudget(now time.Time) time.Duration {
 	return max(time.Duration(float64(1-s.budget)/float64(max(s.cfg.Rate, 1))*float64(time.Second))+time.Microsecond, quantum)
 }
 
-// Sooner says that Output is due before the time that it returned last.
+// Sooner reports whether Output must be called before the time that it returned
+// last.
 func (s *Source) Sooner() bool { return s.spmAt.Before(s.planned) }
 
-// Send makes an original data packet of unit and keeps it for repair, in
-// place of the oldest if the window is full. The packet is valid until the
-// next call. The caller asks Wait first.
+// Send returns an original data packet of unit and keeps it for repair, in
+// place of the oldest if the window is full. The packet is valid until the next
+// call. The caller must call Wait first.
 func (s *Source) Send(unit []byte, now time.Time) []byte {
 	s.lead++
 	sl := s.slot(s.lead)
 	spare := sl.data
 	if s.lead-s.trail >= s.size {
-		// What leaves the window gives its memory to what comes.
+		// Reuse the memory of the packet that leaves the window.
 		old := s.slot(s.trail)
 		spare = old.data
 		*old = slot{}
@@ -197,9 +199,9 @@ func (s *Source) at(sqn uint32) *slot {
 	return sl
 }
 
-// Input takes a packet that a receiver sent. What is not for this source is
-// counted and costs nothing else: at most one repair of each packet of the
-// window is ever queued, so that no flood of NAKs can grow memory.
+// Input handles a packet of a receiver. Packets for another source are counted
+// and ignored. At most one repair of each packet of the window is queued, so a
+// flood of NAKs cannot use memory.
 func (s *Source) Input(b []byte, now time.Time) {
 	p := &s.parsed
 	if Parse(b, p) != nil || p.TSI != s.cfg.TSI {
@@ -234,11 +236,10 @@ func (s *Source) ask(sqn uint32, now time.Time) {
 	}
 }
 
-// Output calls emit with each packet that should leave now besides original
-// data: confirmations, repairs as far as the rate allows, source path
-// messages. Repairs go first, but while data waits they take no more than half
-// of the rate, however many are asked for. It returns when to call again if
-// nothing happens before.
+// Output calls emit with each packet to send now apart from original data:
+// confirmations, repairs as far as the rate allows, source path messages.
+// Repairs go first, but while data waits they use at most half of the rate. It
+// returns when to call again if nothing happens before.
 func (s *Source) Output(now time.Time, emit func(packet []byte)) time.Time {
 	s.refill(now)
 	for len(s.ncf) > 0 {
@@ -288,7 +289,7 @@ func (s *Source) Output(now time.Time, emit func(packet []byte)) time.Time {
 	return next
 }
 
-// spm tells the edges of the window (section 5.1.1).
+// spm sends the edges of the window (section 5.1.1).
 func (s *Source) spm() []byte {
 	s.out = Append(s.out[:0], &Packet{
 		Type: SPM, TSI: s.cfg.TSI, DestPort: s.cfg.DestPort,

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// Command names what the body of a command frame is about.
+// Command is the kind of a command frame.
 type Command uint8
 
 // The commands. A receiver skips CommandUnknown: later protocols may add more.
@@ -114,9 +114,9 @@ func AppendLeave(dst []byte, group string) []byte {
 const MaxPingTTL = 0xffff * 100 * time.Millisecond
 
 // AppendPing appends the body of a PING command. ttl, rounded down to tenths of
-// a second and cut to MaxPingTTL, is how long the peer may take us for alive
-// without hearing more; 0 asks for nothing. A context beyond MaxPingContext
-// bytes is cut.
+// a second and cut to MaxPingTTL, is the time after which the peer may close
+// the connection if nothing more arrives; 0 means no such time. A context
+// beyond MaxPingContext bytes is cut.
 func AppendPing(dst []byte, ttl time.Duration, context []byte) []byte {
 	ttl = min(max(ttl, 0), MaxPingTTL)
 	dst = append(dst, "\x04PING"...)
@@ -125,7 +125,7 @@ func AppendPing(dst []byte, ttl time.Duration, context []byte) []byte {
 }
 
 // ParsePing reads the data of a PING command. context, at most MaxPingContext
-// bytes, is a view of data and what the PONG has to carry.
+// bytes, is a view of data. The PONG must carry it.
 func ParsePing(data []byte) (ttl time.Duration, context []byte, err error) {
 	if len(data) < 2 {
 		return 0, nil, errorf(CodeMalformedCommand, "PING of %d bytes, expected a time to live of 2", len(data))

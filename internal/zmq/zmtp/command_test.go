@@ -55,7 +55,7 @@ func TestAppendCommands(t *testing.T) {
 		{"JOIN", AppendJoin(nil, "a"), "\x04JOINa"},
 		{"LEAVE", AppendLeave(nil, "a"), "\x05LEAVEa"},
 		{"PING", AppendPing(nil, 6*time.Second+99*time.Millisecond, []byte("ctx")), "\x04PING\x00\x3cctx"},
-		{"PING for ever", AppendPing(nil, 1000*time.Hour, nil), "\x04PING\xff\xff"},
+		{"PING without end", AppendPing(nil, 1000*time.Hour, nil), "\x04PING\xff\xff"},
 		{"PING before now", AppendPing(nil, -1, nil), "\x04PING\x00\x00"},
 		{"PING with too much", AppendPing(nil, 0, bytes.Repeat([]byte("c"), 20)), "\x04PING\x00\x00" + strings.Repeat("c", 16)},
 		{"PONG", AppendPong(nil, []byte("ctx")), "\x04PONGctx"},

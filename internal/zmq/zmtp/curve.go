@@ -24,8 +24,8 @@ const (
 	curveCookieSize   = 96
 )
 
-// The prefixes that keep the nonces of different boxes apart: 16 bytes before a
-// counter of 8, or 8 before 16 random ones.
+// The prefixes that make the nonces of different boxes distinct: 16 bytes
+// before a counter of 8, or 8 before 16 random ones.
 const (
 	nonceHello       = "CurveZMQHELLO---"
 	nonceWelcome     = "WELCOME-"
@@ -44,8 +44,8 @@ const (
 	curveCommand = 1 << 1
 )
 
-// shared computes the key that a public and a secret key agree on. ok is false
-// for a public key that gives everyone the same one.
+// shared computes the shared key of a public and a secret key. ok is false for
+// a public key of low order, with which every secret key gives the same result.
 func shared(public, secret *Key) (key Key, ok bool) {
 	point, err := curve25519.X25519(secret[:], public[:])
 	if err != nil {
@@ -76,9 +76,9 @@ func equal(a, b []byte) bool { return subtle.ConstantTimeCompare(a, b) == 1 }
 // curveStream is one direction of traffic. A MESSAGE box is crypto_box with the
 // nonce prefix ‖ counter. Its first step derives a key from the shared key and
 // the first 16 bytes of the nonce; those are the prefix, the same in every
-// message, so the derived key is kept. That is why boxes are made of their parts
-// here: it saves an HSalsa20 a message and the copies that secretbox needs to
-// put a flag octet before a payload.
+// message, so the derived key is kept. Boxes are therefore built from their
+// parts here. It saves an HSalsa20 for each message, and the copies that
+// secretbox needs to put a flag octet before a payload.
 type curveStream struct {
 	key     Key
 	counter uint64 // last one used, or seen
@@ -130,9 +130,9 @@ func (c *curveSealer) Seal(dst []byte, flags byte, payload []byte) []byte {
 	}
 	var tagKey [32]byte
 	if len(payload) < sealDirect {
-		// The keystream's first 32 bytes are the key of the tag. They come out
-		// where name, nonce and tag are put afterwards, so that one pass makes
-		// both.
+		// The first 32 bytes of the keystream are the key of the tag. They are
+		// written where name, nonce and tag are put afterwards, so one pass
+		// computes both.
 		clear(body[:front])
 		body[front] = inner
 		copy(body[front+1:], payload)
@@ -155,7 +155,8 @@ func (c *curveSealer) Seal(dst []byte, flags byte, payload []byte) []byte {
 	return dst
 }
 
-// sealDirect is the payload from which a second pass costs less than a copy.
+// sealDirect is the payload size from which a second pass costs less than a
+// copy.
 const sealDirect = 512
 
 func (c *curveSealer) Open(body []byte) (h Header, payload []byte, err error) {
@@ -196,9 +197,9 @@ func curveHeader(inner byte, size int) Header {
 	return h
 }
 
-// verify checks a MESSAGE command and returns the first block of its keystream,
-// the half after the key of the tag being for the first bytes of the box, and
-// the counter of the next block.
+// verify checks a MESSAGE command. It returns the first block of its keystream,
+// whose second half belongs to the first bytes of the box, and the counter of
+// the next block.
 func (s *curveStream) verify(body []byte) (block [64]byte, counter [16]byte, err error) {
 	if len(body) < curveMessageSize || string(body[:8]) != curveMessageName {
 		return block, counter, errorf(CodeMalformedMessage, "CURVE: frame of %d bytes is no MESSAGE command", len(body))

@@ -33,8 +33,8 @@ const (
 	counterInitiate = 2
 )
 
-// NewCurveClient makes the client of the CURVE mechanism: keys are its own
-// long-term pair, server is the public key it expects of the server.
+// NewCurveClient returns the client side of CURVE. keys is its long-term pair,
+// server the public key that it expects of the server.
 func NewCurveClient(keys KeyPair, server Key, local Metadata) Mechanism {
 	return &curveClient{keys: keys, server: server, local: local, random: randomBytes}
 }
@@ -72,7 +72,8 @@ func (c *curveClient) hello(dst []byte) (out []byte, ok bool) {
 	c.short = newKeyPair(c.random)
 	key, ok := shared(&c.server, &c.short.Secret)
 	if !ok {
-		// A server key of low order protects nothing: stop before saying anything.
+		// A server key of low order protects nothing: stop before anything is
+		// sent.
 		c.state = StateFailed
 		return dst, false
 	}

@@ -25,8 +25,8 @@ type curveServer struct {
 // the key of the traffic.
 const counterReady = 1
 
-// NewCurveServer makes the server of the CURVE mechanism with its long-term
-// pair. Without zap every client that knows the server's key is let in.
+// NewCurveServer returns the server side of CURVE with its long-term pair.
+// Without zap it accepts every client that knows the server's key.
 func NewCurveServer(keys KeyPair, local Metadata, zap bool) Mechanism {
 	return &curveServer{keys: keys, local: local, zap: zap, random: randomBytes}
 }

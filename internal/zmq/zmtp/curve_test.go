@@ -140,7 +140,7 @@ func TestCurveOpenRefuses(t *testing.T) {
 		if string(out) != "x" {
 			t.Errorf("%s: a forgery was written as %q", tt.name, out)
 		}
-		// A forgery moves nothing: the real message still opens.
+		// A forgery changes no state: the real message still opens.
 		if _, payload, err := server.Open(second); err != nil || string(payload) != "second" {
 			t.Errorf("%s: then %q, %v", tt.name, payload, err)
 		}
@@ -220,14 +220,14 @@ func TestCurveTamperedHandshake(t *testing.T) {
 // another server or another connection is worth nothing, though the rest of the
 // INITIATE is in order.
 func TestCurveVouch(t *testing.T) {
-	stranger := NewKeyPair()
+	intruder := NewKeyPair()
 	for _, tt := range []struct {
 		name  string
 		forge func(c *curveClient)
 	}{
-		{"another's public key", func(c *curveClient) { c.keys.Public = stranger.Public }},
-		{"vouched for another server", func(c *curveClient) { c.server = stranger.Public }},
-		{"vouched for another short-term key", func(c *curveClient) { c.short.Public = stranger.Public }},
+		{"another's public key", func(c *curveClient) { c.keys.Public = intruder.Public }},
+		{"vouched for another server", func(c *curveClient) { c.server = intruder.Public }},
+		{"vouched for another short-term key", func(c *curveClient) { c.short.Public = intruder.Public }},
 		{"a key of low order", func(c *curveClient) { c.keys.Public = Key{} }},
 	} {
 		keys := NewKeyPair()

@@ -2,9 +2,10 @@
 // metadata and the security mechanisms of ZMTP 1.0 to 3.1 (RFC 13, 15, 23, 37),
 // CurveZMQ (RFC 25, 26), ZAP (RFC 27) and Z85 (RFC 32).
 //
-// The package works on bytes alone. Whoever owns the connection feeds it what
-// arrived and writes what it appends; it starts no goroutine, reads no clock
-// and never allocates by a length that a peer announced.
+// The package works on bytes only. The owner of the connection passes in what
+// has arrived and writes what the package appends. It starts no goroutine,
+// reads no clock, takes no lock, and never allocates memory for a length that a
+// peer announced.
 //
 // A connection goes through three stages:
 //

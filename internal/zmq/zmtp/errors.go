@@ -31,8 +31,8 @@ const (
 	CodeZAPMetadata       Code = 0x20000005
 )
 
-// Error says what a peer, or a ZAP handler, sent that the protocol forbids.
-// The connection it came from is of no further use.
+// Error is a protocol violation by a peer or a ZAP handler. The connection must
+// be closed.
 type Error struct {
 	Code Code
 	Text string // what was wrong and what was expected
@@ -44,8 +44,8 @@ func errorf(code Code, format string, args ...any) error {
 	return &Error{Code: code, Text: fmt.Sprintf(format, args...)}
 }
 
-// PeerError is the ERROR command of a peer that refuses us. libzmq's reasons
-// are the ZAP status codes "400" and "500".
+// PeerError is the ERROR command of a peer that refuses the connection.
+// libzmq's reasons are the ZAP status codes "400" and "500".
 type PeerError struct {
 	Reason string // at most 255 bytes, as the peer sent them
 }

@@ -5,15 +5,15 @@ import (
 	"math"
 )
 
-// Flags of a frame. FlagLong concerns only the layout of its header.
+// The flags of a frame. FlagLong is part of the layout of its header only.
 const (
 	FlagMore    = 1 << 0 // more frames of the message follow
 	FlagLong    = 1 << 1 // the size takes eight bytes
 	FlagCommand = 1 << 2 // the body is a command
 )
 
-// Framing is a layout of frames. Framing1 is that of ZMTP 1.0, whose length
-// comes first and counts the flags; Framing2 is that of ZMTP 2.0 and later.
+// Framing is a layout of frames. Framing1 is that of ZMTP 1.0: the length comes
+// first and includes the flags. Framing2 is that of ZMTP 2.0 and later.
 type Framing uint8
 
 // The two layouts.
@@ -25,7 +25,7 @@ const (
 // MaxHeader is the length of the longest frame header in either layout.
 const MaxHeader = 10
 
-// maxFrame keeps a size plus any header and seal within an int.
+// maxFrame is chosen so that a size plus any header and seal fits into an int.
 const maxFrame = math.MaxInt - 4096
 
 // Header is the front of a frame.
@@ -34,16 +34,16 @@ type Header struct {
 	Size  int  // bytes of the body
 }
 
-// More tells whether another frame of the same message follows.
+// More reports whether another frame of the same message follows.
 func (h Header) More() bool { return h.Flags&FlagMore != 0 }
 
-// Command tells whether the body is a command and not part of a message.
+// Command reports whether the body is a command and not part of a message.
 func (h Header) Command() bool { return h.Flags&FlagCommand != 0 }
 
 // ParseHeader reads the header at the front of b. n is its length, 0 when b
-// ends before it does. A body of more than max bytes is an *Error, found before
-// anything else is done with the size; a negative max allows what an int holds.
-// Reserved flag bits are dropped, as libzmq does.
+// ends before it does. A body of more than max bytes is an *Error; the check
+// comes before any other use of the size. A negative max allows what an int
+// holds. Reserved flag bits are dropped, as libzmq does.
 func (f Framing) ParseHeader(b []byte, max int64) (h Header, n int, err error) {
 	if f == Framing1 {
 		return parseHeader1(b, max)
@@ -97,7 +97,7 @@ func tooLong(size uint64, max int64) error {
 	return errorf(CodeUnspecified, "frame of %d bytes, expected at most %d", size, max)
 }
 
-// HeaderSize returns the length of the header that AppendHeader makes for a
+// HeaderSize returns the length of the header that AppendHeader appends for a
 // body of size bytes.
 func (f Framing) HeaderSize(size int) int {
 	switch {

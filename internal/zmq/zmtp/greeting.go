@@ -2,11 +2,11 @@ package zmtp
 
 import "encoding/binary"
 
-// Version is the protocol that both sides of a connection can speak.
+// Version is the protocol version of a connection.
 type Version uint8
 
-// The versions in the order of their age. A peer that announces more than 3.1
-// is spoken to in 3.1.
+// The versions, oldest first. Version 3.1 is used with a peer that announces a
+// later one.
 const (
 	ZMTP10 Version = iota + 1
 	ZMTP20
@@ -42,21 +42,21 @@ const (
 	GreetingSize = 64
 )
 
-// GreetingConfig is what one side says of itself before any message.
+// GreetingConfig is what one side announces before any message.
 type GreetingConfig struct {
 	Mechanism  string     // "NULL", "PLAIN" or "CURVE"
 	AsServer   bool       // this side is the server of the mechanism
-	SocketType SocketType // told to a ZMTP 2.0 peer
-	Identity   []byte     // told to a ZMTP 1.0 or 2.0 peer; at most 255 bytes
+	SocketType SocketType // sent to a ZMTP 2.0 peer
+	Identity   []byte     // sent to a ZMTP 1.0 or 2.0 peer; at most 255 bytes
 
-	// RequireV3 refuses older peers, which know no security, also when the
-	// mechanism is NULL: set it when a ZAP domain is. Any other mechanism
+	// RequireV3 refuses older peers, which have no security, even if the
+	// mechanism is NULL. Set it together with a ZAP domain. Any other mechanism
 	// refuses them anyway.
 	RequireV3 bool
 }
 
-// Greeting is our half of the opening exchange (RFC 23 section 3, with the
-// staged sending that lets an older peer be recognised before we commit to 3).
+// Greeting is one side of the greeting (RFC 23 section 3). It is sent in
+// stages, so that an older peer is recognised before version 3 is announced.
 type Greeting struct {
 	cfg         GreetingConfig
 	sent        int // bytes of our greeting handed out so far
@@ -64,7 +64,7 @@ type Greeting struct {
 	unversioned bool
 }
 
-// NewGreeting prepares a greeting. It keeps cfg.Identity.
+// NewGreeting returns a greeting. It keeps cfg.Identity.
 func NewGreeting(cfg GreetingConfig) *Greeting { return &Greeting{cfg: cfg} }
 
 // Advance looks at in, everything received on the connection so far, and
@@ -72,8 +72,8 @@ func NewGreeting(cfg GreetingConfig) *Greeting { return &Greeting{cfg: cfg} }
 // connection opens and again whenever more bytes arrived; until done, nothing
 // of in is consumed and the caller keeps it (at most GreetingSize bytes are
 // needed). When done, the first n bytes of in are the greeting and the rest is
-// traffic. An *Error means that the peer cannot be spoken to; what was appended
-// to dst may still be sent.
+// traffic. An *Error means that the connection must be closed; what was
+// appended to dst may still be sent.
 //
 // To peers older than ZMTP 3 the appended bytes include our identity message,
 // and the first message of such a peer is its identity.
@@ -150,7 +150,7 @@ func (g *Greeting) advance3(dst, in []byte) (out []byte, n int, done bool, err e
 	if in[revisionAt] == 3 && in[minorAt] == 0 {
 		g.version = ZMTP30
 	}
-	// libzmq never sets the bit at asServerAt: nothing may depend on it.
+	// libzmq never sets the bit at asServerAt, so nothing may depend on it.
 	name := in[mechanismAt:asServerAt]
 	end := 0
 	for end < len(name) && name[end] != 0 {
@@ -186,6 +186,7 @@ func (g *Greeting) Framing() Framing {
 	return Framing2
 }
 
-// Unversioned tells a peer so old that it sends no greeting at all. Such a peer
-// does not forward subscriptions, so a publisher sends it everything.
+// Unversioned reports whether the peer is so old that it sends no greeting at
+// all. Such a peer does not forward subscriptions, so a publisher sends it
+// everything.
 func (g *Greeting) Unversioned() bool { return g.unversioned }

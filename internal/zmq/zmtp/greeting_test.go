@@ -108,7 +108,7 @@ func TestGreetingByPeer(t *testing.T) {
 		},
 	}
 	for _, tt := range tests {
-		// A peer's bytes may come in any cuts.
+		// A peer's bytes may arrive in any pieces.
 		for _, step := range []int{1, 3, 10, 11, 12, 64, 1000} {
 			g := NewGreeting(tt.cfg)
 			sent, n, done, err := g.Advance(nil, nil)
@@ -184,7 +184,7 @@ func TestTwoGreetings(t *testing.T) {
 		t.Fatalf("greetings of %d and %d bytes", len(toA), len(toB))
 	}
 	if toB[asServerAt] != 1 || toA[asServerAt] != 0 {
-		t.Errorf("the server says %d, the client %d where it is told who is the server", toB[asServerAt], toA[asServerAt])
+		t.Errorf("the server sends %d, the client %d as the server flag", toB[asServerAt], toA[asServerAt])
 	}
 }
 

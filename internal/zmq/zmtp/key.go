@@ -19,7 +19,7 @@ type Key [KeySize]byte
 // KeyPair is a secret key with its public key.
 type KeyPair struct{ Public, Secret Key }
 
-// NewKeyPair makes a random pair.
+// NewKeyPair returns a random pair.
 func NewKeyPair() KeyPair { return newKeyPair(randomBytes) }
 
 func newKeyPair(random func([]byte)) KeyPair {

@@ -43,7 +43,7 @@ func exchange(t *testing.T, a, b Mechanism, ask func(m Mechanism) int) error {
 			return nil
 		}
 	}
-	t.Fatal("the handshake goes on for ever")
+	t.Fatal("the handshake does not end")
 	return nil
 }
 

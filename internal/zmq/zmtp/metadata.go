@@ -12,8 +12,7 @@ const (
 	PropertyResource   = "Resource"
 )
 
-// MaxMetadata bounds what a peer may say of itself: the encoded properties of
-// one handshake.
+// MaxMetadata bounds the encoded properties of one handshake, in bytes.
 const MaxMetadata = 8192
 
 // MaxHandshake bounds the body of a frame before the handshake is over.
@@ -26,7 +25,7 @@ type Property struct {
 	Value []byte
 }
 
-// Metadata are properties in the order they were sent.
+// Metadata has properties in the order in which they were sent.
 type Metadata []Property
 
 // Get returns the value of the first property of that name, in any case.
@@ -46,8 +45,8 @@ func (m Metadata) append(dst []byte) []byte {
 	return dst
 }
 
-// AppendProperty appends the wire form of one property. The name is 1 to 255
-// bytes; what exceeds that is cut.
+// AppendProperty appends the wire form of one property. The name has 1 to 255
+// bytes; longer ones are cut.
 func AppendProperty(dst []byte, name string, value []byte) []byte {
 	name = name[:min(len(name), 255)]
 	dst = append(dst, byte(len(name)))
@@ -57,7 +56,7 @@ func AppendProperty(dst []byte, name string, value []byte) []byte {
 }
 
 // ParseMetadata reads properties to the end of b, at most MaxMetadata bytes.
-// The result keeps no reference to b. A name that comes twice is an error.
+// The result keeps no reference to b. A repeated name is an error.
 func ParseMetadata(b []byte) (Metadata, error) {
 	if len(b) > MaxMetadata {
 		return nil, errorf(CodeInvalidMetadata, "metadata of %d bytes, expected at most %d", len(b), MaxMetadata)

@@ -1,7 +1,7 @@
 package zmtp
 
 // null is the mechanism without security (RFC 23 section 3.4): each side sends
-// READY and waits for the other's, in no order.
+// READY and waits for the other's, in any order.
 type null struct {
 	local    Metadata
 	peer     Metadata
@@ -11,9 +11,9 @@ type null struct {
 	verdict  verdict
 }
 
-// NewNull makes the NULL mechanism, the same on both sides. local are the
-// properties to send. With zap the peer has to be approved before it is told
-// READY.
+// NewNull returns the NULL mechanism, which is the same on both sides. local
+// are the properties to send. With zap, READY is sent after the ZAP reply
+// accepts the peer.
 func NewNull(local Metadata, zap bool) Mechanism {
 	n := &null{local: local}
 	if zap {

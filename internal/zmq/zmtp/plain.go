@@ -5,8 +5,8 @@ import (
 	"slices"
 )
 
-// plainClient and plainServer are RFC 24: the client shows a user name and a
-// password in clear, HELLO - WELCOME - INITIATE - READY.
+// plainClient and plainServer are RFC 24: the client sends a user name and a
+// password in the clear. The commands are HELLO, WELCOME, INITIATE and READY.
 type plainClient struct {
 	username, password string
 	local, peer        Metadata
@@ -23,8 +23,8 @@ const (
 	plainReady                     // READY is
 )
 
-// NewPlainClient makes the client of the PLAIN mechanism. The user name and the
-// password are at most 255 bytes each; longer ones are an error.
+// NewPlainClient returns the client side of PLAIN. The user name and the
+// password have at most 255 bytes each; longer ones are an error.
 func NewPlainClient(username, password string, local Metadata) (Mechanism, error) {
 	if len(username) > 255 || len(password) > 255 {
 		return nil, errorf(CodeUnspecified, "PLAIN user name of %d and password of %d bytes, expected at most 255 each", len(username), len(password))
@@ -92,10 +92,10 @@ func (p *plainClient) consume(body []byte) error {
 	return unexpected("PLAIN", body, "READY")
 }
 
-// libzmqError is the name of ERROR as libzmq's PLAIN spells it, length octet
-// included: what its source has as "\x05ERROR" is 0x5E and RROR to a C compiler.
-// Its clients know no other, and take the right one for a broken protocol; a
-// client that goes by the RFC ends the connection either way.
+// libzmqError is the name of ERROR in libzmq's PLAIN, with its length octet: a
+// C compiler reads "\x05ERROR" of its source as 0x5E and RROR. libzmq's clients
+// accept only this form; the right one is a protocol error to them. A client
+// that follows the RFC closes the connection in both cases.
 const libzmqError = "^RROR"
 
 type plainServer struct {
@@ -106,8 +106,8 @@ type plainServer struct {
 	verdict     verdict
 }
 
-// NewPlainServer makes the server of the PLAIN mechanism. It always asks for a
-// verdict: without one there would be nothing that the password is good for.
+// NewPlainServer returns the server side of PLAIN. It always needs a ZAP reply,
+// because nothing else checks the password.
 func NewPlainServer(local Metadata) Mechanism { return &plainServer{local: local} }
 
 func (p *plainServer) Name() string          { return "PLAIN" }
@@ -179,7 +179,7 @@ func (p *plainServer) Verdict(status int) {
 	}
 }
 
-// cutShort takes a string after its length octet off b and copies it.
+// cutShort removes a string with its length octet from b and returns a copy.
 func cutShort(b []byte) (s, rest []byte, ok bool) {
 	if len(b) == 0 || int(b[0]) > len(b)-1 {
 		return nil, nil, false

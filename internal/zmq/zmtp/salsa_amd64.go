@@ -9,17 +9,16 @@ import (
 	"golang.org/x/sys/cpu"
 )
 
-// salsaXOR16 mixes 1024 bytes of src with the keystream of a state and of the
-// fifteen that follow it, whose lower half of the block number must not pass
-// 1<<32.
+// salsaXOR16 XORs 1024 bytes of src with the keystream of a state and of the
+// fifteen that follow it. The lower half of the block number must not overflow.
 //
 //go:noescape
 func salsaXOR16(dst, src *byte, state *[16]uint32)
 
 const (
 	wide = 16 * 64 // bytes that salsaXOR16 takes
-	// leastWide is how many bytes, less than wide, it does faster than four
-	// blocks at a time.
+	// leastWide is the number of bytes below wide from which it is faster than
+	// four blocks at a time.
 	leastWide = 4*64 + 1
 )
 

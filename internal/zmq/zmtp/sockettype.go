@@ -1,7 +1,7 @@
 package zmtp
 
-// SocketType is the byte by which ZMTP 2.0 names a kind of socket. The values
-// are also libzmq's.
+// SocketType is the byte of a socket type in ZMTP 2.0. The values are also
+// libzmq's.
 type SocketType uint8
 
 // The socket types.
@@ -42,7 +42,7 @@ func (t SocketType) String() string {
 	return "unknown"
 }
 
-// partners are the types that each type may talk to.
+// partners are the peer types that each type accepts.
 var partners = [...][]SocketType{
 	PAIR:    {PAIR},
 	PUB:     {SUB, XSUB},
@@ -62,13 +62,13 @@ var partners = [...][]SocketType{
 	DISH:    {RADIO},
 	GATHER:  {SCATTER},
 	SCATTER: {GATHER},
-	DGRAM:   {DGRAM}, // over datagrams, where nobody says so
+	DGRAM:   {DGRAM}, // over datagrams, which do not name a type
 	PEER:    {PEER},
 	CHANNEL: {CHANNEL},
 }
 
-// Accepts tells whether a socket of type t may talk to a peer whose Socket-Type
-// property is name. Names are exact: they are not folded.
+// Accepts reports whether a socket of type t accepts a peer whose Socket-Type
+// property is name. The comparison is case-sensitive.
 func (t SocketType) Accepts(name []byte) bool {
 	if int(t) >= len(partners) {
 		return false
@@ -81,8 +81,8 @@ func (t SocketType) Accepts(name []byte) bool {
 	return false
 }
 
-// Partner is the first of the types that t may talk to, or t if there is none:
-// what is assumed of a peer that does not say.
+// Partner returns the first of the types that t accepts, or t if there is none.
+// It is assumed for a peer that does not send its type.
 func (t SocketType) Partner() SocketType {
 	if int(t) >= len(partners) || len(partners[t]) == 0 {
 		return t
@@ -90,6 +90,6 @@ func (t SocketType) Partner() SocketType {
 	return partners[t][0]
 }
 
-// AnnouncesIdentity tells whether a socket of type t sends the Identity
-// property: REQ, DEALER and ROUTER always do, even an empty one.
+// AnnouncesIdentity reports whether a socket of type t sends the Identity
+// property. REQ, DEALER and ROUTER always do, even if it is empty.
 func (t SocketType) AnnouncesIdentity() bool { return t == REQ || t == DEALER || t == ROUTER }

@@ -5,9 +5,9 @@ const zapVersion = "1.0"
 // zapRequestID numbers the one request of a connection.
 const zapRequestID = "1"
 
-// ZAPRequest asks a handler about one peer (RFC 27).
+// ZAPRequest is the request to a handler about one peer (RFC 27).
 type ZAPRequest struct {
-	RequestID   string // "1" where libzmq asks
+	RequestID   string // libzmq sends "1"
 	Domain      string
 	Address     string // of the peer, without its port
 	Identity    []byte // libzmq sends the server's own, not the peer's
@@ -15,9 +15,8 @@ type ZAPRequest struct {
 	Credentials [][]byte
 }
 
-// Frames returns the message that carries the request, as a REP handler sees
-// it: a DEALER in front of it sends an empty frame first. An empty RequestID
-// stands for "1".
+// Frames returns the request as a REP handler receives it. A DEALER must send
+// an empty frame before it. An empty RequestID stands for "1".
 func (r ZAPRequest) Frames() [][]byte {
 	id := r.RequestID
 	if id == "" {
@@ -29,13 +28,13 @@ func (r ZAPRequest) Frames() [][]byte {
 	return append(frames, r.Credentials...)
 }
 
-// ZAPReply is a handler's verdict.
+// ZAPReply is the reply of a handler.
 type ZAPReply struct {
 	RequestID string // empty stands for "1"
 	Status    int    // 200, 300, 400 or 500
 	Text      string
 	UserID    string
-	Metadata  Metadata // to be shown with every message of the peer
+	Metadata  Metadata // of every message of the peer
 }
 
 // Frames returns the message that carries the reply, without the empty frame of
