@@ -181,7 +181,7 @@ func TestMetaDump(t *testing.T) {
 	if s.engine.Crawler.Running() != 0 {
 		t.Errorf("%d dumps under way after the client left", s.engine.Crawler.Running())
 	}
-	// No more than so many at a time.
+	// The number of dumps is bounded.
 	for range exec.MaxCrawls {
 		dial(t, s).s.Data([]byte("lru_crawler metadump all\r\n"), newSmallWriter())
 	}
@@ -230,7 +230,7 @@ func TestStatsDetail(t *testing.T) {
 	if s.Setting("detail_enabled") != "no" {
 		t.Error("detail_enabled after stats detail off")
 	}
-	// The table is bounded whatever clients make up.
+	// The table is bounded.
 	c := dial(t, s)
 	c.send("stats detail on\r\n")
 	for i := range exec.MaxPrefixes + 100 {
@@ -244,8 +244,8 @@ func TestStatsDetail(t *testing.T) {
 	})
 }
 
-// TestTouchCounts pins which commands count as gets and which as touches, and
-// that a store with a bad data block counts all the same.
+// TestTouchCounts checks which commands count as gets and which as touches, and
+// that a store with a bad data block is counted.
 func TestTouchCounts(t *testing.T) {
 	s := startServer(t, Options{})
 	c := dial(t, s)
@@ -305,7 +305,7 @@ func TestStatCounts(t *testing.T) {
 	}
 }
 
-// TestStatVariants counts the lines that options take away or add.
+// TestStatVariants counts the lines that options remove or add.
 func TestStatVariants(t *testing.T) {
 	for _, tc := range []struct {
 		name string

@@ -17,7 +17,7 @@ import (
 // SECURITY.md says which known attack is tested where.
 
 // TestHalfCommands leaves a thousand connections in the middle of a command, of
-// each kind; others are served as before, and what was held is given back.
+// each kind. Other clients are served, and the memory is freed at the end.
 func TestHalfCommands(t *testing.T) {
 	s := startServer(t, Options{MaxConns: 2000})
 	l := listenOn(t, s, "unix", filepath.Join(t.TempDir(), "s"))
@@ -44,7 +44,7 @@ func TestHalfCommands(t *testing.T) {
 	}
 }
 
-// TestDumpNotRead gives up a dump whose reader stops reading, or leaves.
+// TestDumpNotRead ends a dump whose client stops reading, or leaves.
 func TestDumpNotRead(t *testing.T) {
 	s := startServer(t, Options{})
 	c := dial(t, s)
@@ -75,7 +75,7 @@ func TestDumpNotRead(t *testing.T) {
 	}
 }
 
-// TestWatchFailingSets watches what cannot be stored, by each protocol
+// TestWatchFailingSets watches storage commands that fail, in each protocol
 // (memcached 32ea7d8b5).
 func TestWatchFailingSets(t *testing.T) {
 	s := startServer(t, Options{})
@@ -93,8 +93,8 @@ func TestWatchFailingSets(t *testing.T) {
 	dial(t, s).want("mn\r\n", "MN\r\n")
 }
 
-// TestWatchForever sends commands behind a watch: they are not read, and what
-// they would have been is not kept.
+// TestWatchForever sends commands behind a watch: they are discarded, and not
+// kept in memory.
 func TestWatchForever(t *testing.T) {
 	s := startServer(t, Options{WatcherBuffer: 4 << 10})
 	l := listenOn(t, s, "unix", filepath.Join(t.TempDir(), "s"))
@@ -107,8 +107,8 @@ func TestWatchForever(t *testing.T) {
 	}
 }
 
-// TestMemoryFileCorrupt starts with no file that is none, and says so in one
-// line.
+// TestMemoryFileCorrupt refuses files that are no restart files, with an error of
+// one line.
 func TestMemoryFileCorrupt(t *testing.T) {
 	dir := t.TempDir()
 	for name, content := range map[string]string{
@@ -133,7 +133,7 @@ func TestMemoryFileCorrupt(t *testing.T) {
 			t.Errorf("%s: %q", name, err)
 		}
 	}
-	// memcached's own companion file, of whatever content, is not ours.
+	// The .meta file of memcached is ignored, whatever it holds.
 	file := filepath.Join(dir, "fresh")
 	if err := os.WriteFile(file+".meta", []byte("junk\x00\xff\n"), 0o600); err != nil {
 		t.Fatal(err)
@@ -141,8 +141,8 @@ func TestMemoryFileCorrupt(t *testing.T) {
 	dial(t, startServer(t, Options{MemoryFile: file})).want("set a 0 0 1\r\nx\r\n", "STORED\r\n")
 }
 
-// TestSizesToggle has no command that turns the size histogram on or off at run
-// time (memcached aa20d785a).
+// TestSizesToggle checks that no command turns the size histogram on or off
+// (memcached aa20d785a).
 func TestSizesToggle(t *testing.T) {
 	talk(t, Options{TrackSizes: true}, []exchange{
 		{"stats sizes_enable\r\nstats sizes_disable\r\n", "ERROR\r\nERROR\r\n"},

@@ -124,7 +124,7 @@ func TestSASL(t *testing.T) {
 		binRes{op: mcproto.OpSASLAuth, status: mcproto.StatusInvalid, value: "Invalid arguments"})
 	c.wantBin(auth(mcproto.OpSASLAuth, "PLAIN", "\x00joe\x00secret"), binRes{op: mcproto.OpSASLAuth, value: "Authenticated"})
 	c.wantBin(get, miss)
-	// CVE-2013-7239: a failed attempt takes the rights away again.
+	// CVE-2013-7239: a failed login ends an earlier one.
 	c.wantBin(auth(mcproto.OpSASLAuth, "PLAIN", "\x00joe\x00wrong"), refused(mcproto.OpSASLAuth))
 	c.wantBin(get, refused(mcproto.OpGet))
 
@@ -136,8 +136,8 @@ func TestSASL(t *testing.T) {
 	}
 }
 
-// TestSASLFileChanges lets a changed file count from the next login on, and a
-// broken one not at all.
+// TestSASLFileChanges uses a changed file from the next login on, and ignores one
+// that is not valid.
 func TestSASLFileChanges(t *testing.T) {
 	file := passwords(t, "joe:secret\n")
 	s := startServer(t, Options{SASL: true, SASLFile: file})

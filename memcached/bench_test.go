@@ -12,7 +12,7 @@ import (
 	"lintel.dev/internal/memcached/netloop"
 )
 
-// drive gives s all of in, as often as it takes, and throws the replies away.
+// drive calls s with in until all of it is consumed, and discards the replies.
 func drive(tb testing.TB, s netloop.Session, w *netloop.Writer, in []byte, out []byte) []byte {
 	for len(in) > 0 {
 		n, next := s.Data(in, w)
@@ -65,8 +65,8 @@ func BenchmarkSession(b *testing.B) {
 	}
 }
 
-// BenchmarkSpread asks for keys all over a cache that is larger than the
-// processor's.
+// BenchmarkSpread reads keys of a cache that is much larger than the processor's
+// caches.
 func BenchmarkSpread(b *testing.B) {
 	const keys, each = 400_000, 50
 	value := strings.Repeat("x", 100)
@@ -117,9 +117,9 @@ func BenchmarkSpread(b *testing.B) {
 	}
 }
 
-// BenchmarkThreads is what a second loop brings where the clients need no core
-// of their own: with -cpu 1,2, so many goroutines, a connection and a loop's
-// counters each, ask for keys all over the cache or replace them.
+// BenchmarkThreads measures how commands scale with event loops, without network.
+// With -cpu 1,2 as many goroutines, each with a connection and the counters of a
+// loop of its own, read or replace random keys.
 func BenchmarkThreads(b *testing.B) {
 	const keys, depth = 300_000, 16
 	value := strings.Repeat("x", 100)

@@ -34,7 +34,7 @@ func be64(v ...uint64) string {
 	return string(b)
 }
 
-// binRes is a response taken apart.
+// binRes is a parsed response.
 type binRes struct {
 	op     mcproto.Opcode
 	status mcproto.Status
@@ -110,14 +110,14 @@ func TestBinaryStorage(t *testing.T) {
 	c.wantBin(binReq(mcproto.OpPrepend, 0, "", "b", "-"), ok(mcproto.OpPrepend))
 	c.wantBin(binReq(mcproto.OpAppend, 0, "", "none", "+"), fail(mcproto.OpAppend, mcproto.StatusNotStored))
 	c.wantBin(binReq(mcproto.OpGet, 0, "", "b", ""), binRes{op: mcproto.OpGet, extras: be32(1), value: "-y+"})
-	// With a unique, set, add and replace all compare.
+	// With a CAS value set, add and replace all compare it.
 	c.wantBin(binReq(mcproto.OpSet, set.cas+99, be32(0, 0), "a", "x"), fail(mcproto.OpSet, mcproto.StatusExists))
 	c.wantBin(binReq(mcproto.OpSet, 1, be32(0, 0), "none", "x"), fail(mcproto.OpSet, mcproto.StatusNotFound))
 	c.wantBin(binReq(mcproto.OpSet, set.cas, be32(0, 0), "a", "x"), ok(mcproto.OpSet))
 	c.wantBin(binReq(mcproto.OpDelete, 1<<60, "", "a", ""), fail(mcproto.OpDelete, mcproto.StatusExists))
 	c.wantBin(binReq(mcproto.OpDelete, 0, "", "a", ""), ok(mcproto.OpDelete))
 	c.wantBin(binReq(mcproto.OpDelete, 0, "", "a", ""), fail(mcproto.OpDelete, mcproto.StatusNotFound))
-	// Quiet forms are silent about what is ordinary only.
+	// Quiet forms only suppress the ordinary response.
 	c.wantBin(binReq(mcproto.OpGetQ, 0, "", "a", "")+binReq(mcproto.OpGetKQ, 0, "", "a", "")+
 		binReq(mcproto.OpSetQ, 0, be32(0, 0), "a", "q")+binReq(mcproto.OpAddQ, 0, be32(0, 0), "a", "q")+
 		binReq(mcproto.OpGetKQ, 0, "", "a", "")+binReq(mcproto.OpDeleteQ, 0, "", "a", "")+binReq(mcproto.OpDeleteQ, 0, "", "a", "")+
@@ -228,7 +228,7 @@ func TestBinaryNonsense(t *testing.T) {
 
 func TestProtocolChoice(t *testing.T) {
 	noop := binReq(mcproto.OpNoop, 0, "", "", "")
-	// Text only: the magic byte is a byte like any other.
+	// With text only, the magic byte has no meaning.
 	a := dial(t, startServer(t, Options{Protocol: ASCII}))
 	a.want("\x80\x0b\x00\x00\r\n", "ERROR\r\n")
 	b := dial(t, startServer(t, Options{Protocol: Binary}))

@@ -62,8 +62,7 @@ func Example() {
 	// memcached: server closed
 }
 
-// Several caches in one process, any of which names them all to clients that
-// know config get cluster.
+// Several caches in one process. Each lists all of them in config get cluster.
 func ExampleCluster() {
 	cluster, err := memcached.NewCluster(memcached.Options{MemoryLimit: 16 << 20, Threads: 1}, 3)
 	if err != nil {
@@ -104,7 +103,7 @@ func ExampleCluster() {
 	// memcached: server closed
 }
 
-// A topology says which servers a fleet has to clients that discover it.
+// A topology lists the servers of a cluster to clients that discover them.
 func ExampleTopology() {
 	nodes, err := memcached.ParseNodes("cache1.example:11211, cache2.example|10.0.0.2|11212")
 	if err != nil {

@@ -23,9 +23,9 @@ var sessionSeeds = []string{
 	binReq(0x20, 0, "", "", "") + binReq(0x21, 0, "", "PLAIN", "\x00a\x00b") + binReq(0x07, 0, "", "", ""),
 }
 
-// FuzzSession plays any bytes, cut into any pieces, to a session: it must not
-// panic, must take no more from the loop than it promises, and must go on
-// until it has consumed all it can.
+// FuzzSession sends any bytes, cut into any pieces, to a session. It must not
+// panic, must consume no more than its input, and must continue until it has
+// consumed all it can.
 func FuzzSession(f *testing.F) {
 	for i, seed := range sessionSeeds {
 		f.Add([]byte(seed), uint8(i))
@@ -53,7 +53,7 @@ func FuzzSession(f *testing.F) {
 				}
 				pending = pending[n:]
 				if w.Len() > 1<<12+1<<17 {
-					t.Fatalf("%d bytes of replies in one turn", w.Len())
+					t.Fatalf("%d bytes of replies in one batch", w.Len())
 				}
 				w.Drain(nil)
 				if next == netloop.Close || next == netloop.Stream {
@@ -68,8 +68,8 @@ func FuzzSession(f *testing.F) {
 	})
 }
 
-// FuzzCut plays the same commands in one piece and byte by byte: the replies
-// must be the same.
+// FuzzCut sends the same commands in one piece and byte by byte. The replies must
+// be the same.
 func FuzzCut(f *testing.F) {
 	for _, seed := range sessionSeeds[:9] {
 		f.Add([]byte(seed))

@@ -12,10 +12,9 @@ import (
 	"time"
 )
 
-// These targets play their input over a real connection, through the event
-// loop: cut into pieces, with all replies read. Whatever it was, the server
-// must then be as before: another connection is served, nothing is reserved,
-// no session, goroutine or noticeable memory is left.
+// These targets send their input over a real connection, cut into pieces, and read
+// all replies. Afterwards another connection must be served, and no reserved bytes,
+// session, goroutine or noticeable memory may be left.
 
 // liveSeeds are conversations by protocol; sessionSeeds has more.
 var liveSeeds = map[string][]string{
@@ -110,7 +109,7 @@ func fuzzLive(f *testing.F, protocol string) {
 		}
 		good.Close()
 
-		// The loops notice the end of both on their own time.
+		// The loops notice the end of both connections some time later.
 		for giveUp := time.Now().Add(time.Minute); ; runtime.Gosched() {
 			open := s.engine.Conns()
 			if open == 0 && s.engine.Reading() == 0 && runtime.NumGoroutine() <= before {
@@ -128,7 +127,7 @@ func fuzzLive(f *testing.F, protocol string) {
 		if m.HeapInuse > 256<<20 {
 			t.Fatalf("a heap of %d bytes", m.HeapInuse)
 		}
-		// What commands have turned on must not add up from run to run.
+		// Undo what commands have changed, for the next run.
 		s.engine.SetDetail(false)
 		s.engine.Crawler.Enable(true)
 		if err := s.engine.SetLimit(s.opts.MemoryLimit); err != nil {

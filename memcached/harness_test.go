@@ -37,7 +37,7 @@ func (c *fakeConn) Send(b []byte) bool {
 	return true
 }
 
-// client drives one session with bytes, as a loop would.
+// client calls one session with input, as an event loop does.
 type client struct {
 	t      testing.TB
 	conn   *fakeConn
@@ -47,7 +47,7 @@ type client struct {
 	stream bool
 }
 
-// newServer makes a server that is shut down with the test.
+// startServer makes a server that is shut down at the end of the test.
 func startServer(t testing.TB, opts Options) *Server {
 	t.Helper()
 	s, err := New(opts)
@@ -80,7 +80,7 @@ func (c *client) hangUp() {
 	}
 }
 
-// send gives the session more input and returns what it answered.
+// send calls the session with more input and returns the replies.
 func (c *client) send(input string) string {
 	c.t.Helper()
 	var out strings.Builder
@@ -111,7 +111,7 @@ func (c *client) send(input string) string {
 	return ""
 }
 
-// want sends and compares.
+// want sends input and compares the replies.
 func (c *client) want(input, reply string) {
 	c.t.Helper()
 	if got := c.send(input); got != reply {

@@ -12,7 +12,7 @@ import (
 	"lintel.dev/internal/memcached/store"
 )
 
-// heapAfter is the live heap after f has run, less what it was before.
+// heapAfter returns by how much f grows the live heap, in bytes.
 func heapAfter(f func()) int64 {
 	var before, after runtime.MemStats
 	runtime.GC()
@@ -23,8 +23,8 @@ func heapAfter(f func()) int64 {
 	return int64(after.HeapAlloc) - int64(before.HeapAlloc)
 }
 
-// TestAnnouncedLength announces as much as the protocols can and sends little:
-// memory is for what has arrived.
+// TestAnnouncedLength announces the largest lengths and sends little. Memory is
+// only reserved for what has arrived.
 func TestAnnouncedLength(t *testing.T) {
 	s := startServer(t, Options{MaxItemSize: 1 << 30})
 	for name, head := range map[string]string{
@@ -53,7 +53,7 @@ func TestAnnouncedLength(t *testing.T) {
 			t.Errorf("%s: %d bytes reserved when all are gone", name, got)
 		}
 	}
-	// Too large for the cache: nothing at all is kept.
+	// A value that is too large is not kept at all.
 	small := startServer(t, Options{})
 	c := dial(t, small)
 	c.send("set a 0 0 2147483645\r\n" + strings.Repeat("x", 100000))
@@ -65,7 +65,7 @@ func TestAnnouncedLength(t *testing.T) {
 	}
 }
 
-// TestReadBufferLimit runs out of memory for values that are still arriving.
+// TestReadBufferLimit reaches the bound of values that are still arriving.
 func TestReadBufferLimit(t *testing.T) {
 	s := startServer(t, Options{ReadBufferLimit: 64 << 10})
 	a, b := dial(t, s), dial(t, s)
@@ -85,8 +85,8 @@ func TestReadBufferLimit(t *testing.T) {
 	}
 }
 
-// TestReplyQueue asks for far more than is read: the commands wait, not the
-// replies.
+// TestReplyQueue sends commands without reading replies. The server stops reading
+// instead of queueing replies without bound.
 func TestReplyQueue(t *testing.T) {
 	s := startServer(t, Options{})
 	c := dial(t, s)
@@ -115,7 +115,7 @@ func TestReplyQueue(t *testing.T) {
 	}
 }
 
-// TestFairness gives other connections their turn.
+// TestFairness checks that a batch ends after Options.Requests commands.
 func TestFairness(t *testing.T) {
 	s := startServer(t, Options{Requests: 1})
 	c := dial(t, s)
@@ -125,8 +125,8 @@ func TestFairness(t *testing.T) {
 	}
 }
 
-// TestPanicContained makes a command panic: its connection ends, the rest goes
-// on.
+// TestPanicContained makes a command panic. Its connection is closed, others are
+// served.
 func TestPanicContained(t *testing.T) {
 	told := make(chan string, 1)
 	s := startServer(t, Options{
@@ -153,8 +153,8 @@ func TestPanicContained(t *testing.T) {
 	}
 }
 
-// TestKnownAttacks sends what has broken memcached, its proxies or its clients
-// before. The server answers, or closes, and serves the next client.
+// TestKnownAttacks sends input that has broken memcached, its proxies or its
+// clients. The server answers or closes the connection, and serves the next client.
 func TestKnownAttacks(t *testing.T) {
 	for _, tc := range []struct {
 		name, in, want string
@@ -191,8 +191,7 @@ func TestKnownAttacks(t *testing.T) {
 	}
 }
 
-// TestNoAllocs keeps the hot paths free of garbage: a command allocates no more
-// than the store does for it.
+// TestNoAllocs checks that commands allocate no more than the store does.
 func TestNoAllocs(t *testing.T) {
 	if raceEnabled {
 		t.Skip("the race detector allocates")
@@ -236,8 +235,8 @@ func TestNoAllocs(t *testing.T) {
 	}
 }
 
-// TestReplyMemory bounds the replies that may wait, as memcached does where its
-// read buffers are limited: a multiget fails, a pipeline costs the connection.
+// TestReplyMemory bounds the replies that wait, as memcached does if its read
+// buffers are limited: a multiget fails, a pipeline closes the connection.
 func TestReplyMemory(t *testing.T) {
 	s := startServer(t, Options{ReadBufferLimit: 1 << 20, Threads: 32, Requests: 500})
 	c := dial(t, s)
@@ -252,8 +251,8 @@ func TestReplyMemory(t *testing.T) {
 	}
 }
 
-// TestSmallMemory holds as many items as memcached does in a memory of a few
-// pages: its own tests count them.
+// TestSmallMemory checks that a small memory holds as many items as memcached's
+// tests expect.
 func TestSmallMemory(t *testing.T) {
 	s := startServer(t, Options{MemoryLimit: 3 << 20})
 	c := dial(t, s)
@@ -277,8 +276,8 @@ func TestSmallMemory(t *testing.T) {
 	}
 }
 
-// TestLargeItems fills the memory with items of almost a page: as many as it has
-// pages stay, and the first ones go.
+// TestLargeItems fills the memory with items of almost a page. As many as there are
+// pages stay, and the oldest are evicted.
 func TestLargeItems(t *testing.T) {
 	s := startServer(t, Options{MemoryLimit: 64 << 20})
 	c := dial(t, s)
@@ -298,7 +297,7 @@ func TestLargeItems(t *testing.T) {
 	}
 }
 
-// TestReclaimed counts the memory of dead items as reclaimed by the next set.
+// TestReclaimed counts the memory of expired items as reclaimed by the next set.
 func TestReclaimed(t *testing.T) {
 	s := startServer(t, Options{})
 	s.engine.Clock.Pause()

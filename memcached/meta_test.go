@@ -19,11 +19,11 @@ func TestMetaGet(t *testing.T) {
 	c.want("mg nope k O1 v q\r\nmn\r\n", "MN\r\n")
 	c.want("mg a v q\r\n", "VA 2\r\nhi\r\n")
 	c.want("mg a P/x L9 N0 u x I\r\n", "HD\r\n") // without meaning here
-	// Whether and when it was read before; u leaves that alone.
+	// Whether and when the item was read. The flag u does not change that.
 	c.want("ms b 1\r\nx\r\nmg b h l u\r\nmg b h l\r\nmg b h\r\n", "HD\r\nHD h0 l0\r\nHD h0 l0\r\nHD h1\r\n")
 	s.engine.Clock.Add(5)
 	c.want("mg b h l\r\nmg b l\r\n", "HD h1 l5\r\nHD l0\r\n")
-	// Conditional: the value only if it is not the one the client has.
+	// With C the value is sent only if its CAS value differs.
 	c.want("mg a v c C50\r\nmg a v c C49\r\n", "HD c50\r\nVA 2 c50\r\nhi\r\n")
 	c.want("me a\r\nme YQ== b\r\nme nope\r\n", "ME a exp=95 la=0 cas=50 fetch=yes cls=1 size=66\r\nME YQ== exp=95 la=0 cas=50 fetch=yes cls=1 size=66\r\nEN\r\n")
 }
@@ -35,7 +35,7 @@ func TestMetaErrors(t *testing.T) {
 	talk(t, Options{}, []exchange{
 		{"mg a k k\r\n", dup},
 		{"mg a [\r\nmg a `\r\nmg a 7\r\n", invalid + invalid + invalid},
-		// What cannot begin a flag spoils the line, and no block is known of.
+		// A byte that cannot begin a flag makes the line invalid. No data is skipped.
 		{"mg a ~\r\nmg a \x80\r\nmg a !\r\nmd a v {\r\nma a -\r\nme a !\r\n", strings.Repeat(badFormat, 6)},
 		{"ms a 1 c -\r\nmn\r\nms a 1 z\r\nx\r\nmn\r\n", badFormat + "MN\r\n" + invalid + "MN\r\n"},
 		{"mg a T+5\r\nmg a N5\x0b\r\nmg a C+1\r\nmg a E1\t\r\nmg a R0000000000001\r\n", strings.Repeat(token, 5)},
@@ -45,7 +45,7 @@ func TestMetaErrors(t *testing.T) {
 		{"mg a T z\r\n", invalid},
 		{"mg a Tx b\r\nmg a b Tx\r\nmg a b O" + strings.Repeat("o", 32) + "\r\nms a 1 Dx b\r\nx\r\n", key + token + key + key}, // the last one wins
 		{"me a x v\r\nme a b\r\nme a b c\r\nme !!! b c\r\nme a c b\r\n", "EN\r\nEN\r\n" + badFormat + badFormat + "EN\r\n"},
-		// As 1.6.18 reads them, and by its source 1.6.45, too.
+		// As memcached 1.6.18 reads them, and 1.6.45 according to its source.
 		{"ms Zm9v! 1 b k\r\nx\r\nmg foo v\r\nmg Z-m9v b k v\r\nmd Zm9v? b k\r\nmg Zm9v_ b k\r\n", "HD kZm9v b\r\nVA 1\r\nx\r\nVA 1 kZm9v b\r\nx\r\nHD kZm9v b\r\nEN kZm9v b\r\n"},
 		{"mg !!! b\r\nmg a b\r\nms ! 1 b\r\nx\r\n", key + key + key},
 		{"md a k k\r\nma a k k\r\nma a b\r\nma a Nx\r\n", dup + strings.Repeat(folded, 3)},
@@ -63,23 +63,23 @@ func TestMetaErrors(t *testing.T) {
 	})
 }
 
-// TestLease follows an item through vivify, recache and staleness.
+// TestLease takes an item through vivify, recache and staleness.
 func TestLease(t *testing.T) {
 	s := startServer(t, Options{})
 	s.engine.Clock.Pause()
 	c := dial(t, s)
-	// 1. Vivify: the first to miss wins and the others wait.
+	// 1. Vivify: the first client that misses wins, others do not.
 	c.want("mg a v N30\r\n", "VA 0 W\r\n\r\n")
 	c.want("mg a v N30\r\n", "VA 0 Z\r\n\r\n")
 	c.want("mg a v t\r\n", "VA 0 t30 Z\r\n\r\n")
 	c.want("ms a 3 T100\r\nval\r\nmg a v N30\r\n", "HD\r\nVA 3\r\nval\r\n")
 	c.want("mg e N30 E99 c\r\nmg e c\r\n", "HD c99 W\r\nHD c99 Z\r\n")
 	c.want("mg f N30 h\r\nmg f h\r\n", "HD h0 W\r\nHD h1 Z\r\n")
-	// A winner that never comes back holds it no longer than N.
+	// The empty item expires after N seconds.
 	c.want("mg b v N30\r\n", "VA 0 W\r\n\r\n")
 	s.engine.Clock.Add(30)
 	c.want("mg b v N30\r\n", "VA 0 W\r\n\r\n")
-	// 2. Recache: near its end one caller wins, all get the value.
+	// 2. Recache: near the expiry time one client wins, all get the value.
 	c.want("mg a v t R30\r\n", "VA 3 t70\r\nval\r\n")
 	c.want("mg a v R71\r\nmg a v R71\r\nmg a v\r\n", "VA 3 W\r\nval\r\nVA 3 Z\r\nval\r\nVA 3 Z\r\nval\r\n")
 	c.want("ms a 1 T0\r\nx\r\nmg a R30 t\r\n", "HD\r\nHD t-1\r\n") // no end is never near
@@ -88,7 +88,7 @@ func TestLease(t *testing.T) {
 	c.want("mg a v t\r\nmg a v t\r\n", "VA 3 t30 X W\r\nold\r\nVA 3 t30 Z X\r\nold\r\n")
 	c.want("md a I\r\nmg a v\r\n", "HD\r\nVA 3 X W\r\nold\r\n") // again: the token is free again
 	c.want("ms a 3 T90\r\nnew\r\nmg a v t\r\n", "HD\r\nVA 3 t90\r\nnew\r\n")
-	// 4. A winner who is late: its unique is the old one.
+	// 4. A late winner: its CAS value is the old one.
 	c.want("ms a 1 E10 T100\r\n1\r\nmd a I T40 E20\r\n", "HD\r\nHD\r\n")
 	c.want("mg a c\r\n", "HD c20 X W\r\n")
 	c.want("ms a 1 C10\r\n2\r\nms a 1 C21 I\r\n2\r\n", "EX\r\nEX\r\n")
@@ -121,7 +121,7 @@ func TestMetaDelete(t *testing.T) {
 		{"ms a 3 F9 T100 E5\r\nabc\r\nmd a x\r\nmg a v f t c\r\n", "HD\r\nHD\r\nVA 0 f0 t-1 c5\r\n\r\n"},
 		{"ms a 3 F9\r\nabc\r\nmd a x T20 E8\r\nmg a v f t c\r\n", "HD\r\nHD\r\nVA 0 f0 t20 c8\r\n\r\n"},
 		{"ms a 3\r\nabc\r\nmd a x I\r\nmg a v\r\n", "HD\r\nHD\r\nVA 0 X W\r\n\r\n"},
-		// I without T keeps the time to live.
+		// I without T keeps the expiry time.
 		{"ms a 1 T70\r\n1\r\nmd a I\r\nmg a t\r\n", "HD\r\nHD\r\nHD t70 X W\r\n"},
 	})
 }
@@ -141,7 +141,7 @@ func TestMetaArithmetic(t *testing.T) {
 	c.want("ms n 1\r\nx\r\nma n q\r\n", "HD\r\nCLIENT_ERROR cannot increment or decrement non-numeric value\r\n")
 	c.want("ma v N60 t\r\nmg v t\r\n", "HD t60\r\nHD t60\r\n")
 	c.want("ma new N60 J4 q v\r\nma new N60 q\r\nma new v\r\n", "VA 1\r\n6\r\n") // q hides what it creates, too
-	// To count is not to fetch, nor is to add in vain.
+	// Neither counting nor an add that fails is a fetch.
 	c.want("ms h 2\r\n10\r\nma h\r\nincr h 1\r\nadd h 0 0 1\r\nx\r\nmg h h v\r\nma h\r\nmg h h\r\n", "HD\r\nHD\r\n12\r\nNOT_STORED\r\nVA 2 h0\r\n12\r\nHD\r\nHD h1\r\n")
 	s.engine.Clock.Add(60)
 	c.want("incr h 1\r\nadd h 0 0 1\r\nx\r\nmg h l u\r\n", "14\r\nNOT_STORED\r\nHD l60\r\n")

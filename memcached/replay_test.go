@@ -9,8 +9,8 @@ import (
 	"testing"
 )
 
-// recording is what the real memcached 1.6.45 answered, byte for byte. Bytes
-// are Latin-1 characters in it.
+// recording holds the replies of memcached 1.6.45, byte for byte. Bytes are written
+// as Latin-1 characters.
 type recording struct {
 	Probes []struct {
 		Name   string
@@ -44,7 +44,7 @@ func latin1(s string) string {
 	return string(b)
 }
 
-// What may differ from one run to the next: CAS values, clocks.
+// Values that differ from run to run: CAS values and times.
 var (
 	casToken  = regexp.MustCompile(` c[0-9]+`)
 	casField  = regexp.MustCompile(`cas=[0-9]+`)
@@ -65,13 +65,14 @@ func normal(s string) string {
 	return s
 }
 
-// between is what the recorder did before a probe without recording it.
+// between lists commands that the recorder sent before a probe without recording
+// them.
 var between = map[string]string{
 	"metadump hash": "flush_all\r\nms md1 2 F3 T100\r\nhi\r\n",
 	"bin get miss":  "ms Zm9v 2 b\r\nhi\r\n",
 }
 
-// TestReplay plays every recorded probe, in order, to one server, each on a
+// TestReplay sends every recorded probe, in order, to one server, each on a
 // connection of its own, in one piece and then in single bytes.
 func TestReplay(t *testing.T) {
 	rec := readRecording(t)

@@ -35,7 +35,7 @@ func connect(t testing.TB, network, addr string) *peer {
 	return &peer{t, c}
 }
 
-// want sends and reads as much as the expected reply has.
+// want sends text and reads as many bytes as reply has.
 func (p *peer) want(send, reply string) {
 	p.t.Helper()
 	sent := make(chan error, 1)
@@ -53,7 +53,7 @@ func (p *peer) want(send, reply string) {
 	}
 }
 
-// listen serves s on a new listener.
+// listenOn serves s on a new listener.
 func listenOn(t testing.TB, s *Server, network, addr string) net.Listener {
 	t.Helper()
 	l, err := net.Listen(network, addr)
@@ -85,8 +85,8 @@ func TestServe(t *testing.T) {
 			"STORED\r\n"+strings.Repeat("VALUE big 0 960000\r\n"+big+"\r\n", 2)+"END\r\n")
 		p.want("mg big v s\r\nset a 0 0 1\r\nx\r\nget a\r\n", "VA 960000 s960000\r\n"+big+"\r\nSTORED\r\nVALUE a 0 1\r\nx\r\nEND\r\n")
 	}
-	// Everyone sees the same items; a large one may be replaced while it is
-	// on its way to somebody.
+	// All connections see the same items. A large item may be replaced while it
+	// is being sent to another client.
 	var wg sync.WaitGroup
 	for i := range 4 {
 		wg.Go(func() {
@@ -257,8 +257,8 @@ func TestRestart(t *testing.T) {
 	dial(t, startServer(t, Options{MemoryFile: file + "2"})).want("get a\r\n", "END\r\n")
 }
 
-// TestStatsConnsUDP lists the UDP sockets too, and addresses in the family they
-// were asked for.
+// TestStatsConnsUDP checks that stats conns lists UDP sockets, with addresses of
+// the family that was requested.
 func TestStatsConnsUDP(t *testing.T) {
 	s := startServer(t, Options{})
 	e, err := listen.Parse("0.0.0.0:0", 0)

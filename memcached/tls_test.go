@@ -96,7 +96,7 @@ func (a *authority) issue(name string) (chain, key, keyDER string, cert tls.Cert
 		tls.Certificate{Certificate: [][]byte{der}, PrivateKey: k}
 }
 
-// serveTLS is a server behind TLS as endpoint text has it.
+// serveTLS starts a server with TLS on the endpoint text.
 func serveTLS(t *testing.T, text string, certs *listen.TLS) string {
 	t.Helper()
 	srv, err := memcached.New(memcached.Options{})
@@ -122,7 +122,7 @@ func serveTLS(t *testing.T, text string, certs *listen.TLS) string {
 	return all[0].Addr().String()
 }
 
-// try asks for the version; the error is the handshake's or the read's.
+// try asks for the version. The error is that of the handshake or of the read.
 func try(t *testing.T, addr string, cfg *tls.Config) (state tls.ConnectionState, err error) {
 	t.Helper()
 	c, err := tls.Dial("tcp", addr, cfg)
@@ -345,8 +345,8 @@ func TestTLSStatsConns(t *testing.T) {
 	}
 }
 
-// TestTLSHalfHandshakes leaves handshakes unfinished and sends what is none:
-// others get in.
+// TestTLSHalfHandshakes leaves handshakes unfinished and sends other bytes. Other
+// clients are served.
 func TestTLSHalfHandshakes(t *testing.T) {
 	a := newAuthority(t)
 	chain, key, _, _ := a.issue("server")

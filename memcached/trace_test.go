@@ -38,7 +38,7 @@ func TestTrace(t *testing.T) {
 		"<32 binary 0x0c a", `>32 \x81\f\x00\x01\x04\x00\x00\x00\x00\x00\x00\a`+strings.Repeat(`\x00`, 12)+`\x00\x00\x00\x00a\x00\xff`)
 }
 
-// A password is nobody's business.
+// Passwords are not traced.
 func TestTraceOfLogin(t *testing.T) {
 	users := filepath.Join(t.TempDir(), "users")
 	if err := os.WriteFile(users, []byte("joe:sesame\n"), 0o600); err != nil {

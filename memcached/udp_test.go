@@ -46,7 +46,7 @@ func udpServer(t *testing.T, opts memcached.Options) (*memcached.Server, *net.UD
 	return srv, c
 }
 
-// ask sends one request and puts its reply together.
+// ask sends one request and joins the datagrams of its reply.
 func ask(t *testing.T, c *net.UDPConn, id uint16, request string) (reply string, datagrams int) {
 	t.Helper()
 	frame := binary.BigEndian.AppendUint16(nil, id)
@@ -116,7 +116,7 @@ func TestUDP(t *testing.T) {
 	}
 }
 
-// Whatever is not a whole request gets no answer, and disturbs nothing.
+// Datagrams that are not a whole request get no reply and have no effect.
 func TestUDPDrops(t *testing.T) {
 	_, c := udpServer(t, memcached.Options{})
 	for _, bad := range []string{

@@ -9,7 +9,7 @@ import (
 	"lintel.dev/internal/memcached/watch"
 )
 
-// lines returns what a watcher got, without the clocks and numbers.
+// lines returns what a watcher has received, without times and numbers.
 func (c *client) lines() []string {
 	text := c.conn.sent.String()
 	c.conn.sent.Reset()
@@ -58,7 +58,7 @@ func TestWatchStreams(t *testing.T) {
 		}
 		return "type=item_get key=" + key + " status=" + status + " clsid=0 cfd=N size=0"
 	}
-	// Whatever looks for an item shows, also to change it.
+	// Commands that look up an item to change it are shown as well.
 	check("fetchers", fetch.lines(),
 		get("a%23", "not_found"), get("a%23", "not_found"), get("a%23", "found"), get("a%23", "found"), get("a%23", "found"),
 		get("no", "not_found"), get("no", "not_found"), get("a%23", "found"), get("b", "not_found"), get("b", "found"),
@@ -82,8 +82,8 @@ func TestWatchStreams(t *testing.T) {
 	}
 }
 
-// TestWatchChanges pins what the streams say of commands that change an item in
-// other ways than by storing a value, and of the sizes before and after.
+// TestWatchChanges checks the lines of commands that change an item in other ways
+// than by storing a value, and their sizes.
 func TestWatchChanges(t *testing.T) {
 	s := startServer(t, Options{})
 	fetch, change, del := watchOn(t, s, ""), watchOn(t, s, " mutations"), watchOn(t, s, " deletions")
@@ -120,7 +120,7 @@ func TestWatchChanges(t *testing.T) {
 	}
 }
 
-// TestWatchCloseReasons tells a client that leaves from one that is thrown out.
+// TestWatchCloseReasons checks the reasons of conn_close.
 func TestWatchCloseReasons(t *testing.T) {
 	s := startServer(t, Options{})
 	w := watchOn(t, s, " connevents")
@@ -174,8 +174,8 @@ func TestWatchEvictions(t *testing.T) {
 	}
 }
 
-// TestWatchSlow lets a watcher fall behind: lines are dropped and counted, and
-// nobody waits.
+// TestWatchSlow lets a watcher fall behind. Lines are dropped and counted, and no
+// command waits.
 func TestWatchSlow(t *testing.T) {
 	s := startServer(t, Options{})
 	w, c := watchOn(t, s, ""), dial(t, s)
@@ -193,7 +193,7 @@ func TestWatchSlow(t *testing.T) {
 	if want := strings.Join([]string{miss("a"), "skipped=5", miss("c"), miss("d")}, "\n"); got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}
-	// It is told when there is room, not when there is the next line.
+	// The count of skipped lines is sent when there is room, not with the next line.
 	w.conn.full = true
 	c.send("get b\r\n")
 	w.s.(interface{ Drained() }).Drained()
@@ -209,7 +209,7 @@ func TestWatchSlow(t *testing.T) {
 			t.Errorf("stats lacks %q", line)
 		}
 	}
-	// A failing binary set while someone watches mutations.
+	// A binary set that fails while mutations are watched.
 	m := watchOn(t, s, " mutations")
 	dial(t, s).ask(binReq(1, 0, be32(0, 0), "k", strings.Repeat("x", 2<<20)))
 	if got := m.lines(); len(got) != 1 || !strings.Contains(got[0], "status=too_large cmd=set") {

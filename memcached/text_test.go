@@ -8,10 +8,10 @@ import (
 	"lintel.dev/internal/memcached/exec"
 )
 
-// exchange is one step of a conversation.
+// exchange is a request and its expected reply.
 type exchange struct{ send, want string }
 
-// talk plays a conversation on a fresh server with a stopped clock.
+// talk runs steps on a connection of a new server with a paused clock.
 func talk(t *testing.T, opts Options, steps []exchange) *Server {
 	t.Helper()
 	s := startServer(t, opts)
@@ -69,7 +69,7 @@ func TestCAS(t *testing.T) {
 	c.want("cas a 0 0 1 "+u+"\r\n3\r\n", "EXISTS\r\n")
 	c.want("cas a 0 0 1 0\r\n3\r\n", "EXISTS\r\n")
 	c.want("get a\r\n", "VALUE a 0 1\r\n2\r\nEND\r\n")
-	// Whatever changes the value changes its unique.
+	// Every change of the value changes its CAS value.
 	for _, change := range []string{"set a 0 0 1\r\n5\r\n", "append a 0 0 1\r\n5\r\n", "incr a 1\r\n"} {
 		before := unique("a")
 		c.send(change)
@@ -144,7 +144,7 @@ func TestExpiry(t *testing.T) {
 	c.want(fmt.Sprintf("set a 0 %d 1\r\nx\r\nget a\r\n", now-5), "STORED\r\nEND\r\n")
 	c.want("set a 0 2592000 1\r\nx\r\nmg a t\r\n", "STORED\r\nHD t2592000\r\n")
 	c.want("set a 0 2592001 1\r\nx\r\nget a\r\n", "STORED\r\nEND\r\n") // January 1970
-	// Beyond 2038, where memcached's 32 bits end.
+	// Times after 2038, where memcached's 32 bits end.
 	for _, at := range []int64{1 << 31, 1 << 32, 1<<32 + 12345} {
 		c.want(fmt.Sprintf("set a 0 %d 1\r\nx\r\nmg a t\r\n", at), fmt.Sprintf("STORED\r\nHD t%d\r\n", at-now))
 		c.want(fmt.Sprintf("ms a 1 T%d\r\nx\r\nmg a t\r\n", at), fmt.Sprintf("HD\r\nHD t%d\r\n", at-now))
@@ -154,7 +154,7 @@ func TestExpiry(t *testing.T) {
 	c.want("touch a 10\r\nmg a t\r\ntouch a 0\r\nmg a t\r\ntouch a -1\r\nget a\r\n",
 		"TOUCHED\r\nHD t10\r\nTOUCHED\r\nHD t-1\r\nTOUCHED\r\nEND\r\n")
 	c.want("add a 0 0 1\r\ny\r\ngat 20 a missing\r\nmg a t\r\n", "STORED\r\nVALUE a 0 1\r\ny\r\nEND\r\nHD t20\r\n")
-	// An expired item is not there for anyone.
+	// No command finds an expired item.
 	c.want("set a 0 2 1\r\n1\r\n", "STORED\r\n")
 	s.engine.Clock.Add(2)
 	c.want("incr a 1\r\nreplace a 0 0 1\r\nx\r\nappend a 0 0 1\r\nx\r\ntouch a 1\r\ndelete a\r\nadd a 0 0 1\r\nz\r\n",
@@ -184,8 +184,8 @@ func TestFlushAll(t *testing.T) {
 	c.want("flush_all -1\r\nget a\r\n", "OK\r\n"+miss)
 	c.want("flush_all x\r\n", "CLIENT_ERROR invalid exptime argument\r\n")
 
-	// Of what was used in this second nothing is left; what is older is there,
-	// and found to be flushed.
+	// Items used in this second are deleted at once. Older ones stay until a
+	// command finds that they are flushed.
 	c.want("stats reset\r\nset old 0 0 1\r\nx\r\n", "RESET\r\nSTORED\r\n")
 	s.engine.Clock.Add(3)
 	c.want("set new 0 0 1\r\nx\r\nflush_all\r\n", "STORED\r\nOK\r\n")
@@ -242,8 +242,7 @@ func TestLargestItem(t *testing.T) {
 		if got := set(tc.n + 1); got != "SERVER_ERROR object too large for cache\r\n" {
 			t.Errorf("%+v: %d bytes: %q", tc.opts, tc.n+1, got)
 		}
-		// A set that fails leaves nothing behind that its client does not
-		// expect; an add does.
+		// A set that fails removes the old item, an add does not.
 		c.want("get a\r\n", "END\r\n")
 		c.want("set a 0 0 1\r\nx\r\n", "STORED\r\n")
 		c.want(fmt.Sprintf("add a 0 0 %d\r\n%s\r\n", tc.n+100, strings.Repeat("v", tc.n+100)),
@@ -294,8 +293,8 @@ func TestLines(t *testing.T) {
 	}
 }
 
-// TestLongGet sends a get far longer than any buffer, in pieces that break in
-// the middle of keys.
+// TestLongGet sends a get that is longer than any buffer, in pieces that end in the
+// middle of keys.
 func TestLongGet(t *testing.T) {
 	s := startServer(t, Options{})
 	c := dial(t, s)
@@ -315,7 +314,7 @@ func TestLongGet(t *testing.T) {
 			t.Errorf("%s: %d hits, reply %q", verb, n, clip(got.String()))
 		}
 	}
-	// A key that grows too long on the way, and a line that is no command.
+	// A key that becomes too long, and a line that is no command.
 	got := c.send("get hit" + strings.Repeat(" m", 1100))
 	got += c.send(strings.Repeat("z", 300))
 	got += c.send(" hit\r\nmn\r\n")
@@ -350,9 +349,8 @@ func TestClosingLines(t *testing.T) {
 	}
 }
 
-// TestManyKeys asks for more keys in a line than are looked for at a time,
-// some of which are missing, repeated, or stand behind several spaces, and for
-// more than is answered in one turn.
+// TestManyKeys reads more keys in a line than are prefetched at a time, some of them
+// missing, repeated or after several spaces, and more than one batch answers.
 func TestManyKeys(t *testing.T) {
 	s := startServer(t, Options{})
 	c := dial(t, s)
@@ -375,8 +373,7 @@ func TestManyKeys(t *testing.T) {
 	c.want(line+" "+strings.Repeat("k", 250)+" key0\r\n", want+fmt.Sprintf("VALUE key0 7 %d\r\n%s\r\nEND\r\n", len(value), value))
 }
 
-// TestCASUnique gives no two items the same CAS value, whatever shard they are
-// in.
+// TestCASUnique checks that no two items have the same CAS value, in any shard.
 func TestCASUnique(t *testing.T) {
 	s := startServer(t, Options{})
 	c := dial(t, s)

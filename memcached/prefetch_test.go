@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// commands makes n commands of all kinds, many of them about the same few
-// keys, some of them wrong, some with data that looks like commands.
+// commands returns n commands of all kinds. Many use the same few keys, some are
+// invalid, and some have data that looks like commands.
 func commands(r *rand.Rand, n int) (all []string) {
 	key := func() string { return fmt.Sprintf("key%d", r.IntN(30)) }
 	data := func() string {
@@ -66,8 +66,8 @@ func commands(r *rand.Rand, n int) (all []string) {
 	return all
 }
 
-// TestInFlight compares the replies to commands that arrive together with
-// those to commands that arrive one by one.
+// TestInFlight compares the replies to commands that arrive together with the
+// replies to the same commands one by one.
 func TestInFlight(t *testing.T) {
 	r := rand.New(rand.NewPCG(5, 6))
 	for range 20 {
