@@ -7,9 +7,11 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"lintel.dev/internal/memcached/exec"
 	"lintel.dev/internal/memcached/mcproto"
+	"lintel.dev/internal/memcached/netloop"
 )
 
 func passwords(t *testing.T, text string) string {
@@ -100,6 +102,7 @@ func TestAuthFiles(t *testing.T) {
 
 func TestSASL(t *testing.T) {
 	s := startServer(t, Options{SASL: true, SASLFile: passwords(t, "joe:secret\n")})
+	s.engine.Brake.Free = 1000
 	auth := func(op mcproto.Opcode, mech, message string) string { return binReq(op, 0, "", mech, message) }
 	refused := func(op mcproto.Opcode) binRes {
 		return binRes{op: op, status: mcproto.StatusAuthError, value: "Auth failure."}
@@ -165,4 +168,35 @@ func TestSASLFileChanges(t *testing.T) {
 		login("joe", tc.joe)
 		login("eve", tc.eve)
 	}
+}
+
+// TestLoginBrake has logins wait after failed ones from the same address, without
+// holding up other commands.
+func TestLoginBrake(t *testing.T) {
+	s := startServer(t, Options{AuthFile: passwords(t, "u:p\n")})
+	s.engine.Brake.Free, s.engine.Brake.Base = 2, time.Millisecond
+	const bad, failed = "set a 0 0 3\r\nu x\r\n", "CLIENT_ERROR authentication failure\r\n"
+	for range 3 {
+		dial(t, s).want(bad, failed)
+	}
+	c := dial(t, s)
+	w := netloop.NewWriter(1 << 10)
+	in := "set a 0 0 3\r\nu p\r\nmn\r\n"
+	n, step := c.s.Data([]byte(in), w)
+	if step != netloop.Wait || w.Len() > 0 {
+		t.Fatalf("step %d, %d bytes, want Wait and no reply", step, w.Len())
+	}
+	c.want(in[n:], "STORED\r\nMN\r\n")
+	// A success ends the delays.
+	if _, step := dial(t, s).s.Data([]byte(bad), w); step == netloop.Wait {
+		t.Error("waits after a successful login")
+	}
+	// A client that leaves while it waits.
+	for range 3 {
+		dial(t, s).want(bad, failed)
+	}
+	d := dial(t, s)
+	s.engine.Brake.Base = time.Hour
+	d.s.Data([]byte(bad), w)
+	d.hangUp()
 }

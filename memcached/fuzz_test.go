@@ -32,7 +32,7 @@ func FuzzSession(f *testing.F) {
 	}
 	s := startServer(f, Options{MemoryLimit: 1 << 20, MaxItemSize: 1 << 16, TrackSizes: true, Debug: true, TrackLatency: true, ReadBufferLimit: 1 << 20, Topology: &Topology{}})
 	f.Fuzz(func(t *testing.T, in []byte, cut uint8) {
-		c := &client{t: t, conn: &fakeConn{id: 1}}
+		c := &client{t: t, conn: &fakeConn{id: 1, woken: make(chan struct{}, 1)}}
 		c.s = s.newSession(c.conn)
 		defer c.hangUp()
 		w := netloop.NewWriter(1 << 12)
@@ -84,7 +84,7 @@ func FuzzCut(f *testing.F) {
 			defer func() { _ = s.Shutdown(t.Context()) }()
 			s.engine.Clock.Pause()
 			s.engine.Clock.Set(1800000000)
-			c := &client{t: t, conn: &fakeConn{id: 1}}
+			c := &client{t: t, conn: &fakeConn{id: 1, woken: make(chan struct{}, 1)}}
 			c.s = s.newSession(c.conn)
 			defer c.hangUp()
 			var out []byte

@@ -15,6 +15,8 @@ type fakeConn struct {
 	loop int
 	sent strings.Builder
 	full bool // Send refuses
+
+	woken chan struct{} // holds one wake-up
 }
 
 func (c *fakeConn) ID() int   { return c.id }
@@ -28,7 +30,13 @@ func (c *fakeConn) RemoteAddr() net.Addr {
 }
 func (c *fakeConn) Active() int64        { return 0 }
 func (c *fakeConn) Close(netloop.Reason) {}
-func (c *fakeConn) Wake()                {}
+func (c *fakeConn) Wake() {
+	select {
+	case c.woken <- struct{}{}:
+	default:
+	}
+}
+
 func (c *fakeConn) Send(b []byte) bool {
 	if c.full {
 		return false
@@ -40,6 +48,7 @@ func (c *fakeConn) Send(b []byte) bool {
 // client calls one session with input, as an event loop does.
 type client struct {
 	t      testing.TB
+	srv    *Server
 	conn   *fakeConn
 	s      netloop.Session
 	in     []byte
@@ -67,7 +76,7 @@ var nextConn = 30
 // dial makes a session on s.
 func dial(t testing.TB, s *Server) *client {
 	nextConn++
-	c := &client{t: t, conn: &fakeConn{id: nextConn}}
+	c := &client{t: t, srv: s, conn: &fakeConn{id: nextConn, woken: make(chan struct{}, 1)}}
 	c.s = s.newSession(c.conn)
 	t.Cleanup(c.hangUp)
 	return c
@@ -101,6 +110,8 @@ func (c *client) send(input string) string {
 		switch next {
 		case netloop.NeedMore:
 			return out.String()
+		case netloop.Wait:
+			<-c.conn.woken
 		case netloop.Close:
 			c.closed = true
 		case netloop.Stream:

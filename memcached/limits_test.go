@@ -314,3 +314,28 @@ func TestReclaimed(t *testing.T) {
 		t.Errorf("reclaimed = %q after a flush", got)
 	}
 }
+
+// TestMemLimitInBackground lowers the memory limit of a full cache. The command is
+// answered at once, and commands are served while items are evicted.
+func TestMemLimitInBackground(t *testing.T) {
+	s := startServer(t, Options{MemoryLimit: 64 << 20})
+	c := dial(t, s)
+	value := strings.Repeat("v", 1000)
+	for i := range 60000 {
+		c.send(fmt.Sprintf("set key%d 0 0 1000 noreply\r\n%s\r\n", i, value))
+	}
+	c.want("cache_memlimit 8\r\n", "OK\r\n")
+	if got := s.Setting("maxbytes"); got != "8388608" {
+		t.Errorf("maxbytes %s", got)
+	}
+	for s.Stats().Used > 9<<20 {
+		c.want("set k 0 0 1\r\nx\r\nget k\r\n", "STORED\r\nVALUE k 0 1\r\nx\r\nEND\r\n")
+	}
+	c.want("cache_memlimit 64\r\ncache_memlimit 16\r\ncache_memlimit 32\r\n", "OK\r\nOK\r\nOK\r\n")
+	if got := s.Stats().Limit; got != 32<<20 {
+		t.Errorf("limit %d", got)
+	}
+	if s.Stats().Evictions == 0 {
+		t.Error("no evictions")
+	}
+}

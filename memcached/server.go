@@ -15,6 +15,7 @@ import (
 	"lintel.dev/internal/memcached/netloop"
 	"lintel.dev/internal/memcached/session"
 	"lintel.dev/internal/memcached/udp"
+	"lintel.dev/internal/memcached/watch"
 )
 
 // Server is a cache and its connections. All methods are safe for concurrent use.
@@ -83,14 +84,14 @@ func (s *Server) loopConfig() netloop.Config {
 		RejectMessage: []byte("ERROR Too many open connections\r\n"),
 		IdleTimeout:   s.opts.IdleTimeout,
 		WriteTimeout:  s.opts.WriteTimeout,
-		SendBudget:    s.opts.WatcherBuffer,
+		SendBudget:    max(s.opts.WatcherBuffer, watch.MinBuffer),
 		Now:           s.engine.Clock.Now,
 		OnPanic:       s.panicked,
 	}
 }
 
 // newSession makes the session of an accepted connection.
-func (s *Server) newSession(c netloop.Conn) netloop.Session { return session.New(s.engine, c) }
+func (s *Server) newSession(c netloop.Conn) netloop.Session { return session.New(s.engine, c, false) }
 
 func (s *Server) panicked(v any, stack []byte) {
 	s.panics.Add(1)
@@ -135,7 +136,7 @@ func (s *Server) ServePacket(p net.PacketConn) error {
 		return fmt.Errorf("%w: clients cannot log in over UDP", ErrOptions)
 	}
 	u := udp.New(p, udp.Config{
-		NewSession: func(c netloop.Conn) udp.Session { return session.New(s.engine, c) },
+		NewSession: func(c netloop.Conn) udp.Session { return session.New(s.engine, c, true) },
 		Now:        s.engine.Clock.Now,
 		OnPanic:    s.panicked,
 	})

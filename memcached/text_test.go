@@ -48,7 +48,7 @@ func TestStorageCommands(t *testing.T) {
 		{"set  a  0   0 1 \r\nz\r\n", "STORED\r\n"},
 		{"delete a 0 noreply\r\nget a\r\n", "END\r\n"},
 		{"delete noreply\r\nmn\r\n", "MN\r\n"},
-		{"delete a 1 2\r\ndelete a 1 2 3\r\ndelete a 1 2 3 noreply\r\n", "NOT_FOUND\r\n" + badFormat},
+		{"delete a 1 2\r\ndelete a 1 2 3\r\ndelete a 1 2 3 noreply\r\n", "NOT_FOUND\r\nNOT_FOUND\r\n"},
 		{"bogus\r\n\"set foo\"\r\n", "ERROR\r\nERROR\r\n"},
 	})
 }

@@ -158,3 +158,19 @@ func TestUDPWithUsers(t *testing.T) {
 		t.Errorf("ServePacket: %v, want ErrOptions", err)
 	}
 }
+
+// TestUDPJobs refuses commands that take long.
+func TestUDPJobs(t *testing.T) {
+	_, c := udpServer(t, memcached.Options{TrackSizes: true})
+	if got, _ := ask(t, c, 1, "set a 0 0 1\r\nx\r\n"); got != "STORED\r\n" {
+		t.Fatalf("set: %q", got)
+	}
+	for _, cmd := range []string{"stats cachedump 1 0", "stats sizes", "stats detail dump", "lru_crawler metadump all", "lru_crawler mgdump all"} {
+		if got, _ := ask(t, c, 2, cmd+"\r\n"); got != "SERVER_ERROR not available over UDP\r\n" {
+			t.Errorf("%s: %q", cmd, got)
+		}
+	}
+	if got, _ := ask(t, c, 3, "stats cachedump 5 0\r\nget a\r\n"); got != "END\r\nVALUE a 0 1\r\nx\r\nEND\r\n" {
+		t.Errorf("empty class: %q", got)
+	}
+}

@@ -46,11 +46,14 @@ func finishSASL(b *exec.Batch, head, message []byte) netloop.Step {
 // PLAIN has a single message: a step is always a failure.
 func (r *request) logIn(b *exec.Batch, message []byte) {
 	user, password, ok := plain(r.key, message)
-	if !b.LogInSASL(user, password, ok && r.Op == mcproto.OpSASLAuth) {
-		r.fail(b, mcproto.StatusAuthError)
-		return
-	}
-	r.respond(b, mcproto.StatusOK, "Authenticated")
+	head := request{Header: r.Header}
+	b.LogIn(exec.Login{User: user, Password: password, SASL: true, Invalid: !ok || r.Op != mcproto.OpSASLAuth}, func(b *exec.Batch, ok bool) {
+		if ok {
+			head.respond(b, mcproto.StatusOK, "Authenticated")
+		} else {
+			head.fail(b, mcproto.StatusAuthError)
+		}
+	})
 }
 
 // plain reads a PLAIN message (RFC 4616): an authorization identity, which must be

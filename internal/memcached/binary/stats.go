@@ -9,28 +9,42 @@ import (
 
 // stat is stat. Every line is a response of its own, an empty one ends them.
 func (r *request) stat(b *exec.Batch) {
+	b.Publish() // earlier commands of this batch count
 	head := r.Header
-	one := func(b *exec.Batch, name, value string) {
-		out := mcproto.AppendResponse(b.W.B, &head, mcproto.StatusOK, 0, len(name), len(name)+len(value), 0)
-		b.W.B = append(append(out, name...), value...)
+	one := func(out []byte, name, value string) []byte {
+		out = mcproto.AppendResponse(out, &head, mcproto.StatusOK, 0, len(name), len(name)+len(value), 0)
+		return append(append(out, name...), value...)
 	}
-	end := func(b *exec.Batch) {
-		b.W.B = mcproto.AppendResponse(b.W.B, &head, mcproto.StatusOK, 0, 0, 0, 0)
+	end := func(out []byte) []byte {
+		return mcproto.AppendResponse(out, &head, mcproto.StatusOK, 0, 0, 0, 0)
 	}
-	sub := string(r.key)
-	if sub == "sizes" {
-		b.ScanSizes(one, end)
-		return
+	sub, started := string(r.key), true
+	switch {
+	case sub == "sizes":
+		started = b.ScanSizes(one, end)
+	case strings.HasPrefix(sub, "detail dump"):
+		started = b.StartJob(&exec.Job{Run: func(j *exec.Job) {
+			var text []byte
+			j.EachPrefix(func(line []byte) bool {
+				text = append(text, line...)
+				return true
+			})
+			j.Emit(end(one(nil, "detailed", string(text))))
+		}})
+	default:
+		list, ok := stats(b, sub)
+		if !ok {
+			r.fail(b, mcproto.StatusNotFound)
+			return
+		}
+		for _, st := range list {
+			b.W.B = one(b.W.B, st.Name, st.Value)
+		}
+		b.W.B = end(b.W.B)
 	}
-	list, ok := stats(b, sub)
-	if !ok {
-		r.fail(b, mcproto.StatusNotFound)
-		return
+	if !started { // over UDP
+		r.fail(b, mcproto.StatusUnknownCommand)
 	}
-	for _, st := range list {
-		one(b, st.Name, st.Value)
-	}
-	end(b)
 }
 
 // stats returns the lines of the statistics sub and executes its subcommands. As
@@ -44,8 +58,6 @@ func stats(b *exec.Batch, sub string) (list []exec.Stat, ok bool) {
 		return nil, true
 	case strings.HasPrefix(sub, "settings"):
 		return b.SettingsStats(), true
-	case strings.HasPrefix(sub, "detail dump"):
-		return []exec.Stat{{Name: "detailed", Value: string(b.DetailDump())}}, true
 	case strings.HasPrefix(sub, "detail on"):
 		b.SetDetail(true)
 		return nil, true

@@ -16,6 +16,8 @@ type Conn struct {
 	Fault   bool    // the client violated the protocol: its end is logged as an error
 	Pending Pending // the command that needs more input or time, nil for none
 
+	Datagram bool // over UDP: a command cannot take long
+
 	discard discard
 	watcher *watch.Watcher
 	state   atomic.Int32 // read by stats conns

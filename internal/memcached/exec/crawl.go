@@ -1,6 +1,7 @@
 package exec
 
 import (
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -10,25 +11,29 @@ import (
 	"lintel.dev/internal/memcached/store"
 )
 
-// MaxCrawls bounds the crawls and dumps that run at a time.
-const MaxCrawls = 16
-
-// Crawler removes expired items in the background. It is safe for concurrent use.
+// Crawler removes expired items in the background, and reserves the cache for one
+// dump at a time. It is safe for concurrent use.
 type Crawler struct {
 	items      *store.Store
 	background func(f func()) bool // runs f unless the engine is stopped
+	computing  chan struct{}       // jobs.running
+	stop       chan struct{}       // closed when the engine stops
 	enabled    atomic.Bool
 	sleep      atomic.Int64 // nanoseconds
 
-	mu      sync.Mutex // guards what follows
-	running int        // crawls and dumps
-	starts  uint64
+	mu       sync.Mutex // guards what follows
+	dumping  bool
+	crawling bool
+	queued   bool // a crawl is to follow, of the classes next
+	next     Classes
+	starts   uint64
 }
 
-func (c *Crawler) init(items *store.Store, on bool, sleep time.Duration, background func(f func()) bool) {
-	c.items, c.background = items, background
-	c.SetSleep(sleep)
-	c.Enable(on)
+func (c *Crawler) init(e *Engine) {
+	c.items, c.background = e.Items, e.background
+	c.computing, c.stop = e.jobs.running, e.stop
+	c.SetSleep(e.Config.CrawlerSleep)
+	c.Enable(!e.DisableCrawler)
 }
 
 // Enabled reports whether the crawler is enabled.
@@ -44,11 +49,14 @@ func (c *Crawler) Enable(on bool) (changed bool) {
 // SetSleep sets how long the crawler pauses between two steps.
 func (c *Crawler) SetSleep(d time.Duration) { c.sleep.Store(int64(d)) }
 
-// Running returns how many crawls and dumps are running.
-func (c *Crawler) Running() int {
+// Sleep returns how long the crawler pauses between two steps.
+func (c *Crawler) Sleep() time.Duration { return time.Duration(c.sleep.Load()) }
+
+// Running reports whether a crawl or a dump is running.
+func (c *Crawler) Running() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.running
+	return c.crawling || c.dumping
 }
 
 // started returns how many crawls and dumps have begun.
@@ -58,43 +66,74 @@ func (c *Crawler) started() uint64 {
 	return c.starts
 }
 
-// Begin reserves a crawl or dump. It returns false if MaxCrawls are running.
-func (c *Crawler) Begin() bool {
+// BeginDump reserves the cache for a dump. It returns false during another dump.
+func (c *Crawler) BeginDump() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.running >= MaxCrawls {
+	if c.dumping {
 		return false
 	}
-	c.running++
+	c.dumping = true
 	c.starts++
 	return true
 }
 
-// end releases what Begin has reserved.
-func (c *Crawler) end() {
+// endDump ends what BeginDump has begun.
+func (c *Crawler) endDump() {
 	c.mu.Lock()
-	c.running--
+	c.dumping = false
 	c.mu.Unlock()
 }
 
-// Crawl removes expired and flushed items of some classes in the background. It
-// returns false if too many crawls are running.
+// Crawl removes expired and flushed items of some classes in the background. During
+// a crawl the next one is queued. It returns false during a dump.
 func (c *Crawler) Crawl(want Classes) bool {
-	if !c.Begin() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch {
+	case c.dumping:
+		return false
+	case c.queued:
+		want = c.next.union(want)
+	}
+	c.queued, c.next = true, want
+	c.starts++
+	if !c.crawling {
+		c.crawling = c.background(c.crawl)
+	}
+	return c.crawling
+}
+
+// crawl does the crawls that are queued.
+func (c *Crawler) crawl() {
+	c.computing <- struct{}{}
+	defer func() { <-c.computing }()
+	for {
+		c.mu.Lock()
+		want := c.next
+		c.crawling, c.queued = c.queued, false
+		if !c.crawling {
+			c.mu.Unlock()
+			return
+		}
+		c.mu.Unlock()
+		c.items.Crawl(want.Has, c.pause)
+	}
+}
+
+// pause lets other goroutines and jobs run between two steps. It returns false if the
+// engine is stopped.
+func (c *Crawler) pause() bool {
+	<-c.computing
+	defer func() { c.computing <- struct{}{} }()
+	timer := time.NewTimer(c.Sleep())
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-c.stop:
 		return false
 	}
-	started := c.background(func() {
-		defer c.end()
-		var has func(int) bool
-		if want != nil {
-			has = want.Has
-		}
-		c.items.Crawl(has)
-	})
-	if !started {
-		c.end()
-	}
-	return started
 }
 
 // LastClass is the highest size class that memcached may have. Those above
@@ -118,6 +157,18 @@ func ParseClasses(list string) (c Classes, ok bool) {
 		c[n] = true
 	}
 	return c, true
+}
+
+// union returns the classes of c and d.
+func (c Classes) union(d Classes) Classes {
+	if c == nil || d == nil {
+		return nil
+	}
+	both := slices.Clone(c)
+	for i := range both {
+		both[i] = both[i] || d[i]
+	}
+	return both
 }
 
 // Has reports whether class is in c.

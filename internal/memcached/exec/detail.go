@@ -3,7 +3,8 @@ package exec
 import (
 	"bytes"
 	"fmt"
-	"sort"
+	"slices"
+	"strings"
 	"sync"
 
 	"lintel.dev/internal/memcached/watch"
@@ -51,22 +52,29 @@ func (b *Batch) detail(key []byte, f func(*prefixCounts)) {
 // SetDetail turns the counting of prefixes on or off.
 func (e *Engine) SetDetail(on bool) { e.Log.SetDetail(on) }
 
-// DetailDump returns the reply to stats detail dump, with its END.
-func (e *Engine) DetailDump() []byte {
-	p := &e.prefixes
+// EachPrefix calls line with the text of each prefix of stats detail, in order, and
+// END, until it returns false.
+func (j *Job) EachPrefix(line func(text []byte) bool) {
+	type row struct {
+		name string
+		prefixCounts
+	}
+	p := &j.engine.prefixes
 	p.mu.Lock()
-	defer p.mu.Unlock()
-	names := make([]string, 0, len(p.table))
-	for name := range p.table {
-		names = append(names, name)
+	rows := make([]row, 0, len(p.table))
+	for name, c := range p.table {
+		rows = append(rows, row{name, *c})
 	}
-	sort.Strings(names)
+	p.mu.Unlock()
+	slices.SortFunc(rows, func(a, b row) int { return strings.Compare(a.name, b.name) })
 	var b []byte
-	for _, name := range names {
-		c := p.table[name]
-		b = fmt.Appendf(b, "PREFIX %s get %d hit %d set %d del %d\r\n", name, c.gets, c.hits, c.sets, c.deletes)
+	for _, r := range rows {
+		b = fmt.Appendf(b[:0], "PREFIX %s get %d hit %d set %d del %d\r\n", r.name, r.gets, r.hits, r.sets, r.deletes)
+		if !line(b) {
+			return
+		}
 	}
-	return append(b, "END\r\n"...)
+	line([]byte("END\r\n"))
 }
 
 func (e *Engine) resetDetail() {

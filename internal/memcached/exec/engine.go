@@ -96,7 +96,7 @@ type Engine struct {
 	reading   atomic.Int64 // bytes reserved for data blocks that are still arriving
 	readLimit int64        // bound of reading
 	replies   int          // bound of replies in a batch; 0 is none
-	limit     atomic.Int64 // MemoryLimit, or the value of cache_memlimit
+	limit     limit
 	verbosity atomic.Int32
 	started   int64
 	flushed   atomic.Int64                  // unix second of the last flush_all
@@ -104,9 +104,11 @@ type Engine struct {
 
 	users     atomic.Pointer[auth.Users] // of AuthFile; nil is none
 	saslUsers atomic.Pointer[auth.Users]
+	Brake     *auth.Brake
 
 	prefixes prefixes
 
+	jobs  jobs
 	stop  chan struct{}
 	tasks sync.WaitGroup // the clock and crawls
 
@@ -128,15 +130,18 @@ func New(cfg Config) (*Engine, error) {
 		Config: cfg,
 		Clock:  newClock(),
 		loops:  make([]loopCounters, cfg.Threads),
+		jobs:   newJobs(),
 		stop:   make(chan struct{}),
 	}
-	e.Log = watch.New(e.Clock.Now)
+	e.Brake = auth.NewBrake(nil)
+	e.Log = watch.New(e.Clock.Now, cfg.WatcherBuffer)
 	e.readLimit = max(64*mib, cfg.MemoryLimit/4)
 	if r := cfg.ReadBufferLimit; r > 0 {
 		e.readLimit = r
 		e.replies = max(1, int(r/int64(cfg.Threads)/replyCost))
 	}
-	e.limit.Store(cfg.MemoryLimit)
+	e.limit.value, e.limit.store = cfg.MemoryLimit, e.StoreLimit(cfg.MemoryLimit)
+	e.limit.target = e.limit.store
 	e.verbosity.Store(int32(cfg.Verbosity))
 	e.started = e.Clock.Now()
 	e.SetDetail(cfg.Detail)
@@ -159,7 +164,7 @@ func New(cfg Config) (*Engine, error) {
 	if err != nil {
 		return nil, err
 	}
-	e.Crawler.init(e.Items, !cfg.DisableCrawler, cfg.CrawlerSleep, e.background)
+	e.Crawler.init(e)
 	e.tasks.Go(e.tick)
 	return e, nil
 }
@@ -219,18 +224,6 @@ func (e *Engine) StoreLimit(limit int64) int64 {
 	return max(limit, store.MinLimit)
 }
 
-// SetLimit changes the memory limit, in bytes.
-func (e *Engine) SetLimit(limit int64) error {
-	if err := e.Items.SetLimit(e.StoreLimit(limit)); err != nil {
-		return err
-	}
-	e.limit.Store(limit)
-	return nil
-}
-
-// Limit returns the memory limit in bytes.
-func (e *Engine) Limit() int64 { return e.limit.Load() }
-
 // Reading returns the bytes reserved for data blocks that are still arriving.
 func (e *Engine) Reading() int64 { return e.reading.Load() }
 
@@ -265,33 +258,4 @@ func (e *Engine) ReloadAuth() error {
 		f.users.Store(users)
 	}
 	return nil
-}
-
-// LogIn checks a password of the text protocol and counts the login.
-func (b *Batch) LogIn(user, password []byte) bool {
-	return b.logIn(b.users.Load(), user, password)
-}
-
-// LogInSASL checks a password of SASL PLAIN and counts the login. As in
-// memcached, a changed file counts from the next login on. ok is false for a
-// message that is not valid, which counts as a failed login.
-func (b *Batch) LogInSASL(user, password []byte, ok bool) bool {
-	old := b.saslUsers.Load()
-	users := old.Refresh()
-	if users != old {
-		b.saslUsers.CompareAndSwap(old, users)
-	}
-	if !ok {
-		users = nil
-	}
-	return b.logIn(users, user, password)
-}
-
-func (b *Batch) logIn(users *auth.Users, user, password []byte) bool {
-	b.Count(AuthCmds)
-	b.Conn.Authed = users != nil && users.Check(user, password)
-	if !b.Conn.Authed {
-		b.Count(AuthErrors)
-	}
-	return b.Conn.Authed
 }

@@ -1,80 +1,62 @@
 package exec
 
 import (
-	"iter"
 	"strconv"
 
-	"lintel.dev/internal/memcached/netloop"
 	"lintel.dev/internal/memcached/store"
 )
 
-// scanStep is how many items a scan visits before other connections continue.
+// scanStep is how many items a scan visits before it pauses.
 const scanStep = 512
 
-// Scan is a command that visits all items.
-type Scan struct {
-	Each   func(b *Batch, it store.Item) (more bool)
-	Finish func(b *Batch) // after the last item
-	Crawl  bool           // counts as a run of the crawler: see Crawler.Begin
+// scanEmit is how much of a reply a scan collects, in bytes.
+const scanEmit = 16 << 10
 
-	next   func() (store.Item, bool)
-	cancel func()
-}
-
-// StartScan makes s the pending command of the connection.
-func (b *Batch) StartScan(s *Scan) {
-	s.next, s.cancel = iter.Pull(func(yield func(store.Item) bool) { b.Engine.Items.Scan(yield) })
-	b.Conn.Pending = s
-}
-
-// Step implements Pending.
-func (s *Scan) Step(b *Batch, _ []byte) (n int, step netloop.Step) {
-	for range scanStep {
-		it, ok := s.next()
-		if !ok || !s.Each(b, it) {
-			s.Finish(b)
-			s.Stop(b.Engine)
-			return 0, netloop.Next
+// Scan returns a Job that visits all items. each appends what the reply says of an
+// item, and returns false to end the scan. finish appends the end of the reply.
+func Scan(each func(b []byte, it *store.Item) (out []byte, more bool), finish func(b []byte) []byte) *Job {
+	return &Job{Run: func(j *Job) {
+		var b []byte
+		n := 0
+		for it := range j.engine.Items.Scan {
+			var more bool
+			if b, more = each(b, &it); !more {
+				break
+			}
+			n++
+			pause := n%scanStep == 0
+			if !pause && len(b) < scanEmit {
+				continue
+			}
+			if len(b) > 0 && !j.Emit(b) || pause && !j.Pause() {
+				return
+			}
+			b = b[:0]
 		}
-		if b.W.Full() {
-			break
-		}
-	}
-	return 0, netloop.Yield
-}
-
-// Stop implements Pending.
-func (s *Scan) Stop(e *Engine) {
-	s.cancel()
-	if s.Crawl {
-		e.Crawler.end()
-	}
+		j.Emit(finish(b))
+	}}
 }
 
 // sizeBucket is the width of the buckets of stats sizes, in bytes.
 const sizeBucket = 32
 
-// ScanSizes is stats sizes: it counts the items of each size. stat and end encode
-// the result.
-func (b *Batch) ScanSizes(stat func(b *Batch, name, value string), end func(b *Batch)) {
+// ScanSizes is stats sizes: it counts the items of each size. appendStat and end
+// encode the result. It returns false over UDP.
+func (b *Batch) ScanSizes(appendStat func(b []byte, name, value string) []byte, end func(b []byte) []byte) bool {
 	if !b.TrackSizes {
-		stat(b, "sizes_status", "disabled")
-		end(b)
-		return
+		b.W.B = end(appendStat(b.W.B, "sizes_status", "disabled"))
+		return true
 	}
 	counts := make([]uint64, b.MaxItemSize/sizeBucket+2)
-	b.StartScan(&Scan{
-		Each: func(_ *Batch, it store.Item) bool {
-			counts[min((it.Size+sizeBucket-1)/sizeBucket, len(counts)-1)]++
-			return true
-		},
-		Finish: func(b *Batch) {
-			for i, n := range counts {
-				if n > 0 {
-					stat(b, strconv.Itoa(i*sizeBucket), strconv.FormatUint(n, 10))
-				}
+	return b.StartJob(Scan(func(out []byte, it *store.Item) ([]byte, bool) {
+		counts[min((it.Size+sizeBucket-1)/sizeBucket, len(counts)-1)]++
+		return out, true
+	}, func(out []byte) []byte {
+		for i, n := range counts {
+			if n > 0 {
+				out = appendStat(out, strconv.Itoa(i*sizeBucket), strconv.FormatUint(n, 10))
 			}
-			end(b)
-		},
-	})
+		}
+		return end(out)
+	}))
 }

@@ -88,7 +88,7 @@ func onOff(v bool) string {
 
 // settingLines are the lines of stats settings in memcached's order.
 var settingLines = []settingLine{
-	{"maxbytes", func(e *Engine) string { return number(e.limit.Load()) }, ""},
+	{"maxbytes", func(e *Engine) string { return number(e.Limit()) }, ""},
 	{"maxconns", func(e *Engine) string { return number(e.MaxConns) }, ""},
 	{"tcpport", nil, "0"},
 	{"udpport", nil, "0"},
@@ -120,7 +120,7 @@ var settingLines = []settingLine{
 	{"slab_automove_window", nil, "10"},
 	{"slab_chunk_max", nil, "524288"},
 	{"lru_crawler", func(e *Engine) string { return YesNo(e.Crawler.Enabled()) }, ""},
-	{"lru_crawler_sleep", func(e *Engine) string { return number(e.Crawler.sleep.Load() / 1000) }, ""},
+	{"lru_crawler_sleep", func(e *Engine) string { return number(e.Crawler.Sleep().Microseconds()) }, ""},
 	{"lru_crawler_tocrawl", nil, "0"},
 	{"tail_repair_time", nil, "0"},
 	{"flush_enabled", func(e *Engine) string { return YesNo(!e.DisableFlush) }, ""},

@@ -156,7 +156,7 @@ func (e *Engine) GeneralStats() []Stat {
 	}
 	l.uint("bytes_read", loops.BytesRead)
 	l.uint("bytes_written", loops.BytesWritten)
-	l.int("limit_maxbytes", e.limit.Load())
+	l.int("limit_maxbytes", e.Limit())
 	l.int("accepting_conns", boolInt(loops.Accepting))
 	l.uint("listen_disabled_num", loops.Pauses)
 	l.int("time_in_listen_disabled_us", loops.PausedFor.Microseconds())
@@ -173,14 +173,14 @@ func (e *Engine) GeneralStats() []Stat {
 		zero("slab_reassign_running", "slabs_moved")
 	}
 	if e.Crawler.Enabled() {
-		l.int("lru_crawler_running", boolInt(e.Crawler.Running() > 0))
+		l.int("lru_crawler_running", boolInt(e.Crawler.Running()))
 		l.uint("lru_crawler_starts", e.Crawler.started())
 	}
 	if maintained {
 		zero("lru_maintainer_juggles")
 	}
 	l.uint("malloc_fails", st.OutOfMemory)
-	zero("log_worker_dropped")
+	l.uint("log_worker_dropped", log.Dropped)
 	l.uint("log_worker_written", log.Written)
 	l.uint("log_watcher_skipped", log.Skipped)
 	l.uint("log_watcher_sent", log.Sent)

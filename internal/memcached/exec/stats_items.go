@@ -21,6 +21,14 @@ func (e *Engine) PagesOf(class int) int64 {
 	return pagesFor(class, st.Class[class-1].Items)
 }
 
+// ItemsOf returns the number of items of a class.
+func (e *Engine) ItemsOf(class int) int64 {
+	if class < 1 || class > store.Classes {
+		return 0
+	}
+	return e.Items.Stats().Class[class-1].Items
+}
+
 // ClassToSpare returns the class from which memcached would take a page for dst,
 // -1 if no class can spare one.
 func (e *Engine) ClassToSpare(dst int64) int64 {

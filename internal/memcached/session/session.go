@@ -3,8 +3,8 @@
 // execute them.
 //
 // Data is called with the input that has arrived. It executes commands in a
-// batch until the input is used up, the batch has Config.Requests commands, enough
-// replies are waiting, or a command has to wait. A command that needs more input
+// batch until the input is used up, the batch has Config.Requests commands, its work
+// is used up, enough replies are waiting, or a command has to wait. A command that needs more input
 // or time is the Pending of the connection; no further command is executed before
 // it is done, so that replies keep the order of the requests.
 //
@@ -40,9 +40,10 @@ type Session struct {
 
 var batches = sync.Pool{New: func() any { return exec.NewBatch() }}
 
-// New makes the session of c and registers it with e.
-func New(e *exec.Engine, c netloop.Conn) *Session {
+// New makes the session of c and registers it with e. datagram is set over UDP.
+func New(e *exec.Engine, c netloop.Conn, datagram bool) *Session {
 	s := &Session{engine: e}
+	s.Datagram = datagram
 	s.Net = c
 	s.Reset()
 	e.Open(&s.Conn)
@@ -91,7 +92,7 @@ func (s *Session) run(b *exec.Batch, in []byte) (used int, step netloop.Step) {
 		if b.W.Len() > 0 && b.W.Full() {
 			return used, netloop.Yield
 		}
-		if left <= 0 {
+		if left <= 0 || b.Left <= 0 {
 			b.Count(exec.ConnYields)
 			return used, netloop.Yield
 		}
@@ -117,6 +118,7 @@ func (s *Session) run(b *exec.Batch, in []byte) (used int, step netloop.Step) {
 			n, step = s.command(b, in[used:])
 		}
 		used += n
+		b.Spend(n + len(b.W.B) - before)
 		if s.engine.Traced() && len(b.W.B) > before {
 			b.Trace('>', b.W.B[before:])
 		}

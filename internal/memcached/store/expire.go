@@ -122,16 +122,17 @@ func (sh *shard) segments(list []place) []place {
 
 // Crawl looks at every item of the classes for which want returns true (nil is all) and takes back the memory of those that
 // are expired or flushed. It returns how many it looked at and how many it removed. The store does as much by itself, slowly.
-func (s *Store) Crawl(want func(class int) bool) (checked, reclaimed int) {
+// pause is called after each segment and ends the work by returning false; nil is no pause.
+func (s *Store) Crawl(want func(class int) bool, pause func() bool) (checked, reclaimed int) {
 	for i := range s.shards {
-		c, r := s.shards[i].crawl(want, false)
+		c, r := s.shards[i].crawl(want, false, pause)
 		checked, reclaimed = checked+c, reclaimed+r
 	}
 	return checked, reclaimed
 }
 
 // crawl sweeps the shard's segments, or those that are due, without keeping the shard for longer than one takes.
-func (sh *shard) crawl(want func(class int) bool, due bool) (checked, reclaimed int) {
+func (sh *shard) crawl(want func(class int) bool, due bool, pause func() bool) (checked, reclaimed int) {
 	sh.lock()
 	list := sh.segments(nil)
 	sh.mu.Unlock()
@@ -149,6 +150,9 @@ func (sh *shard) crawl(want func(class int) bool, due bool) (checked, reclaimed 
 			}
 		}
 		sh.mu.Unlock()
+		if pause != nil && !pause() {
+			break
+		}
 	}
 	return checked, reclaimed
 }
@@ -181,7 +185,7 @@ func (s *Store) sweepAll() {
 	for i := range s.shards {
 		sh := &s.shards[i]
 		if d := sh.due.Load(); d != 0 && d <= s.now() {
-			sh.crawl(nil, true)
+			sh.crawl(nil, true, nil)
 			sh.lock()
 			sh.sweep(s.now(), nil) // what became due meanwhile; and notes what is due next
 			sh.mu.Unlock()

@@ -263,7 +263,7 @@ func testModel(rt *rapid.T) {
 			}
 		},
 		"wait":  func(t *rapid.T) { m.clock += int64(rapid.IntRange(1, 10).Draw(t, "seconds")) },
-		"crawl": func(t *rapid.T) { m.tick(); m.s.Crawl(nil) },
+		"crawl": func(t *rapid.T) { m.tick(); m.s.Crawl(nil, nil) },
 		"flush": func(t *rapid.T) {
 			m.tick()
 			if rapid.IntRange(0, 5).Draw(t, "rarely") != 0 {

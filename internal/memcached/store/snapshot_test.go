@@ -110,7 +110,7 @@ func TestRestart(t *testing.T) {
 		t.Fatal(err)
 	}
 	if wantNone(t, s, "new19999"); s.Stats().Items > 0 {
-		s.Crawl(nil)
+		s.Crawl(nil, nil)
 	}
 	if st := s.Stats(); st.Items != 0 {
 		t.Errorf("%d items survived a flush that was due while the store was closed", st.Items)
@@ -318,7 +318,7 @@ func TestHashPower(t *testing.T) {
 	fill(3<<12+1, 14)
 	s.FlushAll(c.t)
 	c.t += 2
-	s.Crawl(nil)
+	s.Crawl(nil, nil)
 	if st := s.Stats(); st.Items != 0 || st.HashPower != 14 {
 		t.Errorf("%d items left by a flush, power %d, want 14", st.Items, st.HashPower)
 	}

@@ -130,7 +130,7 @@ func TestExpiry(t *testing.T) {
 		put(t, s, fmt.Sprint("k", i), "v", c.t+5)
 	}
 	c.t += 5
-	if _, n := s.Crawl(nil); n != 50 {
+	if _, n := s.Crawl(nil, nil); n != 50 {
 		t.Errorf("crawl removed %d, want 50", n)
 	}
 	if st := s.Stats(); st.Items != 1 || st.ExpiredUnfetched != 50 || st.CrawlerReclaimed != 50 {

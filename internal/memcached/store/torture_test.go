@@ -78,7 +78,7 @@ func torture(t *testing.T, noEvict bool) {
 		t.Errorf("%d evictions, %d seen", st.Evictions, evicted.Load())
 	}
 	s.FlushAll(clock.Load())
-	s.Crawl(nil)
+	s.Crawl(nil, nil)
 	check(t, s)
 	if st := s.Stats(); st.Items != 0 {
 		t.Errorf("%d items left after a flush", st.Items)
@@ -97,7 +97,7 @@ func step(t *testing.T, s *Store, r *rand.Rand, clock *atomic.Int64, pins *[]fun
 	case n == 2:
 		s.FlushPrefix(fmt.Appendf(nil, "key:%d", r.IntN(10)))
 	case n == 3:
-		s.Crawl(func(class int) bool { return class%2 == 0 })
+		s.Crawl(func(class int) bool { return class%2 == 0 }, nil)
 	case n == 4:
 		_ = s.SetLimit(int64(4+r.IntN(6)) << 20) // pinned memory may keep it from getting there
 	case n == 5:

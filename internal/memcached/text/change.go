@@ -10,15 +10,16 @@ import (
 
 const badExptime = "CLIENT_ERROR invalid exptime argument"
 
-// deleteKey is delete KEY [TIME] [noreply]. The time is ignored.
+// deleteKey is delete KEY [TIME] [noreply]. Like memcached 1.6.45 it ignores the
+// time and any further arguments.
 func deleteKey(b *exec.Batch, args []byte) {
-	key, rest := mcproto.Next(args)
+	key, _ := mcproto.Next(args)
 	if len(key) == 0 {
 		b.Reply(mcproto.ErrFormat)
 		return
 	}
 	quiet := quiet(args)
-	if len(key) > mcproto.MaxKey || len(rest) > 0 && !quiet && tooMany(rest) {
+	if len(key) > mcproto.MaxKey {
 		b.Answer(quiet, mcproto.ErrFormat)
 		return
 	}
@@ -28,15 +29,6 @@ func deleteKey(b *exec.Batch, args []byte) {
 	} else {
 		b.Answer(quiet, "NOT_FOUND")
 	}
-}
-
-// tooMany reports whether more than two arguments follow the key of a delete.
-func tooMany(rest []byte) bool {
-	for range 2 {
-		_, rest = mcproto.Next(rest)
-	}
-	third, _ := mcproto.Next(rest)
-	return len(third) > 0
 }
 
 // keyAndNumber splits KEY NUMBER [noreply]. If args are something else it has

@@ -18,8 +18,8 @@ const (
 	replyBusy      = "BUSY currently processing crawler request"
 )
 
-// dump is lru_crawler metadump and mgdump. memcached cannot dump while replies
-// are waiting. Commands behind it wait for its end.
+// dump is lru_crawler metadump and mgdump. Like memcached it does not run while
+// replies are waiting. Commands behind it wait for its end.
 func dump(b *exec.Batch, name, list string) {
 	meta := name == "metadump"
 	switch {
@@ -44,26 +44,40 @@ func dump(b *exec.Batch, name, list string) {
 		b.Reply(replyBadClass)
 		return
 	}
-	if !b.Crawler.Begin() {
+	if b.Conn.Datagram {
+		b.Reply(replyDatagram)
+		return
+	}
+	if !b.Crawler.BeginDump() {
 		b.Reply(replyBusy)
 		return
 	}
 	b.Reply(replyOK)
-	line, end := appendMetaDump, "END"
+	line, end := appendMetaDump, "END\r\n"
 	if !meta {
-		line, end = appendKeyDump, "EN"
+		line, end = appendKeyDump, "EN\r\n"
 	}
-	b.StartScan(&exec.Scan{
-		Each: func(b *exec.Batch, it store.Item) bool {
-			if want.Has(it.Class) {
-				b.W.B = line(b.W.B, &it)
-			}
-			return true
-		},
-		Finish: func(b *exec.Batch) { b.Reply(end) },
-		Crawl:  true,
-	})
+	job := exec.Scan(func(out []byte, it *store.Item) ([]byte, bool) {
+		if want.Has(it.Class) {
+			out = line(out, it)
+		}
+		return out, true
+	}, func(out []byte) []byte { return append(out, end...) })
+	job.Dump = true
+	startJob(b, job)
 }
+
+// replyDatagram refuses a job over UDP.
+const replyDatagram = "SERVER_ERROR not available over UDP"
+
+// startJob starts j, or answers that it cannot run over UDP.
+func startJob(b *exec.Batch, j *exec.Job) {
+	if !b.StartJob(j) {
+		b.Reply(replyDatagram)
+	}
+}
+
+func appendEnd(out []byte) []byte { return append(out, "END\r\n"...) }
 
 // appendMetaDump appends a metadump line. Unlike other lines it ends with a space
 // and a line feed alone.
@@ -116,18 +130,19 @@ func cacheDump(b *exec.Batch, words []string) {
 		b.Reply("CLIENT_ERROR Illegal slab id")
 		return
 	}
+	if b.ItemsOf(int(class)) == 0 {
+		b.Reply("END")
+		return
+	}
 	size, n := 0, uint32(0)
-	b.StartScan(&exec.Scan{
-		Each: func(b *exec.Batch, it store.Item) bool {
-			if uint32(it.Class) != class {
-				return true
-			}
-			before := len(b.W.B)
-			b.W.B = fmt.Appendf(b.W.B, "ITEM %s [%d b; %d s]\r\n", it.Key, it.ValueSize, it.Expiry)
-			size += len(b.W.B) - before
-			n++
-			return size < maxCacheDump && (limit == 0 || n < limit)
-		},
-		Finish: func(b *exec.Batch) { b.Reply("END") },
-	})
+	startJob(b, exec.Scan(func(out []byte, it *store.Item) ([]byte, bool) {
+		if uint32(it.Class) != class {
+			return out, true
+		}
+		before := len(out)
+		out = fmt.Appendf(out, "ITEM %s [%d b; %d s]\r\n", it.Key, it.ValueSize, it.Expiry)
+		size += len(out) - before
+		n++
+		return out, size < maxCacheDump && (limit == 0 || n < limit)
+	}, appendEnd))
 }

@@ -155,8 +155,8 @@ func badKey(b *exec.Batch) {
 	b.W.B = append(b.W.B, '\r', '\n')
 }
 
-// getKeys answers keys until there are none left or enough replies are waiting.
-// It returns the rest.
+// getKeys answers keys until there are none left, enough replies are waiting, or
+// the work of the batch is used up. It returns the rest.
 func getKeys(b *exec.Batch, keys []byte, r *retrieval) (rest []byte) {
 	b.Keys.Start(keys)
 	for {
@@ -165,7 +165,8 @@ func getKeys(b *exec.Batch, keys []byte, r *retrieval) (rest []byte) {
 			return nil
 		}
 		getKey(b, k, r)
-		if len(rest) > 0 && b.W.Full() {
+		b.Left--
+		if len(rest) > 0 && (b.Left <= 0 || b.W.Full()) {
 			return rest
 		}
 	}

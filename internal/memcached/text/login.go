@@ -67,10 +67,14 @@ func token(b *exec.Batch, _, data []byte) netloop.Step {
 	switch {
 	case !ok:
 		b.Reply("CLIENT_ERROR bad authentication token format")
-	case b.LogIn(user, password):
-		b.Reply("STORED")
 	default:
-		b.Reply("CLIENT_ERROR authentication failure")
+		b.LogIn(exec.Login{User: user, Password: password}, func(b *exec.Batch, ok bool) {
+			if ok {
+				b.Reply("STORED")
+			} else {
+				b.Reply("CLIENT_ERROR authentication failure")
+			}
+		})
 	}
 	return netloop.Next
 }

@@ -8,6 +8,7 @@ import (
 
 // stats is stats [SUB...]. As in memcached, most names may be abbreviated.
 func stats(b *exec.Batch, words []string) {
+	b.Publish() // earlier commands of this batch count
 	if len(words) == 0 {
 		appendStats(b, b.GeneralStats())
 		return
@@ -26,9 +27,12 @@ func stats(b *exec.Batch, words []string) {
 	case short(sub, "conns"):
 		appendStats(b, b.ConnStats(b.Conn))
 	case sub == "sizes":
-		b.ScanSizes(func(b *exec.Batch, name, value string) {
-			b.W.B = fmt.Appendf(b.W.B, "STAT %s %s\r\n", name, value)
-		}, func(b *exec.Batch) { b.Reply("END") })
+		started := b.ScanSizes(func(out []byte, name, value string) []byte {
+			return fmt.Appendf(out, "STAT %s %s\r\n", name, value)
+		}, appendEnd)
+		if !started {
+			b.Reply(replyDatagram)
+		}
 	default:
 		list, ok := b.NamedStats(sub)
 		if !ok {
@@ -63,7 +67,7 @@ func statsDetail(b *exec.Batch, words []string) {
 		b.SetDetail(false)
 		b.Reply(replyOK)
 	case len(words) > 1 && short(words[1], "dump"):
-		b.W.B = append(b.W.B, b.DetailDump()...)
+		startJob(b, &exec.Job{Run: func(j *exec.Job) { j.EachPrefix(j.Emit) }})
 	default:
 		b.Reply("CLIENT_ERROR usage: stats detail on|off|dump")
 	}

@@ -1,16 +1,21 @@
 // Package watch is the log that the command watch shows to clients.
 //
 // A server has one [Log]. Commands report what they did by calling a method for
-// each kind of event; a line is formatted only if a connection watches its
-// stream. A line for which a watcher has no room is skipped and counted: the
-// cache never waits for a watcher.
+// each kind of event. A line is formatted once, and only if a connection that has
+// room watches its stream. It goes to a queue of at most 256 KiB, from which a timer
+// sends all lines that have come in a millisecond to each watcher in a few pieces.
+// Lines that the queue or a watcher has no room for are skipped and counted: the
+// cache never waits for a watcher, and a watcher that does not read costs nothing
+// but a counter.
 //
-// Lock: Log.mu guards the list of watchers and is innermost. It may be taken
-// while a shard of the store is held.
+// Locks: Log.mu guards the list of watchers; it is held while lines are sent. Under
+// it, or alone, queue.mu is held for a copy. Both are innermost. queue.mu may be
+// taken while a shard of the store is held.
 package watch
 
 import (
 	"fmt"
+	"math/bits"
 	"net"
 	"strconv"
 	"strings"
@@ -75,29 +80,70 @@ func Named(word string) Stream {
 // MaxWatchers is how many connections may watch at a time.
 const MaxWatchers = 20
 
-// Watcher is a connection that receives log lines.
+// Watcher is a connection that receives log lines. Log.mu guards it.
 type Watcher struct {
 	conn    netloop.Conn
 	streams Stream
-	skipped uint64 // lines dropped since the last one that was sent; guarded by Log.mu
+	skipped uint64 // lines dropped since the last one that was sent
+	full    bool   // Send has refused lines: none are sent before Drained
 }
+
+// numStreams is the number of streams.
+const numStreams = 10
 
 // Log passes lines to watchers. It is safe for concurrent use.
 type Log struct {
-	now  func() int64  // unix seconds
-	mask atomic.Uint32 // the streams of all watchers, and Detail
+	now   func() int64 // unix seconds
+	chunk int          // how many bytes are sent to a watcher at a time
+
+	mask   atomic.Uint32 // the streams of all watchers, and Detail
+	muted  atomic.Uint32 // the streams of which all watchers are full
+	gid    atomic.Uint64 // number of the last line
+	missed [numStreams]atomic.Uint64
+	queue  queue
 
 	mu     sync.Mutex // guards what follows
 	list   []*Watcher
 	detail bool
-	gid    uint64 // number of the last line
 	buf    []byte
 
-	sent, skipped, written uint64
+	sent, skipped uint64
 }
 
-// New returns a Log without watchers. now returns unix seconds.
-func New(now func() int64) *Log { return &Log{now: now} }
+// queue holds the lines that are to be sent.
+type queue struct {
+	timer *time.Timer // sends the lines, set when the first one comes
+
+	mu      sync.Mutex // guards what follows
+	text    []byte
+	lines   []line
+	written uint64
+	dropped uint64
+}
+
+// line is a line of a queue.
+type line struct {
+	stream Stream
+	end    int // in the text
+}
+
+const (
+	maxQueue   = 256 << 10        // bytes of a queue
+	flushEvery = time.Millisecond // how long a line waits to be sent
+	maxChunk   = 8 << 10
+)
+
+// MinBuffer is the least budget of Conn.Send of a watcher, in bytes: any line fits.
+const MinBuffer = 4 << 10
+
+// New returns a Log without watchers. now returns unix seconds. buffer is the
+// budget of Conn.Send of a watcher, in bytes.
+func New(now func() int64, buffer int) *Log {
+	l := &Log{now: now, chunk: min(maxChunk, max(buffer, MinBuffer)/2)}
+	l.queue.timer = time.AfterFunc(time.Hour, l.Flush)
+	l.queue.timer.Stop()
+	return l
+}
 
 // Any reports whether anything is watched or Detail is set.
 func (l *Log) Any() bool { return l.mask.Load() != 0 }
@@ -139,85 +185,195 @@ func (l *Log) SetDetail(on bool) {
 	l.refresh()
 }
 
-// refresh computes mask. l.mu must be held.
+// refresh computes mask and muted. l.mu must be held.
 func (l *Log) refresh() {
-	var mask Stream
+	var mask, room Stream
 	for _, w := range l.list {
 		mask |= w.streams
+		if !w.full {
+			room |= w.streams
+		}
 	}
+	l.muted.Store(uint32(mask &^ room))
 	if l.detail {
 		mask |= Detail
 	}
 	l.mask.Store(uint32(mask))
 }
 
-// Drained tells w, which now has room again, how many lines it missed. Without
-// it a watcher would learn of them only with the next line.
+// Drained sends w, which has room again, the number of lines it has missed.
 func (l *Log) Drained(w *Watcher) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if w == nil || w.skipped == 0 {
+	if w == nil {
 		return
 	}
-	if w.conn.Send(append(appendSkipped(l.buf[:0], w.skipped), '\n')) {
-		w.skipped = 0
+	l.collect()
+	w.full = false
+	if w.skipped > 0 {
+		if w.conn.Send(append(appendSkipped(l.buf[:0], w.skipped), '\n')) {
+			w.skipped = 0
+		} else {
+			w.full = true
+		}
+	}
+	l.refresh()
+}
+
+// collect adds the lines that were not formatted to the counts of the watchers.
+// l.mu must be held.
+func (l *Log) collect() {
+	for i := range l.missed {
+		n := l.missed[i].Swap(0)
+		if n == 0 {
+			continue
+		}
+		for _, w := range l.list {
+			if w.streams&(1<<i) != 0 {
+				w.skipped += n
+				l.skipped += n
+			}
+		}
 	}
 }
 
 // Stats are the figures of stats about the log.
 type Stats struct {
-	Watchers               int
-	Sent, Skipped, Written uint64
+	Watchers int
+	Sent     uint64 // lines sent to watchers
+	Skipped  uint64 // lines that watchers have missed
+	Written  uint64 // lines written to the queue
+	Dropped  uint64 // lines that the queue had no room for
 }
 
 // Stats returns the current figures.
 func (l *Log) Stats() Stats {
+	l.Flush()
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return Stats{Watchers: len(l.list), Sent: l.sent, Skipped: l.skipped, Written: l.written}
+	l.collect()
+	q := &l.queue
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return Stats{Watchers: len(l.list), Sent: l.sent, Skipped: l.skipped, Written: q.written, Dropped: q.dropped}
 }
 
 // ResetStats sets the counters to 0.
 func (l *Log) ResetStats() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.sent, l.skipped, l.written = 0, 0, 0
+	l.collect()
+	l.sent, l.skipped = 0, 0
+	q := &l.queue
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.written, q.dropped = 0, 0
 }
 
-// write sends a line to every watcher of stream. line appends what follows the
+// lineBuffers holds buffers in which lines are formatted.
+var lineBuffers = sync.Pool{New: func() any { b := make([]byte, 0, 512); return &b }}
+
+// write queues a line for the watchers of stream. line appends what follows the
 // time and number.
 func (l *Log) write(stream Stream, line func(b []byte) []byte) {
 	if !l.Wants(stream) {
 		return
 	}
-	now := time.Now()
+	if Stream(l.muted.Load())&stream != 0 {
+		l.missed[bits.TrailingZeros32(uint32(stream))].Add(1)
+		return
+	}
+	buf := lineBuffers.Get().(*[]byte)
+	b := strconv.AppendInt(append((*buf)[:0], "ts="...), l.now(), 10)
+	b = append(b, '.')
+	micros := time.Now().Nanosecond() / 1000
+	for unit := 100_000; unit > 0; unit /= 10 {
+		b = append(b, byte('0'+micros/unit%10))
+	}
+	b = strconv.AppendUint(append(b, " gid="...), l.gid.Add(1), 10)
+	b = append(line(append(b, ' ')), '\n')
+	if !l.queue.put(stream, b) {
+		l.missed[bits.TrailingZeros32(uint32(stream))].Add(1)
+	}
+	*buf = b
+	lineBuffers.Put(buf)
+}
+
+// put adds a line. It returns false if there is no room.
+func (q *queue) put(stream Stream, b []byte) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.written++
+	if len(q.text)+len(b) > maxQueue {
+		q.dropped++
+		return false
+	}
+	q.text = append(q.text, b...)
+	q.lines = append(q.lines, line{stream, len(q.text)})
+	if len(q.lines) == 1 {
+		q.timer.Reset(flushEvery)
+	}
+	return true
+}
+
+// Flush sends the lines of the queue to the watchers.
+func (l *Log) Flush() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.gid++
-	l.written++
-	b := strconv.AppendInt(append(l.buf[:0], "ts="...), l.now(), 10)
-	b = append(b, '.')
-	b = append(b, fmt.Sprintf("%06d", now.Nanosecond()/1000)...)
-	b = strconv.AppendUint(append(b, " gid="...), l.gid, 10)
-	b = append(line(append(b, ' ')), '\n')
-	l.buf = b[:0]
-	for _, w := range l.list {
-		if w.streams&stream == 0 {
-			continue
-		}
-		out := b
-		if w.skipped > 0 {
-			// In one piece: a line always follows the count.
-			out = append(append(appendSkipped(nil, w.skipped), '\n'), b...)
-		}
-		if !w.conn.Send(out) {
-			w.skipped++
-			l.skipped++
-			continue
-		}
-		w.skipped = 0
-		l.sent++
+	q := &l.queue
+	q.mu.Lock()
+	text, lines := q.text, q.lines
+	q.text, q.lines = nil, nil
+	q.mu.Unlock()
+	if len(lines) == 0 {
+		return
 	}
+	for _, w := range l.list {
+		l.send(w, text, lines)
+	}
+	l.refresh()
+	q.mu.Lock()
+	if q.lines == nil { // use the memory again
+		q.text, q.lines = text[:0], lines[:0]
+	}
+	q.mu.Unlock()
+}
+
+// send sends w its streams of lines. l.mu must be held.
+func (l *Log) send(w *Watcher, text []byte, lines []line) {
+	piece, n := l.buf[:0], uint64(0)
+	flush := func() {
+		switch {
+		case n == 0:
+		case w.full || !w.conn.Send(piece):
+			w.full = true
+			w.skipped += n
+			l.skipped += n
+		default:
+			w.skipped = 0
+			l.sent += n
+		}
+		piece, n = piece[:0], 0
+	}
+	start := 0
+	for _, ln := range lines {
+		b := text[start:ln.end]
+		start = ln.end
+		if w.streams&ln.stream == 0 {
+			continue
+		}
+		if len(piece)+len(b) > l.chunk {
+			flush()
+		}
+		if n == 0 && w.skipped > 0 && !w.full {
+			// In one piece: a line always follows the count.
+			piece = append(appendSkipped(piece, w.skipped), '\n')
+		}
+		piece = append(piece, b...)
+		n++
+	}
+	flush()
+	l.buf = piece
 }
 
 func appendSkipped(b []byte, n uint64) []byte {
