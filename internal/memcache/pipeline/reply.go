@@ -31,8 +31,8 @@ type parser struct {
 	answer error             // what the caller gets for them
 	value  []byte            // the part of a value that has arrived
 	size   int               // its length; -1 if no value is being read
-	head   mcproto.MetaReply // of the value; Flags and CAS for classic replies, too
-	item   *Item             // receives the value, nil for Call.Buf
+	head   mcproto.MetaReply // the first line; of classic values Flags and CAS
+	item   *Item             // receives the value; nil if Call.Buf does
 }
 
 func newParser(br *bufio.Reader, maxValue int, progress func()) parser {
@@ -64,18 +64,55 @@ func (p *parser) line() ([]byte, error) {
 	return b[:at], nil
 }
 
-// expect notes that a value follows whose head has been read.
-func (p *parser) expect(head mcproto.MetaReply) { p.head, p.size = head, head.Size }
+// readValue reads the value that p.head announced, with its line ending. It returns it
+// as an item, or nil after storing it in cl.Buf. p.size is -1 afterwards.
+func (p *parser) readValue(cl *Call) (*Item, error) {
+	into := cl.Op == OpGetInto || cl.Op == OpArith
+	if p.size > p.maxValue {
+		return nil, fmt.Errorf("%w: value of %d bytes, the limit is %d", ErrProtocol, p.size, p.maxValue)
+	}
+	it := p.item
+	if p.value == nil && p.br.Buffered() >= p.size+2 {
+		// All of it is in the buffer: no state to keep.
+		b, _ := p.br.Peek(p.size + 2)
+		if b[p.size] != '\r' || b[p.size+1] != '\n' {
+			return nil, badEnding(b[p.size:])
+		}
+		if into {
+			cl.Buf = append(cl.Buf[:0], b[:p.size]...)
+		} else {
+			it = newItem(p.size)
+			copy(it.Value, b)
+		}
+		_, _ = p.br.Discard(len(b))
+	} else {
+		if err := p.readPart(cl, into); err != nil {
+			return nil, err
+		}
+		if into {
+			cl.Buf = p.value
+		} else {
+			it = p.item
+			it.Value = p.value
+		}
+		p.value, p.item = nil, nil
+	}
+	p.size = -1
+	if into {
+		cl.Flags = p.head.Flags
+	} else {
+		it.Flags, it.CAS = p.head.Flags, p.head.CAS
+	}
+	return it, nil
+}
 
-// readValue reads the value that expect announced, with its line ending, into p.item or
-// into cl.Buf.
-func (p *parser) readValue(cl *Call) error {
+// readPart reads the rest of a value that is not in the buffer as a whole into p.value,
+// which grows as it arrives.
+func (p *parser) readPart(cl *Call, into bool) error {
 	if p.value == nil {
 		switch {
-		case p.size > p.maxValue:
-			return fmt.Errorf("%w: value of %d bytes, the limit is %d", ErrProtocol, p.size, p.maxValue)
-		case cl.Op == OpGetInto || cl.Op == OpArith:
-			p.item, p.value = nil, cl.Buf[:0]
+		case into:
+			p.value = cl.Buf[:0]
 		case p.size > chunk:
 			p.item = &Item{}
 		default:
@@ -104,16 +141,14 @@ func (p *parser) readValue(cl *Call) error {
 		return noEOF(err)
 	}
 	if b[0] != '\r' || b[1] != '\n' {
-		return fmt.Errorf("%w: value is followed by %q, expected a line ending", ErrProtocol, b)
+		return badEnding(b)
 	}
 	_, _ = p.br.Discard(2)
-	if p.item == nil {
-		cl.Buf, cl.Flags = p.value, p.head.Flags
-	} else {
-		p.item.Value, p.item.Flags, p.item.CAS = p.value, p.head.Flags, p.head.CAS
-	}
-	p.value, p.size = nil, -1
 	return nil
+}
+
+func badEnding(b []byte) error {
+	return fmt.Errorf("%w: value is followed by %q, expected a line ending", ErrProtocol, b)
 }
 
 func noEOF(err error) error {
@@ -153,17 +188,17 @@ func (p *parser) readMeta(cl *Call) (answer, broken error) {
 			return answer, broken
 		}
 	}
-	if broken := p.readValue(cl); broken != nil {
-		return nil, broken
-	}
+	it, broken := p.readValue(cl)
 	switch {
+	case broken != nil:
+		return nil, broken
 	case cl.Op == OpArith:
 		return cl.number(cl.Buf)
 	case cl.Op != OpLease && isPlaceholder(&p.head):
 		return ErrCacheMiss, nil
-	case p.item != nil:
-		p.item.Key = cl.Key
-		cl.Item, cl.Won, cl.Stale, cl.Lost, cl.Num = p.item, p.head.Won, p.head.Stale, p.head.Lost, uint64(p.head.TTL)
+	case it != nil:
+		it.Key = cl.Key
+		cl.Item, cl.Won, cl.Stale, cl.Lost, cl.Num = it, p.head.Won, p.head.Stale, p.head.Lost, uint64(p.head.TTL)
 	}
 	return nil, nil
 }
@@ -175,10 +210,10 @@ func (p *parser) metaHead(cl *Call, nth uint64) (answer, broken error) {
 	if err != nil {
 		return nil, err
 	}
-	r, err := mcproto.ParseMeta(line)
-	if err != nil {
+	if p.head, err = mcproto.ParseMeta(line); err != nil {
 		return errorLine(line)
 	}
+	r := &p.head
 	read := cl.Op == OpGet || cl.Op == OpGetInto || cl.Op == OpLease
 	switch {
 	case !r.HasOpaque && r.Code == code("EN"):
@@ -186,7 +221,7 @@ func (p *parser) metaHead(cl *Call, nth uint64) (answer, broken error) {
 	case !r.HasOpaque || r.Opaque != cl.opaque+nth:
 		return nil, unexpected(line)
 	case r.Size >= 0 && (read || cl.Op == OpArith && r.Size <= 64):
-		p.expect(r)
+		p.size = r.Size
 		return nil, nil
 	case r.Code == code("EN") && (read || cl.Op == OpTouch), r.Code == code("NF") && !read && cl.Op != OpTouch:
 		return ErrCacheMiss, nil
@@ -221,13 +256,13 @@ func (p *parser) metaValues(cl *Call) (answer, broken error) {
 			if err != nil {
 				return nil, err
 			}
-			r, err := mcproto.ParseMeta(line)
-			if err != nil {
+			if p.head, err = mcproto.ParseMeta(line); err != nil {
 				if p.answer, broken = errorLine(line); broken != nil {
 					return p.answer, broken
 				}
 				continue
 			}
+			r := &p.head
 			if r.Code == code("MN") {
 				return p.done()
 			}
@@ -235,16 +270,16 @@ func (p *parser) metaValues(cl *Call) (answer, broken error) {
 			if !r.HasOpaque || r.Size < 0 || i >= uint64(len(cl.Keys)) || int(i) < p.next {
 				return nil, unexpected(line)
 			}
-			p.next = int(i) + 1
-			p.expect(r)
+			p.next, p.size = int(i)+1, r.Size
 		}
-		if broken := p.readValue(cl); broken != nil {
+		it, broken := p.readValue(cl)
+		if broken != nil {
 			return nil, broken
 		}
 		p.progress()
 		if !isPlaceholder(&p.head) {
-			p.item.Key = cl.Keys[p.next-1]
-			cl.Items[p.next-1] = p.item
+			it.Key = cl.Keys[p.next-1]
+			cl.Items[p.next-1] = it
 		}
 	}
 }
@@ -349,19 +384,19 @@ func (p *parser) classicValues(cl *Call) (answer, broken error) {
 				return nil, unexpected(line)
 			}
 			p.next++
-			p.expect(mcproto.MetaReply{Size: v.Size, Flags: v.Flags, CAS: v.CAS})
+			p.head, p.size = mcproto.MetaReply{Flags: v.Flags, CAS: v.CAS}, v.Size
 		}
-		if broken := p.readValue(cl); broken != nil {
-			return nil, broken
-		}
+		it, broken := p.readValue(cl)
 		switch {
+		case broken != nil:
+			return nil, broken
 		case many:
-			p.item.Key = cl.Keys[p.next-1]
-			cl.Items[p.next-1] = p.item
+			it.Key = cl.Keys[p.next-1]
+			cl.Items[p.next-1] = it
 			p.progress()
-		case p.item != nil:
-			p.item.Key = cl.Key
-			cl.Item = p.item
+		case it != nil:
+			it.Key = cl.Key
+			cl.Item = it
 		}
 	}
 }
