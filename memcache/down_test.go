@@ -169,7 +169,7 @@ func TestDeafServer(t *testing.T) {
 		if took := time.Since(start); !errors.Is(err, context.DeadlineExceeded) || took != time.Second {
 			t.Errorf("%v after %v", err, took)
 		}
-		// Its queue is full now: the next waits for room, and not for ever.
+		// Its queue is full now: the next request waits for room, for a limited time.
 		start = time.Now()
 		for range 2 {
 			err = c.Set(t.Context(), &memcache.Item{Key: "k", Value: make([]byte, 1<<20)})
@@ -180,7 +180,7 @@ func TestDeafServer(t *testing.T) {
 	})
 }
 
-// TestIdleDrop: a server that drops idle connections costs nobody an error.
+// TestIdleDrop: a server that closes idle connections fails no call.
 func TestIdleDrop(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := newNetwork("10.0.0.1")
@@ -425,8 +425,8 @@ func TestSetServers(t *testing.T) {
 	})
 }
 
-// TestDowngrade: a server that answers meta commands without opaques is spoken
-// to in classic ones, and so is one that hangs up on them.
+// TestDowngrade: servers that answer meta commands without opaques, or close the
+// connection, get classic commands.
 func TestDowngrade(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newClient(t, &memcache.Options{Dial: dialScript(t, func(n int, s *scripted) {

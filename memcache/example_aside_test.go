@@ -13,8 +13,7 @@ import (
 	"lintel.dev/memcache/memcachetest"
 )
 
-// Past its TTL a value is still good for everybody but the one who loads it
-// anew.
+// After the end of the TTL, the callers get the old value while one of them reloads it.
 func ExampleFetchOptions_stale() {
 	ln := listen("tcp", "127.0.0.1:0")
 	s := memcachetest.New(nil)
@@ -49,15 +48,14 @@ func ExampleFetchOptions_stale() {
 	<-loading
 	fmt.Println("meanwhile:", get(func(context.Context) ([]byte, error) { return nil, errors.New("loaded twice") }))
 	close(loaded)
-	fmt.Println("who loads it:", <-first)
+	fmt.Println("the caller that reloads:", <-first)
 	// Output:
 	// old
 	// meanwhile: old
-	// who loads it: new
+	// the caller that reloads: new
 }
 
-// An ErrNotFound is cached for a time of its own; other errors are not, unless
-// ErrorTTL asks for it.
+// ErrNotFound is cached for NegativeTTL, other errors for ErrorTTL; by default neither.
 func ExampleFetchOptions_negative() {
 	addr, stop := server()
 	defer stop()
@@ -95,8 +93,8 @@ func (p *place) Unmarshal(b []byte) error {
 	return nil
 }
 
-// A codec for each encoding: JSON by default, gob, messages that marshal
-// themselves, bytes as they are, and any of them compressed above a size.
+// Codecs: JSON by default, gob, messages with Marshal methods, plain bytes, and
+// compression of values above a size.
 func ExampleTyped_codecs() {
 	addr, stop := server()
 	defer stop()
@@ -131,11 +129,11 @@ func ExampleTyped_codecs() {
 	// small true <nil>
 }
 
-// What a request gets whose server is down is the program's choice.
+// Failover chooses the result of requests to a server that is down.
 func ExampleFailover() {
 	addr, stop := server()
 	defer stop()
-	const gone = "/run/no-such-memcached" // a unix socket that nobody listens on
+	const gone = "/run/no-such-memcached" // no server listens on this unix socket
 	for _, policy := range []memcache.Failover{memcache.FailError, memcache.FailMiss, memcache.FailNext} {
 		c, err := memcache.New(&memcache.Options{Failover: policy}, gone, addr)
 		if err != nil {
@@ -159,8 +157,7 @@ func ExampleFailover() {
 
 type spanKey struct{}
 
-// Hooks get the caller's context, and with it the span that a request belongs
-// to.
+// Hooks get the caller's context, for example with the span of a trace.
 func ExampleHooks_tracing() {
 	addr, stop := server()
 	defer stop()

@@ -11,12 +11,11 @@ import (
 	"lintel.dev/memcache"
 )
 
-// A server that is down costs its keys and no others: here a spare one stands
-// in for it, where items live for ten seconds at most.
+// While a server is down, its keys are on a spare server, for ten seconds at most.
 func ExampleOptions_failover() {
 	spare, stop := server()
 	defer stop()
-	const gone = "/run/no-such-memcached" // a unix socket that nobody listens on
+	const gone = "/run/no-such-memcached" // no server listens on this unix socket
 	c, err := memcache.New(&memcache.Options{
 		Failover:  memcache.FailGutter,
 		Gutter:    []string{spare},
@@ -35,9 +34,9 @@ func ExampleOptions_failover() {
 	// get: v, <nil>
 }
 
-// An error says which server it is of, and errors.Is what it is.
+// An Error has the server and the key. errors.Is finds the reason.
 func ExampleError() {
-	const gone = "/run/no-such-memcached" // a unix socket that nobody listens on
+	const gone = "/run/no-such-memcached" // no server listens on this unix socket
 	c, err := memcache.New(nil, gone)
 	if err != nil {
 		log.Fatal(err)
@@ -50,8 +49,7 @@ func ExampleError() {
 	// true true
 }
 
-// What is invalidated is loaded anew by one caller; until that is done the
-// others have the old value.
+// An invalidated value is reloaded by one caller. Until then the others get the old one.
 func ExampleClient_Invalidate() {
 	addr, stop := server()
 	defer stop()
@@ -81,7 +79,7 @@ func ExampleClient_Invalidate() {
 	// version 2 <nil>
 }
 
-// Many keys at once, and one load for those that the cache lacks.
+// Many keys at once, with one load for those that are missing.
 func ExampleClient_FetchMulti() {
 	addr, stop := server()
 	defer stop()
@@ -107,7 +105,7 @@ func ExampleClient_FetchMulti() {
 	// A B C <nil>
 }
 
-// Hooks see every request; package collector makes Prometheus metrics of them.
+// Hooks are called for every request. Package collector exports them to Prometheus.
 func ExampleHooks() {
 	addr, stop := server()
 	defer stop()
@@ -130,7 +128,7 @@ func ExampleHooks() {
 	// get 1 0 memcache: cache miss
 }
 
-// GetInto reads into a buffer of the caller's and allocates nothing.
+// GetInto reads into the caller's buffer and does not allocate.
 func ExampleClient_GetInto() {
 	addr, stop := server()
 	defer stop()
@@ -148,7 +146,7 @@ func ExampleClient_GetInto() {
 	// value 7 <nil>
 }
 
-// Servers come and go without a request in flight being lost.
+// The servers of a fleet can change while requests are in flight.
 func ExampleClient_SetServers() {
 	c, err := memcache.New(nil, "10.0.0.1")
 	if err != nil {

@@ -14,7 +14,7 @@ import (
 	"lintel.dev/memcache/memcachetest"
 )
 
-// server starts a memcached of the examples' own; one of yours does as well.
+// server starts a server for the examples.
 func server() (addr string, stop func()) {
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -120,7 +120,7 @@ func ExampleTyped() {
 	// {"Name":"Ada"}
 }
 
-// GetMulti asks all servers at once; what they have comes even if one is down.
+// GetMulti asks all servers at once and returns what those have that answer.
 func ExampleClient_GetMulti() {
 	addr, stop := server()
 	defer stop()
@@ -152,7 +152,7 @@ func ExampleClient_CompareAndSwap() {
 	c.Set(ctx, &memcache.Item{Key: "cart", Value: []byte("tea")})
 
 	it, _ := c.Get(ctx, "cart")
-	c.Set(ctx, &memcache.Item{Key: "cart", Value: []byte("coffee")}) // somebody else
+	c.Set(ctx, &memcache.Item{Key: "cart", Value: []byte("coffee")}) // another client
 	it.Value = append(it.Value, ", milk"...)
 	err = c.CompareAndSwap(ctx, it)
 	fmt.Println(errors.Is(err, memcache.ErrCASConflict))
@@ -160,7 +160,7 @@ func ExampleClient_CompareAndSwap() {
 	// true
 }
 
-// A group of keys that is forgotten as a whole.
+// A group of keys that is invalidated as a whole.
 func ExampleClient_Namespace() {
 	addr, stop := server()
 	defer stop()
@@ -182,7 +182,7 @@ func ExampleClient_Namespace() {
 	// after: memcache: cache miss
 }
 
-// The fleet in a file, followed as it changes.
+// A source names the servers of the fleet, and is asked again at an interval.
 func ExampleFollow() {
 	src := discovery.Func(func(context.Context) ([]string, error) {
 		return []string{"10.0.0.1", "10.0.0.2"}, nil
@@ -195,4 +195,35 @@ func ExampleFollow() {
 	fmt.Println(strings.Join(c.Servers(), " "))
 	// Output:
 	// 10.0.0.1:11211 10.0.0.2:11211
+}
+
+// Views compose: values of one type, in a group of keys that is invalidated as a whole.
+func ExampleTyped_namespace() {
+	addr, stop := server()
+	defer stop()
+	c, err := memcache.New(nil, addr)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer c.Close()
+	ctx := context.Background()
+	type price struct{ Cents int }
+	shop := c.Namespace("shop:7", time.Minute)
+	prices := &memcache.Typed[price]{Cache: shop}
+	for range 2 {
+		p, err := prices.Fetch(ctx, "tea", memcache.FetchOptions{TTL: time.Hour}, func(context.Context) (price, error) {
+			fmt.Println("loading")
+			return price{250}, nil
+		})
+		fmt.Println(p.Cents, err)
+	}
+	fmt.Println(shop.InvalidateAll(ctx))
+	_, err = prices.Get(ctx, "tea")
+	fmt.Println(err)
+	// Output:
+	// loading
+	// 250 <nil>
+	// 250 <nil>
+	// <nil>
+	// memcache: cache miss
 }

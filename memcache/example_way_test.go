@@ -18,7 +18,7 @@ import (
 	"lintel.dev/memcache/memcachetest"
 )
 
-// serve runs a server of the examples on ln.
+// serve runs a server for the examples on ln.
 func serve(ln net.Listener, opts *memcachetest.Options) (stop func()) {
 	s := memcachetest.New(opts)
 	done := make(chan struct{})
@@ -45,7 +45,7 @@ func try(c *memcache.Client) {
 	fmt.Printf("%s, %v\n", it.Value, err)
 }
 
-// Mutual TLS: both sides show a certificate and know the other's authority.
+// Mutual TLS: both sides verify the other's certificate.
 func ExampleOptions_tls() {
 	server, serverCA, err := selfSigned("cache.example")
 	if err != nil {
@@ -75,7 +75,7 @@ func ExampleOptions_tls() {
 	// value, <nil>
 }
 
-// A server started with memcached -Y asks for a name and a password.
+// A server started with memcached -Y requires a user name and a password.
 func ExampleOptions_password() {
 	ln := listen("tcp", "127.0.0.1:0")
 	defer serve(ln, &memcachetest.Options{Username: "app", Password: "secret"})()
@@ -93,7 +93,7 @@ func ExampleOptions_password() {
 	// false true
 }
 
-// A unix socket is a server like any other, by its path.
+// A server on a unix socket is given by its path.
 func ExampleNew_unixSocket() {
 	dir, err := os.MkdirTemp("", "mc")
 	if err != nil {
@@ -112,7 +112,7 @@ func ExampleNew_unixSocket() {
 	// value, <nil>
 }
 
-// Weights stand behind the port; a name keeps a server's keys when its address
+// The weight follows the port. A server with a name keeps its keys when its address
 // changes.
 func ExampleNew_weights() {
 	before, err := memcache.New(nil, "10.0.0.1:11211:3=big", "10.0.0.2:11211:1=small")
@@ -141,7 +141,7 @@ func ExampleNew_weights() {
 	// three quarters: true moved: 0
 }
 
-// Any server of a cluster names the others.
+// Every server of a cluster knows the others.
 func ExampleDiscover() {
 	ln := listen("tcp", "127.0.0.1:0")
 	defer serve(ln, &memcachetest.Options{Cluster: "cache-a|10.0.0.1|11211 |10.0.0.2|11311"})()
@@ -155,7 +155,7 @@ func ExampleDiscover() {
 	// cache-a:11211 10.0.0.2:11311
 }
 
-// The fleet in a file that is read again every so often.
+// The servers are listed in a file, which is read again at an interval.
 func ExampleFollow_file() {
 	dir, err := os.MkdirTemp("", "mc")
 	if err != nil {
@@ -164,7 +164,7 @@ func ExampleFollow_file() {
 	defer os.RemoveAll(dir)
 	path := filepath.Join(dir, "fleet")
 	write := func(list string) {
-		// Renamed into place, so that nobody reads half of it.
+		// Renamed into place, so that the client does not read half of it.
 		if err := errors.Join(os.WriteFile(path+".new", []byte(list), 0o600), os.Rename(path+".new", path)); err != nil {
 			log.Fatal(err)
 		}
@@ -186,7 +186,7 @@ func ExampleFollow_file() {
 	// [10.0.0.1:11211 10.0.0.2:11211]
 }
 
-// Keys of any bytes, where the server has meta commands.
+// Keys may have any bytes if the server has meta commands.
 func ExampleOptions_encodeKeys() {
 	addr, stop := server()
 	defer stop()

@@ -17,7 +17,7 @@ import (
 )
 
 // cutting hangs up after a request of a kind has left: the server may carry it
-// out, and its reply reaches nobody.
+// out, and its reply reaches no caller.
 type cutting struct {
 	net.Conn
 	command string

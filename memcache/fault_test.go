@@ -243,7 +243,7 @@ func TestFaults(t *testing.T) {
 	}
 }
 
-// scripted is a server that answers as it is told, one request at a time.
+// scripted is a server that answers as its script says, one request at a time.
 type scripted struct {
 	net.Conn
 	t *testing.T
@@ -309,7 +309,7 @@ func opaque(line string) string {
 	return ""
 }
 
-// TestSwappedReplies: two whole replies in the wrong order reach nobody.
+// TestSwappedReplies: two whole replies in the wrong order reach no caller.
 func TestSwappedReplies(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, err := memcache.New(&memcache.Options{Dial: dialScript(t, func(n int, s *scripted) {
@@ -335,8 +335,8 @@ func TestSwappedReplies(t *testing.T) {
 	})
 }
 
-// TestCancelled: a caller who gives up leaves the connection in step; its
-// reply, when it comes, goes to nobody.
+// TestCancelled: a caller that gives up leaves the connection in step. Its
+// late reply is dropped.
 func TestCancelled(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		release := make(chan struct{})

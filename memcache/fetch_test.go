@@ -151,7 +151,7 @@ func TestStale(t *testing.T) {
 		pass(50 * time.Second)
 		wantValue(t, "fresh", "v1")(fetch(c))
 		pass(20 * time.Second)
-		// Past its TTL: one loads anew, the others have the old one at once.
+		// After the TTL: one caller reloads, the others get the old value at once.
 		var wg sync.WaitGroup
 		wg.Go(func() { wantValue(t, "chosen", "v2")(fetch(c)) })
 		synctest.Wait()
@@ -196,14 +196,14 @@ func TestEarly(t *testing.T) {
 			wantValue(t, "in its last seconds", "v1")(fetch())
 		}
 		if time.Since(start) > 0 {
-			t.Error("somebody waited")
+			t.Error("a caller waited")
 		}
 		pass(2 * time.Second)
 		wantValue(t, "reloaded in the background", "v2")(fetch())
 		if n := l.calls.Load(); n != 2 {
 			t.Errorf("%d loads", n)
 		}
-		// An early load that fails costs nobody the value.
+		// If an early reload fails, all callers get the old value.
 		l.err = errors.New("down")
 		pass(55 * time.Second)
 		for range 3 {
@@ -332,7 +332,7 @@ func TestPanic(t *testing.T) {
 	}
 }
 
-// TestLeavers: a caller who leaves does not end the load, the last one does,
+// TestLeavers: a caller that gives up does not end the load, the last one does,
 // and so does the end of the client.
 func TestLeavers(t *testing.T) {
 	inBubble(t, nil, func(t *testing.T, s *memcachetest.Server, client func() *memcache.Client) {
@@ -473,7 +473,7 @@ func TestFetchMulti(t *testing.T) {
 	})
 }
 
-// TestFetchWithoutCache: a cache that is down fails nobody.
+// TestFetchWithoutCache: a cache that is down fails no call.
 func TestFetchWithoutCache(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := newNetwork()

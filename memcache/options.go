@@ -19,12 +19,12 @@ const (
 	// ProtocolAuto uses meta commands with servers that have them (memcached 1.6.10
 	// and later) and classic ones with others. The client finds out when it connects,
 	// before it sends a value.
-	ProtocolAuto = Protocol(pipeline.Auto)
+	ProtocolAuto Protocol = iota
 	// ProtocolMeta uses meta commands only. Servers without them are an error.
-	ProtocolMeta = Protocol(pipeline.Meta)
+	ProtocolMeta
 	// ProtocolClassic uses classic commands only and never sends a meta command: some
 	// proxies close the connection when they get one.
-	ProtocolClassic = Protocol(pipeline.Classic)
+	ProtocolClassic
 )
 
 // Failover is the policy for requests whose server cannot be reached.

@@ -165,7 +165,7 @@ func conversation(t *testing.T, c *memcache.Client, what string, slack int) (fai
 	return failed
 }
 
-// TestFaultsLone is TestFaults for a caller who is alone on a socket and reads
+// TestFaultsLone is TestFaults for a caller that is alone on a socket and reads
 // its replies itself: each fault at the bytes of each kind of reply.
 func TestFaultsLone(t *testing.T) {
 	for _, peer := range peers {

@@ -20,7 +20,7 @@ func (e *PanicError) Error() string { return fmt.Sprintf("memcache: load panicke
 var errGoexit = errors.New("memcache: load called runtime.Goexit")
 
 // singleflight runs one load per key at a time and shares the result. Unlike
-// golang.org/x/sync/singleflight, the load has a context of its own: it ends when the
+// golang.org/x/sync/singleflight, the load has its own context, which ends when the
 // last caller has given up, or when the client is closed.
 type singleflight struct {
 	mu       sync.Mutex // protects inFlight, and callers of its calls

@@ -63,3 +63,60 @@ func TestTyped(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestViews: a typed view of a namespace fetches, and the namespace invalidates what the
+// view stored.
+func TestViews(t *testing.T) {
+	inBubble(t, nil, func(t *testing.T, s *memcachetest.Server, client func() *memcache.Client) {
+		ctx := t.Context()
+		shop := client().Namespace("shop", 0)
+		points := &memcache.Typed[point]{Cache: shop}
+		o := memcache.FetchOptions{TTL: time.Minute, NegativeTTL: time.Minute}
+		loads := 0
+		load := func(context.Context) (point, error) { loads++; return point{loads, loads}, nil }
+		many := func(_ context.Context, missing []string) (map[string]point, error) {
+			loads++
+			out := make(map[string]point)
+			for _, key := range missing {
+				if key != "none" {
+					out[key] = point{loads, len(key)}
+				}
+			}
+			return out, nil
+		}
+		for round := 1; round <= 2; round++ {
+			loads = 10 * round
+			for range 2 {
+				got, err := points.Fetch(ctx, "a", o, load)
+				if err != nil || got != (point{10*round + 1, 10*round + 1}) {
+					t.Errorf("round %d: %v, %v", round, got, err)
+				}
+			}
+			for range 2 {
+				got, err := points.FetchMulti(ctx, []string{"a", "bc", "none"}, o, many)
+				if err != nil || len(got) != 2 || got["a"].X != 10*round+1 || got["bc"] != (point{10*round + 2, 2}) {
+					t.Errorf("round %d: %v, %v", round, got, err)
+				}
+			}
+			if err := points.Set(ctx, "d", point{1, 1}, time.Minute); err != nil {
+				t.Error(err)
+			}
+			if got, err := points.GetMulti(ctx, []string{"a", "d", "e"}); err != nil || len(got) != 2 || got["d"] != (point{1, 1}) {
+				t.Errorf("round %d: %v, %v", round, got, err)
+			}
+			if it, err := shop.Get(ctx, "d"); err != nil || it.Key != "d" {
+				t.Errorf("round %d: %+v, %v", round, it, err)
+			}
+			if err := points.Delete(ctx, "d"); err != nil {
+				t.Error(err)
+			}
+			if err := shop.InvalidateAll(ctx); err != nil {
+				t.Error(err)
+			}
+			pass(time.Second)
+		}
+		if _, _, ok := s.Get("a"); ok {
+			t.Error("a key was sent without its group")
+		}
+	})
+}

@@ -1,4 +1,8 @@
-// Package collector counts what a memcache.Client does for Prometheus.
+// Package collector exports metrics of a memcache.Client to Prometheus.
+//
+// A Collector counts in the client's hooks. It has no goroutines and no locks but those
+// of the Prometheus library. keys_total counts one outcome for each key of a call: a
+// Fetch that misses is one miss, however often it reads.
 package collector
 
 import (
@@ -11,8 +15,7 @@ import (
 	"lintel.dev/memcache"
 )
 
-// Collector is a prometheus.Collector fed by a client's hooks. One may serve
-// several clients.
+// Collector is a prometheus.Collector. Several clients may share one.
 type Collector struct {
 	requests *prometheus.CounterVec
 	keys     *prometheus.CounterVec
@@ -29,21 +32,21 @@ func New(namespace string) *Collector {
 	}
 	buckets := prometheus.ExponentialBuckets(50e-6, 2, 16)
 	return &Collector{
-		requests: prometheus.NewCounterVec(opts("requests_total", "Requests to servers by outcome."), []string{"server", "command", "outcome"}),
+		requests: prometheus.NewCounterVec(opts("requests_total", "Requests to servers, by outcome."), []string{"server", "command", "outcome"}),
 		keys:     prometheus.NewCounterVec(opts("keys_total", "Keys read, by whether they were found."), []string{"server", "found"}),
 		seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Namespace: namespace, Subsystem: "memcache", Name: "request_seconds", Help: "Time from call to reply, waiting included.", Buckets: buckets,
+			Namespace: namespace, Subsystem: "memcache", Name: "request_seconds", Help: "Time from the call to the reply, waiting included.", Buckets: buckets,
 		}, []string{"command"}),
 		dials: prometheus.NewCounterVec(opts("dials_total", "Attempts to connect."), []string{"server", "outcome"}),
 		downs: prometheus.NewCounterVec(opts("disconnects_total", "Connections that ended."), []string{"server"}),
 		loads: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Namespace: namespace, Subsystem: "memcache", Name: "load_seconds", Help: "Time that load functions of Fetch took.", Buckets: buckets,
+			Namespace: namespace, Subsystem: "memcache", Name: "load_seconds", Help: "Duration of load functions of Fetch.", Buckets: buckets,
 		}, []string{"outcome"}),
 	}
 }
 
-// Hooks are for Options.Hooks of the client. To keep hooks of one's own too,
-// call these from them.
+// Hooks returns the hooks for memcache.Options. A program with hooks of its own calls
+// these from them.
 func (c *Collector) Hooks() memcache.Hooks {
 	return memcache.Hooks{
 		Done: func(_ context.Context, r memcache.Request) {
@@ -70,7 +73,7 @@ func (c *Collector) Hooks() memcache.Hooks {
 	}
 }
 
-// outcome puts an error into one of a few words.
+// outcome classifies an error for a label.
 func outcome(err error) string {
 	switch {
 	case err == nil:

@@ -18,7 +18,7 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // In a test, Start listens and ends with it; here the server is run by hand.
-// Its clock moves when it is told to, and it answers what it is told to.
+// The test sets the clock and intercepts commands.
 func Example() {
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

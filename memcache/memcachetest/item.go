@@ -9,12 +9,12 @@ type item struct {
 	value  []byte
 	flags  uint32
 	cas    uint64
-	expiry time.Time // zero: never
+	expiry time.Time // zero: does not expire
 	stale  bool
-	told   bool // somebody was told to recompute it
+	told   bool // a client was told to recompute it
 }
 
-// now is the server's time. s.mu is held, here and below.
+// now returns the server's time. s.mu is held, here and below.
 func (s *Server) now() time.Time { return s.opts.Now().Add(s.skew) }
 
 func (s *Server) nextCAS() uint64 {
@@ -32,7 +32,7 @@ func (s *Server) find(key string) *item {
 	return it
 }
 
-// expiry turns the protocol's exptime into a time.
+// expiry converts the protocol's exptime to a time.
 func (s *Server) expiry(exptime int64) time.Time {
 	switch {
 	case exptime == 0:
@@ -45,7 +45,7 @@ func (s *Server) expiry(exptime int64) time.Time {
 	return time.Unix(exptime, 0)
 }
 
-// left is the seconds to live, -1 for ever.
+// left returns the seconds to live, -1 if the item does not expire.
 func (s *Server) left(it *item) int64 {
 	if it.expiry.IsZero() {
 		return -1
@@ -53,7 +53,7 @@ func (s *Server) left(it *item) int64 {
 	return int64((it.expiry.Sub(s.now()) + time.Second - 1) / time.Second)
 }
 
-// result is what became of a write.
+// result is the outcome of a write.
 type result int
 
 const (
@@ -64,8 +64,8 @@ const (
 	tooLarge
 )
 
-// put carries out the storage commands; mode is the first letter of ms's M,
-// and compare says that cas counts.
+// put executes the storage commands. mode is the first letter of the M flag of ms;
+// compare says whether cas is compared.
 func (s *Server) put(key string, mode byte, value []byte, flags uint32, expiry time.Time, compare bool, cas uint64, staleOK bool) (result, *item) {
 	old := s.find(key)
 	if len(value) > s.opts.MaxItemSize {
@@ -113,7 +113,7 @@ func (s *Server) put(key string, mode byte, value []byte, flags uint32, expiry t
 	return stored, next
 }
 
-// add changes a number; ok is false when the value is none.
+// add changes a number. ok is false if the value is not a number.
 func (s *Server) add(it *item, delta uint64, down bool) (n uint64, ok bool) {
 	n, err := strconv.ParseUint(string(trimRight(it.value)), 10, 64)
 	if err != nil {

@@ -6,7 +6,7 @@ import (
 	"strconv"
 )
 
-// metaFlags are a meta command's flags by letter.
+// metaFlags maps the letters of a meta command's flags to their tokens.
 type metaFlags struct {
 	order []string
 	arg   map[byte]string
@@ -49,7 +49,7 @@ func (f metaFlags) uint(flag byte, def uint64) uint64 {
 	return n
 }
 
-// meta carries out mg, ms, md, ma and mn.
+// meta executes mg, ms, md, ma and mn.
 func (c *session) meta(args []string, data []byte) bool {
 	if args[0] == "mn" {
 		c.reply("MN")
@@ -90,7 +90,7 @@ func (c *session) meta(args []string, data []byte) bool {
 	return true
 }
 
-// ret is the return flags in the order they were asked for.
+// ret returns the return flags in the order of the request.
 func (c *session) ret(sent string, f metaFlags, it *item) string {
 	out := ""
 	for _, t := range f.order {

@@ -1,9 +1,9 @@
-// Package memcachetest is a memcached server for tests: it lives in the
-// process, its clock is the test's, and it fails when told to.
+// Package memcachetest is a memcached server for tests. It runs in the process, its
+// clock can be set, and it can be made to fail.
 //
-// It knows the commands that package memcache sends, classic and meta, with
-// memcached's semantics of TTL, CAS and leases; it never evicts. It is no cache
-// for production: one lock guards everything.
+// It executes the classic and meta commands that package memcache sends, with
+// memcached's semantics of TTL, CAS and leases. It never evicts items. One lock,
+// Server.mu, protects all state: it is not for production.
 package memcachetest
 
 import (
@@ -15,24 +15,23 @@ import (
 	"time"
 )
 
-// Options are the server's settings; the zero value is a server that speaks
-// classic and meta commands, tells the time by the clock on the wall and
-// listens nowhere until Listen.
+// Options are the settings of a server. The zero value is a server with classic and
+// meta commands that uses the system's clock.
 type Options struct {
 	// ClassicOnly answers ERROR to meta commands, as memcached before 1.6 does.
 	ClassicOnly bool
-	// Username and Password ask for memcached's ASCII authentication.
+	// Username and Password, if not empty, are required as by memcached -Y.
 	Username, Password string
 	// Now is the clock. Default: time.Now, which testing/synctest fakes.
 	Now func() time.Time
-	// MaxItemSize is the longest value in bytes. Default: 1 MiB.
+	// MaxItemSize is the largest value in bytes. Default: 1 MiB.
 	MaxItemSize int
-	// Cluster is what "config get cluster" answers: "host|ip|port host|ip|port".
+	// Cluster is the answer to "config get cluster": "host|ip|port host|ip|port".
 	Cluster string
 }
 
-// Server is a memcached in the test's process. All methods are safe for
-// concurrent use.
+// Server is a memcached server in the process. All methods are safe for concurrent
+// use.
 type Server struct {
 	opts Options
 
@@ -49,7 +48,7 @@ type Server struct {
 	wg sync.WaitGroup
 }
 
-// New returns a server without listeners. Nil opts are all defaults.
+// New returns a server without listeners. Nil opts selects all defaults.
 func New(opts *Options) *Server {
 	s := &Server{
 		items: make(map[string]*item), counts: make(map[string]int),
@@ -74,8 +73,8 @@ type TB interface {
 	Cleanup(func())
 }
 
-// Start returns the address of a new server on a free port of 127.0.0.1, which
-// is closed when the test ends, and the server.
+// Start starts a server on a free port of 127.0.0.1 and returns its address. The server
+// is closed when the test ends.
 func Start(t TB, opts *Options) (addr string, s *Server) {
 	t.Helper()
 	s = New(opts)
@@ -106,8 +105,8 @@ func (s *Server) Serve(ln net.Listener) error {
 	}
 }
 
-// Dial connects without a network, for clients in a testing/synctest bubble.
-// It fits memcache.Options.Dial.
+// Dial returns an in-memory connection to the server, for clients in a testing/synctest
+// bubble. It can be used as memcache.Options.Dial.
 func (s *Server) Dial(context.Context, string, string) (net.Conn, error) {
 	client, server := net.Pipe()
 	if !s.attach(server) {
@@ -141,7 +140,7 @@ func (s *Server) Close() {
 	s.wg.Wait()
 }
 
-// Disconnect breaks every connection; new ones are welcome.
+// Disconnect closes every connection. The server accepts new ones.
 func (s *Server) Disconnect() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -150,23 +149,25 @@ func (s *Server) Disconnect() {
 	}
 }
 
-// Intercept has f see every command line, without its ending, before the
-// server does. When it says handled, reply is written as it is and the server
-// does nothing; data blocks are read all the same. A nil f ends it.
+// Intercept calls f for every command line, without its ending, before the server
+// executes it. If f returns handled, the server sends reply unchanged instead; it has
+// read the data block. A nil f ends the interception. The handshake of package memcache
+// is not intercepted.
 func (s *Server) Intercept(f func(line string) (reply string, handled bool)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.intercept = f
 }
 
-// Advance puts the server's clock forward.
+// Advance advances the server's clock by d.
 func (s *Server) Advance(d time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.skew += d
 }
 
-// Count returns how often a command ("get", "mg", ...) was received.
+// Count returns how often a command ("get", "mg", ...) was received, without the handshake
+// of package memcache.
 func (s *Server) Count(command string) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -180,7 +181,7 @@ func (s *Server) Conns() int {
 	return len(s.conns)
 }
 
-// Set stores a value behind the clients' backs; ttl 0 is for ever.
+// Set stores a value. ttl 0 is unlimited.
 func (s *Server) Set(key string, value []byte, flags uint32, ttl time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -191,7 +192,7 @@ func (s *Server) Set(key string, value []byte, flags uint32, ttl time.Duration) 
 	s.items[key] = it
 }
 
-// Get returns a live value and its flags.
+// Get returns the value and the flags of a live item.
 func (s *Server) Get(key string) (value []byte, flags uint32, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -24,7 +24,7 @@ const (
 
 func (c *session) reply(line string) { c.w.WriteString(line + "\r\n") }
 
-// command reads and answers one command; false ends the connection.
+// command reads and answers one command. It returns false to end the connection.
 func (c *session) command() bool {
 	line, err := c.r.ReadString('\n')
 	if err != nil || len(line) > 8<<20 {
@@ -107,7 +107,7 @@ func (c *session) authenticate(args []string, data []byte) bool {
 	return true
 }
 
-// run carries out a command with the server's lock held.
+// run executes a command. Server.mu is held.
 func (c *session) run(args []string, data []byte) bool {
 	switch args[0] {
 	case "mg", "ms", "md", "ma", "mn":

@@ -1,6 +1,5 @@
-// Package zstd compresses the values of a memcache.Client with Zstandard (RFC
-// 8878). It is a module of its own, so that who does not use it does not link
-// it:
+// Package zstd is a Compressor for package codec that uses Zstandard (RFC 8878). It is
+// a module of its own, so that other programs do not depend on the compressor:
 //
 //	users := codec.Compressed(codec.JSON[User](), 1024, zstd.New())
 package zstd
@@ -16,7 +15,7 @@ import (
 	"lintel.dev/memcache/codec"
 )
 
-// window is the largest window of a frame that is read, in bytes.
+// window is the largest window of a frame in bytes that is decompressed.
 const window = 8 << 20
 
 type compressor struct {
@@ -24,20 +23,19 @@ type compressor struct {
 	decoders sync.Pool // of *zstd.Decoder
 }
 
-// New returns a Compressor for codec.Compressed. One serves the whole
-// program. It reads what other programs compressed, too, in frames whose window
-// is no larger than 8 MiB.
+// New returns a Compressor, which is safe for concurrent use. It decompresses frames of
+// any program if their window is 8 MiB at most.
 func New() codec.Compressor {
 	enc, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1))
 	if err != nil {
-		panic(err) // of an option, which there is one of
+		panic(err) // only options cause errors, and these are constant
 	}
 	return &compressor{enc: enc}
 }
 
 func (c *compressor) Compress(src []byte) []byte { return c.enc.EncodeAll(src, nil) }
 
-// Decompress never makes more than limit bytes, whatever src announces.
+// Decompress fails if the result would exceed limit bytes, whatever src announces.
 func (c *compressor) Decompress(src []byte, limit int) ([]byte, error) {
 	in := bytes.NewReader(src)
 	dec, _ := c.decoders.Get().(*zstd.Decoder)
@@ -51,7 +49,7 @@ func (c *compressor) Decompress(src []byte, limit int) ([]byte, error) {
 		return nil, fmt.Errorf("zstd: compressed value: %w", err)
 	}
 	defer func() {
-		_ = dec.Reset(nil) // lets go of src
+		_ = dec.Reset(nil) // drops the reference to src
 		c.decoders.Put(dec)
 	}()
 	out, err := io.ReadAll(io.LimitReader(dec, int64(limit)+1))

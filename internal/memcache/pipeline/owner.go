@@ -52,7 +52,7 @@ func (r *replyReader) release() {
 	}
 }
 
-// probe checks a connection on which nobody reads for EOF and for bytes that no
+// probe checks a connection that no goroutine reads for EOF and for bytes that no
 // request asked for. sendQueue.mu is held: the reply to a request sent during the
 // check would be taken for such bytes. If it returns an error, the caller owns
 // reading.

@@ -195,7 +195,7 @@ func heard(r *bufio.Reader) (token string) {
 	return strings.TrimSpace(line[strings.LastIndexByte(line, ' ')+1:])
 }
 
-// TestLoneCaller: a caller who is alone reads for itself, and allocates no
+// TestLoneCaller: a caller that is alone reads its reply itself, and allocates no
 // more for it; the reader has an idle connection.
 func TestLoneCaller(t *testing.T) {
 	addr := answering(t, func(n int, nc net.Conn, r *bufio.Reader) {
@@ -259,8 +259,8 @@ func TestLoneCaller(t *testing.T) {
 	}
 }
 
-// TestLoneIdleDrop: a server that hangs up costs nobody an error, neither
-// while nobody reads nor later.
+// TestLoneIdleDrop: a server that closes an idle connection fails no call,
+// whether or not a goroutine reads the connection.
 func TestLoneIdleDrop(t *testing.T) {
 	for _, classic := range []bool{false, true} {
 		addr, s := memcachetest.Start(t, &memcachetest.Options{ClassicOnly: classic})
@@ -291,8 +291,8 @@ func TestLoneIdleDrop(t *testing.T) {
 }
 
 // TestLoneCrossed: the reply to another caller's request is not taken for bytes
-// that nobody asked for, however the request meets the look at an idle
-// connection.
+// without a request, in whatever order the request and the probe of an idle
+// connection come.
 func TestLoneCrossed(t *testing.T) {
 	for _, classic := range []bool{false, true} {
 		addr, s := memcachetest.Start(t, &memcachetest.Options{ClassicOnly: classic})
@@ -342,7 +342,7 @@ func TestLoneCrossed(t *testing.T) {
 	}
 }
 
-// TestLoneUnasked: bytes that nobody asked for are no reply to what comes next.
+// TestLoneUnasked: bytes without a request are not taken for the next reply.
 func TestLoneUnasked(t *testing.T) {
 	addr := answering(t, func(n int, nc net.Conn, r *bufio.Reader) {
 		for i := 0; ; i++ {
@@ -366,7 +366,7 @@ func TestLoneUnasked(t *testing.T) {
 	}
 }
 
-// TestLoneCancelled: a caller who leaves in the middle of a reply hands the
+// TestLoneCancelled: a caller that leaves in the middle of a reply hands the
 // reading over; the connection stays in step and in use, and callers behind
 // it have their replies.
 func TestLoneCancelled(t *testing.T) {
@@ -377,7 +377,7 @@ func TestLoneCancelled(t *testing.T) {
 	}
 }
 
-// overdue is a context whose deadline passes when it is told so: a real one may
+// overdue is a context whose deadline passes when the test says so: a real one may
 // have passed before the request is sent.
 type overdue struct {
 	context.Context

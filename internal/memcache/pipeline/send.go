@@ -31,7 +31,7 @@ type sendQueue struct {
 	writing bool          // there is a writer, or the writer goroutine was woken
 	closed  bool          // no more requests are accepted
 	err     error         // why the connection failed
-	space   chan struct{} // closed when the queue has room again; nil if nobody waits
+	space   chan struct{} // closed when the queue has room again; nil if no caller waits
 
 	wrote    atomic.Uint64 // bytes given to the socket
 	replied  atomic.Uint64 // end of the last request that has its reply
