@@ -101,7 +101,9 @@ func (f *cacheFlags) list() ([]string, error) {
 }
 
 // plain returns the text of a library error without the library's name.
-func plain(err error) string { return strings.TrimPrefix(err.Error(), "memcache: ") }
+func plain(err error) string {
+	return strings.TrimPrefix(strings.TrimPrefix(err.Error(), "memcache: "), "placement: ")
+}
 
 func (f *cacheFlags) selector() (placement.Selector, error) {
 	sel, err := placement.New(f.placement)
