@@ -48,7 +48,7 @@ func New(name string) (Selector, error) {
 	base, arg, hasArg := strings.Cut(name, ":")
 	rule, ok := rules[base]
 	if !ok {
-		return nil, fmt.Errorf("placement: unknown placement %q, expected one of %s", name, strings.Join(Names(), ", "))
+		return nil, fmt.Errorf("placement: unknown rule %q, expected one of %s", name, strings.Join(Names(), ", "))
 	}
 	if hasArg && !rule.args {
 		return nil, fmt.Errorf("placement: rule %s takes no argument, got %q", base, arg)
