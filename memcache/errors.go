@@ -94,7 +94,7 @@ func (o *Options) checkKey(key string) (encoded bool, err error) {
 	}
 	shown := key[:min(len(key), 2*pipeline.MaxKeyLen)]
 	if len(key) == 0 || len(key) > limit {
-		return false, &Error{Key: shown, Err: fmt.Errorf("%w: expected 1 to %d bytes, got %d", ErrMalformedKey, limit, len(key))}
+		return false, &Error{Key: shown, Err: fmt.Errorf("%w: %d bytes, expected 1 to %d", ErrMalformedKey, len(key), limit)}
 	}
 	at := strings.IndexFunc(key, func(r rune) bool { return r <= ' ' || r == 0x7f })
 	return false, &Error{Key: shown, Err: fmt.Errorf("%w: byte %#02x at offset %d, expected neither space, control character nor DEL", ErrMalformedKey, key[at], at)}
