@@ -13,7 +13,6 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
-	"os"
 	"strings"
 	"time"
 
@@ -155,7 +154,7 @@ func (f *cacheFlags) options() (*memcache.Options, error) {
 		return nil, cli.Usagef("--protocol is %q, expected auto, meta or classic", f.protocol)
 	}
 	if f.passFile != "" {
-		b, err := os.ReadFile(f.passFile)
+		b, err := cli.ReadFile(f.passFile)
 		if err != nil {
 			return nil, cli.Usagef("--password-file: %v", err)
 		}
@@ -174,7 +173,7 @@ func (f *cacheFlags) tlsConfig() (*tls.Config, error) {
 	}
 	cfg := &tls.Config{MinVersion: tls.VersionTLS12}
 	if f.tlsCA != "" {
-		pem, err := os.ReadFile(f.tlsCA)
+		pem, err := cli.ReadFile(f.tlsCA)
 		if err != nil {
 			return nil, cli.Usagef("--tls-ca: %v", err)
 		}
@@ -184,6 +183,9 @@ func (f *cacheFlags) tlsConfig() (*tls.Config, error) {
 		}
 	}
 	if f.tlsCert != "" || f.tlsKey != "" {
+		if err := errors.Join(cli.InputFile(f.tlsCert), cli.InputFile(f.tlsKey)); err != nil {
+			return nil, cli.Usagef("--tls-cert and --tls-key: %v", err)
+		}
 		pair, err := tls.LoadX509KeyPair(f.tlsCert, f.tlsKey)
 		if err != nil {
 			return nil, cli.Usagef("--tls-cert and --tls-key: %v", err)

@@ -19,9 +19,13 @@ func newDemoShards() (*cobra.Command, func(*cobra.Command) error) {
 		case "-":
 			cfg.Words, cfg.Name = cmd.InOrStdin(), "standard input"
 		default:
+			err := cli.InputFile(words)
+			if err != nil {
+				return cli.Usagef("--words: %w: expected a list of words, one a line, or - for standard input", err)
+			}
 			f, err := os.Open(words)
 			if err != nil {
-				return cli.Usagef("--words: %w: expected a file of words, one a line, or - for standard input", err)
+				return cli.Usagef("--words: %w: expected a list of words, one a line, or - for standard input", err)
 			}
 			defer f.Close()
 			cfg.Words, cfg.Name = f, words

@@ -201,6 +201,10 @@ func (z *zipf) rank(u float64) uint64 {
 // readTrace reads the keys of a trace, one decimal number a line, gzipped or
 // not.
 func readTrace(name string) ([]uint64, error) {
+	err := cli.InputFile(name)
+	if err != nil {
+		return nil, cli.Usagef("--trace: %v", err)
+	}
 	f, err := os.Open(name)
 	if err != nil {
 		return nil, cli.Usagef("--trace: %v", err)

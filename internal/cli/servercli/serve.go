@@ -13,6 +13,7 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -76,10 +77,15 @@ func (s *serverSettings) serve(ctx context.Context, stderr io.Writer, announce b
 		return err
 	}
 	if s.pidFile != "" {
-		if err := os.WriteFile(s.pidFile, []byte(strconv.Itoa(os.Getpid())+"\n"), 0o644); err != nil {
-			fmt.Fprintf(stderr, "lintel: warning: -P: %v\n", err) // as memcached: not fatal
+		err := cli.OutputFile(s.pidFile)
+		if err == nil {
+			err = os.WriteFile(s.pidFile, []byte(strconv.Itoa(os.Getpid())+"\n"), 0o644)
 		}
-		defer os.Remove(s.pidFile)
+		if err != nil {
+			fmt.Fprintf(stderr, "lintel: warning: -P: %v\n", err) // as memcached: not fatal
+		} else {
+			defer os.Remove(s.pidFile)
+		}
 	}
 	reload := func() {
 		for _, in := range instances {
@@ -208,7 +214,7 @@ func (s *serverSettings) listenFor(ctx context.Context, in *instance, i int, cer
 	if s.socket != "" {
 		l, err := listen.Unix(s.socket, s.mask, s.backlog)
 		if err != nil {
-			return err
+			return fmt.Errorf("failed to listen on UNIX socket %s: %s", s.socket, systemText(err))
 		}
 		in.tcp = append(in.tcp, l)
 		return nil
@@ -238,7 +244,7 @@ func (s *serverSettings) listenFor(ctx context.Context, in *instance, i int, cer
 				return cli.Usagef("-l %s: no such host, expected an address or a name with or without :PORT", text)
 			}
 			if err != nil {
-				return err
+				return listenError("TCP", text, e.Port, err)
 			}
 			in.tcp = append(in.tcp, found...)
 		}
@@ -248,12 +254,33 @@ func (s *serverSettings) listenFor(ctx context.Context, in *instance, i int, cer
 			}
 			found, err := e.ListenPacket(ctx)
 			if err != nil {
-				return err
+				return listenError("UDP", text, e.Port, err)
 			}
 			in.packets = append(in.packets, found...)
 		}
 	}
 	return nil
+}
+
+// listenError is the error of a socket in memcached's words, which scripts know.
+func listenError(network, interfaces string, port int, err error) error {
+	if _, ok := errors.AsType[syscall.Errno](err); !ok {
+		return err
+	}
+	if interfaces == "" {
+		return fmt.Errorf("failed to listen on %s port %d: %s", network, port, systemText(err))
+	}
+	return fmt.Errorf("failed to listen on one of interface(s) %s: %s, %s port %d", interfaces, systemText(err), network, port)
+}
+
+// systemText is the text of a system error with a capital, as strerror has it,
+// or of err itself.
+func systemText(err error) string {
+	if no, ok := errors.AsType[syscall.Errno](err); ok {
+		text := no.Error()
+		return strings.ToUpper(text[:1]) + text[1:]
+	}
+	return err.Error()
 }
 
 // shifted returns the port of instance i; 0, any port, for memcached's -1.

@@ -80,6 +80,9 @@ func (s *serverSettings) run(cmd *cobra.Command, program string, dropIn bool) er
 		}
 		s.warnings = append(s.warnings, s.rootWarning())
 	}
+	if err := s.checkFiles(); err != nil {
+		return err
+	}
 	if s.daemon && !isDaemon() {
 		return daemonize()
 	}

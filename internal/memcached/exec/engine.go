@@ -1,7 +1,10 @@
 package exec
 
 import (
+	"errors"
+	"fmt"
 	"net"
+	"sort"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -162,7 +165,7 @@ func New(cfg Config) (*Engine, error) {
 		Hooks:       store.Hooks{Evict: e.Log.Evict},
 	})
 	if err != nil {
-		return nil, err
+		return nil, e.limitError(err)
 	}
 	e.Crawler.init(e)
 	e.tasks.Go(e.tick)
@@ -222,6 +225,24 @@ func (e *Engine) StoreLimit(limit int64) int64 {
 		limit += limit / 256
 	}
 	return max(limit, store.MinLimit)
+}
+
+// limitError returns an error of store.New with memory limits as they are
+// configured, not as StoreLimit has changed them.
+func (e *Engine) limitError(err error) error {
+	if errors.Is(err, store.ErrLimit) {
+		return fmt.Errorf("%w: memory limit of %d MiB, expected 1 to %d MiB", store.ErrLimit, e.MemoryLimit/mib, e.configured(store.MaxLimit)/mib)
+	}
+	if s, ok := errors.AsType[*store.SettingError](err); ok && s.Name == store.LimitSetting {
+		return fmt.Errorf("%w: %s has a memory limit of %d MiB, expected %d MiB as configured",
+			store.ErrSnapshot, e.MemoryFile, e.configured(s.File)/mib, e.MemoryLimit/mib)
+	}
+	return err
+}
+
+// configured returns the limit, in whole MiB, that StoreLimit changes to limit.
+func (e *Engine) configured(limit int64) int64 {
+	return int64(sort.Search(int(limit/mib)*2, func(n int) bool { return e.StoreLimit(int64(n)*mib) >= limit })) * mib
 }
 
 // Reading returns the bytes reserved for data blocks that are still arriving.

@@ -8,7 +8,6 @@ package listen
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net"
 	"strconv"
@@ -22,29 +21,15 @@ func (e Endpoint) Listen(ctx context.Context, backlog int, t *TLS) ([]net.Listen
 	if t == nil && e.TLS != TLSConfigured {
 		return nil, errNoTLS
 	}
-	hosts, err := e.addresses(ctx)
-	if err != nil {
-		return nil, err
-	}
-	var all []net.Listener
-	var errs []error
-	for _, host := range hosts {
-		port := e.Port
-		if port == 0 && len(all) > 0 { // one port for all addresses
-			port = all[0].Addr().(*net.TCPAddr).Port
-		}
-		l, err := net.Listen(family("tcp", host), net.JoinHostPort(host, strconv.Itoa(port)))
+	all, err := each(ctx, e, "tcp", func(network, address string) (net.Listener, error) {
+		l, err := net.Listen(network, address)
 		if err == nil {
 			err = setBacklog(l, backlog)
 		}
-		if err != nil {
-			errs = append(errs, err)
-			continue
-		}
-		all = append(all, l)
-	}
-	if len(all) == 0 {
-		return nil, fmt.Errorf("listen: %w", errors.Join(errs...))
+		return l, err
+	}, func(l net.Listener) int { return l.Addr().(*net.TCPAddr).Port })
+	if err != nil {
+		return nil, err
 	}
 	if t != nil && e.TLS != TLSNone {
 		for i, l := range all {
@@ -89,26 +74,39 @@ func (e Endpoint) behind(t *TLS, l net.Listener) net.Listener {
 // ListenPacket opens a UDP socket for every address of e's host. It fails if
 // none of them can be opened.
 func (e Endpoint) ListenPacket(ctx context.Context) ([]net.PacketConn, error) {
+	return each(ctx, e, "udp", net.ListenPacket, func(p net.PacketConn) int { return p.LocalAddr().(*net.UDPAddr).Port })
+}
+
+// each opens a socket for every address of e's host, on one port. It fails if
+// none of them can be opened. Without a host, one socket serves IPv6 and IPv4; if
+// the port is in use on some address, each family is tried, as memcached does.
+func each[S any](ctx context.Context, e Endpoint, network string, open func(network, address string) (S, error), port func(S) int) ([]S, error) {
 	hosts, err := e.addresses(ctx)
 	if err != nil {
 		return nil, err
 	}
-	var all []net.PacketConn
+	var all []S
 	var errs []error
-	for _, host := range hosts {
-		port := e.Port
-		if port == 0 && len(all) > 0 {
-			port = all[0].LocalAddr().(*net.UDPAddr).Port
+	try := func(network, host string) {
+		n := e.Port
+		if n == 0 && len(all) > 0 {
+			n = port(all[0])
 		}
-		p, err := net.ListenPacket(family("udp", host), net.JoinHostPort(host, strconv.Itoa(port)))
-		if err != nil {
+		if s, err := open(network, net.JoinHostPort(host, strconv.Itoa(n))); err != nil {
 			errs = append(errs, err)
-			continue
+		} else {
+			all = append(all, s)
 		}
-		all = append(all, p)
+	}
+	for _, host := range hosts {
+		try(family(network, host), host)
+	}
+	if len(all) == 0 && e.Host == "" && inUse(errs[0]) {
+		try(network+"4", "0.0.0.0")
+		try(network+"6", "::")
 	}
 	if len(all) == 0 {
-		return nil, fmt.Errorf("listen: %w", errors.Join(errs...))
+		return nil, fmt.Errorf("listen: %w", errs[0])
 	}
 	return all, nil
 }

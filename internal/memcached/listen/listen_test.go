@@ -93,3 +93,41 @@ func TestUnix(t *testing.T) {
 		t.Error("a file that is no socket was replaced")
 	}
 }
+
+// TestListenOnFree checks that an endpoint without a host starts on the families
+// whose port is free, and fails only if none is.
+func TestListenOnFree(t *testing.T) {
+	ctx := context.Background()
+	probe, err := net.Listen("tcp6", "[::1]:0")
+	if err != nil {
+		t.Skip("no IPv6")
+	}
+	port := probe.Addr().(*net.TCPAddr).Port
+	defer probe.Close()
+
+	all, err := Endpoint{Port: port}.Listen(ctx, 0, nil)
+	if err != nil || len(all) != 1 {
+		t.Fatalf("%d listeners beside one on ::1, %v", len(all), err)
+	}
+	defer all[0].Close()
+	if a := all[0].Addr().(*net.TCPAddr); a.Port != port || a.IP.To4() == nil {
+		t.Errorf("listens on %v, want IPv4", a)
+	}
+	if again, err := (Endpoint{Port: port}).Listen(ctx, 0, nil); err == nil {
+		again[0].Close()
+		t.Error("listens where no address is free")
+	} else if strings.Contains(err.Error(), "\n") {
+		t.Errorf("%q has more than one line", err)
+	}
+
+	packet, err := net.ListenPacket("udp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer packet.Close()
+	packets, err := Endpoint{Port: packet.LocalAddr().(*net.UDPAddr).Port}.ListenPacket(ctx)
+	if err != nil || len(packets) != 1 {
+		t.Fatalf("%d UDP sockets beside one on 127.0.0.1, %v", len(packets), err)
+	}
+	packets[0].Close()
+}

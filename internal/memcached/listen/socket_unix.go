@@ -3,6 +3,7 @@
 package listen
 
 import (
+	"errors"
 	"io/fs"
 	"net"
 	"syscall"
@@ -37,3 +38,6 @@ func socketMode(mode fs.FileMode) func(network, address string, c syscall.RawCon
 		return c.Control(func(fd uintptr) { _ = unix.Fchmod(int(fd), uint32(mode.Perm())) })
 	}
 }
+
+// inUse reports whether err says that an address is in use.
+func inUse(err error) bool { return errors.Is(err, syscall.EADDRINUSE) }

@@ -76,20 +76,33 @@ func (b *superblock) checksum() uint32 {
 	return crc32.Update(c, crc32.IEEETable, arena.BytesOf(&b.key))
 }
 
-// difference returns an error that names the first setting in which a file
+// SettingError reports a setting in which a file differs from the options.
+type SettingError struct {
+	Name      string
+	File, Now int64
+}
+
+// LimitSetting is the Name of a SettingError of Options.MaxBytes.
+const LimitSetting = "memory limit in bytes"
+
+func (e *SettingError) Error() string {
+	return fmt.Sprintf("the %s was %d and is now %d", e.Name, e.File, e.Now)
+}
+
+// difference returns a *SettingError for the first setting in which a file
 // differs from what is asked for, nil if there is none.
 func (c *settings) difference(o settings) error {
 	for _, f := range []struct {
 		name      string
 		file, now int64
 	}{
-		{"memory limit in bytes", c.limit, o.limit},
+		{LimitSetting, c.limit, o.limit},
 		{"largest item in bytes", c.maxItem, o.maxItem},
 		{"use of CAS (1 is yes)", int64(c.casUsed), int64(o.casUsed)},
 		{"size", c.size, o.size},
 	} {
 		if f.file != f.now {
-			return fmt.Errorf("the %s was %d and is now %d", f.name, f.file, f.now)
+			return &SettingError{f.name, f.file, f.now}
 		}
 	}
 	return nil
