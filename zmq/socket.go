@@ -38,7 +38,7 @@ func (s common) Events(ctx context.Context) iter.Seq[event.Event] { return s.c.e
 // Close closes the socket. It waits up to the linger time for queued messages.
 func (s common) Close() error { return s.c.close() }
 
-// CloseContext closes the socket. It waits until ctx is done for queued messages.
+// CloseContext is Close with a wait that ends with ctx.
 func (s common) CloseContext(ctx context.Context) error { return s.c.closeContext(ctx) }
 
 // sending has the methods of Sender.
@@ -52,7 +52,7 @@ func (s sending) Send(ctx context.Context, m Msg) error {
 	return s.out.sendMsg(ctx, flow.Message{Parts: m})
 }
 
-// SendOwned is Send that does not copy large frames: they must not be changed afterwards.
+// SendOwned is Send without a copy of large frames.
 func (s sending) SendOwned(ctx context.Context, m Msg) error {
 	if len(m) == 0 {
 		return errNoFrames
