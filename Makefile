@@ -14,7 +14,7 @@ FUZZTIME_REST ?= 3s
 SOAK          ?= 60s
 
 .DEFAULT_GOAL := help
-.PHONY: help build check test peers lint fmt unit race soak interop fuzz cross nested pictures bench-cache bench-zmq bench-go bench-client bench-feed
+.PHONY: help build check test peers lint fmt unit unit32 race soak interop fuzz cross nested pictures bench-cache bench-zmq bench-go bench-client bench-feed
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -22,7 +22,7 @@ help: ## list the targets
 build: ## build the binary (BIN=lintel)
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o $(BIN) ./cmd/lintel
 
-test: peers lint cross unit race soak nested fuzz ## everything .ci/run asks for: peers, lint, cross builds, tests, -race, soak, fuzz
+test: peers lint cross unit unit32 race soak nested fuzz ## everything .ci/run asks for: peers, lint, cross builds, tests, 32 bits, -race, soak, fuzz
 	@echo "make test: everything passed"
 
 peers: ## install the real peers that interop/ talks to (Debian, as root; elsewhere only says what is missing)
@@ -43,6 +43,16 @@ check: ## what a contributor runs before a change is sent: lint and unit tests, 
 
 unit: ## the tests that need nothing but Go
 	CGO_ENABLED=0 $(GO) test $$($(GO) list ./... | grep -v '/interop')
+
+# The packages that also work with 32-bit integers. The server needs 64 bits.
+PACKAGES32 = ./zmq/... ./memcache/... ./internal/zmq/... ./internal/memcache/... ./internal/memcached/mcproto
+
+unit32: ## the sockets and the cache client on 386 (run on amd64), vetted for arm
+	CGO_ENABLED=0 GOARCH=arm $(GO) vet $(PACKAGES32)
+	CGO_ENABLED=0 GOARCH=386 $(GO) vet $(PACKAGES32)
+	@if [ "$$($(GO) env GOHOSTARCH)" = amd64 ]; then \
+		CGO_ENABLED=0 GOARCH=386 $(GO) test $(PACKAGES32); \
+	fi
 
 race: ## every test with the race detector, the interop ones included
 	$(GO) test -race -timeout 15m ./...

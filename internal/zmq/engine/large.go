@@ -42,7 +42,7 @@ func (r *reader) readLarge() error {
 		f.filled = copy(f.p, r.buf[r.start:r.filled])
 		r.start, r.filled = 0, 0
 	case f.filled == len(f.p):
-		p := flow.GetBuffer(min(f.n, 2*len(f.p)))
+		p := flow.GetBuffer(len(f.p) + min(len(f.p), f.n-len(f.p))) // twice as much may not fit an int
 		copy(p, f.p)
 		flow.PutBuffer(f.p)
 		f.p = p
