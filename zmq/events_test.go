@@ -2,10 +2,12 @@ package zmq_test
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"iter"
 	"log/slog"
 	"net"
+	"slices"
 	"strings"
 	"testing"
 
@@ -85,4 +87,198 @@ func TestLogger(t *testing.T) {
 			t.Errorf("%q does not say where and why", lines[0])
 		}
 	}
+}
+
+// Every connection ends with exactly one event, however it goes.
+func TestEventSequences(t *testing.T) {
+	const protocol, auth, failed = event.HandshakeProtocol, event.HandshakeAuth, event.HandshakeFailed
+	type sequence []event.Type
+	refuse := zmq.WithAuthenticator(func(context.Context, zmq.AuthRequest) (zmq.AuthResult, error) { return zmq.AuthResult{}, nil })
+	once := []zmq.Option{zmq.WithReconnect(-1, 0), zmq.WithLinger(0)}
+	for name, c := range map[string]struct {
+		bound, connected string // socket types; connected "": a plain TCP peer
+		boundOpts        []zmq.Option
+		opts             []zmq.Option
+		send             string // of a plain peer
+		do               func(r rig, at *zmq.Endpoint, ends [2]zmq.Socket, conn net.Conn)
+		server, client   sequence // after Accepted or Connected
+	}{
+		"peer leaves": {
+			bound: "PULL", connected: "PUSH", opts: once,
+			do:     func(_ rig, _ *zmq.Endpoint, ends [2]zmq.Socket, _ net.Conn) { ends[1].Close() },
+			server: sequence{event.HandshakeSucceeded, event.Disconnected}, client: sequence{event.HandshakeSucceeded, event.Closed},
+		},
+		"socket closed": {
+			bound: "PULL", connected: "PUSH", opts: once,
+			do:     func(_ rig, _ *zmq.Endpoint, ends [2]zmq.Socket, _ net.Conn) { ends[0].Close() },
+			server: sequence{event.HandshakeSucceeded, event.Closed}, client: sequence{event.HandshakeSucceeded, event.Disconnected},
+		},
+		"endpoint closed": {
+			bound: "PULL", connected: "PUSH", opts: once,
+			do:     func(_ rig, at *zmq.Endpoint, _ [2]zmq.Socket, _ net.Conn) { at.Close() },
+			server: sequence{event.HandshakeSucceeded, event.Closed}, client: sequence{event.HandshakeSucceeded, event.Disconnected},
+		},
+		"wrong type": {bound: "PULL", connected: "REQ", opts: once, server: sequence{protocol, event.Disconnected}, client: sequence{protocol, event.Disconnected}},
+		"refused": {
+			bound: "PULL", connected: "PUSH", opts: once, boundOpts: []zmq.Option{refuse, zmq.WithOption("zap_domain", "d")},
+			server: sequence{auth, event.Disconnected}, client: sequence{auth, event.Disconnected},
+		},
+		"other mechanism": {
+			bound: "PULL", connected: "PUSH", opts: append([]zmq.Option{zmq.WithPlain("a", "b")}, once...),
+			server: sequence{protocol, event.Disconnected}, client: sequence{protocol, event.Disconnected},
+		},
+		"no ZMTP": {bound: "PULL", send: "GET / HTTP/1.1\r\nHost: example.org\r\n\r\n" + strings.Repeat("x", 100), server: sequence{protocol, event.Disconnected}},
+		"peer cuts the handshake": {
+			bound: "PULL", send: "\xff",
+			do:     func(_ rig, _ *zmq.Endpoint, _ [2]zmq.Socket, conn net.Conn) { conn.Close() },
+			server: sequence{failed, event.Disconnected},
+		},
+		"silent peer": {bound: "PULL", boundOpts: []zmq.Option{zmq.WithOption("handshake_ivl", "20")}, server: sequence{failed, event.Disconnected}},
+		"closed during the handshake": {
+			bound: "PULL", send: "\xff",
+			do:     func(_ rig, at *zmq.Endpoint, _ [2]zmq.Socket, _ net.Conn) { at.Close() },
+			server: sequence{event.Closed},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := overTCP(t)
+			bound, err := zmq.New(c.bound, r.opts(c.boundOpts...)...)
+			r.socket(bound, err)
+			server := record(r, bound)
+			at, err := bound.Bind("tcp://127.0.0.1:*")
+			r.must(err)
+			ends := [2]zmq.Socket{bound}
+			var client *recorder
+			var conn net.Conn
+			if c.connected != "" {
+				ends[1], err = zmq.New(c.connected, r.opts(c.opts...)...)
+				r.socket(ends[1], err)
+				client = record(r, ends[1])
+				r.connect(ends[1], at.Addr())
+			} else {
+				conn, err = net.Dial("tcp", strings.TrimPrefix(at.Addr(), "tcp://"))
+				r.must(err)
+				defer conn.Close()
+				_, err = conn.Write([]byte(c.send))
+				r.must(err)
+			}
+			if c.do != nil {
+				until := event.Accepted
+				if c.server[0] == event.HandshakeSucceeded {
+					until = event.HandshakeSucceeded
+					client.until(until)
+				}
+				server.until(until)
+				c.do(r, at, ends, conn)
+			}
+			server.until(c.server[len(c.server)-1])
+			if client != nil {
+				client.until(c.client[len(c.client)-1])
+			}
+			r.must(bound.Close())
+			if got := server.connection(); !slices.Equal(got, append(sequence{event.Accepted}, c.server...)) {
+				t.Errorf("the bound side has the events %v", got)
+			}
+			if client == nil {
+				return
+			}
+			r.must(ends[1].Close())
+			if got := client.connection(); !slices.Equal(got, append(sequence{event.Connected}, c.client...)) {
+				t.Errorf("the connected side has the events %v", got)
+			}
+		})
+	}
+}
+
+// A peer whose routing id is in use, and the second peer of a PAIR, end like the
+// others.
+func TestEventsOfRefusedPeers(t *testing.T) {
+	for name, c := range map[string]struct {
+		bound, connected string
+		want             []event.Type
+	}{
+		"duplicate id":   {"ROUTER", "DEALER", []event.Type{event.Accepted, event.HandshakeSucceeded, event.DuplicateID, event.Closed}},
+		"second of PAIR": {"PAIR", "PAIR", []event.Type{event.Accepted, event.HandshakeSucceeded, event.Closed}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := overTCP(t)
+			bound, err := zmq.New(c.bound, r.opts()...)
+			r.socket(bound, err)
+			ep := r.bind(bound)
+			open := func() (zmq.Socket, *recorder) {
+				s, err := zmq.New(c.connected, r.opts(zmq.WithIdentity([]byte("x")), zmq.WithReconnect(-1, 0))...)
+				r.socket(s, err)
+				events := record(r, s)
+				r.connect(s, ep)
+				return s, events
+			}
+			_, first := open()
+			first.until(event.HandshakeSucceeded)
+			r.until(func() bool { return len(bound.Stats().Peers) == 1 })
+			server := record(r, bound)
+			second, events := open()
+			events.until(event.Disconnected)
+			server.until(event.Closed)
+			got := server.connectionSoFar()
+			if !slices.Equal(got, c.want) {
+				t.Errorf("the events are %v, want %v", got, c.want)
+			}
+			r.must(second.Close())
+		})
+	}
+}
+
+// recorder keeps the events of a socket.
+type recorder struct {
+	r    rig
+	next func() (event.Event, bool)
+	seen []event.Event
+}
+
+func record(r rig, s zmq.Socket) *recorder {
+	next, stop := iter.Pull(s.Events(r.ctx))
+	r.Cleanup(stop)
+	return &recorder{r: r, next: next}
+}
+
+// until reads up to an event of a type.
+func (c *recorder) until(typ event.Type) {
+	c.r.Helper()
+	for _, e := range c.seen {
+		if e.Type == typ && e.Remote != "" {
+			return
+		}
+	}
+	for {
+		e, ok := c.next()
+		if !ok {
+			c.r.Fatalf("no event %v, but %v", typ, c.seen)
+		}
+		c.seen = append(c.seen, e)
+		if e.Type == typ && e.Remote != "" {
+			return
+		}
+	}
+}
+
+// connection returns the types of the events that belong to a connection, after
+// the socket is closed.
+func (c *recorder) connection() (types []event.Type) {
+	for {
+		e, ok := c.next()
+		if !ok {
+			return c.connectionSoFar()
+		}
+		c.seen = append(c.seen, e)
+	}
+}
+
+// connectionSoFar is connection without what comes later.
+func (c *recorder) connectionSoFar() (types []event.Type) {
+	for _, e := range c.seen {
+		if e.Remote != "" {
+			types = append(types, e.Type)
+		}
+	}
+	return types
 }

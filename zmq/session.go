@@ -90,6 +90,11 @@ func (x *session) handshake() (engine.Peer, error) {
 		}
 		return peer, nil
 	}
+	if x.ep.live.Err() != nil { // ended by this side
+		x.eng.Abort(engine.ErrClosed)
+		x.event(event.Closed, nil)
+		return peer, err
+	}
 	x.s.counter.handshakesFailed.Add(1)
 	e := event.Event{Type: event.HandshakeFailed, Endpoint: x.ep.addr, Local: x.eng.Local(), Remote: x.eng.Remote(), Err: err}
 	var protocol *zmtp.Error
@@ -105,6 +110,7 @@ func (x *session) handshake() (engine.Peer, error) {
 	}
 	x.eng.Abort(err)
 	x.s.emit(e)
+	x.event(event.Disconnected, nil)
 	return peer, err
 }
 
@@ -397,6 +403,7 @@ func (x *session) serve(p *pipe) (established bool, err error) {
 		if err := s.identify(p, peer.Identity); err != nil {
 			x.event(event.DuplicateID, err)
 			x.eng.Abort(err)
+			x.event(event.Closed, nil)
 			return true, err
 		}
 	}

@@ -5,16 +5,25 @@
 // meanings of Type are those of libzmq's socket monitor, except for the two
 // that libzmq does not have.
 //
-// A connection that the socket makes goes through these events:
+// Every connection begins with one event, Connected or Accepted, and ends with
+// exactly one, which is the last with its Local and Remote addresses:
+// Disconnected if the peer or the network ended it, or the handshake failed;
+// Closed if this socket did. The sequences are:
 //
-//	ConnectDelayed      an attempt has begun
-//	ConnectRetried      the attempt failed or was ended; Interval passes before the next
-//	Connected           the transport is connected, the handshake begins
-//	HandshakeSucceeded  messages flow
-//	Disconnected        the connection has ended
+//	Connected or Accepted, HandshakeSucceeded, Disconnected   the peer left
+//	Connected or Accepted, HandshakeSucceeded, Closed         the endpoint or socket was closed
+//	Connected or Accepted, HandshakeFailed, Disconnected      no handshake in time, or cut
+//	Connected or Accepted, HandshakeProtocol, Disconnected    the peer does not speak ZMTP, or another socket type
+//	Connected or Accepted, HandshakeAuth, Disconnected        refused by the authenticator of either side
+//	Connected or Accepted, Closed                             closed by this socket during the handshake
+//	Connected or Accepted, HandshakeSucceeded, DuplicateID, Closed   the routing id is in use
+//	Connected or Accepted, HandshakeSucceeded, Closed         the second peer of a PAIR or CHANNEL
 //
-// A connection that a listener accepts starts with Accepted instead. A failed
-// handshake is one of HandshakeFailed, HandshakeProtocol and HandshakeAuth.
+// A STREAM has no handshake. An attempt to connect begins with ConnectDelayed.
+// If it fails, Closed follows, with Err and without a Remote address. Between
+// two attempts there is ConnectRetried. A listener begins with Listening and
+// ends with Closed, without a Remote address. Connections within the process
+// have no events.
 package event
 
 import "time"
