@@ -10,6 +10,7 @@ import (
 	"crypto/x509/pkix"
 	"encoding/pem"
 	"errors"
+	"io"
 	"math/big"
 	"net"
 	"os"
@@ -365,5 +366,69 @@ func TestTLSHalfHandshakes(t *testing.T) {
 	}
 	if _, err := try(t, addr, &tls.Config{RootCAs: a.pool}); err != nil {
 		t.Errorf("among unfinished handshakes: %v", err)
+	}
+}
+
+// TestTLSCloseNotify ends TLS connections in every way. The client receives
+// close_notify, without which it cannot tell the end from an attack.
+func TestTLSCloseNotify(t *testing.T) {
+	a := newAuthority(t)
+	chain, key, _, _ := a.issue("server")
+	certs, err := listen.LoadTLS(listen.TLSOptions{Chain: chain, Key: key})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct {
+		send     string
+		opts     memcached.Options
+		shutdown bool
+	}{
+		"quit":               {send: "quit\r\n"},
+		"protocol violation": {send: "POST / HTTP/1.1\r\n"},
+		"line too long":      {send: strings.Repeat("x", 3000)},
+		"idle":               {send: "mn\r\n", opts: memcached.Options{IdleTimeout: 50 * time.Millisecond}},
+		"idle in a command":  {send: "set a 0 0 10\r\nx", opts: memcached.Options{IdleTimeout: 50 * time.Millisecond}},
+		"shutdown":           {send: "mn\r\n", shutdown: true},
+		"shutdown, watching": {send: "watch\r\n", shutdown: true},
+		"binary violation":   {send: "\x80" + strings.Repeat("\xff", 300)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			srv, err := memcached.New(c.opts)
+			if err != nil {
+				t.Fatal(err)
+			}
+			all, err := listen.Endpoint{Host: "127.0.0.1"}.Listen(t.Context(), 0, certs)
+			if err != nil {
+				t.Fatal(err)
+			}
+			served := make(chan error, 1)
+			go func() { served <- srv.Serve(all[0]) }()
+			conn, err := tls.Dial("tcp", all[0].Addr().String(), &tls.Config{RootCAs: a.pool})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer conn.Close()
+			conn.SetDeadline(time.Now().Add(time.Minute))
+			if _, err := conn.Write([]byte(c.send)); err != nil {
+				t.Fatal(err)
+			}
+			buf := make([]byte, 4096)
+			if c.shutdown {
+				if _, err := conn.Read(buf); err != nil { // the reply: the session has begun
+					t.Fatal(err)
+				}
+				go srv.Shutdown(context.Background())
+			}
+			for err = nil; err == nil; {
+				_, err = conn.Read(buf)
+			}
+			if err != io.EOF {
+				t.Errorf("%v, want io.EOF after close_notify", err)
+			}
+			srv.Shutdown(context.Background())
+			if err := <-served; !errors.Is(err, memcached.ErrServerClosed) {
+				t.Errorf("Serve: %v", err)
+			}
+		})
 	}
 }

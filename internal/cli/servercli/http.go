@@ -12,10 +12,17 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"golang.org/x/net/netutil"
 	"golang.org/x/sync/errgroup"
 
 	"lintel.dev/internal/cli"
 	"lintel.dev/memcached"
+)
+
+// The bounds of what --http uses. A scrape takes about a millisecond of CPU time.
+const (
+	maxScrapes   = 2   // at a time; others are answered with 503
+	maxHTTPConns = 256 // others wait to be accepted
 )
 
 // startHTTP serves /metrics and /healthz on --http until ctx is done.
@@ -35,7 +42,7 @@ func (s *serverSettings) startHTTP(ctx context.Context, tasks *errgroup.Group, a
 		}
 	}
 	mux := http.NewServeMux()
-	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{}))
+	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{MaxRequestsInFlight: maxScrapes}))
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
 		if ctx.Err() != nil {
 			http.Error(w, "stopping", http.StatusServiceUnavailable)
@@ -43,9 +50,12 @@ func (s *serverSettings) startHTTP(ctx context.Context, tasks *errgroup.Group, a
 		}
 		fmt.Fprintln(w, "ok")
 	})
-	srv := &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second, IdleTimeout: time.Minute}
+	srv := &http.Server{
+		Handler: mux, ReadHeaderTimeout: 5 * time.Second, WriteTimeout: 10 * time.Second,
+		IdleTimeout: 10 * time.Second, MaxHeaderBytes: 16 << 10,
+	}
 	tasks.Go(func() error {
-		if err := srv.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+		if err := srv.Serve(netutil.LimitListener(l, maxHTTPConns)); !errors.Is(err, http.ErrServerClosed) {
 			fmt.Fprintf(stderr, "lintel: --http: %v\n", err)
 		}
 		return nil

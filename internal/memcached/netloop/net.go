@@ -253,10 +253,27 @@ func (c *netConn) LocalAddr() net.Addr  { return c.nc.LocalAddr() }
 func (c *netConn) RemoteAddr() net.Addr { return c.nc.RemoteAddr() }
 func (c *netConn) Active() int64        { return c.active.Load() }
 
+// goodbyeTime bounds how long the end of a TLS connection waits to send close_notify
+// to a peer that does not read.
+const goodbyeTime = time.Second
+
 func (c *netConn) Close(why Reason) {
 	c.why.CompareAndSwap(0, int32(why)+1)
-	c.hangUp()
+	if _, ok := c.nc.(handshaker); ok && c.ready.Load() && why != Failed {
+		// The goroutine of the connection sends close_notify.
+		c.nc.SetReadDeadline(longAgo)
+		time.AfterFunc(goodbyeTime, c.hangUp)
+	} else {
+		c.hangUp()
+	}
 	c.Wake()
+}
+
+// goodbye closes the connection, over TLS with close_notify.
+func (c *netConn) goodbye() {
+	t := time.AfterFunc(goodbyeTime, c.hangUp)
+	defer t.Stop()
+	c.nc.Close()
 }
 
 // hangUp closes the socket. Close of a TLS connection may wait for a writer, so
@@ -392,9 +409,7 @@ func (c *netConn) serve() {
 	c.smu.Unlock()
 	c.ready.Store(false)
 	l.onClose(s, why)
-	if why == Normal {
-		c.nc.Close() // sends close_notify over TLS
-	}
+	c.goodbye()
 }
 
 // converse reads, calls the session and writes its replies, until the connection
@@ -421,6 +436,9 @@ func (c *netConn) converse(s Session) Reason {
 		}
 		if d := l.cfg.IdleTimeout; d > 0 && !stream {
 			c.nc.SetReadDeadline(time.Now().Add(d))
+		}
+		if c.why.Load() != 0 {
+			return Failed // Close may have set a deadline that is overwritten
 		}
 		n, err := c.nc.Read(buf[len(buf):cap(buf)])
 		c.read.Add(uint64(n))
@@ -477,6 +495,8 @@ func (c *netConn) converse(s Session) Reason {
 		case err == nil:
 		case errors.Is(err, io.EOF):
 			return Normal
+		case c.why.Load() != 0:
+			return Failed
 		case errors.Is(err, os.ErrDeadlineExceeded):
 			l.idleKicks.Add(1)
 			return IdleTimeout
