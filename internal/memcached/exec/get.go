@@ -11,7 +11,7 @@ import (
 //
 // After true the caller encodes the item and calls [Batch.Hit] or [Batch.HitAs].
 func (b *Batch) Lookup(tx *store.Txn, k *Key, touch bool) bool {
-	b.Items.BeginIn(tx, k)
+	b.Items.BeginPrefetched(tx, k)
 	if tx.Find() {
 		return true
 	}
@@ -145,7 +145,7 @@ func (b *Batch) AppendValue(tx *store.Txn, value []byte) {
 // Peek opens tx and finds the item of key without counting or logging. If there
 // is none it ends tx and returns false.
 func (b *Batch) Peek(tx *store.Txn, key []byte) bool {
-	b.Items.BeginIn(tx, b.Keys.Of(key))
+	b.Items.BeginPrefetched(tx, b.Keys.Of(key))
 	found := tx.Find()
 	if !found {
 		tx.End()
@@ -155,6 +155,6 @@ func (b *Batch) Peek(tx *store.Txn, key []byte) bool {
 
 // Open opens tx and finds the item of key without counting or logging.
 func (b *Batch) Open(tx *store.Txn, key []byte) (found bool) {
-	b.Items.BeginIn(tx, b.Keys.Of(key))
+	b.Items.BeginPrefetched(tx, b.Keys.Of(key))
 	return tx.Find()
 }

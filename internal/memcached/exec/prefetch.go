@@ -15,7 +15,7 @@ const Lookahead = 8
 const loading = 4
 
 // Key is a key whose item may have been prefetched.
-type Key = store.Ahead
+type Key = store.Lookup
 
 // Prefetch loads the items of keys that are needed soon. It has two uses: the keys
 // of the next commands of a batch (Add, Load, Of), and the keys of one retrieval
@@ -47,7 +47,7 @@ func (p *Prefetch) Reset() { p.ahead, p.used = p.ahead[:0], 0 }
 // number of such keys, at most Lookahead. The key must not change until then.
 func (p *Prefetch) Add(key []byte) (n int) {
 	p.ahead = p.ahead[:len(p.ahead)+1]
-	p.items.Ahead(&p.ahead[len(p.ahead)-1], key)
+	p.items.Prefetch(&p.ahead[len(p.ahead)-1], key)
 	return len(p.ahead)
 }
 
@@ -56,9 +56,9 @@ func (p *Prefetch) Add(key []byte) (n int) {
 func (p *Prefetch) Load(change bool) {
 	for i := range p.ahead {
 		if change {
-			p.items.ExpectChange(&p.ahead[i])
+			p.items.PrefetchChange(&p.ahead[i])
 		} else {
-			p.items.Expect(&p.ahead[i])
+			p.items.PrefetchItem(&p.ahead[i])
 		}
 	}
 }
@@ -71,7 +71,7 @@ func (p *Prefetch) Of(key []byte) *Key {
 			return k
 		}
 	}
-	p.items.Ahead(&p.single, key)
+	p.items.Prefetch(&p.single, key)
 	return &p.single
 }
 
@@ -88,13 +88,13 @@ func (p *Prefetch) Next() (k *Key, rest []byte) {
 			if key, p.left = mcproto.Next(p.left); len(key) > 0 {
 				w := &p.line[p.read%Lookahead]
 				w.rest = p.left
-				p.items.Ahead(&w.Key, key)
+				p.items.Prefetch(&w.Key, key)
 				p.read++
 			}
 		}
 		last := len(p.left) == 0
 		if p.found < p.read && (last || p.read-p.found > Lookahead-1-loading) {
-			p.items.Expect(&p.line[p.found%Lookahead].Key)
+			p.items.PrefetchItem(&p.line[p.found%Lookahead].Key)
 			p.found++
 		}
 		switch {

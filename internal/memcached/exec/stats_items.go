@@ -105,8 +105,8 @@ func (e *Engine) itemStats() []Stat {
 		count := func(name string, v uint64) { put(name, int64(v)) }
 		put("number", c.Items)
 		if segmented {
-			put("number_hot", c.Probation)
-			put("number_warm", c.Items-c.Probation)
+			put("number_hot", c.Small)
+			put("number_warm", c.Items-c.Small)
 			put("number_cold", 0)
 			put("age_hot", c.Age)
 			put("age_warm", c.Age)

@@ -1,11 +1,12 @@
 package store
 
-// memcached's accounting, which clients and dashboards see even though nothing here is allocated by class.
+// memcached's accounting. Clients and dashboards see it; nothing here is allocated
+// by class.
 const (
 	itemHeader  = 48
 	itemCAS     = 8
 	itemFlags   = 4
-	valueSuffix = 2 // memcached keeps the line end with the value
+	valueSuffix = 2 // memcached stores the line end with the value
 )
 
 // chunkSizes is memcached's default slab table (growth factor 1.25, 512 KiB largest chunk); class n is chunkSizes[n-1].
@@ -18,8 +19,9 @@ var chunkSizes = [...]int{
 // Classes is the number of size classes; classes are numbered from 1 to Classes.
 const Classes = len(chunkSizes)
 
-// ItemSize returns what memcached counts for an item: its header, key, flags unless they are 0, and value with a line end.
-// It is the figure that Options.MaxItemSize bounds and that Stats reports as bytes; the memory really used is less.
+// ItemSize returns the bytes that memcached counts for an item: header, key, flags
+// unless they are 0, and value with a line end. Options.MaxItemSize bounds it, and
+// Stats reports it. The memory used is less.
 func ItemSize(nkey, nvalue int, flags uint32, cas bool) int {
 	n := itemHeader + nkey + 1 + nvalue + valueSuffix
 	if cas {
@@ -31,8 +33,8 @@ func ItemSize(nkey, nvalue int, flags uint32, cas bool) int {
 	return n
 }
 
-// ClassOf returns the number, from 1 to Classes, of the smallest class whose chunks hold size bytes as counted by ItemSize.
-// Items larger than the largest chunk, which memcached spreads over several, are of the last class.
+// ClassOf returns the number, from 1 to Classes, of the smallest class whose chunks
+// hold size bytes as counted by ItemSize. Larger items are of the last class.
 func ClassOf(size int) int {
 	if i := (size + 7) >> 3; uint(i) < uint(len(smallClasses)) {
 		return int(smallClasses[i])
@@ -61,7 +63,8 @@ func searchClass(size int) int {
 	return lo + 1
 }
 
-// ChunkSize returns the size in bytes of memcached's chunks of a class, 0 when there is no such class.
+// ChunkSize returns the size in bytes of the chunks of a class, 0 if there is no
+// such class.
 func ChunkSize(class int) int {
 	if class < 1 || class > len(chunkSizes) {
 		return 0

@@ -7,43 +7,50 @@ import (
 	"lintel.dev/internal/memcached/arena"
 )
 
-// Eviction is S3-FIFO (Yang et al., SOSP 2023) over segments. New items are on small. When the oldest segment of small
-// has to go, its items that were used move to the main queue and the rest leave, remembered by the ghost; one that comes
-// back soon goes straight to the main queue. When the oldest segment there has to go, its items that were used since are
-// written to the new end, with one use less, and the rest leave.
+// Eviction is S3-FIFO (Yang et al., SOSP 2023) over segments. New items go to the
+// small queue. From its oldest segment, items that were used move to the main
+// queue. The others are evicted and remembered by the ghost: one that is stored
+// again soon goes to the main queue. From the oldest segment of the main queue,
+// items that were used since are written to its new end, with a use less, and the
+// others are evicted.
 //
-// The two queues are of the whole store: the segment that goes is the oldest of all shards'.
+// The queues are those of the whole store: the oldest segment of all shards is
+// emptied first.
 const (
-	// probationShare is the part of the memory, in 1/100, that small keeps when the main queue wants more.
-	probationShare = 10
-	// turnover is how many bytes leave small for each byte of the main queue that has to prove itself meanwhile, however
-	// short small is: what was in use once must not stay for ever when nothing follows it.
+	// smallShare is the percentage of the memory that the small queue keeps when the
+	// main queue grows.
+	smallShare = 10
+	// turnover is how many bytes leave the small queue for each byte of the main queue
+	// that is examined meanwhile, however short the small queue is. Otherwise items
+	// that were once in use would stay when no later item is used.
 	turnover = 32
-	// deadShare is the part of a segment, as a divisor, that must be dead before it is compacted rather than anything evicted.
+	// deadShare is the part of a segment, as a divisor, that must be dead for it to be
+	// compacted before anything is evicted.
 	deadShare        = 8
 	deadShareNoEvict = 32
-	// patience is the effort that may be spent on room before items with one more use leave too. Going through a segment costs
-	// segmentEffort, looking at an item that has its own segment costs 1.
-	patience      = 8 * segmentEffort
+	// effortStep is the effort spent on making room after which items with one more
+	// use are evicted too. A segment costs segmentEffort, an extent 1.
+	effortStep    = 8 * segmentEffort
 	segmentEffort = 32
-	// stint and stintBytes bound the records that are gone through under a lock at a time. Where others wait for it only those of
-	// one batch are.
-	stint      = 32
-	stintBytes = 16 << 10
-	// spareShare is the part of the segments, as a divisor, that is kept free for the next that are opened, mostSpare at most.
+	// batchRecords and batchBytes bound the records examined under one lock. While
+	// others wait for the lock it is one batch.
+	batchRecords = 32
+	batchBytes   = 16 << 10
+	// spareShare is the part of the segments, as a divisor, that is kept free as
+	// spare segments, maxSpare at most.
 	spareShare = 512
-	mostSpare  = 2
+	maxSpare   = 2
 )
 
-// begun is a segment that is being emptied, a stint at a time: up to off nothing is left in it.
+// begun is a segment that is being emptied. Nothing is left in it before off.
 type begun struct {
 	base arena.Loc
 	seq  uint64
 	off  int64
-	gone int64 // bytes of records that eviction took out of it, which the shard does not count as gone: there is nothing to compact
+	gone int64 // bytes evicted from it, which the shard does not count as gone: it is not compacted
 }
 
-// is tells whether the segment is still the one it was.
+// is reports whether the segment has not been reused.
 func (b *begun) is(sh *shard) bool {
 	if b.base == 0 {
 		return false
@@ -52,22 +59,24 @@ func (b *begun) is(sh *shard) bool {
 	return atomic.LoadUint32(&g.state) == segmentUsed && g.shard == uint32(sh.id) && g.seq == b.seq
 }
 
-// walk returns a cursor for the next records of the segment. What it comes across must leave the segment.
+// walk returns a cursor for the next records of the segment. The caller takes all
+// of them out of the segment.
 func (b *begun) walk(sh *shard) cursor {
 	c := sh.walk(b.base)
 	c.off = b.off
-	c.end = b.off + stintBytes
+	c.end = b.off + batchBytes
 	return c
 }
 
-// batch is the next few records of a walk, whose slots in the index are on their way into the processor's cache.
+// batch is the next few records of a walk, whose index slots are prefetched.
 type batch struct {
 	n       int
 	records [8]record
 	hashes  [8]uint64
 }
 
-// take goes on to the next records; false when there are none. All of them must be dealt with.
+// take reads the next records. It returns false if there are none. The caller
+// handles all of them.
 func (b *batch) take(c *cursor) bool {
 	b.n = 0
 	for b.n < len(b.records) && c.next() {
@@ -81,7 +90,7 @@ func (b *batch) take(c *cursor) bool {
 	return b.n > 0
 }
 
-// ended notes how far a stint came, and returns what it took of segmentEffort.
+// ended stores how far a walk came, and returns its effort.
 func (b *begun) ended(c *cursor) int {
 	was := b.off
 	if b.off = c.off; c.left == 0 {
@@ -90,18 +99,18 @@ func (b *begun) ended(c *cursor) int {
 	return max(1, int((c.off-was)*segmentEffort/c.sh.pool.Seg))
 }
 
-// keepRoom frees memory for the segments to be opened next, while no shard is held: who stores something then seldom has to make
-// room with its shard held. One goroutine does it at a time, for the others as well: two would be after the same segments and
-// wait for each other.
+// keepRoom keeps spare segments, without a lock held, so that stores seldom have to
+// make room under their shard's lock. One goroutine does it at a time: two would
+// empty the same segments and wait for each other.
 func (s *Store) keepRoom() {
 	segs := s.pool.Limit() / s.pool.Seg
-	if n := min(segs/spareShare, mostSpare); n > 0 && s.keeping.CompareAndSwap(false, true) {
+	if n := min(segs/spareShare, maxSpare); n > 0 && s.keeping.CompareAndSwap(false, true) {
 		s.makeRoom(nil, n*s.pool.Seg)
 		s.keeping.Store(false)
 	}
 }
 
-// makeRoom frees memory until n more bytes fit. It returns false when that cannot be done.
+// makeRoom frees memory until n more bytes fit. It returns false if it cannot.
 func (sh *shard) makeRoom(n int64, tries int) bool {
 	s := sh.s
 	limit := sh.pool.Limit()
@@ -114,8 +123,8 @@ func (sh *shard) makeRoom(n int64, tries int) bool {
 func (s *Store) makeRoom(own *shard, n int64) bool {
 	most := segmentEffort * (int(8*max(s.pool.Limit(), s.pool.Used())/s.pool.Seg) + 64)
 	for spent := 0; !s.pool.Fits(n); {
-		// When segment after segment is all in use, uses count for less and less, so that nobody waits for long.
-		effort := s.reclaim(own, uint64(min(spent/patience, freqMax)))
+		// The longer it takes, the more uses are ignored, so that the wait is bounded.
+		effort := s.reclaim(own, uint64(min(spent/effortStep, freqMax)))
 		if spent += effort; effort == 0 || spent > most {
 			return false
 		}
@@ -123,9 +132,10 @@ func (s *Store) makeRoom(own *shard, n int64) bool {
 	return true
 }
 
-// reclaim takes one step towards freeing memory: what is expired, flushed or dead first, then what is least worth keeping. The
-// caller holds own, or nothing when own is nil. Items used up to spare times are not kept. It
-// returns the effort, 0 when nothing could be done.
+// reclaim takes one step towards freeing memory: first expired, flushed and dead
+// items, then eviction. The caller holds the lock of own, or none if own is nil.
+// Items used up to spare times are evicted. reclaim returns the effort, 0 if
+// nothing could be done.
 func (s *Store) reclaim(own *shard, spare uint64) int {
 	now := s.now()
 	for i := range s.shards {
@@ -150,7 +160,7 @@ func (s *Store) reclaim(own *shard, spare uint64) int {
 		return 0
 	}
 	q := main
-	if p, all := s.queued[small].Load(), s.queued[small].Load()+s.queued[main].Load(); p*100 > all*probationShare && s.pressure.Load() < turnover*s.pool.Seg {
+	if p, all := s.queued[small].Load(), s.queued[small].Load()+s.queued[main].Load(); p*100 > all*smallShare && s.pressure.Load() < turnover*s.pool.Seg {
 		q = small
 	}
 	for range queues {
@@ -162,8 +172,8 @@ func (s *Store) reclaim(own *shard, spare uint64) int {
 	return 0
 }
 
-// press keeps the balance between what leaves the two queues. It may go below zero, when a large item had its turn, but not
-// because small is short and the main queue goes round anyway.
+// press keeps the balance of turnover. pressure goes below zero for a large item
+// of the main queue, but not while the small queue is short.
 func (s *Store) press(q int, size int64) {
 	if q == small {
 		s.pressure.Add(size)
@@ -174,7 +184,7 @@ func (s *Store) press(q int, size int64) {
 	}
 }
 
-// itemsPerShard is the mean, which says more about what a small shard will see than its own count.
+// itemsPerShard returns the mean number of items of a shard.
 func (s *Store) itemsPerShard() int {
 	var n int64
 	for i := range s.shards {
@@ -183,12 +193,13 @@ func (s *Store) itemsPerShard() int {
 	return int(n) / len(s.shards)
 }
 
-// take gets the hold on a shard for the holder of own, unless another goroutine keeps it: waiting for it could be for ever.
+// take locks a shard for the holder of own. It returns false if the lock stays
+// held: waiting could deadlock.
 func (sh *shard) take(own *shard) bool {
 	if sh == own {
 		return true
 	}
-	if !sh.mu.TryLock() && !sh.watch() {
+	if !sh.mu.TryLock() && !sh.spin() {
 		return false
 	}
 	sh.flushLate()
@@ -201,14 +212,15 @@ func (sh *shard) leave(own *shard) {
 	}
 }
 
-// compactWorst compacts in the shard with most dead bytes, or the next one when that is busy or has them scattered.
+// compactWorst compacts in the shard with most dead bytes, or in the next one if
+// that is locked or has no segment to compact.
 func (s *Store) compactWorst(least int64, own *shard) int {
 	if own != nil {
 		own.publishGone()
 	}
 	for most := int64(math.MaxInt64); ; {
 		var worst *shard
-		dead := least - 1 - s.pool.unshown()
+		dead := least - 1 - s.pool.maxUnshown()
 		for i := range s.shards {
 			if d := s.shards[i].dead.Load(); d > dead && d < most {
 				worst, dead = &s.shards[i], d
@@ -228,7 +240,8 @@ func (s *Store) compactWorst(least int64, own *shard) int {
 	}
 }
 
-// evictOldest evicts from the shard with the oldest segment in a queue, or the next one when that is busy.
+// evictOldest evicts from the shard with the oldest segment of a queue, or from
+// the next one if that is locked.
 func (s *Store) evictOldest(q int, own *shard, spare uint64) int {
 	last := uint64(0)
 	for range s.shards {
@@ -254,7 +267,7 @@ func (s *Store) evictOldest(q int, own *shard, spare uint64) int {
 	return 0
 }
 
-// evict empties the oldest segment of a queue that may go.
+// evict empties the oldest segment of a queue that is not pinned.
 func (sh *shard) evict(q int, spare uint64) int {
 	base := sh.queues[q].oldest
 	for base != 0 && (base == sh.held || sh.pool.segment(base).pins > 0) {
@@ -270,7 +283,7 @@ func (sh *shard) evict(q int, spare uint64) int {
 	}
 	b := &sh.leaving[q]
 	if b.base != base || !b.is(sh) {
-		sh.gone += b.gone // of another, which is no longer the oldest that may go
+		sh.gone += b.gone // of a segment that is no longer the oldest
 		*b = begun{base: base, seq: g.seq, off: segmentHeader}
 		sh.shut(base)
 		sh.s.press(q, g.size)
@@ -284,7 +297,7 @@ func (sh *shard) evict(q int, spare uint64) int {
 	c := b.walk(sh)
 	live, lost := g.live, sh.lost
 	var some batch
-	for n := 0; n < stint && some.take(&c); n += some.n {
+	for n := 0; n < batchRecords && some.take(&c); n += some.n {
 		for k := range some.n {
 			r, h := &some.records[k], some.hashes[k]
 			l, i := sh.slotOf(h, r.loc, 0)
@@ -300,7 +313,7 @@ func (sh *shard) evict(q int, spare uint64) int {
 					freq = 0
 					sh.promoted++
 				}
-				if sh.move(l, i, r, toProtected, freq) {
+				if sh.move(l, i, r, toMain, freq) {
 					continue
 				}
 			}
@@ -325,7 +338,7 @@ func (sh *shard) evict(q int, spare uint64) int {
 	return effort
 }
 
-// shut lets nothing more be appended to a segment.
+// shut ends appending to a segment.
 func (sh *shard) shut(base arena.Loc) {
 	for i := range sh.open {
 		if sh.open[i] == base {
@@ -334,7 +347,7 @@ func (sh *shard) shut(base arena.Loc) {
 	}
 }
 
-// reclaimed counts an item that is not evicted but taken back.
+// reclaimed counts an expired or flushed item that is removed to make room.
 func (sh *shard) reclaimed(r *record, m Miss) {
 	c := sh.classOf(r)
 	c.Reclaimed++
@@ -343,7 +356,7 @@ func (sh *shard) reclaimed(r *record, m Miss) {
 	}
 }
 
-// evicted counts an item about to be evicted.
+// evicted counts an item that will be evicted, and calls the hook.
 func (sh *shard) evicted(r *record, now int64) {
 	c := sh.classOf(r)
 	c.Evictions++
@@ -361,8 +374,8 @@ func (sh *shard) evicted(r *record, now int64) {
 	}
 }
 
-// move writes a record to the end of a stream and lets its slot point there. A segment of one record is not copied: it changes
-// its place in the queues.
+// move writes a record to the end of a stream and updates its slot. An extent is
+// not copied: it changes its place in the queues.
 func (sh *shard) move(l *leaf, i int, r *record, stream int, freq uint64) bool {
 	base := sh.pool.Base(r.loc)
 	g := sh.pool.segment(base)
@@ -395,16 +408,18 @@ func (sh *shard) move(l *leaf, i int, r *record, stream int, freq uint64) bool {
 		sh.drop(r)
 	}
 	if was == small && stream%queues == main {
-		sh.classOf(r).Probation--
+		sh.classOf(r).Small--
 	}
 	return true
 }
 
-// hopeless is how much of a segment, in 1/8, must be dead for compact to look no further.
-const hopeless = 7
+// mostlyDead is the part of a segment, in 1/8, that must be dead for findSparse to
+// search no further.
+const mostlyDead = 7
 
-// compact goes on emptying the segment with most dead bytes, if they are at least so many, or the oldest that is nearly all dead.
-// It returns the effort, 0 when there is no such segment.
+// compact continues to empty the segment with most dead bytes, if they are at
+// least least, or the oldest that is mostly dead. It returns the effort, 0 if
+// there is no such segment.
 func (sh *shard) compact(least int64) int {
 	b := sh.sparsest(least)
 	if b == nil {
@@ -422,10 +437,10 @@ func (sh *shard) compact(least int64) int {
 	}
 	sh.sweeping = b.base
 	now := sh.s.now()
-	stream := int(g.queue) + sweptProbation
+	stream := int(g.queue) + sweptSmall
 	c := b.walk(sh)
 	var some batch
-	for n := 0; n < stint && some.take(&c); n += some.n {
+	for n := 0; n < batchRecords && some.take(&c); n += some.n {
 		for k := range some.n {
 			r := &some.records[k]
 			l, i := sh.slotOf(some.hashes[k], r.loc, 0)
@@ -436,7 +451,7 @@ func (sh *shard) compact(least int64) int {
 			}
 			if !sh.move(l, i, r, stream, freqOf(l.slots[i])) {
 				b.base, sh.sweeping = 0, 0
-				return 0 // no addresses are left
+				return 0 // no addresses left
 			}
 		}
 		if sh.wanted.Load() != 0 {
@@ -447,7 +462,8 @@ func (sh *shard) compact(least int64) int {
 	return b.ended(&c)
 }
 
-// sparsest returns the segment to be compacted, nil for none. To look for it takes longer than a stint, so the next few are kept.
+// sparsest returns the segment to compact, nil for none. A search finds the next
+// few, since it takes longer than emptying a batch.
 func (sh *shard) sparsest(least int64) *begun {
 	for range 2 {
 		for i := range sh.sparse {
@@ -462,7 +478,8 @@ func (sh *shard) sparsest(least int64) *begun {
 	return nil
 }
 
-// findSparse fills sparse, with the sparsest first. It reports false when there is nothing to compact.
+// findSparse fills sparse, with the sparsest first. It returns false if there is
+// nothing to compact.
 func (sh *shard) findSparse(least int64) bool {
 	if sh.lost < sh.search {
 		return false
@@ -475,7 +492,7 @@ func (sh *shard) findSparse(least int64) bool {
 			g := sh.pool.segment(b)
 			d := int64(g.end) - segmentHeader - g.live
 			if b == sh.leaving[g.queue].base {
-				d = 0 // it goes anyway
+				d = 0 // it is being emptied
 			}
 			most = max(most, d)
 			if d >= least && b != sh.held {
@@ -488,7 +505,7 @@ func (sh *shard) findSparse(least int64) bool {
 					copy(sh.sparse[at+1:], sh.sparse[at:])
 					gone[at], sh.sparse[at] = d, begun{base: b, seq: g.seq, off: segmentHeader}
 				}
-				if d > g.size/8*hopeless {
+				if d > g.size/8*mostlyDead {
 					return true
 				}
 			}

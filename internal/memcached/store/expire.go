@@ -7,20 +7,22 @@ import (
 	"lintel.dev/internal/memcached/arena"
 )
 
-// noteDue records that something in the shard expires at a unix second.
+// noteDue records that an item of the shard expires at a unix second.
 func (sh *shard) noteDue(at int64) {
 	if d := sh.due.Load(); d == 0 || at < d {
 		sh.due.Store(at)
 	}
 }
 
-// dueSegment tells whether a look at a segment would find something expired, or possibly flushed.
+// dueSegment reports whether a segment has an expired item, or may have a flushed
+// one.
 func (sh *shard) dueSegment(g *segment, now int64) bool {
 	return g.expiry != 0 && g.expiry <= now || g.rules != sh.flushes
 }
 
-// sweepDue takes back what is expired or flushed until that has freed memory. A segment is looked at once a second at most: the
-// next look is due when the next of its items expires.
+// sweepDue removes expired and flushed items until that has freed memory, and
+// reports whether it has. It reads a segment at most once a second: again when
+// its next item expires.
 func (sh *shard) sweepDue(now int64) bool {
 	if d := sh.due.Load(); d == 0 || d > now {
 		return false
@@ -30,7 +32,8 @@ func (sh *shard) sweepDue(now int64) bool {
 	return sh.pool.Used() < before
 }
 
-// sweep takes back what is expired or flushed, segment by segment, until stop (nil is never) says so.
+// sweep removes expired and flushed items, segment by segment, until stop returns
+// true. nil is never.
 func (sh *shard) sweep(now int64, stop func() bool) {
 	var due int64
 	whole := true
@@ -59,7 +62,8 @@ func (sh *shard) sweep(now int64, stop func() bool) {
 	}
 }
 
-// sweepSegment looks at the items of a segment that are in a class wanted (nil is all) and removes what is expired or flushed.
+// sweepSegment removes the expired and flushed items of a segment that are in a
+// class for which want returns true. nil is all.
 func (sh *shard) sweepSegment(base arena.Loc, now int64, want func(class int) bool, crawler bool) (checked, reclaimed int) {
 	g := sh.pool.segment(base)
 	next, rules := int64(0), sh.flushes
@@ -68,7 +72,7 @@ func (sh *shard) sweepSegment(base arena.Loc, now int64, want func(class int) bo
 		r := &c.record
 		class := ClassOf(sh.sizeOf(r))
 		if want != nil && !want(class) {
-			rules = g.rules // not all of the flushed are out yet
+			rules = g.rules // flushed items may be left
 			if e := r.expiry(); e != 0 && (next == 0 || e < next) {
 				next = e
 			}
@@ -108,7 +112,8 @@ func (sh *shard) crawled(r *record, m Miss) {
 	}
 }
 
-// segments lists the shard's segments, so that they can be visited one by one without keeping the shard.
+// segments appends the shard's segments to list, to be visited one by one without
+// the lock.
 func (sh *shard) segments(list []place) []place {
 	for q := range sh.queues {
 		for b := sh.queues[q].oldest; b != 0; {
@@ -120,9 +125,11 @@ func (sh *shard) segments(list []place) []place {
 	return list
 }
 
-// Crawl looks at every item of the classes for which want returns true (nil is all) and takes back the memory of those that
-// are expired or flushed. It returns how many it looked at and how many it removed. The store does as much by itself, slowly.
-// pause is called after each segment and ends the work by returning false; nil is no pause.
+// Crawl checks every item of the classes for which want returns true (nil is all)
+// and removes those that are expired or flushed. It returns how many it checked
+// and removed. Background sweeps do the same when items expire. pause is called
+// after each segment, without a lock, and ends the crawl by returning false. nil
+// is no pause.
 func (s *Store) Crawl(want func(class int) bool, pause func() bool) (checked, reclaimed int) {
 	for i := range s.shards {
 		c, r := s.shards[i].crawl(want, false, pause)
@@ -131,7 +138,8 @@ func (s *Store) Crawl(want func(class int) bool, pause func() bool) (checked, re
 	return checked, reclaimed
 }
 
-// crawl sweeps the shard's segments, or those that are due, without keeping the shard for longer than one takes.
+// crawl sweeps the shard's segments, or only those that are due. It holds the lock
+// for one segment at a time.
 func (sh *shard) crawl(want func(class int) bool, due bool, pause func() bool) (checked, reclaimed int) {
 	sh.lock()
 	list := sh.segments(nil)
@@ -142,7 +150,7 @@ func (sh *shard) crawl(want func(class int) bool, due bool, pause func() bool) (
 		}
 		sh.lock()
 		g := sh.pool.segment(p.base)
-		// The segment may be another one by now. Its state is stored last when it is opened.
+		// The segment may have been reused. Its state is stored last.
 		if atomic.LoadUint32(&g.state) == segmentUsed && g.shard == uint32(sh.id) && g.seq == uint64(p.off) {
 			if now := sh.s.now(); !due || sh.dueSegment(g, now) {
 				c, r := sh.sweepSegment(p.base, now, want, true)
@@ -157,7 +165,8 @@ func (sh *shard) crawl(want func(class int) bool, due bool, pause func() bool) (
 	return checked, reclaimed
 }
 
-// tend is the background of a store: it keeps the clock, sweeps what is due, and lets indexes shrink.
+// tend is the background goroutine: it keeps the clock, sweeps what is due, and
+// shrinks indexes.
 func (s *Store) tend() {
 	t := time.NewTicker(100 * time.Millisecond)
 	defer t.Stop()
@@ -177,7 +186,7 @@ func (s *Store) tend() {
 	}
 }
 
-// SetSweep turns the search for expired items in the background on or off. A store begins with it on.
+// SetSweep turns background sweeps on or off. They are on in a new store.
 func (s *Store) SetSweep(on bool) { s.still.Store(!on) }
 
 // sweepAll sweeps what is due in every shard.
@@ -187,13 +196,13 @@ func (s *Store) sweepAll() {
 		if d := sh.due.Load(); d != 0 && d <= s.now() {
 			sh.crawl(nil, true, nil)
 			sh.lock()
-			sh.sweep(s.now(), nil) // what became due meanwhile; and notes what is due next
+			sh.sweep(s.now(), nil) // what became due meanwhile; also finds what is due next
 			sh.mu.Unlock()
 		}
 	}
 }
 
-// trimIndex lets the leaves of one shard's index shrink.
+// trimIndex shrinks mostly empty leaves of one shard's index.
 func (s *Store) trimIndex(n int) {
 	sh := &s.shards[n%len(s.shards)]
 	for i := range sh.index.leaves {

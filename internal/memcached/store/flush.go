@@ -2,8 +2,10 @@ package store
 
 import "strings"
 
-// flush is a FlushPrefix whose segments have not all been swept yet; FlushAll is one with no prefix. It concerns the records
-// written before it: those in segments opened before next, except what was appended to the ones then open from end on.
+// flush is a FlushPrefix whose segments have not all been swept yet. FlushAll is a
+// flush with an empty prefix. It covers the records written before it: those in
+// segments opened before next, except those behind mark.end in segments that were
+// open at the time.
 type flush struct {
 	prefix string
 	next   uint64
@@ -15,7 +17,8 @@ type mark struct {
 	end uint32
 }
 
-// maxFlushes bounds the flushes a look-up has to consider. Beyond it the shard is swept at once.
+// maxFlushes bounds the flushes that a look-up checks. With more, the shard is
+// swept at once.
 const maxFlushes = 32
 
 func (f *flush) covers(g *segment, off int64) bool {
@@ -45,7 +48,7 @@ func (sh *shard) flushed(r *record) bool {
 	return false
 }
 
-// flushNow makes the items present whose keys start with prefix vanish.
+// flushNow makes the items whose keys start with prefix invisible.
 func (sh *shard) flushNow(prefix string) {
 	f := flush{prefix: prefix, next: sh.seq + 1}
 	for i, base := range sh.open {
@@ -69,7 +72,8 @@ func (sh *shard) flushNow(prefix string) {
 	}
 }
 
-// flushLate carries out a FlushAll whose time has come. It runs before anything else is done at that time.
+// flushLate executes a FlushAll whose time has come. It runs before anything else
+// that is done at that time.
 func (sh *shard) flushLate() {
 	if sh.flushAt != 0 && sh.s.now() >= sh.flushAt {
 		sh.flushAt = 0
@@ -77,8 +81,9 @@ func (sh *shard) flushLate() {
 	}
 }
 
-// FlushAll makes every item vanish that was stored or touched before the unix second at; when that is not in the future, every
-// item present. A later call replaces one whose time has not come. It takes constant time: memory is taken back later.
+// FlushAll removes every item that was stored before the unix second at, or every
+// present item if that is not in the future. A later call replaces one whose time
+// has not come. The items are invisible at once; their memory is freed later.
 func (s *Store) FlushAll(at int64) {
 	for i := range s.shards {
 		sh := &s.shards[i]
@@ -94,7 +99,8 @@ func (s *Store) FlushAll(at int64) {
 	}
 }
 
-// FlushPrefix makes every item present whose key starts with prefix vanish. It takes constant time: memory is taken back later.
+// FlushPrefix removes every present item whose key starts with prefix. The items
+// are invisible at once; their memory is freed later.
 func (s *Store) FlushPrefix(prefix []byte) {
 	if len(prefix) > MaxKey {
 		return
@@ -108,7 +114,7 @@ func (s *Store) FlushPrefix(prefix []byte) {
 	}
 }
 
-// lock takes the hold on a shard.
+// lock takes the shard's lock.
 func (sh *shard) lock() {
 	if !sh.mu.TryLock() {
 		sh.wait()

@@ -1,25 +1,27 @@
 package store
 
-// ghost remembers which items left small unused, as 12 bits of their hash and 4 of the time. It is an array of buckets of
-// ghostWays entries; an entry is forgotten after about as many departures as it was made for, or when its bucket is full and it
-// is the oldest there.
+// ghost remembers which items were evicted from the small queue: 12 bits of the
+// hash and 4 bits of the time. It is an array of buckets of ghostWays entries. An
+// entry is dropped after keep more evictions, or when it is the oldest of a full
+// bucket.
 type ghost struct {
 	entries []uint16 // tag<<4 | epoch, 0 for none
-	keep    int      // departures remembered
+	keep    int      // evictions remembered
 	epoch   uint16   // 0 to 15
-	count   int      // departures in this epoch
-	hand    int      // bucket to be cleaned next
+	count   int      // evictions in this epoch
+	hand    int      // bucket to clean next
 }
 
 const (
 	ghostWays   = 8
-	ghostEpochs = 12 // an entry this old is forgotten; the clock has 16 hours so that it is not taken for new before it is cleaned
+	ghostEpochs = 12 // age of an entry at which it is dropped; of 16, so that it is cleaned before it looks new
 )
 
 func (g *ghost) age(e uint16) uint16 { return (g.epoch - e) & 15 }
 
-// size makes the memory right for a shard of so many items and returns by how many bytes it grew. To remember as many
-// departures as half to three quarters of the items does best on the traces; more gains nothing.
+// size adapts the ghost to a shard of so many items and returns the bytes by which
+// it grew. Remembering half to three quarters as many evictions as there are items
+// does best on the traces.
 func (g *ghost) size(items int) int64 {
 	n := (max(items*2/3, 64) + ghostWays) / ghostWays * ghostWays
 	if have := len(g.entries); n <= have+have/3 && n >= have/3 && have > 0 {
@@ -40,7 +42,7 @@ func (g *ghost) bucket(h uint64) ([]uint16, uint16) {
 	return g.entries[i : i+ghostWays], tag
 }
 
-// add remembers a departure.
+// add remembers an eviction.
 func (g *ghost) add(h uint64) {
 	if len(g.entries) == 0 {
 		return
@@ -65,7 +67,7 @@ func (g *ghost) add(h uint64) {
 	b[oldest] = tag | g.epoch
 }
 
-// clean forgets what is too old in the next bucket; each is visited before the clock is round.
+// clean drops old entries of the next bucket. It visits each before the epoch wraps.
 func (g *ghost) clean() {
 	b := g.entries[g.hand : g.hand+ghostWays]
 	for i, e := range b {
@@ -78,7 +80,7 @@ func (g *ghost) clean() {
 	}
 }
 
-// take tells whether h left not long ago, and forgets it.
+// take reports whether h was evicted recently, and drops it.
 func (g *ghost) take(h uint64) bool {
 	if len(g.entries) == 0 {
 		return false

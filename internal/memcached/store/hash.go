@@ -5,7 +5,8 @@ import (
 	"math/bits"
 )
 
-// keyed hashes keys under a secret, so that no client can choose keys that collide.
+// keyed is the secret under which keys are hashed, so that clients cannot choose
+// keys that collide.
 type keyed [2]uint64
 
 func fold(a, b uint64) uint64 {

@@ -7,9 +7,10 @@ import (
 	"lintel.dev/internal/memcached/arena"
 )
 
-// A slot of an index is one word: the location of a record, a count of its recent uses, and a tag of the key's hash. Slots are
-// kept in the order of their tags, each at or after the place its tag would have in an array spread evenly, so a search ends
-// where a larger tag begins and a leaf is resized without looking at a single record.
+// A slot of an index is one word: the location of a record, a count of its recent
+// uses, and a tag from the key's hash. Slots are ordered by tag, each at or after
+// the place that its tag has in an even spread. So a search ends at a larger tag,
+// and a leaf is resized without reading records.
 const (
 	locBits  = 38
 	freqBits = 2
@@ -20,15 +21,17 @@ const (
 	freqOne  = 1 << locBits
 )
 
-// leafItems is how many items a leaf is planned to hold when the memory is full of items of typicalItem bytes.
+// leafItems is the number of items of a leaf when the memory is full of items of
+// typicalItem bytes.
 const (
 	leafItems   = 7000
 	typicalItem = 384
-	leafStep    = arena.Page / 8 // slots by which a leaf grows at least
+	leafStep    = arena.Page / 8 // least number of slots by which a leaf grows
 )
 
-// index finds records by hash. It is an array of leaves, each growing by itself a little at a time, so that the index is never
-// much larger than its content and no insertion waits for more than a leaf.
+// index finds records by hash. It is an array of leaves. Each grows alone and by a
+// sixteenth, so that the index is never much larger than its content and an
+// insertion moves at most one leaf.
 type index struct {
 	pool   *pool
 	mem    arena.Memory
@@ -40,12 +43,12 @@ type index struct {
 type leaf struct {
 	slots  []uint64
 	n      int
-	places atomic.Uint64 // spread, for those without the hold on the shard
+	places atomic.Uint64 // spread, for readers without the lock
 }
 
 func (x *index) init(p *pool, limit, most int64) error {
 	n := max(1, (limit/typicalItem+leafItems-1)/leafItems)
-	// Even if all of the memory were filled with the smallest items there are, a leaf must have room for its part of them.
+	// A leaf has room for its part of a memory full of the smallest items.
 	x.stride = (most/16/n*8*5/4 + 64*arena.Page) / arena.Page * arena.Page
 	x.pool = p
 	var err error
@@ -75,12 +78,13 @@ func (x *index) base(i uint64) arena.Loc { return arena.Loc(int64(i) * x.stride)
 
 func tagOf(h uint64) uint64 { return h & (1<<tagBits - 1) }
 
-// spread is the number of places tags map to; the rest takes what a crowd at the end pushes out.
+// spread is the number of places that tags map to. The slots after them take what
+// is pushed beyond the end.
 func (l *leaf) spread() uint64 { return uint64(len(l.slots) - 64) }
 
 func (l *leaf) home(tag uint64) int { return int(tag * l.spread() >> tagBits) }
 
-// start returns where slots of a tag and larger ones begin, or a place not far before.
+// start returns a place at or before the slots of a tag and larger ones.
 func (l *leaf) start(tag uint64) int {
 	if len(l.slots) == 0 {
 		return 0
@@ -88,7 +92,7 @@ func (l *leaf) start(tag uint64) int {
 	return l.home(tag)
 }
 
-// insert adds a slot for h. It reports false when the index has no more address space.
+// insert adds a slot for h. It returns false if the leaf has no more addresses.
 func (x *index) insert(h uint64, word uint64) bool {
 	at := x.leafOf(h)
 	l := &x.leaves[at]
@@ -120,7 +124,7 @@ func (x *index) insert(h uint64, word uint64) bool {
 	}
 }
 
-// remove takes out the slot at i and closes the gap.
+// remove removes the slot at i and closes the gap.
 func (l *leaf) remove(i int) {
 	j := i + 1
 	for j < len(l.slots) && l.slots[j] != 0 && l.home(l.slots[j]>>tagShift) < j {
@@ -131,12 +135,12 @@ func (l *leaf) remove(i int) {
 	l.n--
 }
 
-// resize gives a leaf n slots.
+// resize gives leaf i n slots or a few more.
 func (x *index) resize(i, n int) bool {
 	l := &x.leaves[i]
 	base := x.base(uint64(i))
 	old := len(l.slots)
-	if n < old { // the words move to the front before the end is cut off
+	if n < old { // move the words to the front before the end is cut off
 		k := 0
 		for j, w := range l.slots {
 			if w != 0 {
@@ -166,8 +170,9 @@ func (x *index) resize(i, n int) bool {
 	return true
 }
 
-// respread moves every word to its place. The words go to the end first, where none is in the way of another's place. It
-// reports false when a crowd at the end does not fit; the words are then in order but not all in their places.
+// respread moves every word to its place. All words first go to the end, out of
+// the way. It returns false if words at the end do not fit; the words are then in
+// order but not all in their places.
 func (l *leaf) respread() bool {
 	w := len(l.slots)
 	for r := len(l.slots) - 1; r >= 0; r-- {
@@ -191,7 +196,7 @@ func (l *leaf) respread() bool {
 	return true
 }
 
-// trim shrinks a leaf that has become mostly empty.
+// trim shrinks leaf i if it is mostly empty.
 func (x *index) trim(i int) {
 	l := &x.leaves[i]
 	if want := (l.n*8/6/leafStep + 1) * leafStep; want < len(l.slots)/2 {

@@ -6,20 +6,24 @@ import (
 	"lintel.dev/internal/memcached/arena"
 )
 
-// Ahead is a key whose turn comes soon. A look-up waits for memory twice, for its place in the index and for the record found
-// there, and that is most of what it takes. Who knows several keys beforehand saves the waiting: Ahead for each of them, then
-// Expect for each, and then, before all that is pushed out of the processor's caches, BeginAhead for each. It changes nothing
-// but the time.
-type Ahead struct {
+// Lookup is a key whose index slot and record are prefetched before they are
+// used. A look-up waits for memory twice: for its slot in the index and for the
+// record. With several keys known in advance these waits overlap: call Prefetch for
+// each, then PrefetchItem for each, then BeginPrefetched for each. The results do
+// not change.
+//
+// Gain: a key of a 50-key get takes 0.115 instead of 0.2 µs (`go test -bench
+// Spread ./memcached`). Price: this file, and reads of the index without its lock.
+type Lookup struct {
 	Key  []byte // of 1 to MaxKey bytes
 	hash uint64
-	at   int // slot in the leaf where the item may be, 0 is not known
+	at   int // slot in the leaf where the item may be; 0 if unknown
 }
 
-// Ahead starts to fetch what the index says of a key, which it keeps in a.
-func (s *Store) Ahead(a *Ahead, key []byte) {
+// Prefetch sets l to key and fetches the key's index slot.
+func (s *Store) Prefetch(l *Lookup, key []byte) {
 	h := s.hash.sum(key)
-	a.Key, a.hash, a.at = key, h, 0
+	l.Key, l.hash, l.at = key, h, 0
 	if arena.Prefetches {
 		sh := s.shardOf(h)
 		x := &sh.index
@@ -28,62 +32,58 @@ func (s *Store) Ahead(a *Ahead, key []byte) {
 	}
 }
 
-// Expect starts to fetch the item.
-func (s *Store) Expect(a *Ahead) {
+// PrefetchItem fetches the item for reading. Prefetch comes before it.
+func (s *Store) PrefetchItem(l *Lookup) {
 	if arena.Prefetches {
-		sh := s.shardOf(a.hash)
-		if loc := sh.index.peek(a); loc != 0 {
+		sh := s.shardOf(l.hash)
+		if loc := sh.index.peek(l); loc != 0 {
 			sh.pool.PrefetchRecord(loc)
 		}
 	}
 }
 
-// ExpectChange is Expect for an item that is about to be replaced or removed.
-func (s *Store) ExpectChange(a *Ahead) {
+// PrefetchChange is PrefetchItem for an item to be replaced or removed.
+func (s *Store) PrefetchChange(l *Lookup) {
 	if arena.Prefetches {
-		sh := s.shardOf(a.hash)
-		if loc := sh.index.peek(a); loc != 0 {
+		sh := s.shardOf(l.hash)
+		if loc := sh.index.peek(l); loc != 0 {
 			sh.pool.PrefetchChange(loc, sh.pool.Base(loc), arena.Loc(sh.end.Load()))
 		}
 	}
 }
 
-// BeginAhead is Begin for a key that was looked at ahead.
-func (s *Store) BeginAhead(a *Ahead) (t Txn) {
-	s.BeginIn(&t, a)
-	return t
-}
-
-// BeginIn is BeginAhead with t, a zero Txn, where the caller wants it: copying a Txn takes longer than making one.
-func (s *Store) BeginIn(t *Txn, a *Ahead) {
-	sh := s.shardOf(a.hash)
+// BeginPrefetched is Begin for the key of l. It sets t, which is a zero Txn:
+// copying a Txn would take longer than making one.
+func (s *Store) BeginPrefetched(t *Txn, l *Lookup) {
+	sh := s.shardOf(l.hash)
 	sh.lock()
-	t.sh, t.key, t.hash, t.at = sh, a.Key, a.hash, a.at
+	t.sh, t.key, t.hash, t.at = sh, l.Key, l.hash, l.at
 }
 
-// peek guesses the location of a key's record, 0 for none, without the hold on the shard: the words may be changing. The
-// addresses they are read from stay good for as long as the store is open.
-func (x *index) peek(a *Ahead) arena.Loc {
-	i := x.leafOf(a.hash)
-	l := &x.leaves[i]
-	tag := tagOf(a.hash)
+// peek returns the likely location of a key's record, 0 for none. It does not
+// hold the shard's lock, so the slots may be changing. Their addresses stay valid
+// while the store is open.
+func (x *index) peek(l *Lookup) arena.Loc {
+	i := x.leafOf(l.hash)
+	leaf := &x.leaves[i]
+	tag := tagOf(l.hash)
 	base := x.base(i)
-	home := l.homeNow(tag)
+	home := leaf.homeNow(tag)
 	for j := home; j < home+peekSlots; j++ {
 		w := atomic.LoadUint64(arena.At[uint64](&x.mem, base+arena.Loc(j)*8))
 		if w == 0 || w>>tagShift > tag {
 			break
 		}
 		if w>>tagShift == tag {
-			a.at = j
+			l.at = j
 			return arena.Loc(w & locMask)
 		}
 	}
 	return 0
 }
 
-// peekSlots bounds how far peek looks. What is pushed farther from its home is found a little later.
+// peekSlots bounds the search of peek. The item is then found without prefetch.
 const peekSlots = 32
 
-// homeNow is home for those without the hold on the shard.
+// homeNow is home for callers without the shard's lock.
 func (l *leaf) homeNow(tag uint64) int { return int(tag * l.places.Load() >> tagBits) }

@@ -10,10 +10,11 @@ func TestPeek(t *testing.T) {
 	var key []byte
 	for i := range uint64(n) {
 		key = benchKey(key, i)
-		var a Ahead
-		s.Ahead(&a, key)
+		var a Lookup
+		s.Prefetch(&a, key)
 		loc := s.shardOf(a.hash).index.peek(&a)
-		tx := s.BeginAhead(&a)
+		var tx Txn
+		s.BeginPrefetched(&tx, &a)
 		if !tx.Find() {
 			t.Fatalf("%s is gone", key)
 		}
@@ -27,12 +28,13 @@ func TestPeek(t *testing.T) {
 	}
 	wrong := 0
 	for i := range uint64(n) {
-		var a Ahead
-		s.Ahead(&a, benchKey(key, n+i))
+		var a Lookup
+		s.Prefetch(&a, benchKey(key, n+i))
 		if s.shardOf(a.hash).index.peek(&a) != 0 {
 			wrong++
 		}
-		tx := s.BeginAhead(&a)
+		var tx Txn
+		s.BeginPrefetched(&tx, &a)
 		if tx.Find() {
 			t.Fatalf("%s was never stored", a.Key)
 		}
@@ -43,11 +45,13 @@ func TestPeek(t *testing.T) {
 	}
 	// Where nothing was ever stored there is nothing to look at.
 	empty, _ := open(t, Options{MaxBytes: MinLimit})
-	var a Ahead
-	empty.Ahead(&a, key)
-	empty.Expect(&a)
-	empty.ExpectChange(&a)
-	if tx := empty.BeginAhead(&a); tx.Find() {
+	var a Lookup
+	empty.Prefetch(&a, key)
+	empty.PrefetchItem(&a)
+	empty.PrefetchChange(&a)
+	var tx Txn
+	empty.BeginPrefetched(&tx, &a)
+	if tx.Find() {
 		t.Error("something was found in an empty store")
 	} else {
 		tx.End()

@@ -6,20 +6,21 @@ import (
 	"lintel.dev/internal/memcached/arena"
 )
 
-// A record is an item as it lies in a segment, without padding:
+// A record is an item in a segment, without padding:
 //
 //	key length      1 byte
 //	shape           1 byte, the bits below
-//	access          3 bytes, see accessed
+//	access          3 bytes, see accessAt
 //	value length    1 to 4 bytes
 //	CAS             0, 3, 4 or 8 bytes
 //	expiry          0 or 5 bytes, unix seconds
 //	flags           0 or 4 bytes
 //	key, value
 //
-// Integers are little endian. An item's CAS value follows from where its record was first written, so it is in the record only
-// once that no longer holds: as the distance below the segment's own when the record was moved, in full when it was changed in
-// place or chosen by a client.
+// Integers are little endian. An item's CAS value follows from where its record
+// was first written. A record that was moved has it as the distance below that of
+// the segment. One that was changed in place, or whose CAS value a client chose,
+// has it in full.
 const (
 	shapeLen    = 3 << 0 // bytes of the value length, less 1
 	shapeCAS    = 3 << 2 // index in casWidth
@@ -38,8 +39,8 @@ const (
 
 var casWidth = [4]uint8{0, 3, 4, 8}
 
-// accessed is the second of the last access, modulo 2^23 (97 days), shifted left by one; bit 0 tells that the item was fetched.
-// All ones marks a record whose item is gone.
+// access is the second of the last access, modulo 2^23 (97 days), shifted left by
+// one. Bit 0 says that the item was fetched. All ones marks a dead record.
 const (
 	accessAt  = 2
 	accessMod = 1 << 23
@@ -47,10 +48,11 @@ const (
 	lenAt     = 5
 )
 
-// maxExpiry is the expiry in a record whose item never expires but once did. Times as far off mean never as well.
+// maxExpiry is the expiry of a record that never expires but has the field. Later
+// times also mean never.
 const maxExpiry = 1<<40 - 1
 
-// record is a decoded view of the bytes at a location.
+// record is a decoded record. It refers to the bytes in the arena.
 type record struct {
 	b   []byte // all of it
 	loc arena.Loc
@@ -58,7 +60,7 @@ type record struct {
 	value uint16 // offset, too
 }
 
-// header is what a new record starts with.
+// header is the header of a new record.
 type header struct {
 	shape  byte
 	fetch  bool
@@ -92,7 +94,7 @@ func (h *header) length(nkey, nvalue int) int {
 	return n
 }
 
-// write encodes everything but the value into b and returns the offset of the value.
+// write encodes all but the value into b and returns the offset of the value.
 func (h *header) write(b, key []byte, nvalue int) int {
 	w := lenWidth(nvalue)
 	n := lenAt + w
@@ -117,10 +119,11 @@ func (h *header) write(b, key []byte, nvalue int) int {
 	return n + copy(b[n:], key)
 }
 
-// offsets are where the parts of a record of some shape begin.
+// offsets are the offsets of the parts of a record.
 type offsets struct{ cas, exp, flags, key uint8 }
 
-// layouts has the offsets of every shape, which a look-up would otherwise wait for one after the other.
+// layouts has the offsets of every shape. Computing them would be a chain of
+// dependent loads.
 var layouts = func() (all [256]offsets) {
 	for shape := range all {
 		o := &all[shape]
@@ -132,8 +135,8 @@ var layouts = func() (all [256]offsets) {
 	return all
 }()
 
-// decode reads the record at p, whose bytes are known to be one. It looks at the 8 bytes from p on; the shortest record has 7, so
-// a segment is never filled to its last byte.
+// decode decodes the record at loc, which must be one. It reads 8 bytes and the
+// shortest record has 7, so a segment is never filled to its last byte.
 func (r *record) decode(m *arena.Memory, loc arena.Loc) {
 	head := m.Uint64(loc)
 	shape := uint8(head >> 8)
@@ -197,8 +200,8 @@ func packAccess(now int64, fetched bool) uint32 {
 	return a
 }
 
-// frozen runs a change of more than one byte with the record marked as gone, so that a process killed half way leaves no
-// half-changed item in a restart file.
+// frozen runs a change of more than one byte with the record marked as dead, so
+// that a process killed meanwhile leaves no half-changed item in a restart file.
 func (r *record) frozen(change func()) {
 	a := get24(r.b[accessAt:])
 	r.kill()

@@ -6,25 +6,26 @@ import (
 	"lintel.dev/internal/memcached/arena"
 )
 
-// Queues of a shard, oldest segments first out.
+// Queues of a shard, in the terms of S3-FIFO. The oldest segment leaves first.
 const (
-	small = iota // newcomers
-	main         // items that were used while on small, or came back soon after they left
+	small = iota // new items
+	main         // items used while in small, or stored again soon after eviction
 	queues
 )
 
-// Streams of a shard: each has a segment open for appending.
+// Streams of a shard. Each has a segment open for appending.
 const (
-	toProbation = iota // new records of the queue of the same number
-	toProtected
-	sweptProbation // records of that queue moved out of segments that were mostly dead
-	sweptProtected
+	toSmall = iota // new records, by queue
+	toMain
+	sweptSmall // records moved out of mostly dead segments, by queue
+	sweptMain
 	streams
 )
 
 const segmentHeader = 128
 
-// segment is the header at the start of every segment. Its fields are guarded by the lock of the shard that owns the segment.
+// segment is the header at the start of every segment and extent. It is guarded
+// by the lock of the shard that owns it.
 type segment struct {
 	state uint32 // segmentFree or segmentUsed
 	shard uint32
@@ -35,16 +36,16 @@ type segment struct {
 	live  int64  // bytes of records whose items are not gone
 	items int32
 	pins  int32
-	// Up to here is what a change to an item needs, in one line of the processor's cache.
+	// A change to an item needs what is above, which is in one cache line.
 	expiry int64     // nothing in the segment expires before this unix second; 0 is never
-	gone   uint32    // 1: no longer in a queue, memory held by pins
-	rules  uint32    // flushes that its records are known to have survived
+	gone   uint32    // 1: not in a queue, kept by pins
+	rules  uint32    // number of flushes for which it was swept
 	seq    uint64    // order of opening within the shard
 	born   int64     // unix seconds
 	older  arena.Loc // neighbours in the queue, 0 for none
 	newer  arena.Loc
 	stamp  uint64 // order of opening within the store
-	check  uint64 // tells, in a file, a segment from what looks like one
+	check  uint64 // identifies a segment in a file
 }
 
 const (
@@ -60,7 +61,7 @@ type queue struct {
 	bytes          int64
 }
 
-// link puts a segment at the new end of a queue, or next to the segment after, on its newer side.
+// link inserts a segment at the new end of a queue, or on the newer side of after.
 func (sh *shard) link(base arena.Loc, q uint32, after arena.Loc) {
 	g, qu := sh.pool.segment(base), &sh.queues[q]
 	g.queue = q
@@ -103,7 +104,7 @@ func (sh *shard) unlink(base arena.Loc) {
 	sh.publish()
 }
 
-// publish tells the other shards how old the oldest segments here are, and how many items there are.
+// publish updates what other shards read of the queues and the number of items.
 func (sh *shard) publish() {
 	sh.items.Store(sh.total)
 	for q := range sh.queues {
@@ -115,7 +116,7 @@ func (sh *shard) publish() {
 	}
 }
 
-// start makes the memory at base a segment of size bytes.
+// start initialises a segment of size bytes at base.
 func (sh *shard) start(base arena.Loc, size int64) *segment {
 	g := sh.pool.segment(base)
 	sh.seq++
@@ -129,7 +130,8 @@ func (sh *shard) start(base arena.Loc, size int64) *segment {
 	return g
 }
 
-// free takes a segment out of its queue and gives its memory back, at once or when the last pin is released.
+// free takes a segment out of its queue and frees its memory, now or when the last
+// pin is released.
 func (sh *shard) free(base arena.Loc) {
 	g := sh.pool.segment(base)
 	for i := range sh.open {
@@ -159,7 +161,7 @@ func (sh *shard) give(base arena.Loc, size int64) {
 	}
 }
 
-// place is room for a record, taken but not yet visible to anyone who walks the segment.
+// place is room for a record behind the end of a segment.
 type place struct {
 	base arena.Loc
 	off  int64
@@ -167,10 +169,11 @@ type place struct {
 
 func (p place) loc() arena.Loc { return p.base + arena.Loc(p.off) }
 
-// large tells whether a record of n bytes gets a segment of its own.
+// large reports whether a record of n bytes gets an extent.
 func (sh *shard) large(n int) bool { return int64(n) > sh.pool.Seg/4 }
 
-// room finds a place for n bytes at the new end of a queue. Force goes beyond the limit instead of making room.
+// room returns a place for n bytes in a stream. force exceeds the limit instead of
+// making room.
 func (sh *shard) room(stream int, n int, force bool) (place, bool) {
 	if sh.large(n) {
 		size := (int64(n) + segmentHeader + arena.Quantum - 1) / arena.Quantum * arena.Quantum
@@ -187,7 +190,7 @@ func (sh *shard) room(stream int, n int, force bool) (place, bool) {
 	}
 	for tries := 0; ; tries++ {
 		if base := sh.open[stream]; base != 0 {
-			if g := sh.pool.segment(base); int64(g.end)+int64(n) < g.size { // not its last byte, see record.decode
+			if g := sh.pool.segment(base); int64(g.end)+int64(n) < g.size { // never its last byte, see record.decode
 				return place{base, int64(g.end)}, true
 			}
 		}
@@ -200,7 +203,7 @@ func (sh *shard) room(stream int, n int, force bool) (place, bool) {
 			}
 			sh.link(base, uint32(stream%queues), after)
 			old := sh.open[stream]
-			if sh.open[stream] = base; stream == toProbation {
+			if sh.open[stream] = base; stream == toSmall {
 				sh.end.Store(int64(base))
 			}
 			if old != 0 {
@@ -214,7 +217,7 @@ func (sh *shard) room(stream int, n int, force bool) (place, bool) {
 	}
 }
 
-// reap frees a segment that nothing is in any more and nothing will be written to.
+// reap frees a segment without items that is not appended to.
 func (sh *shard) reap(base arena.Loc) {
 	if base == sh.held || base == sh.swept {
 		return
@@ -229,8 +232,7 @@ func (sh *shard) reap(base arena.Loc) {
 	}
 }
 
-// commit makes n bytes written at a place part of their segment. It is not inlined, so that the compiler leaves the end of the
-// segment to be stored after them; what a process that is killed sees of its own stores is in order.
+// commit makes n bytes written at a place part of their segment.
 func (sh *shard) commit(p place, n int, expiry int64) {
 	g := sh.pool.segment(p.base)
 	g.live += int64(n)
@@ -244,7 +246,8 @@ func (sh *shard) commit(p place, n int, expiry int64) {
 	sh.pool.PrefetchAppend(p.loc() + arena.Loc(n))
 }
 
-// drop marks a record as gone and frees its segment when it was the last one there. The index is the caller's business.
+// drop marks a record as dead, and frees its segment if it was the last one there.
+// The caller removes the slot.
 func (sh *shard) drop(r *record) {
 	base := sh.pool.Base(r.loc)
 	g := sh.pool.segment(base)
@@ -255,20 +258,20 @@ func (sh *shard) drop(r *record) {
 	sh.reap(base)
 }
 
-// unshown is how many bytes more or less may be gone than other shards know: an atomic store waits until all that was stored
-// before has reached its place, and with every record that is too much.
-func (p *pool) unshown() int64 { return p.Seg / 64 }
+// maxUnshown bounds the difference between gone and dead. An atomic store waits for
+// all earlier stores, which is too slow for every record.
+func (p *pool) maxUnshown() int64 { return p.Seg / 64 }
 
-// lose counts n more bytes of records that are gone.
+// lose counts n more bytes of dead records.
 func (sh *shard) lose(n int64) {
 	sh.gone += n
 	sh.lost += max(n, 0)
-	if d := sh.gone - sh.shown; d > sh.pool.unshown() || d < -sh.pool.unshown() {
+	if d := sh.gone - sh.shown; d > sh.pool.maxUnshown() || d < -sh.pool.maxUnshown() {
 		sh.publishGone()
 	}
 }
 
-// publishGone tells other shards how much there is to gain from compacting this one.
+// publishGone updates dead for the other shards.
 func (sh *shard) publishGone() {
 	sh.shown = sh.gone
 	if sh.lost < sh.search {
@@ -296,14 +299,15 @@ func (sh *shard) casOf(r *record) uint64 {
 	}
 }
 
-// carry fills in how a record of the CAS value cas, about to be moved to a stream, keeps it; carried completes it once the
-// place is known. Room must be forced, so that nothing but one new segment can come in between.
+// carry sets the form in which a record that is moved to a stream keeps its CAS
+// value. carried completes it when the place is known. The room is taken by force,
+// so that at most one segment is opened in between.
 func (sh *shard) carry(h *header, stream int, cas uint64) {
 	h.shape &^= shapeCAS
 	if sh.s.opts.DisableCAS {
 		return
 	}
-	nearest := sh.cas + 1 // of a segment that would be opened now
+	nearest := sh.cas + 1 // that of a segment opened now
 	if base := sh.open[stream]; base != 0 {
 		nearest = sh.pool.segment(base).cas
 	}

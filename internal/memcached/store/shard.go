@@ -8,52 +8,53 @@ import (
 	"lintel.dev/internal/memcached/arena"
 )
 
-// shard is a part of the store with a lock of its own. Shards share the memory: each has its own segments, and one that needs
-// room takes it where the oldest segment of all is.
+// shard is a part of the store with its own lock, segments and index. Shards
+// share the memory: one that needs room takes it from the shard with the oldest
+// segment.
 type shard struct {
 	part
 	_ [8]byte
 }
 
-// part is a shard but for the bytes to the end of its last line of the processor's cache.
+// part is a shard without its padding to whole cache lines.
 type part struct {
-	// What every change writes to, in one line of the processor's cache: it costs more to get one from another core than all that
-	// is done with it.
+	// Written by every change, in one cache line: fetching a line from another core
+	// costs more than the rest of a change.
 	mu     sync.Mutex
-	held   arena.Loc // segment that must stay while a record is replaced: the new value may be part of it
-	gone   int64     // bytes of records that are gone
+	held   arena.Loc // segment of the record being replaced; the new value may be part of it
+	gone   int64     // bytes of dead records
 	shown  int64     // dead
-	lost   int64     // bytes of all records that ever went
+	lost   int64     // bytes of all records that ever became dead
 	cas    uint64
-	stored int32 // items of class last that were stored since they were counted
+	stored int32 // items of class last stored since settle
 	last   int32
-	opened bool // a segment was, since the last End
+	opened bool // a segment was opened since the last End
 	_      [7]byte
 
-	// What every look-up reads and little writes to, in two lines.
+	// Read by every look-up and seldom written.
 	s        *Store
 	pool     *pool
-	flushAt  int64 // unix second of a FlushAll to come, 0 for none
+	flushAt  int64 // unix second of a pending FlushAll, 0 for none
 	open     [streams]arena.Loc
 	_        [8]byte
 	prefixes []flush
 	id       int
 	index    index
-	end      atomic.Int64 // segment that new items go to, or once went to
+	end      atomic.Int64 // segment that new items go to, or went to earlier
 	_        [24]byte
 
-	// What other shards look at without the lock.
-	items  atomic.Int64          // total, as of when a segment was last opened or freed
-	dead   atomic.Int64          // gone, within unshown; 0 while no segment is worth compacting
-	due    atomic.Int64          // unix second from which a sweep would find something, 0 for never
+	// Read by other shards without the lock.
+	items  atomic.Int64          // total, when a segment was last opened or freed
+	dead   atomic.Int64          // gone, to within maxUnshown; 0 while no segment is worth compacting
+	due    atomic.Int64          // unix second from which a sweep finds something, 0 for never
 	oldest [queues]atomic.Uint64 // stamp of the oldest segment
-	wanted atomic.Int32          // goroutines that wait for the lock
+	wanted atomic.Int32          // goroutines that spin for the lock
 	_      [64 - 5*8 - 4]byte
 
-	search    int64 // of lost: until then no segment is worth compacting
+	search    int64 // until lost reaches it no segment is worth compacting
 	flushes   uint32
 	sweeping  arena.Loc // segment being compacted
-	swept     arena.Loc // segment being swept, which stays until that is done
+	swept     arena.Loc // segment being swept, which is not freed meanwhile
 	seq       uint64
 	queues    [queues]queue
 	ghost     ghost
@@ -68,31 +69,31 @@ type part struct {
 
 func (sh *shard) init(s *Store, id int, limit, most int64) error {
 	sh.s, sh.pool, sh.id = s, &s.pool, id
-	// No two items have the same CAS value until a shard has written 64 GiB. load adds more than all the shards are apart.
+	// CAS values are unique until a shard has written 64 GiB.
 	sh.cas = uint64(id) << 34
 	sh.publish()
 	return sh.index.init(sh.pool, limit, most)
 }
 
-// looks is how often a goroutine looks whether a shard is free before it goes to sleep: for longer than what is done under the
-// lock takes as a rule. To sleep and be woken takes several times as long.
-const looks = 2000
+// maxSpins is how often a goroutine tries a lock before it sleeps. That is longer
+// than a lock is usually held. Sleeping and waking takes several times as long.
+const maxSpins = 2000
 
-// wait takes the lock that another goroutine has.
+// wait takes a lock that is held.
 func (sh *shard) wait() {
-	if !sh.watch() {
+	if !sh.spin() {
 		sh.mu.Lock()
 	}
 }
 
-// watch takes the lock that another goroutine has if that gives it up soon.
-func (sh *shard) watch() bool {
+// spin takes a lock that is held, if it is released soon.
+func (sh *shard) spin() bool {
 	if !sh.s.spins {
 		return false
 	}
 	sh.wanted.Add(1)
 	defer sh.wanted.Add(-1)
-	for range looks {
+	for range maxSpins {
 		if arena.Pause(); sh.mu.TryLock() {
 			return true
 		}
@@ -100,7 +101,8 @@ func (sh *shard) watch() bool {
 	return false
 }
 
-// lookup finds the slot of a key's record, near is where it may be, or anything.
+// lookup finds the slot of a key's record and decodes it into r. near is a guess.
+// It returns nil if there is none.
 func (sh *shard) lookup(h uint64, key []byte, r *record, near int) (*leaf, int) {
 	l := sh.index.leaf(h)
 	if len(l.slots) == 0 {
@@ -127,7 +129,7 @@ func (sh *shard) lookup(h uint64, key []byte, r *record, near int) (*leaf, int) 
 	return nil, 0
 }
 
-// matches decodes the record of a slot's word into r and tells whether it is the key's.
+// matches decodes the record of a slot into r and reports whether it is the key's.
 func (sh *shard) matches(word uint64, key []byte, r *record) bool {
 	if word == 0 {
 		return false
@@ -137,7 +139,7 @@ func (sh *shard) matches(word uint64, key []byte, r *record) bool {
 	return string(r.keyBytes()) == string(key)
 }
 
-// slotOf finds the slot of the record at loc, near is where it may be, or anything.
+// slotOf finds the slot of the record at loc. near is a guess.
 func (sh *shard) slotOf(h uint64, loc arena.Loc, near int) (*leaf, int) {
 	l := sh.index.leaf(h)
 	tag := tagOf(h)
@@ -153,19 +155,19 @@ func (sh *shard) slotOf(h uint64, loc arena.Loc, near int) (*leaf, int) {
 	panic("store: record without a slot")
 }
 
-// bare is a word without its use count.
+// bare returns a slot without its use count.
 func bare(word uint64) uint64 { return word>>tagShift<<locBits + word&locMask }
 
 func freqOf(word uint64) uint64 { return word >> locBits & freqMax }
 
-// remove takes an item out: its slot, then its record.
+// remove removes an item: its slot, then its record.
 func (sh *shard) remove(l *leaf, i int, r *record) {
 	l.remove(i)
 	sh.uncount(r)
 	sh.drop(r)
 }
 
-// count adds an item to the figures by class.
+// count adds an item to the statistics.
 func (sh *shard) count(r *record) { sh.countSize(sh.sizeOf(r), sh.queueOf(r), 1) }
 
 func (sh *shard) uncount(r *record) { sh.countSize(sh.sizeOf(r), sh.queueOf(r), -1) }
@@ -175,7 +177,7 @@ func (sh *shard) countSize(size int, queue uint32, n int64) {
 	c.Items += n
 	c.Bytes += int64(size) * n
 	if queue == small {
-		c.Probation += n
+		c.Small += n
 	}
 	sh.total += n
 }
@@ -189,13 +191,13 @@ func (sh *shard) tally(i int32) {
 	sh.stored++
 }
 
-// settle adds what tally counted to the figures.
+// settle adds what tally counted to the statistics.
 func (sh *shard) settle() {
 	sh.class[sh.last].TotalItems += uint64(sh.stored)
 	sh.stored = 0
 }
 
-// recount counts an item instead of one of another size that was in a queue.
+// recount replaces an item of another size in the statistics.
 func (sh *shard) recount(was int, queue uint32, r *record) {
 	size := sh.sizeOf(r)
 	if class := ClassOf(size); class == ClassOf(was) && sh.queueOf(r) == queue {
@@ -232,10 +234,10 @@ func (sh *shard) item(r *record) Item {
 	}
 }
 
-// plain tells that an item is visible without asking what time it is.
+// plain reports whether an item is visible at any time.
 func (sh *shard) plain(r *record) bool { return r.shape()&shapeExpiry == 0 && len(sh.prefixes) == 0 }
 
-// visible tells whether an item may still be seen, and if not, why.
+// visible returns Absent if an item is visible, else why it is not.
 func (sh *shard) visible(r *record, now int64) Miss {
 	if sh.plain(r) {
 		return Absent
@@ -249,15 +251,15 @@ func (sh *shard) visible(r *record, now int64) Miss {
 	return Absent
 }
 
-// cursor goes through the records of a segment whose items are not gone. The item it is at may be removed, and the segment be
-// freed by that.
+// cursor iterates over the records of a segment that are not dead. The current
+// item may be removed, which may free the segment.
 type cursor struct {
 	record
 	sh   *shard
 	base arena.Loc
 	off  int64
 	left int32
-	end  int64 // next stops before records from here on, 0 for nowhere
+	end  int64 // next stops at this offset, 0 for the end
 }
 
 func (sh *shard) walk(base arena.Loc) cursor {

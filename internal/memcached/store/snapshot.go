@@ -15,38 +15,43 @@ import (
 	"lintel.dev/internal/memcached/arena"
 )
 
-// The file of Options.Path is the memory of the store itself: segments and extents lie in it where they lie in memory, and the
-// index is made anew from them. At its start, where no segment ever is, it has a superblock, and a block for every shard.
+// The file of Options.Path is the memory of the store: segments and extents are in
+// it, and the index is built from them. It starts with a superblock and a block for
+// each shard.
 //
-// A process may be killed between any two instructions. Therefore a record becomes part of its segment (segment.end) after it
-// is complete, the record it replaces is marked as gone before, and a record is marked as gone while it is changed in place.
+// A process may be killed between any two instructions. So a record becomes part
+// of its segment (segment.end) after it is complete, the record that it replaces is
+// marked as dead before, and a record is marked as dead while it is changed in
+// place.
 const (
 	superMagic   = 0x314c45544e494c01
 	superVersion = 3
 	superSize    = arena.Page
-	flushBlock   = 32 << 10 // a shard's flushes, twice: one is valid while the other is written
+	flushBlock   = 32 << 10 // two copies of a shard's flushes: one is valid while the other is written
 	metaSize     = superSize + maxShards*flushBlock
 )
 
-// bootID names the time since the machine was started: what a process that was killed left in a file is only known to be
-// there as long as the machine runs. It is empty where the system has no such name.
+// bootID identifies the time since the machine was started. What a killed process
+// left in a file is complete only as long as the machine runs. It is empty on
+// systems without such an id.
 func bootID() string {
 	b, _ := os.ReadFile("/proc/sys/kernel/random/boot_id")
 	return string(b)
 }
 
-// superblock is at the start of the file. Settings are what must be the same for the file to be used again.
+// superblock is at the start of the file.
 type superblock struct {
 	magic    uint64
 	settings settings
 	sum      uint32 // of settings and key
 	key      keyed
 	boot     [40]byte
-	clean    uint32 // 1: closed in order
+	clean    uint32 // 1: closed by Close
 	high     arena.HighMark
 	power    uint32 // Stats.HashPower
 }
 
+// settings are what a file was written with.
 type settings struct {
 	version  uint32
 	shards   uint32
@@ -193,9 +198,9 @@ func (s *Store) markOpen() {
 	atomic.StoreUint32(&b.clean, 0)
 }
 
-// detach closes the file in order.
+// detach completes the file.
 func (s *Store) detach() error {
-	s.Stats() // the last to raise the power
+	s.Stats() // updates power
 	if err := s.pool.File().Sync(); err != nil {
 		return err
 	}
@@ -203,12 +208,13 @@ func (s *Store) detach() error {
 	return s.pool.File().Sync()
 }
 
-// seal returns what a segment's check must be. Its key is secret, so that no value can contain what looks like a segment.
+// seal returns the check of a segment. Its key is secret, so that no value can
+// contain a valid header.
 func (s *Store) seal(g *segment, base arena.Loc) uint64 {
 	return fold(fold(uint64(base)^s.hash[0], g.seq^s.hash[1])^uint64(g.size), uint64(g.shard)^s.hash[1])
 }
 
-// load takes over what the file holds.
+// load builds the index from the file.
 func (s *Store) load() error {
 	b := s.super()
 	p := &s.pool
@@ -234,7 +240,7 @@ func (s *Store) load() error {
 	}
 	for i := range s.shards {
 		sh := &s.shards[i]
-		sh.cas += 1 << 40 // more than what was given out since the last segment was opened
+		sh.cas += 1 << 40 // above what was given out since the last segment was opened
 		sh.prefixes = sh.prefixes[:0]
 		sh.saveFlushes()
 	}
@@ -247,15 +253,15 @@ func (s *Store) load() error {
 	return nil
 }
 
-// valid tells whether there is a segment at base.
+// valid reports whether there is a segment at base.
 func (s *Store) valid(base arena.Loc) bool {
 	g := s.pool.segment(base)
 	return g.state == segmentUsed && g.shard < uint32(len(s.shards)) && g.queue < queues && g.size > segmentHeader &&
 		int64(g.end) <= g.size && g.end >= segmentHeader && g.check == s.seal(g, base)
 }
 
-// findExtents goes through the part of the file that extents were ever in. It reads the file rather than the mapping, which
-// would fill the holes.
+// findExtents searches the part of the file that extents were ever in. It reads
+// the file, since reading the mapping would fill its holes.
 func (s *Store) findExtents(high int64) (found []arena.Loc, err error) {
 	p := &s.pool
 	buf := make([]byte, 1<<20)
@@ -280,7 +286,8 @@ func (s *Store) findExtents(high int64) (found []arena.Loc, err error) {
 	return found, nil
 }
 
-// adopt makes a segment found in the file the shard's newest. What cannot be right, or need not be kept, is marked as gone.
+// adopt makes a segment found in the file the shard's newest. Records that are
+// damaged, duplicate or not visible are marked as dead.
 func (sh *shard) adopt(base arena.Loc) {
 	g := sh.pool.segment(base)
 	now := sh.s.now()
@@ -294,7 +301,7 @@ func (sh *shard) adopt(base arena.Loc) {
 	for off < int64(g.end) {
 		n := sh.sound(base+arena.Loc(off), int64(g.end)-off)
 		if n == 0 {
-			g.end = uint32(off) // the rest cannot be walked
+			g.end = uint32(off) // nothing behind it can be read
 			break
 		}
 		var r record
@@ -326,7 +333,7 @@ func (sh *shard) adopt(base arena.Loc) {
 	g.rules = sh.flushes
 }
 
-// sound returns the length of the record at loc, 0 if there cannot be one within n bytes.
+// sound returns the length of the record at loc, 0 if there is none within n bytes.
 func (sh *shard) sound(loc arena.Loc, n int64) int64 {
 	if n < lenAt+2 {
 		return 0
@@ -349,8 +356,8 @@ func (sh *shard) sound(loc arena.Loc, n int64) int64 {
 	return 0
 }
 
-// flushes of a shard in the file: which of two copies counts, and the copies: when FlushAll is due, how many flushes there are,
-// and each of them.
+// A shard's flushes in the file: which of two copies is valid, and the copies. A
+// copy is the time of a pending FlushAll, the number of flushes, and the flushes.
 const flushCopy = (flushBlock - 64) / 2
 
 func (sh *shard) flushArea() (which *uint32, copies [2][]byte) {
@@ -359,7 +366,7 @@ func (sh *shard) flushArea() (which *uint32, copies [2][]byte) {
 	return arena.At[uint32](&sh.pool.Memory, at), [2][]byte{b[:flushCopy], b[flushCopy:]}
 }
 
-// saveFlushes writes the flushes that concern records still in the file.
+// saveFlushes writes the shard's flushes to the file.
 func (sh *shard) saveFlushes() {
 	if sh.pool.File() == nil {
 		return
@@ -398,5 +405,5 @@ func (sh *shard) loadFlushes() {
 	}
 }
 
-// Space for every flush that a shard may hold: the longest prefix and what goes with it.
+// A copy has room for maxFlushes of the longest prefix.
 var _ [flushCopy - 12 - (maxFlushes+1)*(1+MaxKey+8+12*streams)]byte

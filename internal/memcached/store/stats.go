@@ -2,43 +2,44 @@ package store
 
 import "sync/atomic"
 
-// Stats is a snapshot of the store's figures. Counters count from New or the last ResetStats; gauges are as of now.
+// Stats is a snapshot of the statistics. Counters count from New or the last
+// ResetStats.
 type Stats struct {
-	Limit     int64 // bytes of memory the items and their index may use
-	Used      int64 // bytes of memory they use: segments and index
-	Items     int64 // items held, those expired or flushed but not yet reclaimed included
+	Limit     int64 // bytes of memory that items and index may use
+	Used      int64 // bytes that they use
+	Items     int64 // including those expired or flushed and not yet removed
 	Bytes     int64 // sum of ItemSize over Items
-	HashPower int   // log2 of the slots of the hash table that memcached would have; see hashPower
+	HashPower int   // log2 of the slots of the hash table that memcached would have
 	HashBytes int64 // bytes of the index
 
 	TotalItems       uint64 // items stored, replacements included
-	Evictions        uint64 // live items dropped to make room
-	EvictedUnfetched uint64 // of these, never read since stored
-	EvictedActive    uint64 // of these, read more than once since they last aged
-	Reclaimed        uint64 // expired or flushed items whose memory was taken back to make room
-	ExpiredUnfetched uint64 // items that expired without ever having been read
-	CrawlerReclaimed uint64 // expired or flushed items removed by the background sweep
-	CrawlerChecked   uint64 // items the background sweep looked at
+	Evictions        uint64 // live items removed to make room
+	EvictedUnfetched uint64 // of Evictions, never read since they were stored
+	EvictedActive    uint64 // of Evictions, read and in the main queue
+	Reclaimed        uint64 // expired or flushed items removed to make room
+	ExpiredUnfetched uint64 // items that expired without being read
+	CrawlerReclaimed uint64 // expired or flushed items removed by them
+	CrawlerChecked   uint64 // items checked by Crawl and background sweeps
 	OutOfMemory      uint64 // Puts refused with ErrNoMemory
 	Moved            uint64 // items copied from one segment to another
-	Promoted         uint64 // of these, from small to the main queue
-	CompactedBytes   uint64 // bytes of segments emptied because most of their content was dead
+	Promoted         uint64 // of Moved, from the small to the main queue
+	CompactedBytes   uint64 // dead bytes of segments that were compacted
 
 	Class [Classes]ClassStats // class n at index n-1
 }
 
-// ClassStats is the part of Stats that concerns the items of one of memcached's size classes.
+// ClassStats are the statistics of one of memcached's size classes.
 type ClassStats struct {
 	Items            int64
 	Bytes            int64 // sum of ItemSize
-	Probation        int64 // of Items, those in the queue of newcomers
-	Age              int64 // seconds since the oldest segment was opened, for a class with items
+	Small            int64 // of Items, those in the small queue
+	Age              int64 // seconds since the oldest segment was opened; 0 without items
 	TotalItems       uint64
 	Evictions        uint64
-	EvictedNonzero   uint64 // of Evictions, items that had an expiry
+	EvictedNonzero   uint64 // of Evictions, items with an expiry
 	EvictedUnfetched uint64
 	EvictedActive    uint64
-	EvictedTime      int64 // seconds between the last access and the eviction of the item last evicted
+	EvictedTime      int64 // seconds since its last access when the last item was evicted
 	OutOfMemory      uint64
 	Reclaimed        uint64
 	ExpiredUnfetched uint64
@@ -46,7 +47,7 @@ type ClassStats struct {
 	CrawlerChecked   uint64
 }
 
-// Stats returns the figures of now.
+// Stats returns the current statistics.
 func (s *Store) Stats() Stats {
 	st := Stats{Limit: s.pool.Limit(), Used: s.pool.Used()}
 	for i := range s.shards {
@@ -70,8 +71,9 @@ func (s *Store) Stats() Stats {
 	return st
 }
 
-// hashPower is the least power of two that memcached, which doubles its table when there are three items to two slots and never
-// makes it smaller, would have come to with the items that were counted so far; the file keeps it for the next store.
+// hashPower returns log2 of the size of memcached's hash table, had it held the
+// items counted so far. memcached doubles its table at three items for two slots
+// and never shrinks it. The restart file stores the value.
 func (s *Store) hashPower(items int64) int {
 	power := uint32(0)
 	for 2*items > 3<<power {
@@ -114,7 +116,7 @@ func (sh *shard) addStats(st *Stats) {
 		}
 		sum.Items += c.Items
 		sum.Bytes += c.Bytes
-		sum.Probation += c.Probation
+		sum.Small += c.Small
 		sum.TotalItems += c.TotalItems
 		sum.Evictions += c.Evictions
 		sum.EvictedNonzero += c.EvictedNonzero
@@ -129,7 +131,7 @@ func (sh *shard) addStats(st *Stats) {
 	}
 }
 
-// ResetStats sets the counters of Stats to 0.
+// ResetStats sets the counters to 0.
 func (s *Store) ResetStats() {
 	for i := range s.shards {
 		sh := &s.shards[i]
@@ -138,7 +140,7 @@ func (s *Store) ResetStats() {
 		sh.moved, sh.promoted, sh.compacted = 0, 0, 0
 		for j := range sh.class {
 			c := &sh.class[j]
-			*c = ClassStats{Items: c.Items, Bytes: c.Bytes, Probation: c.Probation}
+			*c = ClassStats{Items: c.Items, Bytes: c.Bytes, Small: c.Small}
 		}
 		sh.mu.Unlock()
 	}

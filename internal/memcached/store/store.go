@@ -1,8 +1,3 @@
-// Package store keeps a cache's items in bounded memory: it finds, replaces, expires and evicts them, and knows nothing of
-// commands or the wire.
-//
-// A store is divided into shards by a hash of the key. Every operation on a key happens in a Txn, the exclusive hold on the
-// key's shard, so that a command made of several steps (look, decide, write) is atomic.
 package store
 
 import (
@@ -20,26 +15,27 @@ import (
 )
 
 var (
-	// ErrTooLarge reports an item that ItemSize counts beyond Options.MaxItemSize, or that cannot fit in the memory at all.
+	// ErrTooLarge is returned for an item whose ItemSize exceeds Options.MaxItemSize.
 	ErrTooLarge = errors.New("store: item too large")
-	// ErrNoMemory reports that there is no room for an item: the store may not evict, or everything is pinned.
+	// ErrNoMemory is returned if there is no room for an item: it does not fit in the
+	// limit, the store may not evict, or all items are pinned.
 	ErrNoMemory = errors.New("store: out of memory")
-	// ErrLimit reports a memory limit that the store cannot work with.
+	// ErrLimit is returned for a memory limit or item size out of range.
 	ErrLimit = errors.New("store: memory limit out of range")
-	// ErrSnapshot reports a file of Options.Path that cannot be used: it was written under other settings, or is no store.
+	// ErrSnapshot is returned if the file of Options.Path cannot be used.
 	ErrSnapshot = errors.New("store: unusable restart file")
 )
 
 // MaxKey is the length in bytes of the longest key.
 const MaxKey = 250
 
-// The smallest and largest Options.MaxBytes.
+// MinLimit and MaxLimit bound Options.MaxBytes.
 const (
 	MinLimit = 1 << 20
 	MaxLimit = 64 << 30
 )
 
-// Options are the settings of a Store. MaxBytes alone must be set.
+// Options are the settings of a Store. Only MaxBytes is required.
 type Options struct {
 	MaxBytes    int64        // bytes that items and their index may use, at least MinLimit
 	Loops       int          // goroutines that are expected to store at the same time; 0 is 1
@@ -47,22 +43,25 @@ type Options struct {
 	NoEvict     bool         // refuse with ErrNoMemory instead of evicting live items
 	DisableCAS  bool         // keep no CAS values: Txn.CAS is 0
 	Now         func() int64 // unix seconds, safe for concurrent use; nil is the real clock, at most 100 ms behind
-	NoSweep     bool         // do not look for expired items in the background; Crawl and the need for room still do
-	// Path names a file that is to be the items' memory, so that a later store opened on it starts with them; "" is none. Best
-	// on a file system in memory. After Close every item is there, after the death of the process every item that was complete,
-	// none of those removed. New fails with ErrSnapshot if the file is in use, was written under other options, or was not
-	// closed before the machine went down; it then leaves the file alone.
+	NoSweep     bool         // do not search for expired items in the background
+	// Path is a file that becomes the memory of the items, so that a later store on
+	// it starts with them. "" is none. It should be on a file system in memory.
+	// After Close it holds every item. After a crash of the process it holds every
+	// item that was completely stored and not removed. New returns ErrSnapshot and
+	// does not change the file if it is in use, was written under other options,
+	// or was not closed before the machine was restarted.
 	Path  string
 	Hooks Hooks
 }
 
-// Hooks are called with the item's shard held: they must be quick and must not call the store. Any may be nil.
+// Hooks are called with the lock of the item's shard held. They must be fast and
+// must not call the store. Any may be nil.
 type Hooks struct {
-	// Evict is called for an item about to be dropped to make room. Its Key is only valid during the call.
+	// Evict is called before an item is evicted. Item.Key is valid during the call.
 	Evict func(Item)
 }
 
-// Item describes an item as Scan and hooks see it.
+// Item describes an item for Scan and Hooks.
 type Item struct {
 	Key        []byte
 	Flags      uint32
@@ -78,11 +77,11 @@ type Item struct {
 // Store is a bounded set of items. It is safe for concurrent use.
 type Store struct {
 	opts     Options
-	still    atomic.Bool // does not sweep in the background
-	spins    bool        // another goroutine can run while one waits
+	still    atomic.Bool // no background sweeps
+	spins    bool        // GOMAXPROCS is above 1
 	pool     pool
 	shards   []shard
-	shift    uint // of a hash, to get the number of its shard
+	shift    uint // a hash shifted right by it is the number of the shard
 	hash     keyed
 	now      func() int64
 	clock    atomic.Int64
@@ -112,16 +111,18 @@ const (
 	segmentsPerShard = 128
 )
 
-// leastFile is how much longer than six times the limit the file of a store is, of which no more than the limit is ever in use.
+// leastFile is added to six times the limit for the length of a store's file. No
+// more than the limit is in use at a time.
 const leastFile = 64 << 20
 
-// addresses is how much address space a store with a limit reserves, at least and at most: enough for twelve times the limit.
+// A store reserves addresses for twelve times its limit, within these bounds.
 const (
 	leastAddresses = 24 << 30
 	mostAddresses  = 1 << locBits
 )
 
-// New makes a store. With Options.Path it holds the items of that file, if there are any. Close must be called.
+// New returns a store, with the items of the file of Options.Path. Close must be
+// called.
 func New(opts Options) (*Store, error) {
 	if opts.MaxItemSize == 0 {
 		opts.MaxItemSize = 1 << 20
@@ -208,8 +209,8 @@ func (s *Store) build() error {
 
 func (s *Store) shardOf(h uint64) *shard { return &s.shards[h>>s.shift] }
 
-// Close releases the memory, after completing the file if there is one. No other method may be called afterwards, and every release function that Txn.Pin returned must
-// have been called before.
+// Close writes the file, if there is one, and releases the memory. Every release
+// function of Txn.Pin must have been called before, and no method is called after.
 func (s *Store) Close() error {
 	s.close.Do(func() {
 		close(s.stop)
@@ -230,11 +231,12 @@ func (s *Store) unmap() error {
 	return errors.Join(append(errs, s.pool.Close())...)
 }
 
-// Now returns the store's idea of the time, in unix seconds.
+// Now returns the unix second by the clock of the store.
 func (s *Store) Now() int64 { return s.now() }
 
-// SetLimit changes Options.MaxBytes. Items are evicted at once when the new limit is lower. How far the limit can be raised
-// depends on the one the store was made with: at least to 6 GiB, or three times as much as that; with a file, to one and a half.
+// SetLimit changes Options.MaxBytes. It evicts items until a lower limit is kept.
+// The limit can be raised to 6 GiB or, if that is more, three times the limit that
+// the store was made with; with a file, to one and a half times.
 func (s *Store) SetLimit(bytes int64) error {
 	if most := s.pool.MaxLimit(); bytes < MinLimit || bytes > most {
 		return fmt.Errorf("%w: %d bytes, want %d to %d", ErrLimit, bytes, MinLimit, most)
@@ -247,7 +249,7 @@ func (s *Store) SetLimit(bytes int64) error {
 	done := s.makeRoom(nil, 0)
 	for i := 0; !done && i < 4*len(s.shards); i++ {
 		sh := &s.shards[i%len(s.shards)]
-		sh.lock() // it may have been busy
+		sh.lock() // wait for a shard that makeRoom found locked
 		sh.mu.Unlock()
 		done = s.makeRoom(nil, 0)
 	}
@@ -258,12 +260,13 @@ func (s *Store) SetLimit(bytes int64) error {
 	return nil
 }
 
-// scanBatch is about how many items Scan collects while it holds a shard.
+// scanBatch is about how many items Scan collects under a lock.
 const scanBatch = 256
 
-// Scan calls yield for every live item until it returns false. Every item that is there throughout is seen once; those stored
-// or removed meanwhile may or may not be seen. The item's Key is only valid during the call. No shard is held while yield runs,
-// so it may take its time and use the store.
+// Scan calls yield for every live item until it returns false. An item that exists
+// throughout is seen exactly once; one that is stored or removed meanwhile may be
+// missed. Item.Key is valid during the call. yield runs without a lock and may
+// use the store.
 func (s *Store) Scan(yield func(Item) bool) {
 	var items []Item
 	var keys []byte
@@ -282,7 +285,8 @@ func (s *Store) Scan(yield func(Item) bool) {
 	}
 }
 
-// scan copies the live items of a leaf from a tag on, and returns the tag at which to go on.
+// scan appends the live items of a leaf from a tag on. It returns the tag to
+// continue with.
 func (sh *shard) scan(l *leaf, from uint64, items []Item, keys []byte) ([]Item, []byte, uint64) {
 	sh.lock()
 	defer sh.mu.Unlock()
@@ -307,7 +311,7 @@ func (sh *shard) scan(l *leaf, from uint64, items []Item, keys []byte) ([]Item, 
 			items = append(items, it)
 		}
 		if len(items) >= scanBatch {
-			from = tag // the rest of this tag belongs to this batch
+			from = tag // the rest of this tag is part of this batch
 		}
 	}
 	for i, at := 0, 0; i < len(items); i++ {

@@ -110,17 +110,18 @@ func step(t *testing.T, s *Store, r *rand.Rand, clock *atomic.Int64, pins *[]fun
 		(*pins)[0]()
 		*pins = (*pins)[1:]
 	}
-	var ahead Ahead
-	s.Ahead(&ahead, []byte(key))
+	var ahead Lookup
+	s.Prefetch(&ahead, []byte(key))
 	if seed%2 == 0 {
-		s.Expect(&ahead)
+		s.PrefetchItem(&ahead)
 	} else {
-		s.ExpectChange(&ahead)
+		s.PrefetchChange(&ahead)
 	}
 	if r.IntN(10) == 0 {
 		runtime.Gosched()
 	}
-	tx := s.BeginAhead(&ahead)
+	var tx Txn
+	s.BeginPrefetched(&tx, &ahead)
 	defer tx.End()
 	found := tx.Find()
 	if found && !intact(key, tx.Value()) {

@@ -6,13 +6,13 @@ import (
 	"lintel.dev/internal/memcached/arena"
 )
 
-// Miss tells why Txn.Find found nothing.
+// Miss says why Txn.Find returned false.
 type Miss uint8
 
 const (
 	Absent  Miss = iota // there is no such item
-	Expired             // its time was up; it is removed
-	Flushed             // FlushAll or FlushPrefix took it; it is removed
+	Expired             // it has expired, and was removed
+	Flushed             // FlushAll or FlushPrefix covers it, and it was removed
 )
 
 // Record is what Txn.Put stores.
@@ -22,23 +22,25 @@ type Record struct {
 	CAS    uint64 // 0 is the next value
 	Stale  bool
 	Won    bool
-	Parts  [2][]byte // the value is both, one after the other; they may be part of what Txn.Value returned
+	Parts  [2][]byte // the value is their concatenation; they may be part of what Txn.Value returned
 }
 
-// Txn is the exclusive hold on the shard that a key lives in, from Store.Begin to End. It is used by one goroutine, which makes
-// no other call to the store in between. The methods that describe an item may be called while one is found: after Find
-// returned true and until Delete, and after Put succeeded.
+// Txn holds the lock of a key's shard from Store.Begin to End. It is used by one
+// goroutine, which makes no other call to the store in between. Methods that
+// describe the item are called after Find returned true or Put succeeded, and not
+// after Delete.
 type Txn struct {
 	sh   *shard
 	key  []byte
 	hash uint64
 	leaf *leaf // of the record found, nil for none
-	at   int   // of its slot; without leaf, where it may be
+	at   int   // its slot; without leaf, a guess
 	r    record
 	miss Miss
 }
 
-// Begin takes the hold on key's shard. The key, of 1 to MaxKey bytes, must not change until End.
+// Begin locks the key's shard. The key, of 1 to MaxKey bytes, must not change until
+// End.
 func (s *Store) Begin(key []byte) Txn {
 	h := s.hash.sum(key)
 	sh := s.shardOf(h)
@@ -46,7 +48,7 @@ func (s *Store) Begin(key []byte) Txn {
 	return Txn{sh: sh, key: key, hash: h}
 }
 
-// End gives up the hold. The Txn must not be used afterwards.
+// End unlocks the shard. The Txn must not be used afterwards.
 func (t *Txn) End() {
 	if t.sh.opened {
 		t.sh.opened = false
@@ -57,7 +59,7 @@ func (t *Txn) End() {
 	t.sh.mu.Unlock()
 }
 
-// Find looks for the live item of the key. Missed tells why it returned false.
+// Find looks for the live item of the key. If it returns false, Missed says why.
 func (t *Txn) Find() bool {
 	t.leaf, t.at = t.sh.lookup(t.hash, t.key, &t.r, t.at)
 	if t.leaf == nil {
@@ -66,7 +68,7 @@ func (t *Txn) Find() bool {
 	return t.sh.plain(&t.r) || t.current()
 }
 
-// current removes the item found unless it is still visible.
+// current removes the item found unless it is visible.
 func (t *Txn) current() bool {
 	m := t.sh.visible(&t.r, t.sh.s.now())
 	if m != Absent {
@@ -76,26 +78,29 @@ func (t *Txn) current() bool {
 	return m == Absent
 }
 
-// Missed tells why Find returned false.
+// Missed returns why Find returned false.
 func (t *Txn) Missed() Miss { return t.miss }
 
-// Value returns the item's value. It is valid until End or the next change to the item, and must not be written to.
+// Value returns the item's value. It is valid until End or the next change of the
+// item, and must not be written to.
 func (t *Txn) Value() []byte { return t.r.valueBytes() }
 
 // Flags returns the client's flags.
 func (t *Txn) Flags() uint32 { return t.r.flagBits() }
 
-// CAS returns the item's unique value, 0 when Options.DisableCAS is set. It changes with every change to the value.
+// CAS returns the item's CAS value, 0 with Options.DisableCAS. It changes with every
+// change of the value.
 func (t *Txn) CAS() uint64 { return t.sh.casOf(&t.r) }
 
 // Expiry returns the unix second at which the item expires, 0 for never.
 func (t *Txn) Expiry() int64 { return t.r.expiry() }
 
-// LastAccess returns the unix second in which the item was stored, touched or last counted by Bump. For items left alone for
-// more than 97 days it is too late by a multiple of that.
+// LastAccess returns the unix second in which the item was stored, touched or last
+// counted by Bump. If that is more than 97 days ago, the result is too large by a
+// multiple of 97 days.
 func (t *Txn) LastAccess() int64 { return t.r.access(t.sh.s.now()) }
 
-// Fetched tells whether Bump was called since the item was stored.
+// Fetched reports whether Bump was called since the item was stored.
 func (t *Txn) Fetched() bool { return t.r.fetched() }
 
 // Stale returns the mark set by SetMarks or Put.
@@ -107,7 +112,8 @@ func (t *Txn) Won() bool { return t.r.shape()&shapeWon != 0 }
 // Size returns what ItemSize counts for the item.
 func (t *Txn) Size() int { return t.sh.sizeOf(&t.r) }
 
-// Bump counts an access: the item counts as fetched, its last access is now, and it is less likely to be evicted.
+// Bump counts an access: the item is fetched, its last access is now, and it is less
+// likely to be evicted.
 func (t *Txn) Bump() {
 	if w := t.leaf.slots[t.at]; freqOf(w) < freqMax {
 		t.leaf.slots[t.at] = w + freqOne
@@ -118,8 +124,8 @@ func (t *Txn) Bump() {
 // warmEvery is how old the last access must be, in seconds, for Warm to renew it.
 const warmEvery = 60
 
-// Warm is Bump for a use that reads nothing for a client: the item does not count as fetched by it, and its last access is now
-// only if that was more than a minute ago.
+// Warm is Bump for a use that is not a read by a client: it does not mark the item
+// as fetched, and sets its last access only if that was more than a minute ago.
 func (t *Txn) Warm() {
 	now := t.sh.s.now()
 	at, fetched := t.r.access(now), t.r.fetched()
@@ -130,7 +136,8 @@ func (t *Txn) Warm() {
 	t.r.setAccess(at, fetched)
 }
 
-// SetExpiry changes when the item expires (unix seconds, 0 is never). Its CAS value stays, its last access is now.
+// SetExpiry sets the unix second at which the item expires, 0 for never. The CAS
+// value stays. The last access is now.
 func (t *Txn) SetExpiry(unix int64) {
 	now := t.sh.s.now()
 	unix = min(unix, maxExpiry)
@@ -157,7 +164,7 @@ func (t *Txn) SetExpiry(unix int64) {
 	}
 }
 
-// SetMarks sets the two marks that leases need. The CAS value stays.
+// SetMarks sets the two marks of leases. The CAS value stays.
 func (t *Txn) SetMarks(stale, won bool) {
 	t.r.b[1] = t.r.shape()&^(shapeStale|shapeWon) | marks(stale, won)
 }
@@ -172,7 +179,7 @@ func marks(stale, won bool) (shape byte) {
 	return shape
 }
 
-// SetCAS changes the CAS value; 0 is the next value.
+// SetCAS sets the CAS value. 0 means the next value.
 func (t *Txn) SetCAS(cas uint64) {
 	if t.sh.s.opts.DisableCAS {
 		return
@@ -187,12 +194,14 @@ func (t *Txn) SetCAS(cas uint64) {
 	t.r.frozen(func() { binary.LittleEndian.PutUint64(t.r.b[t.r.cas:], cas) })
 }
 
-// Overwrite changes the value to v, which is of the same length and may be part of what Value returned, and returns the new
-// CAS value. Everything else about the item stays. A pinned value is not changed: the item gets new bytes.
+// Overwrite sets the value to v, which has the same length and may be part of what
+// Value returned. It returns the new CAS value. All else stays. The bytes of a
+// pinned value are not changed: the item gets new ones.
 func (t *Txn) Overwrite(v []byte) (cas uint64) {
 	base := t.sh.pool.Base(t.r.loc)
 	cas = t.sh.nextCAS()
-	// The first change moves the item to where its CAS value is kept in full; from then on it is changed in place.
+	// The first change writes a record with the CAS value in full. Later ones change
+	// that in place.
 	inPlace := t.sh.s.opts.DisableCAS || t.r.shape()&shapeCAS == casFull
 	if !inPlace || t.sh.pool.segment(base).pins > 0 {
 		t.replace(func(h *header) { h.cas = cas }, v)
@@ -213,9 +222,10 @@ func (t *Txn) Delete() {
 	t.leaf, t.r, t.miss = nil, record{}, Absent
 }
 
-// Pin returns the value and a function that must be called once it is no longer needed; until then its bytes do not change,
-// whatever happens to the item. The function may be called by any goroutine, but not between Begin and End. The memory of
-// pinned values counts as used until then. Items of up to a quarter of a segment, at most 16 KiB, are simply copied.
+// Pin returns the value and a release function, which must be called. Until then
+// the bytes do not change and count as used memory, even if the item is removed.
+// Any goroutine may call release, but not between Begin and End. Values of up to a
+// quarter of a segment are copied.
 func (t *Txn) Pin() (value []byte, release func()) {
 	base := t.sh.pool.Base(t.r.loc)
 	if base < t.sh.pool.Extents {
@@ -232,9 +242,9 @@ func (t *Txn) Pin() (value []byte, release func()) {
 	}
 }
 
-// replace writes a new record for the item found; what is not about its value stays as it is but for what change does. The CAS
-// value is kept in full. It takes room beyond the limit if it must: none of its callers can fail, and what it takes is no more
-// than what it leaves behind, but for a few bytes.
+// replace writes a new record for the item found, with a header modified by
+// change and the CAS value in full. It exceeds the limit if it must, since its
+// callers cannot fail: it leaves about as many dead bytes behind.
 func (t *Txn) replace(change func(h *header), value []byte) {
 	h := header{
 		shape: t.r.shape() &^ (shapeLen | shapeCAS), fetch: t.r.fetched(), expiry: t.r.expiry(), flags: t.r.flagBits(),
@@ -250,8 +260,8 @@ func (t *Txn) replace(change func(h *header), value []byte) {
 	}
 }
 
-// crowds tells whether the item found takes so much of the memory that a new value beside it would drive out what it need not,
-// and is no part of that value.
+// crowds reports whether the item found takes so much of the memory that a new
+// value beside it would evict others needlessly, and is not part of that value.
 func (t *Txn) crowds(value [2][]byte) bool {
 	limit := t.sh.pool.Limit()
 	n := int64(len(value[0]) + len(value[1]))
@@ -266,8 +276,9 @@ func (t *Txn) crowds(value [2][]byte) bool {
 	return true
 }
 
-// Put stores an item under the key, in place of the one there is, and returns its CAS value. When it fails, with ErrTooLarge
-// or ErrNoMemory, the old item is untouched, unless it takes more than a quarter of the memory.
+// Put stores an item under the key, in place of the present one, and returns its
+// CAS value. It returns ErrTooLarge or ErrNoMemory. The present item then stays,
+// unless it takes more than a quarter of the memory.
 func (t *Txn) Put(rec Record) (cas uint64, err error) {
 	sh := t.sh
 	n := len(rec.Parts[0]) + len(rec.Parts[1])
@@ -288,7 +299,7 @@ func (t *Txn) Put(rec Record) (cas uint64, err error) {
 	}
 	class := ClassOf(size) - 1
 	if t.miss != Absent {
-		sh.class[class].Reclaimed++ // the room of an item whose time was up goes to this one
+		sh.class[class].Reclaimed++ // its room is used for the new item
 		t.miss = Absent
 	}
 	var old uint64
@@ -319,7 +330,8 @@ func (t *Txn) Put(rec Record) (cas uint64, err error) {
 	return t.CAS(), nil
 }
 
-// write appends a record for the key to a queue and lets the index point there, in place of the record found if there is one.
+// write appends a record for the key to a queue and updates the index. It replaces
+// the record found.
 func (t *Txn) write(h *header, queue int, value [2][]byte, force bool) error {
 	sh := t.sh
 	nvalue := len(value[0]) + len(value[1])
