@@ -1,5 +1,5 @@
-# Every target works on a clean clone with Go 1.26 alone; `make help` lists them.
-# `make test` is what .ci/run calls: nothing is checked there and not here.
+# Every target works on a clean clone with Go 1.26 only; `make help` lists them.
+# .ci/run calls `make test` and adds no checks of its own.
 
 GO        ?= go
 BIN       ?= lintel
@@ -22,10 +22,10 @@ help: ## list the targets
 build: ## build the binary (BIN=lintel)
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o $(BIN) ./cmd/lintel
 
-test: peers lint cross unit unit32 race soak nested fuzz ## everything .ci/run asks for: peers, lint, cross builds, tests, 32 bits, -race, soak, fuzz
+test: peers lint cross unit unit32 race soak nested fuzz ## all checks of .ci/run: peers, lint, cross builds, tests, 32 bits, -race, soak, fuzz
 	@echo "make test: everything passed"
 
-peers: ## install the real peers that interop/ talks to (Debian, as root; elsewhere only says what is missing)
+peers: ## install the third-party software of interop/ (Debian, as root; elsewhere it prints what is missing)
 	@.ci/peers
 
 lint: ## gofumpt, go vet, staticcheck
@@ -37,11 +37,11 @@ lint: ## gofumpt, go vet, staticcheck
 fmt: ## format every Go file
 	$(TOOL) gofumpt -w $(GOFILES)
 
-check: ## what a contributor runs before a change is sent: lint and unit tests, no root, no downloads, under 3 minutes
+check: ## for contributors: lint and unit tests, no root, no downloads, under 3 minutes
 	@export GOFLAGS="$${GOFLAGS:+$$GOFLAGS }-mod=readonly" GOPROXY=off && $(MAKE) --no-print-directory lint unit
 	@echo "make check: everything passed"
 
-unit: ## the tests that need nothing but Go
+unit: ## the tests that need only Go
 	CGO_ENABLED=0 $(GO) test $$($(GO) list ./... | grep -v '/interop')
 
 # The packages that also work with 32-bit integers. The server needs 64 bits.
@@ -57,10 +57,10 @@ unit32: ## the sockets and the cache client on 386 (run on amd64), vetted for ar
 race: ## every test with the race detector, the interop ones included
 	$(GO) test -race -timeout 15m ./...
 
-soak: ## 50 publishers and 200 subscribers that come and go, for SOAK (60s) under -race
+soak: ## 50 publishers and 200 subscribers that connect and disconnect, for SOAK (60s) under -race
 	LINTEL_SOAK=$(SOAK) $(GO) test -race -count=1 -run '^TestSoak$$' ./zmq
 
-interop: ## tests against real peers: memcached, its clients, libzmq
+interop: ## tests against third-party software: memcached, its clients, libzmq
 	$(GO) test -count=1 -timeout 15m ./interop/...
 
 fuzz: ## every fuzz target: FUZZTIME (20s) for the wire parsers, FUZZTIME_REST (3s) for the others
@@ -87,7 +87,7 @@ bench-go: ## our sockets beside go-zeromq and, with libzmq3-dev, pebbe/zmq4 (ROU
 	done && \
 	cd .. && $(TOOL) benchstat -filter '.unit:sec/op' -col /peer "$$dir/out"
 
-nested: ## the nested modules: bench compiles, and each benchmark runs once
+nested: ## the nested modules: vet, tests, and each benchmark once
 	@for m in $$(git ls-files '*/go.mod' | grep -v '^tools/' | xargs -r -n1 dirname); do \
 		echo "module $$m"; \
 		(cd $$m && $(GO) vet ./... && $(GO) test -run . -bench . -benchtime 1x ./...) || exit 1; \
