@@ -89,6 +89,7 @@ func newCore(t zmtp.SocketType, opts []Option) (*core, error) {
 	case zmtp.PAIR, zmtp.CHANNEL, zmtp.REQ, zmtp.REP: // their sides depend on each other
 		s.recv.Mutex = s.send.Mutex
 	}
+	s.send.log, s.recv.log = &s.events, &s.events
 	s.o = defaultOptions(t)
 	for _, opt := range opts {
 		if err := opt(&s.o); err != nil {

@@ -8,8 +8,12 @@ import (
 	"log/slog"
 	"net"
 	"slices"
+	"strconv"
 	"strings"
+	"syscall"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"lintel.dev/zmq"
 	"lintel.dev/zmq/event"
@@ -281,4 +285,111 @@ func (c *recorder) connectionSoFar() (types []event.Type) {
 		}
 	}
 	return types
+}
+
+// A call that waits in vain says why there is no connection.
+func TestTimeoutsSayWhy(t *testing.T) {
+	serverKey := zmq.NewSecretKey()
+	r := overTCP(t)
+	rep := made(r, zmq.NewRep, zmq.WithCurveServer(serverKey),
+		zmq.WithAuthenticator(func(context.Context, zmq.AuthRequest) (zmq.AuthResult, error) { return zmq.AuthResult{}, nil }))
+	refused := r.bind(rep)
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	r.must(err)
+	ln.Close()
+	for _, c := range []struct {
+		at   string
+		opts []zmq.Option
+		want string
+		is   error
+	}{
+		{refused, []zmq.Option{zmq.WithCurve(zmq.NewSecretKey(), serverKey.Public())}, `handshake failed: auth`, nil},
+		{refused, nil, `handshake failed: protocol`, nil},
+		{"tcp://" + ln.Addr().String(), nil, "not connected", syscall.ECONNREFUSED},
+	} {
+		req := made(r, zmq.NewReq, append([]zmq.Option{zmq.WithReconnect(time.Millisecond, 0), zmq.WithOption("immediate", "1")}, c.opts...)...)
+		events := record(r, req)
+		r.connect(req, c.at)
+		next(t, events.next, event.ConnectRetried)
+		ctx, stop := context.WithTimeout(r.ctx, 50*time.Millisecond)
+		_, err := req.Request(ctx, zmq.NewMsg("hello"))
+		stop()
+		var timeout interface{ Timeout() bool }
+		if !errors.Is(err, context.DeadlineExceeded) || !errors.As(err, &timeout) || !strings.Contains(err.Error(), c.want) || !strings.Contains(err.Error(), c.at) || c.is != nil && !errors.Is(err, c.is) {
+			t.Errorf("Request: %v, want %q", err, c.want)
+		}
+		r.must(req.SetOption("sndtimeo", "1"))
+		if err := req.SendBytes(r.ctx, []byte("hello")); !errors.Is(err, zmq.ErrWouldBlock) || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("SendBytes: %v, want %q", err, c.want)
+		}
+		if err := req.TrySend(zmq.NewMsg("hello")); err != zmq.ErrWouldBlock {
+			t.Errorf("TrySend: %v, want ErrWouldBlock as it is", err)
+		}
+		ctx, cancel := context.WithCancel(r.ctx)
+		cancel()
+		if _, err := req.Request(ctx, zmq.NewMsg("hello")); err != context.Canceled {
+			t.Errorf("Request that is cancelled: %v", err)
+		}
+	}
+	// Once connected, an earlier failure is no reason.
+	sub := made(r, zmq.NewSub, zmq.WithReconnect(time.Millisecond, 0))
+	events := record(r, sub)
+	r.connect(sub, "tcp://"+ln.Addr().String())
+	next(t, events.next, event.ConnectRetried)
+	pub := made(r, zmq.NewPub)
+	_, err = pub.Bind("tcp://" + ln.Addr().String())
+	r.must(err)
+	next(t, events.next, event.HandshakeSucceeded)
+	ctx, stop := context.WithTimeout(r.ctx, time.Millisecond)
+	defer stop()
+	if _, err := sub.Recv(ctx); err != context.DeadlineExceeded {
+		t.Errorf("Recv of a connected socket: %v", err)
+	}
+}
+
+// A failure that repeats does not flood the log.
+func TestLogIsLimited(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var lines lineCounter
+		refuse := func(context.Context, string, string) (net.Conn, error) {
+			ours, theirs := net.Pipe()
+			theirs.Close()
+			return ours, nil
+		}
+		push, err := zmq.NewPush(zmq.InContext(new(zmq.Context)), zmq.WithDialer(refuse), zmq.WithReconnect(100*time.Millisecond, 0),
+			zmq.WithLinger(0), zmq.WithLogger(slog.New(slog.NewTextHandler(&lines, &slog.HandlerOptions{Level: slog.LevelWarn}))))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := push.Connect("tcp://127.0.0.1:1"); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Minute)
+		failed := push.Stats().HandshakesFailed
+		if err := push.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if n, suppressed := lines.counts(t); failed < 200 || n > 5+6 || n < 5+4 || suppressed == 0 || n+suppressed > int(failed) {
+			t.Errorf("%d lines, %d suppressed, of %d failures", n, suppressed, failed)
+		}
+	})
+}
+
+// lineCounter counts the lines of a logger and the lines that they say were
+// left out.
+type lineCounter struct{ bytes.Buffer }
+
+func (c *lineCounter) counts(t *testing.T) (lines, suppressed int) {
+	for line := range strings.Lines(c.String()) {
+		lines++
+		if _, after, ok := strings.Cut(line, "suppressed="); ok {
+			number, _, _ := strings.Cut(after, " ")
+			n, err := strconv.Atoi(strings.TrimSpace(number))
+			if err != nil {
+				t.Fatal(err)
+			}
+			suppressed += n
+		}
+	}
+	return lines, suppressed
 }

@@ -20,6 +20,7 @@ type half struct {
 	watchers []*watcher    // pollers
 	timeout  time.Duration // of blocked calls; 0 never blocks, negative never times out
 	local    bool          // has or had a peer in this process
+	log      *eventLog     // has the reason why a connection failed
 
 	// activity is set when a blocked call may be able to go on. Spinning calls
 	// reset and read it; see spin.go.
@@ -109,9 +110,9 @@ func (h *half) unlockAndPark(ctx context.Context, w *wait) error {
 	h.waiters.Remove(x)
 	h.Unlock()
 	if ctx.Err() == nil {
-		return ErrWouldBlock // the socket's timeout
+		err = ErrWouldBlock // the socket's timeout
 	}
-	return err
+	return h.log.explain(err)
 }
 
 // never reports whether the call must not block at all.

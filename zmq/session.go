@@ -85,6 +85,7 @@ func (x *session) event(t event.Type, err error) {
 func (x *session) handshake() (engine.Peer, error) {
 	peer, err := x.eng.Handshake(x.ep.live)
 	if err == nil {
+		x.s.events.connected()
 		if !x.ep.raw() {
 			x.event(event.HandshakeSucceeded, nil)
 		}
@@ -109,6 +110,9 @@ func (x *session) handshake() (engine.Peer, error) {
 		e.Type, e.Status = event.HandshakeAuth, statusOf(refusal.Reason)
 	}
 	x.eng.Abort(err)
+	if !x.ep.bound {
+		x.s.events.failed(e)
+	}
 	x.s.emit(e)
 	x.event(event.Disconnected, nil)
 	return peer, err
@@ -354,7 +358,9 @@ func (e *Endpoint) reconnect(p *pipe) {
 		s.emit(event.Event{Type: event.ConnectDelayed, Endpoint: e.addr})
 		x, err := e.dial()
 		if err != nil {
-			s.emit(event.Event{Type: event.Closed, Endpoint: e.addr, Err: err})
+			failure := event.Event{Type: event.Closed, Endpoint: e.addr, Err: err}
+			s.events.failed(failure)
+			s.emit(failure)
 			if e.o.Stop&stopOnRefused != 0 && errors.Is(err, syscall.ECONNREFUSED) {
 				return
 			}
