@@ -2,7 +2,7 @@ package mcproto
 
 import "encoding/binary"
 
-// HeaderLen is the length of every binary header, request or response.
+// HeaderLen is the length in bytes of a binary header.
 const HeaderLen = 24
 
 // The first byte of a binary frame.
@@ -14,8 +14,7 @@ const (
 // Opcode is a command of the binary protocol.
 type Opcode byte
 
-// The commands. A Q form is silent about what the plain form would report as
-// the ordinary outcome.
+// The commands. A form with Q sends no reply for the usual result.
 const (
 	OpGet Opcode = iota
 	OpSet
@@ -55,7 +54,7 @@ const (
 	OpGATKQ Opcode = 0x24
 )
 
-// Loud returns the command behind a silent form, and whether op was one.
+// Loud returns the form of op without Q, and whether op has one.
 func (op Opcode) Loud() (Opcode, bool) {
 	switch op {
 	case OpGetQ:
@@ -90,10 +89,10 @@ func (op Opcode) Loud() (Opcode, bool) {
 	return op, false
 }
 
-// Status is the outcome in a binary response.
+// Status is the status of a binary response.
 type Status uint16
 
-// The outcomes this server reports.
+// The status codes.
 const (
 	StatusOK             Status = 0x00
 	StatusNotFound       Status = 0x01
@@ -108,7 +107,7 @@ const (
 	StatusNoMemory       Status = 0x82
 )
 
-// Text is the body memcached sends with an error status.
+// Text returns the body that memcached sends with an error status.
 func (s Status) Text() string {
 	switch s {
 	case StatusNotFound:
@@ -133,8 +132,7 @@ func (s Status) Text() string {
 	return ""
 }
 
-// Header is a request header. Lengths are as announced: nothing has been
-// checked against anything.
+// Header is a request header. Its lengths are as announced, without checks.
 type Header struct {
 	Magic    byte
 	Op       Opcode
@@ -147,7 +145,7 @@ type Header struct {
 	CAS      uint64
 }
 
-// ParseHeader reads the first [HeaderLen] bytes of b, which must be there.
+// ParseHeader parses the first [HeaderLen] bytes of b. It panics if b is shorter.
 func ParseHeader(b []byte) (h Header) {
 	_ = b[HeaderLen-1]
 	h.Magic = b[0]
@@ -162,8 +160,8 @@ func ParseHeader(b []byte) (h Header) {
 	return h
 }
 
-// AppendResponse appends the response header for h. Key, extras and value, of
-// which bodyLen is the sum, follow by the caller's hand.
+// AppendResponse appends the header of a response to h. The caller appends extras,
+// key and value, whose total length is bodyLen.
 func AppendResponse(dst []byte, h *Header, status Status, extLen, keyLen, bodyLen int, cas uint64) []byte {
 	dst = append(dst, MagicResponse, byte(h.Op), byte(keyLen>>8), byte(keyLen), byte(extLen), 0)
 	dst = binary.BigEndian.AppendUint16(dst, uint16(status))

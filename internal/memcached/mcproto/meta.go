@@ -5,13 +5,13 @@ import (
 	"encoding/base64"
 )
 
-// MaxMetaTokens is the largest number of tokens in a meta command.
+// MaxMetaTokens is the largest number of tokens of a meta command.
 const MaxMetaTokens = 20
 
 // MaxOpaque is the longest opaque token, in bytes after the O.
 const MaxOpaque = 31
 
-// The replies to a meta command that cannot be understood.
+// The replies to a malformed meta command.
 const (
 	ErrFormat    = "CLIENT_ERROR bad command line format"
 	ErrToken     = "CLIENT_ERROR bad token in command line format"
@@ -24,22 +24,22 @@ const (
 	ErrDelta     = "CLIENT_ERROR invalid numeric delta value"
 )
 
-// Meta holds the flags of one meta command. The union of all commands' flags is
-// accepted on each of them; those without meaning for a command are ignored by
-// it. Slices point into the line.
+// Meta holds the flags of a meta command. Flags of any meta command are accepted
+// on each; a command ignores those without meaning for it. Slices point into the
+// line.
 type Meta struct {
 	Flags [MaxMetaTokens][]byte // the flag tokens, in order
-	N     int                   // how many of them
+	N     int                   // number of flag tokens
 
-	// Garbled is set where a flag begins with what is no letter, digit or one
-	// of the few characters between them: memcached takes no such line apart,
-	// and knows of no data block behind it.
+	// Garbled is set if a flag starts with a byte that is not a letter, a digit or
+	// between 'Z' and 'a'. memcached does not parse such a line, and does not
+	// skip a data block after it.
 	Garbled bool
 
 	seen [2]uint64
 
-	Key  []byte // what the client means, decoded where b says so
-	Sent []byte // the key as it is given back
+	Key  []byte // the key, decoded if flag b is given
+	Sent []byte // the key as it is returned to the client
 
 	room [MaxKey + 3]byte
 
@@ -57,10 +57,10 @@ type Meta struct {
 // Has reports whether the command carried flag f.
 func (m *Meta) Has(f byte) bool { return m.seen[f>>6]&(1<<(f&63)) != 0 }
 
-// Parse reads the flags in rest, the line behind the key sent (and the length
-// of an ms), of which used tokens have been taken already. It returns the error
-// line to answer with, empty if all is well. An error leaves m fit only for
-// discarding.
+// Parse reads the flags in rest: the line after the key, which is sent, and after
+// the length of an ms. used is the number of tokens before rest. Parse returns the
+// error line of the reply, empty if there is none. After an error the other
+// fields of m are not valid.
 func (m *Meta) Parse(sent, rest []byte, used int) (problem string) {
 	m.Key, m.Sent = sent, sent
 	m.N, m.Garbled = 0, false
@@ -120,7 +120,7 @@ func (m *Meta) Parse(sent, rest []byte, used int) (problem string) {
 			if len(arg) > 0 {
 				m.Mode = arg[0]
 			} else {
-				// No mode at all is refused as an unknown one is.
+				// A missing mode is refused as an unknown one.
 				m.Mode = ' '
 			}
 		case 'J':
@@ -132,29 +132,29 @@ func (m *Meta) Parse(sent, rest []byte, used int) (problem string) {
 		default:
 			return ErrFlag
 		}
-		// A later unknown or repeated flag outranks a bad argument.
+		// An unknown or repeated flag later in the line takes precedence.
 		if !ok && (problem == "" || bad != ErrFormat) {
 			problem = bad
 		}
 	}
 	if problem == "" && long {
-		// memcached only finds out when it answers.
+		// memcached detects this when it writes the reply.
 		problem = ErrOpaque
 	}
 	return problem
 }
 
-// flagByte reports whether a flag may begin with c, known or not.
+// flagByte reports whether a flag may start with c.
 func flagByte(c byte) bool { return 'A' <= c && c <= 'z' || '0' <= c && c <= '9' }
 
-// strict refuses all but one spelling of each key.
+// strict accepts one encoding of each key.
 var strict = base64.StdEncoding.Strict()
 
-// DecodeKey appends the bytes of a base64 key to dst. It reads what memcached
-// does: characters that are not base64's are skipped, what is left has to be a
-// multiple of four, and nothing counts behind the padding. An empty, malformed or
-// overlong key is refused. exact is set for the spelling of [EncodeKey], in which
-// memcached gives the key back.
+// DecodeKey appends the bytes of a base64 key to dst, by memcached's rules:
+// characters outside the alphabet are skipped, the rest has a multiple of four
+// characters, and nothing counts after the padding. ok is false for an empty,
+// malformed or too long key. exact reports whether key is the encoding of
+// [EncodeKey], in which memcached returns keys.
 func DecodeKey(dst, key []byte) (decoded []byte, exact, ok bool) {
 	if len(key) == 0 || len(key) > MaxKey {
 		return dst, false, false
@@ -182,5 +182,5 @@ func DecodeKey(dst, key []byte) (decoded []byte, exact, ok bool) {
 	return out, false, true
 }
 
-// EncodeKey appends the base64 form of key, which [DecodeKey] reads.
+// EncodeKey appends key in base64.
 func EncodeKey(dst, key []byte) []byte { return base64.StdEncoding.AppendEncode(dst, key) }

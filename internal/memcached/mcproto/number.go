@@ -12,7 +12,7 @@ func space(c byte) bool { return c == ' ' || c >= '\t' && c <= '\r' }
 // digits end at the end of b or at white space. A negative number other than
 // zero, an overflow, or any other byte is refused.
 func ParseUint(b []byte) (v uint64, ok bool) {
-	if len(b) > 0 && len(b) < 19 { // nothing but a few digits, mostly
+	if len(b) > 0 && len(b) < 19 { // usually only a few digits
 		for _, c := range b {
 			c -= '0'
 			if c > 9 {
@@ -43,7 +43,7 @@ func ParseInt(b []byte) (v int64, ok bool) {
 	return int64(u), ok
 }
 
-// decimal reads a number of at most most, and whether a minus is before it.
+// decimal reads a number up to most, and whether a minus sign precedes it.
 func decimal(b []byte, most uint64) (v uint64, neg, ok bool) {
 	i := 0
 	for i < len(b) && space(b[i]) {
@@ -67,15 +67,15 @@ func decimal(b []byte, most uint64) (v uint64, neg, ok bool) {
 	return v, neg, true
 }
 
-// The longest arguments that memcached looks at, in digits.
+// The longest arguments that memcached parses, in digits.
 const (
 	maxArg64 = 22
 	maxArg32 = 11
 )
 
-// ArgUint reads an argument of up to 64 bits: nothing but digits. That is how
-// memcached 1.6.45 reads every number but the flags and the expiry time of a
-// storage command, and the value of a counter.
+// ArgUint reads an argument of up to 64 bits, which has only digits. memcached
+// 1.6.45 reads every number like that, except flags and expiry time of a storage
+// command and the value of a counter.
 func ArgUint(b []byte) (v uint64, ok bool) {
 	if len(b) == 0 || len(b) > maxArg64 {
 		return 0, false
@@ -99,9 +99,9 @@ func ArgUint32(b []byte) (v uint32, ok bool) {
 	return uint32(u), ok && u <= math.MaxUint32
 }
 
-// ArgInt reads a signed argument, digits with a minus before them or not. It
-// takes what memcached takes for 32 bits, a minus alone included, and larger
-// numbers of as many digits: times that memcached cannot tell.
+// ArgInt reads a signed argument: digits, optionally after a minus sign. It accepts
+// what memcached accepts for 32 bits, including a single minus sign, and larger
+// numbers of up to 11 characters, for times after 2038.
 func ArgInt(b []byte) (v int64, ok bool) {
 	if len(b) == 0 || len(b) > maxArg32 {
 		return 0, false
@@ -123,18 +123,16 @@ func ArgInt(b []byte) (v int64, ok bool) {
 	return v, v >= math.MinInt32
 }
 
-// ParseLength reads the length argument of a storage command. It refuses what
-// memcached would refuse without skipping any data: whatever is no number, is
-// negative, or above [MaxLength].
+// ParseLength reads the length argument of a storage command. It refuses what is
+// not a number, negative, or above [MaxLength]. memcached then skips no data.
 func ParseLength(b []byte) (n int, ok bool) {
 	v, ok := ArgInt(b)
 	return int(v), ok && v >= 0 && v <= MaxLength
 }
 
-// ParseNumbers reads a line of three numbers of up to nine digits each with
-// nothing but a space between them, which is what follows the key of nearly
-// every storage command. Whatever looks different it leaves to those who know
-// more.
+// ParseNumbers is the fast path for the arguments after the key of most storage
+// commands: three numbers of up to nine digits, separated by single spaces. ok is
+// false for any other form, valid or not.
 func ParseNumbers(line []byte) (a, b, c uint32, ok bool) {
 	var n [3]uint32
 	at := 0
@@ -157,8 +155,8 @@ func ParseNumbers(line []byte) (a, b, c uint32, ok bool) {
 	return n[0], n[1], n[2], at == len(line)
 }
 
-// AppendUint appends v in decimal: strconv's, quick for flags and the sizes of
-// small values.
+// AppendUint appends v in decimal. It is strconv.AppendUint with a fast path for
+// numbers below 1000, such as flags and sizes of small values.
 func AppendUint(dst []byte, v uint64) []byte {
 	switch {
 	case v < 10:

@@ -6,27 +6,27 @@ import (
 	"math"
 )
 
-// ErrReply marks a line that is no reply of the protocol.
+// ErrReply is returned for a line that is not a reply of the protocol.
 var ErrReply = errors.New("mcproto: malformed reply")
 
-// MetaReply is the first line of a reply to a meta command: a code, a size if
-// a value follows, and the return flags.
+// MetaReply is the first line of a reply to a meta command: code, size if a value
+// follows, and return flags.
 type MetaReply struct {
 	Code      [2]byte // HD, VA, EN, NF, NS, EX, MN, ...
-	Size      int     // bytes of the value that follows, -1 when none does
+	Size      int     // bytes of the value that follows, -1 for none
 	Flags     uint32  // f
 	CAS       uint64  // c
 	TTL       int64   // t: seconds left, -1 for no limit
 	Opaque    uint64  // O, written by AppendOpaque
 	HasOpaque bool
 	HasTTL    bool
-	Won       bool // W: this caller is to recompute the value
+	Won       bool // W: this caller has the right to recompute the value
 	Stale     bool // X
 	Lost      bool // Z: another caller is recomputing it
 }
 
-// ParseMeta parses a line without its ending. Unknown return flags are
-// skipped; a number that does not parse is an error.
+// ParseMeta parses a line without its line end. It skips unknown return flags. It
+// returns ErrReply for a malformed line or number.
 func ParseMeta(line []byte) (MetaReply, error) {
 	r := MetaReply{Size: -1}
 	if len(line) < 2 || len(line) > 2 && line[2] != ' ' {
@@ -39,7 +39,7 @@ func ParseMeta(line []byte) (MetaReply, error) {
 	rest := line[2:]
 	if r.Code == [2]byte{'V', 'A'} {
 		var tok []byte
-		tok, rest = token(rest)
+		tok, rest = Next(rest)
 		n, ok := Uint(tok)
 		if !ok || n > math.MaxInt32 {
 			return r, ErrReply
@@ -48,7 +48,7 @@ func ParseMeta(line []byte) (MetaReply, error) {
 	}
 	for len(rest) > 0 {
 		var tok []byte
-		tok, rest = token(rest)
+		tok, rest = Next(rest)
 		if len(tok) == 0 {
 			continue
 		}
@@ -89,7 +89,7 @@ func ParseMeta(line []byte) (MetaReply, error) {
 	return r, nil
 }
 
-// ValueLine is the head of one value of a classic retrieval.
+// ValueLine is the line before a value of a classic retrieval.
 type ValueLine struct {
 	Key    []byte // aliases the line
 	Flags  uint32
@@ -98,18 +98,18 @@ type ValueLine struct {
 	HasCAS bool
 }
 
-// ParseValue parses "VALUE key flags size [cas]", its ending cut off.
+// ParseValue parses "VALUE key flags size [cas]" without its line end.
 func ParseValue(line []byte) (ValueLine, error) {
 	var v ValueLine
 	rest, ok := bytes.CutPrefix(line, []byte("VALUE "))
 	if !ok {
 		return v, ErrReply
 	}
-	v.Key, rest = token(rest)
+	v.Key, rest = Next(rest)
 	var flags, size, cas []byte
-	flags, rest = token(rest)
-	size, rest = token(rest)
-	cas, rest = token(rest)
+	flags, rest = Next(rest)
+	size, rest = Next(rest)
+	cas, rest = Next(rest)
 	f, ok1 := Uint(flags)
 	n, ok2 := Uint(size)
 	ok3 := true
@@ -171,15 +171,4 @@ func hex(b []byte) (uint64, bool) {
 		n = n<<4 | uint64(d)
 	}
 	return n, true
-}
-
-// token cuts the next token and the spaces before it off b.
-func token(b []byte) (tok, rest []byte) {
-	for len(b) > 0 && b[0] == ' ' {
-		b = b[1:]
-	}
-	if i := bytes.IndexByte(b, ' '); i >= 0 {
-		return b[:i], b[i+1:]
-	}
-	return b, nil
 }

@@ -2,9 +2,8 @@ package mcproto
 
 import "bytes"
 
-// Next cuts the first token off line: the bytes before the next space.
-// Separators are space bytes alone and runs of them count as one. At the end
-// of the line tok is empty.
+// Next returns the first token of line and the rest behind it. Tokens are
+// separated by one or more space bytes. At the end of the line tok is empty.
 func Next(line []byte) (tok, rest []byte) {
 	for len(line) > 0 && line[0] == ' ' {
 		line = line[1:]
@@ -25,8 +24,8 @@ func Blank(line []byte) bool {
 	return true
 }
 
-// Split appends the tokens of line to dst until dst has max of them, and
-// reports whether the line held more than that.
+// Split appends the tokens of line to dst until dst has max of them. more reports
+// whether the line has further tokens.
 func Split(dst [][]byte, line []byte, max int) (toks [][]byte, more bool) {
 	for {
 		var tok []byte
@@ -41,15 +40,15 @@ func Split(dst [][]byte, line []byte, max int) (toks [][]byte, more bool) {
 	}
 }
 
-// Last returns the last token of line, empty when there is none.
+// Last returns the last token of line, empty if there is none.
 func Last(line []byte) []byte {
 	line = bytes.TrimRight(line, " ")
 	return line[bytes.LastIndexByte(line, ' ')+1:]
 }
 
-// IsRetrieval reports whether pending, the start of a line whose end has not
-// arrived, is a get or gets: the two commands that may be of any length. Up to
-// 100 spaces may precede the word.
+// IsRetrieval reports whether pending, the start of an incomplete line, is a get or
+// gets. Only these commands have no bound on their length. Up to 100 spaces may
+// precede the word.
 func IsRetrieval(pending []byte) bool {
 	for i := 0; i < 100 && len(pending) > 0 && pending[0] == ' '; i++ {
 		pending = pending[1:]
@@ -60,7 +59,7 @@ func IsRetrieval(pending []byte) bool {
 const upperHex = "0123456789ABCDEF"
 
 // AppendKey appends key as memcached prints keys in dumps and logs: bytes other
-// than letters, digits and "-._~" become %XX.
+// than letters, digits and "-._~" are written as %XX.
 func AppendKey(dst, key []byte) []byte {
 	for _, c := range key {
 		switch {
