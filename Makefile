@@ -17,7 +17,7 @@ SOAK          ?= 60s
 .PHONY: help build check test peers lint fmt unit unit32 race soak interop fuzz cross nested pictures bench-cache bench-zmq bench-go bench-client bench-feed
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 build: ## build the binary (BIN=lintel)
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o $(BIN) ./cmd/lintel
