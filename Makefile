@@ -14,7 +14,7 @@ FUZZTIME_REST ?= 3s
 SOAK          ?= 60s
 
 .DEFAULT_GOAL := help
-.PHONY: help build check test peers lint fmt unit unit32 race soak interop fuzz cross nested pictures bench-cache bench-zmq bench-go bench-client bench-feed
+.PHONY: help build check test peers lint fmt unit unit32 race soak interop fuzz cross nested pictures bench-cache bench-zmq bench-go bench-client bench-feed abuse
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -101,6 +101,9 @@ bench-client: ## our cache client beside gomemcache, one table (BENCH="-rounds 9
 
 bench-feed: ## feeds beside plain PUB/SUB, one table (BENCH="-rounds 7 -rows publish")
 	cd bench && $(GO) run ./feedperf $(BENCH)
+
+abuse: ## what a good client of the cache server notices of attacks, beside memcached (BENCH="-rows watchers")
+	cd bench && $(GO) run ./abuse $(BENCH)
 
 pictures: build ## draw the pictures of README and docs/ from the recorded results and the demonstrations
 	@cd bench && $(GO) build -o "$(CURDIR)/plot" ./plot
