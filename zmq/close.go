@@ -13,7 +13,7 @@ func (s *core) endEndpoint(e *Endpoint) error {
 		return ErrNoEndpoint
 	}
 	e.unbind()
-	e.finishSending(false)
+	e.retire()
 	go func() {
 		defer s.wg.Done()
 		ctx, stop := lingering(s.closeNow, s.options().Linger)
@@ -37,15 +37,30 @@ func (e *Endpoint) unbind() {
 	if e.ln != nil {
 		e.closeListener()
 	}
-	if e.at.Scheme == "inproc" {
+	if e.bound && e.at.Scheme == "inproc" {
 		e.leaveInproc()
 	}
+}
+
+// retire detaches the endpoint's pipes from the socket, and those of connections
+// that are not ready yet: nothing that arrives from now on is received, and no
+// further message is sent. Messages that are queued leave in the background.
+func (e *Endpoint) retire() {
+	e.mu.Lock()
+	e.retired = true
+	e.mu.Unlock()
+	for _, p := range e.allPipes() {
+		if p.inproc() == nil {
+			e.s.detach(p, false)
+		}
+	}
+	e.finishSending(false)
 }
 
 // finishSending refuses further messages on all connections.
 func (e *Endpoint) finishSending(drop bool) {
 	for _, p := range e.allPipes() {
-		if e.at.Scheme == "inproc" {
+		if p.inproc() != nil {
 			p.end(drop) // what was sent is with the peer
 		} else {
 			p.finishSending()
@@ -63,6 +78,9 @@ func (e *Endpoint) end(ctx context.Context, drop bool) {
 		case <-ctx.Done():
 		}
 		p.end(drop)
+	}
+	if !e.bound && e.at.Scheme == "inproc" {
+		e.leaveInproc()
 	}
 	e.stop()
 }

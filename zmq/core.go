@@ -31,9 +31,15 @@ type core struct {
 	wrote   atomic.Int64 // when a sender wrote itself last, in nanoseconds since epoch
 
 	endpoints endpoints
-	closeNow  context.Context // done when nothing lingers any more
-	stopNow   context.CancelFunc
-	wg        sync.WaitGroup // everything that runs for the socket
+
+	// binding is done when the socket is closed or terminated. It ends calls of Bind
+	// and Connect that look names up.
+	binding     context.Context
+	stopBinding context.CancelFunc
+
+	closeNow context.Context // done when nothing lingers any more
+	stopNow  context.CancelFunc
+	wg       sync.WaitGroup // everything that runs for the socket
 
 	send  sendHalf
 	recv  recvHalf
@@ -55,6 +61,8 @@ type (
 	optionHook interface{ optionsChanged(o *options) }
 	// admits says why p cannot be attached; both locks are held.
 	admitter interface{ admits(p *pipe) error }
+	// admitsID says why a peer cannot have a routing id. No lock is held.
+	idAdmitter interface{ admitsID(id []byte) error }
 	// identified sets the routing id of an attached peer; both locks are held.
 	identifier interface {
 		identified(p *pipe, id []byte) error
@@ -84,6 +92,7 @@ func newCore(t zmtp.SocketType, opts []Option) (*core, error) {
 		pipes:     make(map[*pipe]struct{}),
 	}
 	s.closeNow, s.stopNow = context.WithCancel(context.Background())
+	s.binding, s.stopBinding = context.WithCancel(context.Background())
 	s.send.Mutex, s.recv.Mutex = newLock(), newLock()
 	switch t {
 	case zmtp.PAIR, zmtp.CHANNEL, zmtp.REQ, zmtp.REP: // their sides depend on each other
@@ -250,6 +259,7 @@ func (s *core) writable(p *pipe) {
 
 // interrupt makes every blocked and later call fail with err.
 func (s *core) interrupt(err error) {
+	s.stopBinding()
 	s.lockBoth()
 	if s.send.err == nil || errors.Is(s.send.err, ErrTerminated) {
 		s.send.fail(err)

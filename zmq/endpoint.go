@@ -26,11 +26,13 @@ type Endpoint struct {
 	live    context.Context // done when the endpoint is to end
 	ln      transport.Listener
 	opened  atomic.Pointer[session] // of datagrams, until reconnect takes it over
+	ended   atomic.Bool             // it will not connect again
 	filters []netip.Prefix
 
 	mu sync.Mutex
 	// The fields below are protected by mu.
-	pipes map[*pipe]struct{}
+	pipes   map[*pipe]struct{}
+	retired bool // it gets no more pipes
 }
 
 // Addr returns the endpoint's address, with the port or path that Bind chose.
@@ -169,10 +171,15 @@ func (e *Endpoint) conflates() bool {
 	return false
 }
 
-func (e *Endpoint) add(p *pipe) {
+// add adds a pipe. It reports false if the endpoint is closed.
+func (e *Endpoint) add(p *pipe) bool {
 	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.retired {
+		return false
+	}
 	e.pipes[p] = struct{}{}
-	e.mu.Unlock()
+	return true
 }
 
 func (e *Endpoint) remove(p *pipe) {

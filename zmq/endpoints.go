@@ -42,12 +42,12 @@ func (x *endpoints) remove(e *Endpoint) {
 }
 
 // connected returns the endpoint that is connected to what Connect was given, or
-// nil.
+// nil. One that stopped reconnecting does not count.
 func (x *endpoints) connected(given string) *Endpoint {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	for e := range x.open {
-		if !e.bound && e.given == given {
+		if !e.bound && e.given == given && !e.ended.Load() {
 			return e
 		}
 	}

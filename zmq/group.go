@@ -21,7 +21,9 @@ func (s *core) joinGroup(e *Endpoint) (*Endpoint, error) {
 	e.o.Security = security{}
 	e.o.HeartbeatInterval = 0
 	if e.at.Scheme == "udp" {
-		x, err := e.openDatagrams(e.live)
+		ctx, stop := s.bindContext()
+		defer stop()
+		x, err := e.openDatagrams(ctx)
 		if err != nil {
 			e.stop()
 			return nil, fmt.Errorf("zmq: %s: %w", e.addr, err)

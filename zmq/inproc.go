@@ -91,7 +91,10 @@ func (s *core) connectInproc(e *Endpoint) (*Endpoint, error) {
 		s.endpoints.remove(e)
 		return nil, err
 	}
-	e.add(p)
+	if !e.add(p) {
+		p.end(true)
+		return e, nil
+	}
 	c := s.ctx
 	c.mu.Lock()
 	to := c.inproc[name]
@@ -143,8 +146,11 @@ func join(a *pipe, e *Endpoint) {
 	a.plug(&inprocEngine{peer: b})
 	a.s.setLocal()
 	e.s.setLocal()
-	e.add(b)
-	if err := e.s.attach(b); err != nil || a.over.Load() {
+	err := e.s.attach(b)
+	if err == nil && !e.add(b) {
+		err = ErrClosed
+	}
+	if err != nil || a.over.Load() {
 		if errors.Is(err, errDuplicateID) {
 			e.s.emit(event.Event{Type: event.DuplicateID, Endpoint: e.addr, Err: err})
 		}
@@ -164,5 +170,8 @@ func join(a *pipe, e *Endpoint) {
 	e.s.readable(b)
 	if e.s.endpoints.isClosing() {
 		b.end(true)
+	}
+	if a.finishing.Load() {
+		a.setFlushed() // it was closed before the name was bound
 	}
 }

@@ -19,8 +19,16 @@ func (e *Endpoint) transportOptions() transport.Options {
 		IPv6: o.IPv6, Backlog: o.Backlog, SendBuffer: o.SendBuffer, RecvBuffer: o.RecvBuffer,
 		TOS: o.TOS, Priority: o.Priority, BindToDevice: o.BindToDevice,
 		KeepAlive: o.KeepAlive, KeepIdle: o.KeepIdle, KeepInterval: o.KeepInterval, KeepCount: o.KeepCount,
-		MaxRT: o.MaxRT, Dial: o.Dial, WS: e.webSocket(),
+		MaxRT: o.MaxRT, ConnectTimeout: o.ConnectTimeout, Dial: o.Dial, WS: e.webSocket(),
 	}
+}
+
+// lookupTimeout bounds the lookup of a name by Bind, and by Connect for udp.
+const lookupTimeout = 5 * time.Second
+
+// bindContext bounds a lookup of names. It also ends when the socket is closed.
+func (s *core) bindContext() (context.Context, context.CancelFunc) {
+	return context.WithTimeout(s.binding, lookupTimeout)
 }
 
 func (s *core) bindNet(e *Endpoint) (*Endpoint, error) {
@@ -30,7 +38,9 @@ func (s *core) bindNet(e *Endpoint) (*Endpoint, error) {
 	if e.o.UseFD >= 0 && (e.at.Scheme == "tcp" || e.at.Scheme == "ipc") {
 		return s.adopt(e)
 	}
-	ln, at, err := transport.Listen(e.live, e.at, e.transportOptions())
+	ctx, stop := s.bindContext()
+	defer stop()
+	ln, at, err := transport.Listen(ctx, e.at, e.transportOptions())
 	if err != nil {
 		s.emit(event.Event{Type: event.BindFailed, Endpoint: e.addr, Err: err})
 		if transport.InUse(err) {
@@ -155,7 +165,9 @@ func (s *core) dialOut(e *Endpoint) (*Endpoint, error) {
 			s.endpoints.remove(e)
 			return nil, err
 		}
-		e.add(p)
+		if !e.add(p) {
+			p.end(true)
+		}
 	}
 	s.wg.Go(func() { e.reconnect(p) })
 	return e, nil
@@ -164,9 +176,9 @@ func (s *core) dialOut(e *Endpoint) (*Endpoint, error) {
 // dial makes one connection.
 func (e *Endpoint) dial() (*session, error) {
 	ctx := e.live
-	if d := e.o.ConnectTimeout; d > 0 {
+	if d := e.o.HandshakeTimeout; d > 0 { // of a proxy, TLS and the upgrade to WebSocket
 		var stop context.CancelFunc
-		ctx, stop = context.WithTimeout(ctx, d)
+		ctx, stop = context.WithTimeout(ctx, d+e.o.ConnectTimeout)
 		defer stop()
 	}
 	if e.at.Group() {

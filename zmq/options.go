@@ -40,7 +40,7 @@ type options struct {
 	Stop         int           // bits: when not to connect again
 
 	HandshakeTimeout time.Duration // for greeting and security, 30 s; 0: none
-	ConnectTimeout   time.Duration // for one attempt; 0: the system's
+	ConnectTimeout   time.Duration // for one attempt, 2 s; 0: the system's
 
 	HeartbeatInterval time.Duration // between PINGs; 0: none
 	HeartbeatTimeout  time.Duration // silence after a PING that ends the connection; -1: the interval
@@ -133,6 +133,9 @@ func defaultOptions(t zmtp.SocketType) options {
 		Backlog:          100,
 		Reconnect:        100 * time.Millisecond,
 		HandshakeTimeout: 30 * time.Second,
+		// The kernel repeats a SYN after 1, 3, 7 ... seconds. An attempt that ends
+		// before the second pause connects within 2 s of the return of a network.
+		ConnectTimeout:   2 * time.Second,
 		HeartbeatTimeout: -1,
 		StreamNotify:     true,
 		UseFD:            -1,

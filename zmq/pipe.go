@@ -47,6 +47,7 @@ type pipe struct {
 
 	info      atomic.Pointer[PeerInfo]
 	draining  sync.Mutex  // one drain at a time
+	finishing atomic.Bool // finishSending was called
 	over      atomic.Bool // end was called
 	flushOnce sync.Once
 	flushed   chan struct{} // closed when nothing is left to send
@@ -215,8 +216,9 @@ func (p *pipe) subscribe(add bool, topic []byte) {
 // finishSending refuses further messages, and notes if none is left. Those of a
 // peer that was accepted just now are sent by the engine to come.
 func (p *pipe) finishSending() {
+	p.finishing.Store(true)
 	r := p.out.Close()
-	if r == flow.Wake || p.engine.Load() == nil && !p.out.Pending() {
+	if r == flow.Wake || p.engine.Load() == nil && !p.out.Pending() || p.inproc() != nil {
 		p.setFlushed()
 	}
 }

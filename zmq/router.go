@@ -52,6 +52,16 @@ func (x *router) admits(p *pipe) error {
 	return x.name(p, p.id)
 }
 
+// admitsID refuses an id that is taken, before the handshake is over.
+func (x *router) admitsID(id []byte) error {
+	x.s.send.Lock()
+	defer x.s.send.Unlock()
+	if !x.handover && len(id) > 0 && x.lookup(id) != nil {
+		return errDuplicateID
+	}
+	return nil
+}
+
 func (x *router) name(p *pipe, id []byte) error {
 	if len(id) == 0 {
 		id = x.newID()

@@ -60,6 +60,9 @@ func (x *session) config() engine.Config {
 		RecvHWM:   o.RecvHWM,
 		LastWrite: &x.s.wrote,
 	}
+	if a, ok := x.s.pat.(idAdmitter); ok && x.ep.bound && !o.RouterHandover {
+		cfg.Admit = a.admitsID
+	}
 	if cfg.SocketType.AnnouncesIdentity() {
 		cfg.Identity = o.Identity
 	}
@@ -97,6 +100,12 @@ func (x *session) handshake() (engine.Peer, error) {
 		return peer, err
 	}
 	x.s.counter.handshakesFailed.Add(1)
+	if errors.Is(err, errDuplicateID) {
+		x.eng.Abort(err)
+		x.event(event.DuplicateID, err)
+		x.event(event.Closed, err)
+		return peer, err
+	}
 	e := event.Event{Type: event.HandshakeFailed, Endpoint: x.ep.addr, Local: x.eng.Local(), Remote: x.eng.Remote(), Err: err}
 	var protocol *zmtp.Error
 	var auth *engine.AuthError
@@ -278,12 +287,14 @@ func (e *Endpoint) serve(conn transport.Conn) {
 // connection is closed.
 func (x *session) attach(p *pipe) error {
 	x.p = p
-	p.ep.add(p)
 	err := x.s.attach(p)
+	if err == nil && !p.ep.add(p) {
+		err = engine.ErrClosed
+		p.end(true)
+	}
 	if err == nil {
 		return nil
 	}
-	p.ep.remove(p)
 	if errors.Is(err, errDuplicateID) {
 		x.event(event.DuplicateID, err)
 	}
@@ -340,6 +351,7 @@ func (e *Endpoint) reconnect(p *pipe) {
 	s := e.s
 	wait := e.o.Reconnect
 	defer func() {
+		e.ended.Store(true)
 		if p != nil {
 			p.end(false)
 		}
@@ -367,11 +379,14 @@ func (e *Endpoint) reconnect(p *pipe) {
 			continue
 		}
 		x.event(event.Connected, nil)
+		begun := time.Now()
 		stop := context.AfterFunc(e.live, func() { x.eng.Close(engine.ErrClosed) })
 		established, err := x.serve(p)
 		stop()
 		if established {
-			wait = e.o.Reconnect
+			if time.Since(begun) > wait {
+				wait = e.o.Reconnect
+			}
 			if p != nil {
 				p.stats.reconnects.Add(1)
 			} else {

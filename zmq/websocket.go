@@ -11,6 +11,7 @@ import (
 
 	"lintel.dev/internal/zmq/transport"
 	"lintel.dev/internal/zmq/zmtp"
+	"lintel.dev/zmq/event"
 )
 
 // WithTLS sets the TLS configuration of wss endpoints. To bind one, it needs
@@ -95,7 +96,10 @@ func (e *Endpoint) webSocket() transport.WebSocket {
 	if mechanism == "" {
 		mechanism = mechanismNull
 	}
-	ws := transport.WebSocket{Mechanism: mechanism, TLS: e.o.TLS, Origins: e.o.WebSocketOrigins}
+	ws := transport.WebSocket{
+		Mechanism: mechanism, TLS: e.o.TLS, Origins: e.o.WebSocketOrigins,
+		Failed: func(err error) { e.s.emit(event.Event{Type: event.AcceptFailed, Endpoint: e.addr, Err: err}) },
+	}
 	if e.o.SocksProxy != "" {
 		ws.DialTCP = func(ctx context.Context, to transport.Endpoint) (net.Conn, error) {
 			o := e.transportOptions()

@@ -16,7 +16,7 @@
 //	Connected or Accepted, HandshakeProtocol, Disconnected    the peer does not speak ZMTP, or another socket type
 //	Connected or Accepted, HandshakeAuth, Disconnected        refused by the authenticator of either side
 //	Connected or Accepted, Closed                             closed by this socket during the handshake
-//	Connected or Accepted, HandshakeSucceeded, DuplicateID, Closed   the routing id is in use
+//	Accepted, DuplicateID, Closed                             the routing id is in use
 //	Connected or Accepted, HandshakeSucceeded, Closed         the second peer of a PAIR or CHANNEL
 //
 // A STREAM has no handshake. An attempt to connect begins with ConnectDelayed.

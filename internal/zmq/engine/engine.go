@@ -114,6 +114,9 @@ type Config struct {
 	Identity   []byte          // announced to peers older than ZMTP 3
 	RequireV3  bool            // refuse peers older than ZMTP 3
 	Security   Security
+	// Admit, if not nil, refuses a peer with an identity that is taken. It is asked
+	// before READY is sent, which the peer of an accepted connection sends first.
+	Admit func(identity []byte) error
 
 	HandshakeTimeout  time.Duration // 0: no limit
 	HeartbeatInterval time.Duration // between PINGs; 0: none are sent

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"time"
 
 	"lintel.dev/internal/zmq/zmtp"
@@ -16,8 +17,10 @@ func (e *AuthError) Error() string { return fmt.Sprintf("zmq: peer refused with 
 
 // handshake agrees with the peer on protocol, security and types.
 func (e *Stream) handshake(ctx context.Context) error {
+	h := streamHandshake{e: e}
 	if d := e.cfg.HandshakeTimeout; d > 0 {
-		if err := e.conn.SetDeadline(time.Now().Add(d)); err != nil {
+		h.deadline = time.Now().Add(d)
+		if err := e.conn.SetDeadline(h.deadline); err != nil {
 			return err
 		}
 		var stop context.CancelFunc
@@ -28,7 +31,6 @@ func (e *Stream) handshake(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	h := streamHandshake{e: e}
 	if err := h.greet(mech); err != nil {
 		return err
 	}
@@ -60,22 +62,31 @@ type Commander interface {
 	// ReadCommand returns the body of the next command, valid until the next
 	// call.
 	ReadCommand() ([]byte, error)
+	// Watch calls lost when the connection ends before stop is called. It may read
+	// ahead.
+	Watch(lost func(error)) (stop func())
 }
 
 // Secure runs the mechanism mech with the peer at the other end of c, and fills in
 // what the peer says of itself. The sealer is nil unless mech encrypts.
 func (cfg *Config) Secure(ctx context.Context, mech zmtp.Mechanism, c Commander, peer *Peer) (zmtp.Sealer, error) {
 	status := 0
+	asked := cfg.Admit == nil
 	for {
-		for {
-			body, ok := mech.Produce(nil)
-			if !ok {
-				break
+		if !asked && mech.Peer() != nil && mech.State() != zmtp.StateZAP {
+			asked = true
+			if err := cfg.admit(mech, c); err != nil {
+				return nil, err
 			}
-			c.WriteCommand(body)
 		}
-		if err := c.Flush(); err != nil {
-			return nil, err
+		// NULL would send READY at once.
+		if asked || mech.Name() != "NULL" {
+			for body, ok := mech.Produce(nil); ok; body, ok = mech.Produce(nil) {
+				c.WriteCommand(body)
+			}
+			if err := c.Flush(); err != nil {
+				return nil, err
+			}
 		}
 		switch mech.State() {
 		case zmtp.StateReady:
@@ -87,7 +98,7 @@ func (cfg *Config) Secure(ctx context.Context, mech zmtp.Mechanism, c Commander,
 				break // its READY may be read first
 			}
 			var err error
-			if status, err = cfg.Security.Authenticate(ctx, mech); err != nil {
+			if status, err = cfg.authenticate(ctx, mech, c); err != nil {
 				return nil, err
 			}
 			mech.Verdict(status)
@@ -101,6 +112,34 @@ func (cfg *Config) Secure(ctx context.Context, mech zmtp.Mechanism, c Commander,
 			return nil, err
 		}
 	}
+}
+
+// authenticate asks about the peer until that leaves.
+func (cfg *Config) authenticate(ctx context.Context, mech zmtp.Mechanism, c Commander) (status int, err error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	var lost error
+	stop := c.Watch(func(err error) {
+		lost = err
+		cancel(err)
+	})
+	status, err = cfg.Security.Authenticate(ctx, mech)
+	stop()
+	if ctx.Err() != nil && lost != nil {
+		err = lost
+	}
+	return status, err
+}
+
+// admit asks about the identity of the peer, which is told of a refusal.
+func (cfg *Config) admit(mech zmtp.Mechanism, c Commander) error {
+	id, _ := mech.Peer().Get(zmtp.PropertyIdentity)
+	err := cfg.Admit(id)
+	if err == nil {
+		return nil
+	}
+	c.WriteCommand(zmtp.AppendError(nil, "Duplicate routing id"))
+	return errors.Join(err, c.Flush())
 }
 
 // accept checks the metadata of the peer after the mechanism succeeded.
@@ -121,8 +160,33 @@ func (cfg *Config) accept(mech zmtp.Mechanism, c Commander, peer *Peer) error {
 
 // streamHandshake is the handshake of a Stream while it lasts.
 type streamHandshake struct {
-	e       *Stream
-	in, out []byte
+	e        *Stream
+	in, out  []byte
+	deadline time.Time
+}
+
+// maxAhead bounds the octets that are read while an authenticator decides.
+const maxAhead = 64 << 10
+
+// Watch reads ahead. It ends that by a read deadline in the past.
+func (h *streamHandshake) Watch(lost func(error)) (stop func()) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for len(h.in) < maxAhead {
+			if err := h.read(); err != nil {
+				if !errors.Is(err, os.ErrDeadlineExceeded) {
+					lost(err)
+				}
+				return
+			}
+		}
+	}()
+	return func() {
+		h.e.conn.SetReadDeadline(past)
+		<-done
+		h.e.conn.SetReadDeadline(h.deadline)
+	}
 }
 
 func (h *streamHandshake) greet(mech zmtp.Mechanism) error {

@@ -26,6 +26,9 @@ type Options struct {
 	KeepInterval time.Duration
 	KeepCount    int
 	MaxRT        time.Duration
+	// ConnectTimeout, if positive, bounds the attempt to connect, without what a
+	// proxy, TLS or WebSocket do on the connection.
+	ConnectTimeout time.Duration
 	// Dial, if set, makes connections instead of net.Dialer.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 	WS   WebSocket // ws and wss
@@ -62,6 +65,11 @@ func Dial(ctx context.Context, e Endpoint, o Options) (Conn, error) {
 
 // dialStream is Dial for the schemes without WebSocket.
 func dialStream(ctx context.Context, e Endpoint, o Options) (net.Conn, error) {
+	if o.ConnectTimeout > 0 {
+		var stop context.CancelFunc
+		ctx, stop = context.WithTimeout(ctx, o.ConnectTimeout)
+		defer stop()
+	}
 	network, address := "tcp", e.Address
 	switch e.Scheme {
 	case "ipc":
@@ -92,6 +100,13 @@ func dialStream(ctx context.Context, e Endpoint, o Options) (net.Conn, error) {
 	}
 	d := net.Dialer{KeepAliveConfig: o.keepAlive(), ControlContext: o.control}
 	if e.Source != "" {
+		d.ControlContext = func(ctx context.Context, network, address string, c syscall.RawConn) error {
+			// A fixed source port may still be in TIME_WAIT, or used to another peer.
+			if err := reuseAddress(c); err != nil {
+				return err
+			}
+			return o.control(ctx, network, address, c)
+		}
 		local, err := resolveSource(e.Source, o.IPv6)
 		if err != nil {
 			return nil, err
@@ -147,6 +162,11 @@ func ifSet(d time.Duration) time.Duration {
 		return -1
 	}
 	return d
+}
+
+func isIPv4(host string) bool {
+	a, err := netip.ParseAddr(host)
+	return err == nil && a.Is4()
 }
 
 func isIPv6(host string) bool {
@@ -244,8 +264,9 @@ func listenTCP(ctx context.Context, e Endpoint, o Options) (net.Listener, Endpoi
 	if port == "*" {
 		port = "0"
 	}
+	// Go listens at both wildcard addresses when it is asked for either.
 	network := "tcp"
-	if !o.IPv6 && !isIPv6(host) {
+	if isIPv4(host) || !o.IPv6 && !isIPv6(host) {
 		network = "tcp4"
 	}
 	lc := net.ListenConfig{KeepAliveConfig: o.keepAlive(), Control: func(network, address string, c syscall.RawConn) error {

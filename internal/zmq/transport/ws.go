@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"log"
 	"net"
 	"net/http"
 	"slices"
@@ -22,6 +23,9 @@ type WebSocket struct {
 	Mechanism string      // NULL, PLAIN or CURVE
 	TLS       *tls.Config // wss; a listener needs a certificate
 	Origins   []string    // hosts whose pages may connect, * for all; empty: the host of the endpoint
+	// Failed, if set, is called when a TLS handshake or an HTTP request of a client
+	// fails before there is a connection.
+	Failed func(err error)
 	// DialTCP, if set, makes the connection under the WebSocket.
 	DialTCP func(ctx context.Context, e Endpoint) (net.Conn, error)
 }
@@ -87,13 +91,24 @@ func listenWS(ctx context.Context, e Endpoint, o Options) (Listener, Endpoint, e
 		}),
 		ReadHeaderTimeout: headerTimeout,
 		TLSConfig:         o.WS.TLS,
+		ErrorLog:          log.New(failures{o.WS.Failed}, "", 0), // by default, that is standard error
 	}
-	serve := func() { l.server.Serve(tcp) }
+	l.tcp = tcp
+	l.serve = func() { l.server.Serve(tcp) }
 	if e.Scheme == "wss" {
-		serve = func() { l.server.ServeTLS(tcp, "", "") }
+		l.serve = func() { l.server.ServeTLS(tcp, "", "") }
 	}
-	l.running.Go(serve)
 	return l, e, nil
+}
+
+// failures calls a function with each line that is written.
+type failures struct{ failed func(error) }
+
+func (f failures) Write(line []byte) (int, error) {
+	if f.failed != nil {
+		f.failed(errors.New(strings.TrimSpace(string(line))))
+	}
+	return len(line), nil
 }
 
 // Upgrader is an http.Handler whose upgraded connections are accepted like a
@@ -102,6 +117,9 @@ type Upgrader struct {
 	ws      WebSocket
 	addr    net.Addr
 	server  *http.Server // nil if the application serves the Upgrader
+	tcp     net.Listener // of server
+	serve   func()       // runs server; called by the first Accept
+	started sync.Once
 	running sync.WaitGroup
 	conns   chan Conn
 	done    chan struct{}
@@ -114,7 +132,9 @@ func NewUpgrader(ws WebSocket, addr net.Addr) *Upgrader {
 	u.closing = sync.OnceFunc(func() {
 		close(u.done)
 		if u.server != nil {
+			u.started.Do(func() {})
 			u.server.Close()
+			u.tcp.Close()
 		}
 	})
 	return u
@@ -159,6 +179,9 @@ func offered(r *http.Request) []string {
 
 // Accept waits for a connection.
 func (u *Upgrader) Accept() (Conn, error) {
+	if u.server != nil {
+		u.started.Do(func() { u.running.Go(u.serve) })
+	}
 	select {
 	case c := <-u.conns:
 		return c, nil

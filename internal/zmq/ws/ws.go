@@ -83,6 +83,7 @@ type Engine struct {
 	ctx    context.Context // done when the connection is closed
 	cancel context.CancelFunc
 
+	ahead   chan frame // of a read that was begun, and is the next one
 	peer    engine.Peer
 	sealer  zmtp.Sealer
 	session engine.Session
@@ -270,8 +271,28 @@ func (e *Engine) read() error {
 	}
 }
 
+// frame is a frame that was read, or the error of reading.
+type frame struct {
+	flags byte
+	body  []byte
+	err   error
+}
+
 // next reads one frame. The body is valid until the next call.
 func (e *Engine) next(ctx context.Context) (flags byte, body []byte, err error) {
+	if e.ahead == nil {
+		return e.readFrame(ctx)
+	}
+	select {
+	case f := <-e.ahead:
+		e.ahead = nil
+		return f.flags, f.body, f.err
+	case <-ctx.Done():
+		return 0, nil, ctx.Err()
+	}
+}
+
+func (e *Engine) readFrame(ctx context.Context) (flags byte, body []byte, err error) {
 	kind, r, err := e.ws.Reader(ctx)
 	if err != nil {
 		e.broken.Store(true)
@@ -421,6 +442,32 @@ func (h *handshake) Flush() error {
 		}
 	}
 	return nil
+}
+
+// Watch reads a frame ahead, which next returns later.
+func (h *handshake) Watch(lost func(error)) (stop func()) {
+	e := h.e
+	if e.ahead != nil {
+		return func() {}
+	}
+	ahead := make(chan frame, 1)
+	e.ahead = ahead
+	var mu sync.Mutex
+	watching := true
+	e.closing.Go(func() {
+		flags, body, err := e.readFrame(e.ctx)
+		ahead <- frame{flags, body, err}
+		mu.Lock()
+		defer mu.Unlock()
+		if err != nil && watching {
+			lost(err)
+		}
+	})
+	return func() {
+		mu.Lock()
+		defer mu.Unlock()
+		watching = false
+	}
 }
 
 // ReadCommand reads the next command. For a bare peer it makes up READY.
