@@ -41,7 +41,9 @@ type serverSettings struct {
 	cluster   string
 	http      string
 
-	warnings []string // printed when the server listens
+	conf     string      // --conf
+	given    []givenFlag // in the order of the command line
+	warnings []string    // printed when the server listens
 }
 
 // newSettings returns the defaults.
@@ -166,6 +168,10 @@ var serverFlags = []serverFlag{
 	{
 		long: "instances", arg: "num", set: (*serverSettings).setInstances,
 		help: "serve this many caches on consecutive ports, each with its own memory, items and statistics. config get cluster lists them",
+	},
+	{
+		long: "conf", arg: "file", set: text(func(s *serverSettings) *string { return &s.conf }),
+		help: "read flags from a file in the format of Debian's /etc/memcached.conf; flags of the command line replace those of the file",
 	},
 	{
 		long: "cluster", arg: "file|list", set: text(func(s *serverSettings) *string { return &s.cluster }),
@@ -340,6 +346,11 @@ func (s *serverSettings) setInstances(v string) (err error) {
 func (s *serverSettings) check(getenv func(string) string) error {
 	if s.help || s.license || s.version {
 		return nil
+	}
+	if s.conf != "" {
+		if err := s.readConf(); err != nil {
+			return err
+		}
 	}
 	o := &s.options
 	memory := o.MemoryLimit

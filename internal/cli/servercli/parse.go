@@ -17,6 +17,7 @@ type flagValue struct {
 	settings *serverSettings
 	flag     *serverFlag
 	given    bool
+	ignored  bool // checked, and then not applied
 }
 
 // noValue is what pflag passes to Set for a flag that takes no value.
@@ -27,6 +28,10 @@ func (v *flagValue) Set(text string) error {
 		return cli.Usagef("%s takes no value", v.flag.typed())
 	}
 	v.given = true
+	if v.ignored {
+		return v.flag.set(newSettings(), text)
+	}
+	v.settings.given = append(v.settings.given, givenFlag{v.flag, text})
 	return v.flag.set(v.settings, text)
 }
 
