@@ -76,25 +76,28 @@ but the default is that of the client it is named after:
 	cli.Must(cmd.RegisterFlagCompletionFunc("protocol", cobra.FixedCompletions([]string{"auto", "classic", "meta"}, cobra.ShellCompDirectiveNoFileComp)))
 	cmd.AddCommand(
 		newCacheGet(&f), newCacheSet(&f), newCacheDelete(&f), newCacheIncr(&f), newCacheTouch(&f),
-		newCacheWhere(&f), newCacheBalance(&f), newCacheStats(&f), newCacheTop(&f), newCacheDump(&f),
+		newCacheWhere(&f), newCacheBalance(&f), newCacheStats(&f), newCacheTop(&f), newCacheDump(&f), newCacheCopy(&f), newCacheCheck(&f),
 	)
 	return cmd
 }
 
 // list returns the servers of --servers.
-func (f *cacheFlags) list() ([]string, error) {
+func (f *cacheFlags) list() ([]string, error) { return parseServers("--servers", f.servers) }
+
+// parseServers returns the servers of a list separated by commas.
+func parseServers(flag, list string) ([]string, error) {
 	var specs []string
-	for spec := range strings.SplitSeq(f.servers, ",") {
+	for spec := range strings.SplitSeq(list, ",") {
 		if spec = strings.TrimSpace(spec); spec == "" {
 			continue
 		}
 		if _, err := placement.ParseServer(spec); err != nil {
-			return nil, cli.Usagef("--servers: %s", plain(err))
+			return nil, cli.Usagef("%s: %s", flag, plain(err))
 		}
 		specs = append(specs, spec)
 	}
 	if len(specs) == 0 {
-		return nil, cli.Usagef("--servers is empty, expected host:port[:weight][=name],...")
+		return nil, cli.Usagef("%s is empty, expected host:port[:weight][=name],...", flag)
 	}
 	return specs, nil
 }
