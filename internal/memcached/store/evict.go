@@ -143,7 +143,7 @@ func (s *Store) reclaim(own *shard, spare uint64) int {
 		if due := sh.due.Load(); due == 0 || due > now || !sh.take(own) {
 			continue
 		}
-		done := sh.sweepDue(now)
+		done := sweeper{sh}.sweepDue(now)
 		sh.leave(own)
 		if done {
 			return segmentEffort
@@ -230,7 +230,7 @@ func (s *Store) compactWorst(least int64, own *shard) int {
 			return 0
 		}
 		if worst.take(own) {
-			effort := worst.compact(least)
+			effort := evictor{worst}.compact(least)
 			worst.leave(own)
 			if effort > 0 {
 				return effort
@@ -256,7 +256,7 @@ func (s *Store) evictOldest(q int, own *shard, spare uint64) int {
 			return 0
 		}
 		if best.take(own) {
-			effort := best.evict(q, spare)
+			effort := evictor{best}.evict(q, spare)
 			best.leave(own)
 			if effort > 0 {
 				return effort
@@ -268,7 +268,7 @@ func (s *Store) evictOldest(q int, own *shard, spare uint64) int {
 }
 
 // evict empties the oldest segment of a queue that is not pinned.
-func (sh *shard) evict(q int, spare uint64) int {
+func (sh evictor) evict(q int, spare uint64) int {
 	base := sh.queues[q].oldest
 	for base != 0 && (base == sh.held || sh.pool.segment(base).pins > 0) {
 		base = sh.pool.segment(base).newer
@@ -282,7 +282,7 @@ func (sh *shard) evict(q int, spare uint64) int {
 		return 1
 	}
 	b := &sh.leaving[q]
-	if b.base != base || !b.is(sh) {
+	if b.base != base || !b.is(sh.shard) {
 		sh.gone += b.gone // of a segment that is no longer the oldest
 		*b = begun{base: base, seq: g.seq, off: segmentHeader}
 		sh.shut(base)
@@ -294,7 +294,7 @@ func (sh *shard) evict(q int, spare uint64) int {
 		}
 	}
 	now := sh.s.now()
-	c := b.walk(sh)
+	c := b.walk(sh.shard)
 	live, lost := g.live, sh.lost
 	var some batch
 	for n := 0; n < batchRecords && some.take(&c); n += some.n {
@@ -303,7 +303,7 @@ func (sh *shard) evict(q int, spare uint64) int {
 			l, i := sh.slotOf(h, r.loc, 0)
 			freq := freqOf(l.slots[i])
 			if m := sh.visible(r, now); m != Absent {
-				sh.reclaimed(r, m)
+				counter{sh.shard}.reclaimed(r, m)
 				sh.remove(l, i, r)
 				continue
 			}
@@ -320,7 +320,7 @@ func (sh *shard) evict(q int, spare uint64) int {
 			if q == small {
 				sh.ghost.add(h)
 			}
-			sh.evicted(r, now)
+			counter{sh.shard}.evicted(r, now)
 			sh.remove(l, i, r)
 		}
 		if sh.wanted.Load() != 0 {
@@ -339,7 +339,7 @@ func (sh *shard) evict(q int, spare uint64) int {
 }
 
 // shut ends appending to a segment.
-func (sh *shard) shut(base arena.Loc) {
+func (sh evictor) shut(base arena.Loc) {
 	for i := range sh.open {
 		if sh.open[i] == base {
 			sh.open[i] = 0
@@ -348,7 +348,7 @@ func (sh *shard) shut(base arena.Loc) {
 }
 
 // reclaimed counts an expired or flushed item that is removed to make room.
-func (sh *shard) reclaimed(r *record, m Miss) {
+func (sh counter) reclaimed(r *record, m Miss) {
 	c := sh.classOf(r)
 	c.Reclaimed++
 	if m == Expired && !r.fetched() {
@@ -357,7 +357,7 @@ func (sh *shard) reclaimed(r *record, m Miss) {
 }
 
 // evicted counts an item that will be evicted, and calls the hook.
-func (sh *shard) evicted(r *record, now int64) {
+func (sh counter) evicted(r *record, now int64) {
 	c := sh.classOf(r)
 	c.Evictions++
 	c.EvictedTime = now - r.access(now)
@@ -376,7 +376,7 @@ func (sh *shard) evicted(r *record, now int64) {
 
 // move writes a record to the end of a stream and updates its slot. An extent is
 // not copied: it changes its place in the queues.
-func (sh *shard) move(l *leaf, i int, r *record, stream int, freq uint64) bool {
+func (sh evictor) move(l *leaf, i int, r *record, stream int, freq uint64) bool {
 	base := sh.pool.Base(r.loc)
 	g := sh.pool.segment(base)
 	was := g.queue
@@ -420,7 +420,7 @@ const mostlyDead = 7
 // compact continues to empty the segment with most dead bytes, if they are at
 // least least, or the oldest that is mostly dead. It returns the effort, 0 if
 // there is no such segment.
-func (sh *shard) compact(least int64) int {
+func (sh evictor) compact(least int64) int {
 	b := sh.sparsest(least)
 	if b == nil {
 		return 0
@@ -438,14 +438,14 @@ func (sh *shard) compact(least int64) int {
 	sh.sweeping = b.base
 	now := sh.s.now()
 	stream := int(g.queue) + sweptSmall
-	c := b.walk(sh)
+	c := b.walk(sh.shard)
 	var some batch
 	for n := 0; n < batchRecords && some.take(&c); n += some.n {
 		for k := range some.n {
 			r := &some.records[k]
 			l, i := sh.slotOf(some.hashes[k], r.loc, 0)
 			if m := sh.visible(r, now); m != Absent {
-				sh.reclaimed(r, m)
+				counter{sh.shard}.reclaimed(r, m)
 				sh.remove(l, i, r)
 				continue
 			}
@@ -464,10 +464,10 @@ func (sh *shard) compact(least int64) int {
 
 // sparsest returns the segment to compact, nil for none. A search finds the next
 // few, since it takes longer than emptying a batch.
-func (sh *shard) sparsest(least int64) *begun {
+func (sh evictor) sparsest(least int64) *begun {
 	for range 2 {
 		for i := range sh.sparse {
-			if b := &sh.sparse[i]; b.base != sh.held && b.is(sh) {
+			if b := &sh.sparse[i]; b.base != sh.held && b.is(sh.shard) {
 				return b
 			}
 		}
@@ -480,7 +480,7 @@ func (sh *shard) sparsest(least int64) *begun {
 
 // findSparse fills sparse, with the sparsest first. It returns false if there is
 // nothing to compact.
-func (sh *shard) findSparse(least int64) bool {
+func (sh evictor) findSparse(least int64) bool {
 	if sh.lost < sh.search {
 		return false
 	}

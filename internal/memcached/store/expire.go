@@ -16,14 +16,14 @@ func (sh *shard) noteDue(at int64) {
 
 // dueSegment reports whether a segment has an expired item, or may have a flushed
 // one.
-func (sh *shard) dueSegment(g *segment, now int64) bool {
+func (sh sweeper) dueSegment(g *segment, now int64) bool {
 	return g.expiry != 0 && g.expiry <= now || g.rules != sh.flushes
 }
 
 // sweepDue removes expired and flushed items until that has freed memory, and
 // reports whether it has. It reads a segment at most once a second: again when
 // its next item expires.
-func (sh *shard) sweepDue(now int64) bool {
+func (sh sweeper) sweepDue(now int64) bool {
 	if d := sh.due.Load(); d == 0 || d > now {
 		return false
 	}
@@ -34,7 +34,7 @@ func (sh *shard) sweepDue(now int64) bool {
 
 // sweep removes expired and flushed items, segment by segment, until stop returns
 // true. nil is never.
-func (sh *shard) sweep(now int64, stop func() bool) {
+func (sh sweeper) sweep(now int64, stop func() bool) {
 	var due int64
 	whole := true
 	for q := range sh.queues {
@@ -58,13 +58,13 @@ func (sh *shard) sweep(now int64, stop func() bool) {
 	sh.due.Store(due)
 	if whole && len(sh.prefixes) > 0 {
 		sh.prefixes = sh.prefixes[:0]
-		sh.saveFlushes()
+		loader{sh.shard}.saveFlushes()
 	}
 }
 
 // sweepSegment removes the expired and flushed items of a segment that are in a
 // class for which want returns true. nil is all.
-func (sh *shard) sweepSegment(base arena.Loc, now int64, want func(class int) bool, crawler bool) (checked, reclaimed int) {
+func (sh sweeper) sweepSegment(base arena.Loc, now int64, want func(class int) bool, crawler bool) (checked, reclaimed int) {
 	g := sh.pool.segment(base)
 	next, rules := int64(0), sh.flushes
 	sh.swept = base
@@ -91,9 +91,9 @@ func (sh *shard) sweepSegment(base arena.Loc, now int64, want func(class int) bo
 		}
 		reclaimed++
 		if crawler {
-			sh.crawled(r, m)
+			counter{sh.shard}.crawled(r, m)
 		} else {
-			sh.reclaimed(r, m)
+			counter{sh.shard}.reclaimed(r, m)
 		}
 		l, i := sh.slotOf(sh.s.hash.sum(r.keyBytes()), r.loc, 0)
 		sh.remove(l, i, r)
@@ -104,7 +104,7 @@ func (sh *shard) sweepSegment(base arena.Loc, now int64, want func(class int) bo
 	return checked, reclaimed
 }
 
-func (sh *shard) crawled(r *record, m Miss) {
+func (sh counter) crawled(r *record, m Miss) {
 	c := sh.classOf(r)
 	c.CrawlerReclaimed++
 	if m == Expired && !r.fetched() {
@@ -114,7 +114,7 @@ func (sh *shard) crawled(r *record, m Miss) {
 
 // segments appends the shard's segments to list, to be visited one by one without
 // the lock.
-func (sh *shard) segments(list []place) []place {
+func (sh sweeper) segments(list []place) []place {
 	for q := range sh.queues {
 		for b := sh.queues[q].oldest; b != 0; {
 			g := sh.pool.segment(b)
@@ -132,7 +132,7 @@ func (sh *shard) segments(list []place) []place {
 // is no pause.
 func (s *Store) Crawl(want func(class int) bool, pause func() bool) (checked, reclaimed int) {
 	for i := range s.shards {
-		c, r := s.shards[i].crawl(want, false, pause)
+		c, r := sweeper{&s.shards[i]}.crawl(want, false, pause)
 		checked, reclaimed = checked+c, reclaimed+r
 	}
 	return checked, reclaimed
@@ -140,7 +140,7 @@ func (s *Store) Crawl(want func(class int) bool, pause func() bool) (checked, re
 
 // crawl sweeps the shard's segments, or only those that are due. It holds the lock
 // for one segment at a time.
-func (sh *shard) crawl(want func(class int) bool, due bool, pause func() bool) (checked, reclaimed int) {
+func (sh sweeper) crawl(want func(class int) bool, due bool, pause func() bool) (checked, reclaimed int) {
 	sh.lock()
 	list := sh.segments(nil)
 	sh.mu.Unlock()
@@ -194,9 +194,9 @@ func (s *Store) sweepAll() {
 	for i := range s.shards {
 		sh := &s.shards[i]
 		if d := sh.due.Load(); d != 0 && d <= s.now() {
-			sh.crawl(nil, true, nil)
+			sweeper{sh}.crawl(nil, true, nil)
 			sh.lock()
-			sh.sweep(s.now(), nil) // what became due meanwhile; also finds what is due next
+			sweeper{sh}.sweep(s.now(), nil) // what became due meanwhile; also finds what is due next
 			sh.mu.Unlock()
 		}
 	}

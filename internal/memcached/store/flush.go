@@ -66,9 +66,9 @@ func (sh *shard) flushNow(prefix string) {
 	sh.prefixes = append(kept, f)
 	sh.flushes++
 	sh.due.Store(1)
-	sh.saveFlushes()
+	loader{sh}.saveFlushes()
 	if len(sh.prefixes) > maxFlushes {
-		sh.sweep(sh.s.now(), nil)
+		sweeper{sh}.sweep(sh.s.now(), nil)
 	}
 }
 
@@ -90,7 +90,7 @@ func (s *Store) FlushAll(at int64) {
 		sh.lock()
 		if at > s.now() {
 			sh.flushAt = at
-			sh.saveFlushes()
+			loader{sh}.saveFlushes()
 		} else {
 			sh.flushAt = 0
 			sh.flushNow("")

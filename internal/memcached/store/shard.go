@@ -67,6 +67,15 @@ type part struct {
 	class     [Classes]ClassStats
 }
 
+// The methods of a shard are divided by their subject. Each of these types is a
+// shard with the methods of one.
+type (
+	evictor struct{ *shard } // eviction and compaction
+	sweeper struct{ *shard } // removal of expired and flushed items
+	counter struct{ *shard } // statistics
+	loader  struct{ *shard } // restart file
+)
+
 func (sh *shard) init(s *Store, id int, limit, most int64) error {
 	sh.s, sh.pool, sh.id = s, &s.pool, id
 	// CAS values are unique until a shard has written 64 GiB.
@@ -163,16 +172,16 @@ func freqOf(word uint64) uint64 { return word >> locBits & freqMax }
 // remove removes an item: its slot, then its record.
 func (sh *shard) remove(l *leaf, i int, r *record) {
 	l.remove(i)
-	sh.uncount(r)
+	counter{sh}.uncount(r)
 	sh.drop(r)
 }
 
 // count adds an item to the statistics.
-func (sh *shard) count(r *record) { sh.countSize(sh.sizeOf(r), sh.queueOf(r), 1) }
+func (sh counter) count(r *record) { sh.countSize(sh.sizeOf(r), sh.queueOf(r), 1) }
 
-func (sh *shard) uncount(r *record) { sh.countSize(sh.sizeOf(r), sh.queueOf(r), -1) }
+func (sh counter) uncount(r *record) { sh.countSize(sh.sizeOf(r), sh.queueOf(r), -1) }
 
-func (sh *shard) countSize(size int, queue uint32, n int64) {
+func (sh counter) countSize(size int, queue uint32, n int64) {
 	c := &sh.class[ClassOf(size)-1]
 	c.Items += n
 	c.Bytes += int64(size) * n
@@ -183,7 +192,7 @@ func (sh *shard) countSize(size int, queue uint32, n int64) {
 }
 
 // tally counts an item stored for the class at index i.
-func (sh *shard) tally(i int32) {
+func (sh counter) tally(i int32) {
 	if i != sh.last || sh.stored == math.MaxInt32 {
 		sh.settle()
 		sh.last = i
@@ -192,13 +201,13 @@ func (sh *shard) tally(i int32) {
 }
 
 // settle adds what tally counted to the statistics.
-func (sh *shard) settle() {
+func (sh counter) settle() {
 	sh.class[sh.last].TotalItems += uint64(sh.stored)
 	sh.stored = 0
 }
 
 // recount replaces an item of another size in the statistics.
-func (sh *shard) recount(was int, queue uint32, r *record) {
+func (sh counter) recount(was int, queue uint32, r *record) {
 	size := sh.sizeOf(r)
 	if class := ClassOf(size); class == ClassOf(was) && sh.queueOf(r) == queue {
 		if size != was {

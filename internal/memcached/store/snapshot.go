@@ -231,18 +231,18 @@ func (s *Store) load() error {
 	found = append(found, extents...)
 	slices.SortFunc(found, func(x, y arena.Loc) int { return cmp.Compare(p.segment(x).stamp, p.segment(y).stamp) })
 	for i := range s.shards {
-		s.shards[i].loadFlushes()
+		loader{&s.shards[i]}.loadFlushes()
 	}
 	for _, base := range found {
 		g := p.segment(base)
 		s.stamp.Store(max(s.stamp.Load(), g.stamp))
-		s.shards[g.shard].adopt(base)
+		loader{&s.shards[g.shard]}.adopt(base)
 	}
 	for i := range s.shards {
 		sh := &s.shards[i]
 		sh.cas += 1 << 40 // above what was given out since the last segment was opened
 		sh.prefixes = sh.prefixes[:0]
-		sh.saveFlushes()
+		loader{sh}.saveFlushes()
 	}
 	for _, base := range found {
 		s.shards[p.segment(base).shard].reap(base)
@@ -288,7 +288,7 @@ func (s *Store) findExtents(high int64) (found []arena.Loc, err error) {
 
 // adopt makes a segment found in the file the shard's newest. Records that are
 // damaged, duplicate or not visible are marked as dead.
-func (sh *shard) adopt(base arena.Loc) {
+func (sh loader) adopt(base arena.Loc) {
 	g := sh.pool.segment(base)
 	now := sh.s.now()
 	g.live, g.items, g.pins, g.gone, g.expiry = 0, 0, 0, 0, 0
@@ -317,7 +317,7 @@ func (sh *shard) adopt(base arena.Loc) {
 		}
 		var twin record
 		known, _ := sh.lookup(h, r.keyBytes(), &twin, 0)
-		if known != nil || sh.s.shardOf(h) != sh || sh.visible(&r, now) != Absent || !sh.index.insert(h, word) {
+		if known != nil || sh.s.shardOf(h) != sh.shard || sh.visible(&r, now) != Absent || !sh.index.insert(h, word) {
 			r.kill()
 			continue
 		}
@@ -327,14 +327,14 @@ func (sh *shard) adopt(base arena.Loc) {
 			g.expiry = e
 			sh.noteDue(e)
 		}
-		sh.count(&r)
+		counter{sh.shard}.count(&r)
 	}
 	sh.lose(int64(g.end) - segmentHeader - g.live)
 	g.rules = sh.flushes
 }
 
 // sound returns the length of the record at loc, 0 if there is none within n bytes.
-func (sh *shard) sound(loc arena.Loc, n int64) int64 {
+func (sh loader) sound(loc arena.Loc, n int64) int64 {
 	if n < lenAt+2 {
 		return 0
 	}
@@ -360,14 +360,14 @@ func (sh *shard) sound(loc arena.Loc, n int64) int64 {
 // copy is the time of a pending FlushAll, the number of flushes, and the flushes.
 const flushCopy = (flushBlock - 64) / 2
 
-func (sh *shard) flushArea() (which *uint32, copies [2][]byte) {
+func (sh loader) flushArea() (which *uint32, copies [2][]byte) {
 	at := arena.Loc(superSize + sh.id*flushBlock)
 	b := sh.pool.Bytes(at+64, 2*flushCopy)
 	return arena.At[uint32](&sh.pool.Memory, at), [2][]byte{b[:flushCopy], b[flushCopy:]}
 }
 
 // saveFlushes writes the shard's flushes to the file.
-func (sh *shard) saveFlushes() {
+func (sh loader) saveFlushes() {
 	if sh.pool.File() == nil {
 		return
 	}
@@ -385,7 +385,7 @@ func (sh *shard) saveFlushes() {
 	atomic.StoreUint32(which, n)
 }
 
-func (sh *shard) loadFlushes() {
+func (sh loader) loadFlushes() {
 	which, copies := sh.flushArea()
 	b := copies[atomic.LoadUint32(which)&1]
 	sh.flushAt = int64(binary.LittleEndian.Uint64(b))

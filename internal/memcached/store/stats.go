@@ -51,7 +51,7 @@ type ClassStats struct {
 func (s *Store) Stats() Stats {
 	st := Stats{Limit: s.pool.Limit(), Used: s.pool.Used()}
 	for i := range s.shards {
-		s.shards[i].addStats(&st)
+		counter{&s.shards[i]}.addStats(&st)
 	}
 	for i := range st.Class {
 		c := &st.Class[i]
@@ -94,7 +94,7 @@ func (s *Store) hashPower(items int64) int {
 	return int(power)
 }
 
-func (sh *shard) addStats(st *Stats) {
+func (sh counter) addStats(st *Stats) {
 	sh.lock()
 	defer sh.mu.Unlock()
 	sh.settle()
@@ -136,7 +136,7 @@ func (s *Store) ResetStats() {
 	for i := range s.shards {
 		sh := &s.shards[i]
 		sh.lock()
-		sh.settle()
+		counter{sh}.settle()
 		sh.moved, sh.promoted, sh.compacted = 0, 0, 0
 		for j := range sh.class {
 			c := &sh.class[j]

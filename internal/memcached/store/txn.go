@@ -326,7 +326,7 @@ func (t *Txn) Put(rec Record) (cas uint64, err error) {
 		sh.class[class].OutOfMemory++
 		return 0, err
 	}
-	sh.tally(int32(class))
+	counter{sh}.tally(int32(class))
 	return t.CAS(), nil
 }
 
@@ -356,7 +356,7 @@ func (t *Txn) write(h *header, queue int, value [2][]byte, force bool) error {
 		sh.drop(&t.r)
 		sh.commit(p, n, h.expiry)
 		t.r.decode(&sh.pool.Memory, loc)
-		sh.recount(was, from, &t.r)
+		counter{sh}.recount(was, from, &t.r)
 		return nil
 	}
 	if !sh.index.insert(t.hash, uint64(loc)) {
@@ -365,7 +365,7 @@ func (t *Txn) write(h *header, queue int, value [2][]byte, force bool) error {
 	}
 	sh.commit(p, n, h.expiry)
 	t.r.decode(&sh.pool.Memory, loc)
-	sh.count(&t.r)
+	counter{sh}.count(&t.r)
 	t.leaf, t.at = sh.slotOf(t.hash, t.r.loc, t.at)
 	return nil
 }
