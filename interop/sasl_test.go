@@ -67,7 +67,7 @@ func TestSASL(t *testing.T) {
 			play(t, login("joe", "open sesame"), login("ann", "hello"), lacks)
 
 			yes(t, login("joe", "open sesame").set("secret", raw("v"), 0))
-			for _, who := range [][2]string{{"joe", "hello"}, {"nobody", "hello"}} {
+			for _, who := range [][2]string{{"joe", "hello"}, {"unknown", "hello"}} {
 				c := login(who[0], who[1])
 				for _, op := range []string{"get", "set"} {
 					reply := c.call(cacheRequest{Op: op, Key: "secret", Value: raw("w")})

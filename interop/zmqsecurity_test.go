@@ -62,7 +62,7 @@ func TestPlainOurServer(t *testing.T) {
 	})
 }
 
-// TestPlainRefused checks that the client is told about a wrong password, with
+// TestPlainRefused checks that the client learns of a wrong password, with
 // either implementation as the client.
 func TestPlainRefused(t *testing.T) {
 	t.Run("our client", func(t *testing.T) {

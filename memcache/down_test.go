@@ -75,8 +75,9 @@ func newClient(t *testing.T, o *memcache.Options, servers ...string) *memcache.C
 	return c
 }
 
-// TestBreaker: a dead server is dialed by one at a time and ever more rarely,
-// callers are told at once, and it is found again when it is back.
+// TestBreaker checks that a dead server is dialled by one caller at a time and
+// ever more rarely, that other callers fail at once, and that it is used again
+// when it is back.
 func TestBreaker(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := newNetwork("10.0.0.1")
@@ -128,8 +129,8 @@ func TestBreaker(t *testing.T) {
 	})
 }
 
-// TestSilentServer: a server that takes requests and never answers costs one
-// timeout, then its callers are told at once.
+// TestSilentServer checks that a server which accepts requests and never
+// answers costs one timeout, and that calls then fail at once.
 func TestSilentServer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newClient(t, &memcache.Options{ReadTimeout: memcache.DefaultTimeout, Dial: dialScript(t, func(n int, s *scripted) {

@@ -150,7 +150,7 @@ func TestTLS(t *testing.T) {
 	a := newAuthority(t)
 	chain, key, der, _ := a.issue("server")
 	_, _, _, mine := a.issue("client")
-	_, _, _, stranger := newAuthority(t).issue("stranger")
+	_, _, _, foreign := newAuthority(t).issue("foreign")
 	ca := filepath.Join(a.dir, "ca.pem")
 	with := func(certs ...tls.Certificate) *tls.Config {
 		return &tls.Config{RootCAs: a.pool, Certificates: certs}
@@ -179,7 +179,7 @@ func TestTLS(t *testing.T) {
 			old := with()
 			old.MinVersion, old.MaxVersion = tls.VersionTLS10, tls.VersionTLS11
 			forced := with()
-			forced.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &stranger, nil }
+			forced.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &foreign, nil }
 			for what, x := range map[string]struct {
 				cfg *tls.Config
 				in  bool

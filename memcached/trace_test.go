@@ -18,7 +18,7 @@ func TestTrace(t *testing.T) {
 		lines = nil
 		c.send(input)
 		if !slices.Equal(lines, want) {
-			t.Errorf("%.60q is told as\n%q, want\n%q", input, lines, want)
+			t.Errorf("%.60q is logged as\n%q, want\n%q", input, lines, want)
 		}
 	}
 	told("get a\r\n")

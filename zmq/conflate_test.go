@@ -9,8 +9,8 @@ import (
 	"lintel.dev/zmq"
 )
 
-// TestConflateTopics: of everything that was published while nobody received,
-// the latest message of each topic is left, whole.
+// TestConflateTopics checks that of all messages published while the subscriber
+// did not receive, the latest of each topic is left, whole.
 func TestConflateTopics(t *testing.T) {
 	for _, subBinds := range []bool{false, true} {
 		t.Run(fmt.Sprintf("sub binds %v", subBinds), func(t *testing.T) {

@@ -57,8 +57,8 @@ func TestHalfOpen(t *testing.T) {
 	}
 }
 
-// TestGoneUnread: peers that come and go leave nothing in a socket on which
-// nobody receives, but what they sent.
+// TestGoneUnread checks that peers which connect and disconnect leave nothing
+// but their messages in a socket that does not receive.
 func TestGoneUnread(t *testing.T) {
 	everywhere(t, func(t *testing.T, r rig) {
 		for _, pair := range [][2]string{{"REQ", "REP"}, {"DEALER", "DEALER"}} {

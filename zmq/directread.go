@@ -70,8 +70,8 @@ func (h *recvHalf) seekDirect(ctx context.Context) (asked bool) {
 	return true
 }
 
-// onlyPipe returns the only pipe of the socket, if nobody but its receivers needs
-// to know of what arrives. The receive lock is held.
+// onlyPipe returns the only pipe of the socket if only its receivers use what
+// arrives. The receive lock is held.
 func (h *recvHalf) onlyPipe() *pipe {
 	p, ok := h.fq.ring.Only()
 	if !ok || len(h.watchers) > 0 || h.err != nil || p.engine.Load() == nil {

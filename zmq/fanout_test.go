@@ -151,7 +151,7 @@ func TestReadersOfALog(t *testing.T) {
 		readers(2)
 		r.must(a.subs[0].Unsubscribe("a"))
 		r.want(a.pub, "\x00a")
-		readers(0) // nothing is shared with nobody
+		readers(0) // without subscribers nothing is shared
 		a.topics[0] = []string{"none"}
 		publish(50, "a")
 		readers(0)

@@ -241,7 +241,7 @@ func TestReleaseOfSendersOwnFrame(t *testing.T) {
 				t.Fatal("message", n)
 			}
 			zmq.Msg{b}.Release()
-			// Whoever gets that memory next may write to it.
+			// The next owner of that memory may write to it.
 			if err := push.SendBytes(r.ctx, filled(64<<10, 8)); err != nil {
 				t.Fatal(err)
 			}

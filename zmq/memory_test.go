@@ -15,7 +15,7 @@ import (
 // connections buffer a little, as those of a kernel do.
 type memory struct {
 	mu    sync.Mutex
-	conns chan net.Conn // nil: nobody listens
+	conns chan net.Conn // nil: no listener
 }
 
 type memoryListener struct {

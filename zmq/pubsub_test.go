@@ -176,7 +176,7 @@ func TestDepartureUnsubscribes(t *testing.T) {
 }
 
 // With xpub_verboser, a departure takes back each subscription of the peer
-// once, however often it was made and whoever else has it.
+// once, however often it was made and whichever other peer has it.
 func TestDepartureVerboser(t *testing.T) {
 	everywhere(t, func(t *testing.T, r rig) {
 		pub := made(r, zmq.NewXPub, zmq.WithOption("xpub_verboser", "1"))

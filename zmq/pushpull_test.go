@@ -339,7 +339,7 @@ func TestStalledPeerBlocksPush(t *testing.T) {
 					t.Fatal(err)
 				}
 				if sent++; sent > 200 {
-					t.Fatal("200 MiB sent and nobody received")
+					t.Fatal("200 MiB sent without a receiver")
 				}
 			}
 			for range sent {

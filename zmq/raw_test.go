@@ -280,7 +280,7 @@ func TestNoDowngrade(t *testing.T) {
 }
 
 // Section 8: what a peer can send before and after the handshake, each of
-// which ends its connection with an event, and disturbs nobody else.
+// which ends its connection with an event, and affects no other connection.
 func TestBadPeers(t *testing.T) {
 	ok := greeting(1, "NULL") + command("READY", property("Socket-Type", "PUSH"))
 	long := func(n uint64) string { return "\x02" + string(binary.BigEndian.AppendUint64(nil, n)) }

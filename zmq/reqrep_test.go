@@ -95,7 +95,7 @@ func TestReqEnvelope(t *testing.T) {
 			t.Fatalf("%q, %v", [][]byte(m), err)
 		}
 		id := m[0]
-		// An id that nobody asked for is the id of another request.
+		// An id that was not requested is the id of another request.
 		r.must(router.Send(r.ctx, zmq.Msg{id, []byte("1234"), nil, []byte("another")}))
 		r.must(router.Send(r.ctx, zmq.Msg{id, nil, []byte("good"), nil}))
 		r.want(req, "good", "")
@@ -196,7 +196,7 @@ func TestRepEnvelope(t *testing.T) {
 }
 
 // A reply to a peer that has gone is dropped and REP is ready for the next.
-func TestReplyToNobody(t *testing.T) {
+func TestReplyWithoutRequester(t *testing.T) {
 	everywhere(t, func(t *testing.T, r rig) {
 		rep := made(r, zmq.NewRep)
 		ep := r.bind(rep)
@@ -294,19 +294,19 @@ func TestServeEnds(t *testing.T) {
 	}
 }
 
-// test_spec_router, test_router_mandatory: messages for nobody.
-func TestRouterForNobody(t *testing.T) {
+// test_spec_router, test_router_mandatory: messages without a route.
+func TestRouterWithoutRoute(t *testing.T) {
 	everywhere(t, func(t *testing.T, r rig) {
 		router := made(r, zmq.NewRouter)
 		dealer := made(r, zmq.NewDealer, zmq.WithIdentity([]byte("X")))
 		ep := r.bind(router)
-		r.send(router, "nobody", "hello") // dropped
+		r.send(router, "absent", "hello") // dropped
 		r.send(router, "address alone")
 		if err := router.SetOption("router_mandatory", "1"); err != nil {
 			t.Fatal(err)
 		}
-		if err := router.Send(r.ctx, zmq.NewMsg("nobody", "hello")); !errors.Is(err, zmq.ErrHostUnreachable) {
-			t.Errorf("send to nobody: %v", err)
+		if err := router.Send(r.ctx, zmq.NewMsg("absent", "hello")); !errors.Is(err, zmq.ErrHostUnreachable) {
+			t.Errorf("send without a route: %v", err)
 		}
 		if n := router.Stats().DroppedNoPeer; n != 1 {
 			t.Errorf("%d drops counted, want that of the first message", n)

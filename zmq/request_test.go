@@ -30,8 +30,8 @@ func echo(_ context.Context, m zmq.Msg) (zmq.Msg, error) {
 	return append(zmq.NewMsg("re"), m...), nil
 }
 
-// TestDealerRequests: many requests at once, each gets its own reply, whoever
-// answers.
+// TestDealerRequests sends many requests at once. Each gets its own reply, from
+// whichever peer.
 func TestDealerRequests(t *testing.T) {
 	everywhere(t, func(t *testing.T, r rig) {
 		dealer := made(r, zmq.NewDealer)
@@ -253,7 +253,7 @@ func TestRequestPeerGone(t *testing.T) {
 		if r.net.name == "inproc" {
 			return // the connection is gone with the peer
 		}
-		// Nobody is there: the request waits, and is answered by who comes.
+		// Without a peer the request waits, and the next peer answers it.
 		go func() {
 			m, err := req.Request(r.ctx, zmq.NewMsg("y"))
 			if err == nil && m.String() != "re|y" {

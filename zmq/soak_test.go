@@ -182,7 +182,7 @@ func (k *soak) publisher(at string) {
 			k.restarts.Add(1)
 		} else {
 			wait, end := context.WithTimeout(k.ctx, 10*time.Millisecond)
-			<-wait.Done() // somebody's end of a connection has the port for now
+			<-wait.Done() // the port is the local end of a connection for now
 			end()
 		}
 		pub.Close()

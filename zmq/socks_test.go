@@ -152,8 +152,8 @@ func (s *socksServer) negotiate(w io.Writer, r *bufio.Reader) (to string, err er
 	return fmt.Sprintf("%s:%d", host, binary.BigEndian.Uint16(port[:])), err
 }
 
-// Through a proxy, by tcp, ws and wss: the proxy looks the name up, which here
-// nobody else could.
+// TestSOCKSProxy connects through a proxy by tcp, ws and wss. Only the proxy
+// can resolve the name.
 func TestSOCKSProxy(t *testing.T) {
 	tlsServer, tlsClient := overTLS()
 	for _, c := range []struct {
@@ -184,7 +184,7 @@ func TestSOCKSProxy(t *testing.T) {
 					t.Fatal(err)
 				}
 				defer req.Close()
-				// The certificate is also for this name, which is nobody's.
+				// The certificate is also for this name, which does not resolve.
 				if _, err := req.Connect(c.scheme + "://www.example.com:" + port); err != nil {
 					t.Fatal(err)
 				}
@@ -197,26 +197,26 @@ func TestSOCKSProxy(t *testing.T) {
 	}
 }
 
-// What the proxy refuses is told, and tried again.
+// A refusal of the proxy is reported, and the connection tried again.
 func TestSOCKSProxyRefuses(t *testing.T) {
 	for _, c := range []struct{ scheme, user, password, says string }{
 		{"tcp", "ann", "wrong", "username/password authentication failed"},
 		{"ws", "ann", "wrong", "username/password authentication failed"},
 		{"tcp", "", "", "no acceptable authentication methods"},
 		{"ws", "", "", "no acceptable authentication methods"},
-		{"tcp", "ann", "secret", "connection refused"}, // nobody listens there
+		{"tcp", "ann", "secret", "connection refused"}, // no listener
 		{"ws", "ann", "secret", "connection refused"},
 	} {
 		t.Run(c.scheme+" "+c.says, func(t *testing.T) {
 			ctx, stop := context.WithTimeout(t.Context(), limit)
 			defer stop()
 			proxy := newSOCKS(t, "ann", "secret")
-			nobody, err := net.Listen("tcp", "127.0.0.1:0")
+			closed, err := net.Listen("tcp", "127.0.0.1:0")
 			if err != nil {
 				t.Fatal(err)
 			}
-			to := c.scheme + "://" + nobody.Addr().String()
-			nobody.Close()
+			to := c.scheme + "://" + closed.Addr().String()
+			closed.Close()
 			push, err := zmq.NewPush(zmq.WithLinger(0), zmq.WithOption("socks_proxy", proxy.ln.Addr().String()),
 				zmq.WithOption("socks_username", c.user), zmq.WithOption("socks_password", c.password))
 			if err != nil {

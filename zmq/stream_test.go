@@ -73,8 +73,9 @@ func TestStreamSocket(t *testing.T) {
 	r.want(c, "srv", "pong")
 }
 
-// test_stream_disconnect: an empty frame closes the connection behind what was
-// sent before. Whoever does that hears nothing of it, and the id is gone.
+// test_stream_disconnect: an empty frame closes the connection after what was
+// sent before. The side that sends it is not notified, and the id is unknown
+// afterwards.
 func TestStreamHangsUp(t *testing.T) {
 	rawly(t, func(r rig, open func(...zmq.Option) rawSocket) {
 		s := open()
@@ -146,7 +147,7 @@ func TestStreamConnects(t *testing.T) {
 			r.Errorf("connected again %d times, want 2", retried)
 		}
 
-		// Nobody is there yet: the empty frame ends the wish for a connection.
+		// The peer does not listen yet: the empty frame ends the attempt to connect.
 		s = open(zmq.WithOption("connect_routing_id", "srv"), zmq.WithReconnect(time.Hour, 0))
 		addr := ln.Addr().String()
 		ln.Close()

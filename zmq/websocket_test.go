@@ -203,7 +203,7 @@ func TestWebSocketOrigins(t *testing.T) {
 		t.Fatal(err)
 	}
 	url := "http" + strings.TrimPrefix(e.Addr(), "ws")
-	for origin, want := range map[string]int{"https://a.friend.example": http.StatusSwitchingProtocols, "https://stranger.example": http.StatusForbidden} {
+	for origin, want := range map[string]int{"https://a.friend.example": http.StatusSwitchingProtocols, "https://other.example": http.StatusForbidden} {
 		ws, res, err := websocket.Dial(ctx, url, &websocket.DialOptions{
 			Subprotocols: []string{"ZWS2.0/NULL"}, HTTPHeader: http.Header{"Origin": {origin}},
 		})
@@ -217,8 +217,8 @@ func TestWebSocketOrigins(t *testing.T) {
 	http.DefaultClient.CloseIdleConnections()
 }
 
-// A text message ends the connection, and nobody else's.
-func TestWebSocketStranger(t *testing.T) {
+// A text message ends its connection only.
+func TestWebSocketTextMessage(t *testing.T) {
 	ctx, stop := context.WithTimeout(t.Context(), limit)
 	defer stop()
 	pull, err := zmq.NewPull()

@@ -18,8 +18,8 @@ import (
 	"lintel.dev/zmq/event"
 )
 
-// security is a mechanism with its two sides, and what the handler is told of
-// the client.
+// security is a mechanism with its two sides, and what the handler receives
+// about the client.
 type security struct {
 	name           string
 	server, client zmq.Option

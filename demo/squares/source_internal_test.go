@@ -44,8 +44,8 @@ func TestSourcesRefused(t *testing.T) {
 	if err := os.WriteFile(text, bytes.Repeat([]byte("no database\n"), 1000), 0o666); err != nil {
 		t.Fatal(err)
 	}
-	strangers := filepath.Join(dir, "strangers.db")
-	db, err := sql.Open("sqlite3", "file:"+filepath.ToSlash(strangers))
+	foreign := filepath.Join(dir, "foreign.db")
+	db, err := sql.Open("sqlite3", "file:"+filepath.ToSlash(foreign))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -61,7 +61,7 @@ func TestSourcesRefused(t *testing.T) {
 		{"sqlite:" + filepath.Join(dir, "no", "such", "folder.db"), "expected a SQLite file"},
 		{"sqlite:" + dir, "expected a SQLite file"},
 		{"sqlite:" + text, "expected a SQLite file"},
-		{"sqlite:" + strangers, "holds 1 rows that are not the demonstration's"},
+		{"sqlite:" + foreign, "holds 1 rows that are not the demonstration's"},
 		{"postgres://me:secret@localhost:notaport/db", "not an address of a PostgreSQL database"},
 		{"postgres://me:secret@127.0.0.1:1/db", "expected one that answers"},
 	} {

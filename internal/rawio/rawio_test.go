@@ -69,7 +69,7 @@ func TestFull(t *testing.T) {
 			return
 		}
 	}
-	t.Fatal("80 MB went into a socket that nobody reads")
+	t.Fatal("80 MB were written to a socket that is not read")
 }
 
 func TestClosed(t *testing.T) {

@@ -38,7 +38,7 @@ const (
 )
 
 // Item is gomemcache's item. Expiration is in seconds, up to a month from now,
-// or a Unix date beyond; 0 is for ever.
+// or a Unix date beyond; 0 means no expiry.
 type Item struct {
 	Key        string
 	Value      []byte
@@ -209,7 +209,7 @@ func (c *Client) Prepend(it *Item) error {
 	})
 }
 
-// CompareAndSwap stores the item if nobody changed it since it was read.
+// CompareAndSwap stores the item if it was not changed since it was read.
 func (c *Client) CompareAndSwap(it *Item) error { return c.store(it, (*lintel.Client).CompareAndSwap) }
 
 // Delete removes the item, or returns ErrCacheMiss.

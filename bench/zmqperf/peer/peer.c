@@ -122,7 +122,7 @@ static int remote_thr(const char *at, size_t size, long count, int curve)
     for (long i = 0; i < count; i++)
         send_bytes(s, size);
     /* A libzmq receiver over ipc that is behind when its peer hangs up loses
-       what it has not read. Whoever started us ends us when it has all. */
+       what it has not read. The harness ends it when it has everything. */
     if (!strncmp(at, "ipc:", 4))
         pause();
     return zmq_close(s);

@@ -82,8 +82,8 @@ func TestMetrics(t *testing.T) {
 	}
 }
 
-// A change of the cluster's file is seen, and one that makes no sense is told
-// and changes nothing.
+// TestWatchCluster checks that a change of the cluster's file is applied, and
+// that an invalid one is reported and changes nothing.
 func TestWatchCluster(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "nodes")
 	write := func(text string) {

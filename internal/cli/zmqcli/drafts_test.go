@@ -103,8 +103,8 @@ func (s *session) want(line string) {
 	}
 }
 
-// repeat sends a line until the other side has printed it: a group is joined,
-// and a subscription arrives, when nobody can see it.
+// repeat sends a line until the other side has printed it: the test cannot see
+// when a group is joined or a subscription arrives.
 func (s *session) repeat(line string, to *session) {
 	s.t.Helper()
 	done, stopped := make(chan struct{}), make(chan struct{})
@@ -152,7 +152,7 @@ func TestServerAndClient(t *testing.T) {
 		}
 		server.send(id + "\tanswer")
 		client.want("answer")
-		server.send(`\x00\x00\x00\x00` + "\tto nobody")
+		server.send(`\x00\x00\x00\x00` + "\tto no peer")
 		server.after("lintel: send: ")
 		client.send("two\tframes")
 		client.after("lintel: send: zmq: message of 2 frames, a CLIENT sends one")
@@ -201,16 +201,17 @@ func TestScatterAndGather(t *testing.T) {
 
 func TestRadioAndDish(t *testing.T) {
 	udp := func(t *testing.T, at string) {
-		dish := newSession(t, "dish", "--bind", at, "--join", "weather")
+		dish := newSession(t, "dish", "--bind", at, "--join", "sport")
 		radio := newSession(t, "radio", "--connect", dish.after("bound "))
 		radio.send("news\tnot for it")
-		radio.repeat("weather\tsunny", dish)
+		radio.repeat("sport\tsunny", dish)
 	}
 	overRoads(t, udp)
 	t.Run("udp", func(t *testing.T) { udp(t, "udp://127.0.0.1:*") })
 }
 
-// A DGRAM talks to whoever knows UDP, and to another.
+// TestDgrams exchanges datagrams with a plain UDP socket and with another
+// DGRAM.
 func TestDgrams(t *testing.T) {
 	a := newSession(t, "dgram", "--bind", "udp://127.0.0.1:*")
 	at := strings.TrimPrefix(a.after("bound "), "udp://")

@@ -51,7 +51,8 @@ func TestSlowStream(t *testing.T) {
 
 func (s *toy) Drained() { s.bench.drained <- struct{}{} }
 
-// A session that was refused is told when there is room, and only then.
+// TestDrained checks that a session whose Send was refused is notified when
+// there is room, and only then.
 func TestDrained(t *testing.T) {
 	each(t, func(t *testing.T, v variant) {
 		b := v.start(t, netloop.Config{SendBudget: 64 << 10})

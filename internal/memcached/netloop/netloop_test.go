@@ -176,8 +176,9 @@ func TestSendBudget(t *testing.T) {
 	})
 }
 
-// A peer that asks and never reads: the session is told to pause, and no more
-// than the soft bound and one step is held.
+// TestBackPressure checks that the session is paused for a peer that sends
+// requests and never reads, and that at most the soft bound and one step is
+// held.
 func TestBackPressure(t *testing.T) {
 	each(t, func(t *testing.T, v variant) {
 		b := v.start(t, netloop.Config{SoftQueued: 64 << 10})

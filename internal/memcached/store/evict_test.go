@@ -5,9 +5,9 @@ import (
 	"testing"
 )
 
-// TestStints fills a store over and over with items that are not used again: what is half emptied when the lock is given up must
+// TestBatches fills a store over and over with items that are not used again: what is half emptied when the lock is given up must
 // be evicted to its end, not be taken for a segment worth compacting, and there must be room for the segments to come.
-func TestStints(t *testing.T) {
+func TestBatches(t *testing.T) {
 	s, _ := open(t, Options{MaxBytes: 16 << 20})
 	value := make([]byte, 100)
 	var key []byte

@@ -236,7 +236,8 @@ func TestDeadFirst(t *testing.T) {
 	}
 }
 
-// TestTurnover uses items once more than others and then leaves them: they may not stay for ever.
+// TestTurnover uses items once more than others and then no longer: they must
+// be evicted in the end.
 func TestTurnover(t *testing.T) {
 	const limit = 4 << 20
 	s, _ := open(t, Options{MaxBytes: limit})

@@ -1,12 +1,11 @@
 // Package engine carries messages between the queues of a socket and a peer,
 // as the engines of libzmq do.
 //
-// A pipe of a socket has a queue in each direction (package flow). An Engine
-// is what moves messages out of one and into the other: the Stream of this
-// package over tcp, ipc and vsock, those of packages ws, udp and epgm, and the
-// one of package zmq between two sockets of a process. An engine knows nothing
-// of socket types. It hands what arrives to a Session and is told to send by
-// Kick.
+// A pipe of a socket has a queue in each direction (package flow). An Engine is
+// what moves messages out of one and into the other: the Stream of this package
+// over tcp, ipc and vsock, those of packages ws, udp and epgm, and the one of
+// package zmq between two sockets of a process. An engine knows nothing of
+// socket types. It hands what arrives to a Session. Kick makes it send.
 //
 // The life of a Conn: Handshake, Plug, Run, in this order and by one
 // goroutine. Run reads until the connection ends. Output has no goroutine of

@@ -17,7 +17,7 @@ const LargeFrame = 8 << 10
 type Ref struct {
 	At   int    // where it belongs in Batch.Enc: right after its header
 	B    []byte // never modified while the batch lives
-	Ours bool   // a copy nobody else knows: PutBuffer it once it is written
+	Ours bool   // a copy without other references: PutBuffer it once it is written
 }
 
 // Batch is a run of whole messages, encoded one after the other.
@@ -27,7 +27,7 @@ type Batch struct {
 	Msgs int // messages in it; commands count for none
 	Held int // bytes of Refs
 
-	pooled bool     // Enc is a buffer of this package, nobody else's
+	pooled bool     // Enc is a buffer of this package without other references
 	shared bool     // Enc is a part of a log
 	seg    *segment // which ends with Enc, unless a part of it was taken off
 }
@@ -71,8 +71,8 @@ func (b *Batch) Frame(flags byte, p []byte, owned bool) {
 	b.Held += len(p)
 }
 
-// Encoded appends bytes that are whole messages already. The refs stay
-// shared with whoever else has them.
+// Encoded appends bytes that are whole messages. The refs stay shared with
+// their other owners.
 func (b *Batch) Encoded(enc []byte, refs []Ref, msgs int) {
 	at := len(b.Enc)
 	b.Enc = append(b.Enc, enc...)

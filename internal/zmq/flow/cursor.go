@@ -17,8 +17,8 @@ func NewCursor(b Batch) Cursor {
 	return Cursor{enc: b.Enc, refs: b.Refs, pooled: b.pooled, shared: b.shared}
 }
 
-// Recycle gives the memory of the batch back, if it can be used again. Nobody
-// may look at small frames of the batch any more.
+// Recycle gives the memory of the batch back, if it can be used again. The
+// small frames of the batch must not be used afterwards.
 func (c *Cursor) Recycle() {
 	if c.pooled {
 		PutBuffer(c.enc)

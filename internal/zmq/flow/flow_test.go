@@ -150,7 +150,7 @@ func TestConsumerIsWoken(t *testing.T) {
 	}
 }
 
-// Whoever waits for the bell is told by it alone, and otherwise once it looked.
+// TestBell checks that a consumer that waits for the bell is woken by it only.
 func TestBell(t *testing.T) {
 	q := NewQueue(0)
 	var bell atomic.Bool

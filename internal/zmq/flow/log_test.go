@@ -57,7 +57,7 @@ type failing interface {
 	Fatalf(format string, args ...any)
 }
 
-// check looks at what is held again: nobody may have written over it.
+// check checks that what is held was not overwritten.
 func (f *follower) check(t failing) {
 	ids, err := numbers(f.held)
 	if err != nil || !same(ids, f.heldID) {
@@ -250,7 +250,7 @@ func TestLog(t *testing.T) {
 				for _, f := range fs {
 					f.check(t)
 					if len(f.due) > 0 && !f.role && !f.gone {
-						t.Fatalf("%d wait and nobody was told", len(f.due))
+						t.Fatalf("%d wait and no consumer was woken", len(f.due))
 					}
 				}
 			},

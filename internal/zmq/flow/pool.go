@@ -5,8 +5,8 @@ import (
 	"sync"
 )
 
-// Large buffers come in powers of two from 8 KiB to 4 MiB and are reused
-// when somebody gives them back; forgetting to is safe.
+// Large buffers come in powers of two from 8 KiB to 4 MiB and are reused after
+// PutBuffer. Not calling it is safe.
 const (
 	minPooled = 13 // 8 KiB
 	maxPooled = 22 // 4 MiB
@@ -52,8 +52,9 @@ func GetBuffer(n int) []byte {
 // headers spares PutBuffer the allocation of a slice header.
 var headers = sync.Pool{New: func() any { return new([]byte) }}
 
-// PutBuffer gives back a buffer nobody looks at any more. Buffers that did
-// not come from GetBuffer are left to the collector.
+// PutBuffer returns a buffer to the pool. The caller must not use it
+// afterwards. Buffers that did not come from GetBuffer are left to the garbage
+// collector.
 func PutBuffer(b []byte) {
 	c, ok := class(cap(b))
 	if !ok {
