@@ -24,7 +24,7 @@ const (
 // many, because each file is one noun of the protocol: a socket type, an option
 // group, a command.
 var oneNounAFile = map[string]int{
-	"zmq":       62,
+	"zmq":       63,
 	"memcache":  36,
 	"memcached": 33,
 }

@@ -54,13 +54,19 @@ func (f subscribers) has(p *pipe) bool {
 	return slices.Contains(f.all.single, p) || slices.Contains(f.all.shared, p)
 }
 
+// each calls do for the peers that are connected or will be. Those that are gone
+// are removed later; see topicSet.forget.
 func (f subscribers) each(do func(*pipe)) {
 	if f.all == nil {
-		do(f.one)
+		if !f.one.gone {
+			do(f.one)
+		}
 		return
 	}
 	for _, p := range f.all.single {
-		do(p)
+		if !p.gone {
+			do(p)
+		}
 	}
 	for _, p := range f.all.shared {
 		do(p)
@@ -96,8 +102,7 @@ func (x *publisher) unsubscribe(p *pipe, topic []byte) (last bool) {
 	default:
 		f.all.remove(p)
 		if len(f.all.single)+len(f.all.shared) == 1 {
-			var one *pipe
-			f.each(func(p *pipe) { one = p })
+			one := append(f.all.single, f.all.shared...)[0]
 			f.all.remove(one)
 			x.topics.Put(topic, subscribers{one: one})
 		}
@@ -175,7 +180,7 @@ func (a *fanout) ready() bool {
 		a.look()
 	}
 	for _, p := range a.single {
-		if !p.out.Ready() {
+		if !p.gone && !p.out.Ready() {
 			return false
 		}
 	}
@@ -213,6 +218,9 @@ func (x *publisher) sendAll(a *fanout, m *flow.Message) error {
 	}
 	for i := len(a.single) - 1; i >= 0; i-- {
 		p := a.single[i]
+		if p.gone {
+			continue
+		}
 		p.fan.other(a)
 		switch s := &p.fan; {
 		case !p.pushEncoded(&x.dist.enc) || !fits:
@@ -228,6 +236,9 @@ func (x *publisher) sendAll(a *fanout, m *flow.Message) error {
 
 // sendOne sends m to the only subscriber of its topic.
 func (x *publisher) sendOne(p *pipe, m *flow.Message) (wake *pipe, err error) {
+	if p.gone {
+		return nil, nil
+	}
 	if x.o.nodrop && !p.out.Ready() {
 		return nil, errAgain
 	}

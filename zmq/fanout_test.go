@@ -342,3 +342,62 @@ func TestAudienceThatChanges(t *testing.T) {
 	close(stop)
 	wg.Wait()
 }
+
+// A publisher that connects knows the topics of the peer it is connected to, and
+// those of no peer before.
+func TestTopicsOfEarlierPeers(t *testing.T) {
+	for _, n := range networks()[:2] {
+		t.Run(n.name, func(t *testing.T) {
+			r := rig{T: t, net: n, ctx: t.Context(), zctx: new(zmq.Context)}
+			pub := made(r, zmq.NewXPub, zmq.WithReconnect(time.Millisecond, 0))
+			first := made(r, zmq.NewSub)
+			r.must(first.Subscribe("a"))
+			at := r.bind(first)
+			r.connect(pub, at)
+			r.want(pub, "\x01a")
+			r.must(first.Close())
+			second := made(r, zmq.NewSub)
+			r.must(second.Subscribe("b"))
+			r.until(func() bool { _, err := second.Bind(at); return err == nil })
+			r.want(pub, "\x00a")
+			r.want(pub, "\x01b")
+			if n := pub.TopicCount(); n != 1 {
+				t.Errorf("%d topics, want 1", n)
+			}
+			r.send(pub, "a")
+			r.send(pub, "b")
+			r.want(second, "b")
+		})
+	}
+}
+
+// A peer with many topics leaves: they are forgotten, messages of other peers
+// are sent meanwhile, and the application of an XPUB is notified of each.
+func TestManyTopicsLeave(t *testing.T) {
+	const topics = 5000
+	r := overTCP(t)
+	pub := made(r, zmq.NewXPub)
+	at := r.bind(pub)
+	stays, leaves := made(r, zmq.NewSub), made(r, zmq.NewXSub)
+	r.must(stays.Subscribe("00001"))
+	r.connect(stays, at)
+	r.want(pub, "\x0100001")
+	for i := range topics {
+		r.must(leaves.Subscribe(fmt.Sprintf("%05d", i)))
+	}
+	r.connect(leaves, at)
+	for i := range topics {
+		if i != 1 { // has a subscriber already
+			r.want(pub, fmt.Sprintf("\x01%05d", i))
+		}
+	}
+	r.must(leaves.Close())
+	for i := range topics {
+		if i != 1 {
+			r.want(pub, fmt.Sprintf("\x00%05d", i))
+		}
+	}
+	r.send(pub, "00001")
+	r.want(stays, "00001")
+	r.until(func() bool { return pub.TopicCount() == 1 })
+}

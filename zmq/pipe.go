@@ -43,7 +43,8 @@ type pipe struct {
 	fan   fanoutState
 	stats pipeStats
 
-	subscribed int // octets that the peer's subscriptions take; protected by the send lock
+	peers      atomic.Uint32 // connections that have ended: at a publisher, each is another subscriber
+	subscribed int           // octets that the peer's subscriptions take; protected by the send lock
 
 	info      atomic.Pointer[PeerInfo]
 	draining  sync.Mutex  // one drain at a time

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"sync"
 	"sync/atomic"
+
+	"lintel.dev/internal/zmq/zmtp"
 )
 
 // Proxy carries messages between two sockets, in both directions as far as
@@ -172,11 +174,20 @@ func (w *proxyWay) await(ctx context.Context) error {
 		return err
 	}
 	recv.unlock()
+	if w.echoes() {
+		return nil
+	}
 	if err := send.lockReady(ctx); err != nil {
 		return err
 	}
 	send.Unlock()
 	return nil
+}
+
+// echoes reports whether both sides are one REP, which can send only after it
+// has received.
+func (w *proxyWay) echoes() bool {
+	return w.from.base() == w.to.base() && w.to.base().typ == zmtp.REP
 }
 
 // begin takes busy when the proxy is not paused.
@@ -206,7 +217,7 @@ func (w *proxyWay) burst() (waiting Msg, captured bool, err error) {
 		to.send.Lock()
 		ready := to.send.err == nil && to.send.ready()
 		to.send.Unlock()
-		if !ready {
+		if !ready && !w.echoes() {
 			return nil, false, nil
 		}
 		m, err := w.from.TryRecv()

@@ -127,12 +127,18 @@ func TestProxyStreamerWithCapture(t *testing.T) {
 }
 
 func TestProxyOneSocket(t *testing.T) {
-	r := newRing(t)
-	both := r.open("ROUTER", "@inproc://both")
-	r.proxy(func(ctx context.Context) error { return (&zmq.Proxy{Front: both, Back: both}).Run(ctx) })
-	client := r.open("DEALER", "inproc://both")
-	r.send(client, "echo")
-	r.want(client, "echo")
+	for both, client := range map[string]string{"ROUTER": "DEALER", "DEALER": "DEALER", "PAIR": "PAIR", "REP": "REQ"} {
+		t.Run(both, func(t *testing.T) {
+			r := newRing(t)
+			both := r.open(both, "@inproc://both")
+			r.proxy(func(ctx context.Context) error { return (&zmq.Proxy{Front: both, Back: both}).Run(ctx) })
+			client := r.open(client, "inproc://both")
+			for range 3 {
+				r.send(client, "echo")
+				r.want(client, "echo")
+			}
+		})
+	}
 }
 
 // Nothing is received for which the other side has no room: the sender fills

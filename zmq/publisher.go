@@ -2,7 +2,6 @@ package zmq
 
 import (
 	"fmt"
-	"maps"
 	"slices"
 	"sync/atomic"
 
@@ -29,8 +28,9 @@ type publisher struct {
 
 	// The fields below are protected by the send lock.
 	topics flow.Prefixes[subscribers]
-	subs   map[*pipe]map[string]struct{} // what each peer asked for
-	found  []subscribers                 // by the last find
+	subs   map[*pipe]topicSet // what each peer asked for
+	given  map[*pipe]topicSet // what the application subscribed each peer to
+	found  []subscribers      // by the last find
 	dist   distributor
 	o      publisherOptions
 
@@ -44,7 +44,7 @@ type publisherOptions struct {
 }
 
 func newPublisher(c *core) *publisher {
-	return &publisher{s: c, subs: make(map[*pipe]map[string]struct{})}
+	return &publisher{s: c, subs: make(map[*pipe]topicSet), given: make(map[*pipe]topicSet)}
 }
 
 // optionsChanged is called with both locks held.
@@ -58,7 +58,7 @@ func (x *publisher) optionsChanged(o *options) {
 
 func (x *publisher) attach(p *pipe) {
 	x.dist.attach(p)
-	x.subs[p] = make(map[string]struct{})
+	x.subs[p] = make(topicSet)
 	p.fan.want = firstRun
 	if x.o.welcome != nil {
 		p.out.Append(&flow.Message{One: x.o.welcome})
@@ -69,43 +69,43 @@ func (x *publisher) detach(p *pipe) {
 	x.dist.detach(p)
 	x.forget(p)
 	delete(x.subs, p)
-	x.last.CompareAndSwap(p, nil)
 	x.s.send.wakeAll() // a sender may have waited for p to have room
 }
 
-// forget ends all subscriptions of p. The application of an XPUB is notified as
-// if the peer had cancelled them, in the order of their octets. Both locks are
-// held.
-func (x *publisher) forget(p *pipe) {
-	topics := maps.Keys(x.subs[p])
-	if x.notes != nil {
-		topics = slices.Values(slices.Sorted(topics))
-	}
-	for topic := range topics {
-		if last := x.o.manual || x.unsubscribe(p, []byte(topic)); last || x.o.verboser {
-			x.notify(nil, false, []byte(topic))
-		}
-	}
-	if x.o.manual {
-		x.unsubscribeAll(p)
-	}
-	clear(x.subs[p])
-	p.subscribed = 0
-	x.s.recv.wakeOne()
+// disconnected notes that the next connection of p is another subscriber.
+func (x *publisher) disconnected(p *pipe) {
+	x.last.CompareAndSwap(p, nil)
+	p.peers.Add(1)
 }
 
-// unsubscribeAll removes p from every topic, for subscriptions made by the
-// application.
-func (x *publisher) unsubscribeAll(p *pipe) {
-	var topics []string
-	for topic, f := range x.topics.All {
-		if f.has(p) {
-			topics = append(topics, topic)
+// connected forgets the subscriptions of the peer that p was connected to
+// before. Until then, the messages it subscribed to wait for it in the queue.
+func (x *publisher) connected(p *pipe) {
+	x.s.lockBoth()
+	defer x.s.unlockBoth()
+	if p.peers.Load() > 0 && x.subs[p] != nil {
+		x.forget(p)
+	}
+}
+
+// forget ends all subscriptions of p. The application of an XPUB is notified as
+// if the peer had cancelled them. Both locks are held.
+func (x *publisher) forget(p *pipe) {
+	asked, given := x.subs[p], x.given[p]
+	x.subs[p] = make(topicSet)
+	delete(x.given, p)
+	p.subscribed = 0
+	p.fan.other(nil)
+	x.last.CompareAndSwap(p, nil)
+	given.forget(x.s, func(topic string) { x.unsubscribe(p, []byte(topic)) })
+	asked.forget(x.s, func(topic string) {
+		if _, again := x.subs[p][topic]; again {
+			return
 		}
-	}
-	for _, topic := range topics {
-		x.unsubscribe(p, []byte(topic))
-	}
+		if x.o.manual || x.unsubscribe(p, []byte(topic)) || x.o.verboser {
+			x.notify(nil, false, []byte(topic))
+		}
+	})
 }
 
 // subscription is a subscription of p, or the end of one.

@@ -3,6 +3,7 @@ package zmq
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"lintel.dev/internal/zmq/flow"
 	"lintel.dev/internal/zmq/zmtp"
@@ -33,7 +34,7 @@ func NewRadio(opts ...Option) (*Radio, error) {
 	if err != nil {
 		return nil, err
 	}
-	x := &radio{s: c, groups: make(map[string][]*pipe), joined: make(map[*pipe]map[string]struct{})}
+	x := &radio{s: c, groups: make(map[string][]*pipe), joined: make(map[*pipe]topicSet)}
 	return &Radio{common{c}, sending{&c.send}}, c.start(x)
 }
 
@@ -47,7 +48,7 @@ type radio struct {
 	s *core
 	// The fields below are protected by the send lock.
 	groups map[string][]*pipe
-	joined map[*pipe]map[string]struct{}
+	joined map[*pipe]topicSet
 	all    []*pipe // over datagrams, where peers cannot join a group
 	dist   distributor
 }
@@ -57,16 +58,38 @@ func (x *radio) attach(p *pipe) {
 		x.all = append(x.all, p)
 		return
 	}
-	x.joined[p] = make(map[string]struct{})
+	x.joined[p] = make(topicSet)
 	p.subscribed = 0
 }
 
 func (x *radio) detach(p *pipe) {
 	x.all = remove(x.all, p)
-	for group := range x.joined[p] {
-		x.leave(p, group)
-	}
+	x.forget(p)
 	delete(x.joined, p)
+}
+
+// forget makes p leave all groups. Both locks are held.
+func (x *radio) forget(p *pipe) {
+	joined := x.joined[p]
+	x.joined[p] = make(topicSet)
+	p.subscribed = 0
+	joined.forget(x.s, func(group string) {
+		if _, again := x.joined[p][group]; !again {
+			x.leave(p, group)
+		}
+	})
+}
+
+// disconnected notes that the next connection of p is another DISH, and connected
+// makes it leave the groups of the one before.
+func (x *radio) disconnected(p *pipe) { p.peers.Add(1) }
+
+func (x *radio) connected(p *pipe) {
+	x.s.lockBoth()
+	defer x.s.unlockBoth()
+	if p.peers.Load() > 0 && x.joined[p] != nil {
+		x.forget(p)
+	}
 }
 
 func (x *radio) leave(p *pipe, group string) {
@@ -93,7 +116,9 @@ func (x *radio) subscription(p *pipe, add bool, topic []byte) {
 	case add && !known:
 		p.subscribed += cost
 		mine[group] = struct{}{}
-		x.groups[group] = append(x.groups[group], p)
+		if p.peers.Load() == 0 || !slices.Contains(x.groups[group], p) { // left by a DISH before
+			x.groups[group] = append(x.groups[group], p)
+		}
 	case !add && known:
 		p.subscribed -= cost
 		delete(mine, group)
@@ -111,7 +136,15 @@ func (x *radio) sendMsg(m flow.Message) (*pipe, error) {
 	if err := checkGroup(m.Parts[0]); err != nil {
 		return nil, err
 	}
-	x.dist.matched = append(append(x.dist.matched[:0], x.groups[string(m.Parts[0])]...), x.all...)
+	x.dist.begin()
+	for _, p := range x.groups[string(m.Parts[0])] {
+		if !p.gone {
+			x.dist.match(p)
+		}
+	}
+	for _, p := range x.all {
+		x.dist.match(p)
+	}
 	return x.dist.send(m), nil
 }
 

@@ -62,6 +62,18 @@ func (x *rep) detach(p *pipe) {
 	}
 }
 
+func (x *rep) connected(*pipe) {}
+
+// disconnected drops the reply to a request of p, whose connection is gone: the
+// next peer of the same endpoint did not ask.
+func (x *rep) disconnected(p *pipe) {
+	x.s.send.Lock()
+	if x.asker == p {
+		x.asker = nil
+	}
+	x.s.send.Unlock()
+}
+
 func (x *rep) sendMsg(m flow.Message) (wake *pipe, err error) {
 	if !x.busy {
 		return nil, ErrState

@@ -77,8 +77,10 @@ func (x *router) name(p *pipe, id []byte) error {
 	return nil
 }
 
+// identified gives p the id that the peer chose. A peer without one keeps the id
+// that this side made for the endpoint, but not that of an earlier peer.
 func (x *router) identified(p *pipe, id []byte) error {
-	if len(p.id) > 0 && (len(id) == 0 || string(p.id) == string(id)) {
+	if len(p.id) > 0 && (len(id) == 0 && p.id[0] == 0 || string(p.id) == string(id)) {
 		return nil
 	}
 	before := p.id

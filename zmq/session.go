@@ -150,10 +150,10 @@ func (x *session) run(p *pipe, peer engine.Peer) error {
 	} else if p.out.Finished() {
 		p.setFlushed()
 	}
+	x.s.connected(p)
 	if side, ok := x.s.pat.(publisherSide); ok && peer.Unversioned {
 		side.subscription(p, true, nil)
 	}
-	x.s.connected(p)
 	err := x.eng.Run()
 	p.engine.Store(nil)
 	p.out.Detach()

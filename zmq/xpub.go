@@ -53,12 +53,16 @@ type xpub struct {
 
 // notification is a message for the application of an XPUB.
 type notification struct {
-	from  *pipe // of a subscription
+	from  *pipe  // of a subscription
+	peers uint32 // pipe.peers then
 	one   []byte
 	parts Msg
 }
 
 func (x *xpub) note(n notification) bool {
+	if n.from != nil {
+		n.peers = n.from.peers.Load()
+	}
 	x.noted.Lock()
 	defer x.noted.Unlock()
 	if len(x.queue) >= maxNotes {
@@ -77,8 +81,13 @@ func (x *xpub) manually(add bool, topic string) error {
 	}
 	if p := x.last.Load(); p != nil && x.subs[p] != nil {
 		if add {
+			if x.given[p] == nil {
+				x.given[p] = make(topicSet)
+			}
+			x.given[p][topic] = struct{}{}
 			x.subscribe(p, []byte(topic))
 		} else {
+			delete(x.given[p], topic)
 			x.unsubscribe(p, []byte(topic))
 		}
 	}
@@ -95,7 +104,7 @@ func (x *xpub) recvMsg() (one []byte, parts Msg, err error) {
 	x.queue[0] = notification{}
 	x.queue = x.queue[1:]
 	x.noted.Unlock()
-	if n.from != nil {
+	if n.from != nil && n.peers == n.from.peers.Load() {
 		x.last.Store(n.from)
 	}
 	return n.one, n.parts, nil
