@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"lintel.dev/internal/memcached/exec"
+	"lintel.dev/internal/memcached/netloop"
 )
 
 // exchange is a request and its expected reply.
@@ -201,6 +202,34 @@ func TestFlushAll(t *testing.T) {
 		{set + "flush_all\r\nget a\r\n", "STORED\r\nCLIENT_ERROR flush_all not allowed\r\n" + hit},
 		{"flush_prefix a\r\nmp a\r\n", "CLIENT_ERROR flush_prefix not allowed\r\nCLIENT_ERROR flush_prefix not allowed\r\n"},
 	})
+}
+
+// TestManyFlushPrefixes flushes more prefixes than a lookup considers. The command
+// becomes a job, and other commands are served meanwhile.
+func TestManyFlushPrefixes(t *testing.T) {
+	s := startServer(t, Options{CrawlerSleep: -1})
+	c, d := dial(t, s), dial(t, s)
+	for i := range 20000 {
+		c.send(fmt.Sprintf("set p%d:k 0 0 1 noreply\r\nx\r\n", i))
+	}
+	waits := 0
+	for i := range 200 {
+		w := netloop.NewWriter(1 << 10)
+		_, step := c.s.Data(fmt.Appendf(nil, "flush_prefix p%d:\r\n", i), w)
+		for ; step == netloop.Wait; waits++ {
+			d.want("get p500:k\r\n", "VALUE p500:k 0 1\r\nx\r\nEND\r\n")
+			<-c.conn.woken
+			_, step = c.s.Data(nil, w)
+		}
+		if got := string(w.Drain(nil)); got != "OK\r\n" {
+			t.Fatalf("flush %d: %q", i, got)
+		}
+		d.want(fmt.Sprintf("get p%d:k\r\n", i), "END\r\n")
+	}
+	if waits == 0 {
+		t.Error("no flush has become a job")
+	}
+	c.want("mp p300: k\r\nmg p300:k v\r\nget p301:k\r\n", "HD kp300:\r\nEN\r\nVALUE p301:k 0 1\r\nx\r\nEND\r\n")
 }
 
 func TestFlushPrefix(t *testing.T) {

@@ -18,10 +18,26 @@ func (b *Batch) FlushAll(exptime int64) {
 	b.Count(CmdFlush)
 }
 
-// FlushPrefix makes all items whose key begins with prefix vanish.
-func (b *Batch) FlushPrefix(prefix []byte) {
-	b.Items.FlushPrefix(prefix)
+// FlushPrefix makes all items whose key begins with prefix vanish and then sends
+// reply. After many different prefixes it takes longer, and runs as a job. It returns
+// false over UDP if it cannot run.
+func (b *Batch) FlushPrefix(prefix []byte, reply string) bool {
 	b.Count(CmdFlush)
+	if b.Items.TryFlushPrefix(prefix) {
+		b.W.B = append(b.W.B, reply...)
+		return true
+	}
+	prefix = bytes.Clone(prefix)
+	return b.StartJob(&Job{Run: func(j *Job) {
+		open := true
+		for open && !j.engine.Items.TryFlushPrefix(prefix) {
+			j.engine.Items.SweepFlushed(func() bool {
+				open = j.Pause()
+				return open
+			})
+		}
+		j.Emit([]byte(reply))
+	}})
 }
 
 // dropAtOnce is the largest number of items of a cache that a flush deletes at

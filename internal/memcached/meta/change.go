@@ -133,8 +133,11 @@ func FlushPrefix(b *exec.Batch, args []byte) {
 		b.Reply("CLIENT_ERROR flush_prefix not allowed")
 		return
 	}
-	b.FlushPrefix(prefix)
+	var reply []byte
 	if !b.Meta.Has('q') {
-		status(b, "HD", sent)
+		reply = append(appendEchoes([]byte("HD"), &b.Meta, sent), '\r', '\n')
+	}
+	if !b.FlushPrefix(prefix, string(reply)) {
+		b.Reply("SERVER_ERROR not available over UDP")
 	}
 }

@@ -99,17 +99,50 @@ func (s *Store) FlushAll(at int64) {
 	}
 }
 
-// FlushPrefix removes every present item whose key starts with prefix. The items
-// are invisible at once; their memory is freed later.
+// FlushPrefix makes the items whose keys start with prefix invisible. Their memory
+// is freed later. It takes constant time unless many earlier prefixes have not been
+// swept, see [Store.TryFlushPrefix].
 func (s *Store) FlushPrefix(prefix []byte) {
+	for !s.TryFlushPrefix(prefix) {
+		s.SweepFlushed(nil)
+	}
+}
+
+// TryFlushPrefix is FlushPrefix in constant time. It returns false if too many earlier
+// prefixes have not been swept: call SweepFlushed and try again. Some of the items are
+// invisible then.
+func (s *Store) TryFlushPrefix(prefix []byte) bool {
 	if len(prefix) > MaxKey {
-		return
+		return true
 	}
 	p := string(prefix)
 	for i := range s.shards {
 		sh := &s.shards[i]
 		sh.lock()
-		sh.flushNow(p)
+		full := len(sh.prefixes) >= maxFlushes
+		if !full {
+			sh.flushNow(p)
+		}
+		sh.mu.Unlock()
+		if full {
+			return false
+		}
+	}
+	return true
+}
+
+// SweepFlushed frees the memory of what FlushPrefix made invisible, segment by
+// segment. pause, if not nil, is called between two segments and ends the work by
+// returning false.
+func (s *Store) SweepFlushed(pause func() bool) {
+	for i := range s.shards {
+		sh := &s.shards[i]
+		sweeper{sh}.crawl(nil, true, pause)
+		if pause != nil && !pause() {
+			return
+		}
+		sh.lock()
+		sweeper{sh}.sweep(s.now(), nil) // what is left
 		sh.mu.Unlock()
 	}
 }

@@ -34,7 +34,9 @@ func admin(b *exec.Batch, verb string, args []byte) bool {
 	case "flush_all":
 		b.Answer(quiet, flushAll(b, words.at(0)))
 	case "flush_prefix":
-		b.Answer(quiet, flushPrefix(b, args))
+		if problem := flushPrefix(b, args, quiet); problem != "" {
+			b.Answer(quiet, problem)
+		}
 	case "verbosity":
 		if n == 0 { // memcached takes noreply for the level
 			b.Reply(mcproto.ErrFormat)
@@ -100,8 +102,8 @@ func flushAll(b *exec.Batch, delay string) string {
 
 // flushPrefix is flush_prefix PREFIX [b]: every item whose key begins with PREFIX
 // vanishes. With b the prefix is in base64, as in the meta commands. memcached has
-// no such command.
-func flushPrefix(b *exec.Batch, args []byte) string {
+// no such command. It returns what is wrong with args, or has answered.
+func flushPrefix(b *exec.Batch, args []byte, quiet bool) (problem string) {
 	if b.DisableFlush {
 		return "CLIENT_ERROR flush_prefix not allowed"
 	}
@@ -115,8 +117,14 @@ func flushPrefix(b *exec.Batch, args []byte) string {
 			return mcproto.ErrKey
 		}
 	}
-	b.FlushPrefix(prefix)
-	return replyOK
+	reply := replyOK + "\r\n"
+	if quiet {
+		reply = ""
+	}
+	if !b.FlushPrefix(prefix, reply) {
+		return replyDatagram
+	}
+	return ""
 }
 
 // verbosity is verbosity LEVEL.
