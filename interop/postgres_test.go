@@ -4,6 +4,7 @@ package interop_test
 
 import (
 	"bytes"
+	"database/sql"
 	"encoding/json"
 	"errors"
 	"os"
@@ -15,7 +16,7 @@ import (
 	"syscall"
 	"testing"
 
-	"github.com/jackc/pgx/v5"
+	_ "github.com/lib/pq" // registers postgres
 
 	"lintel.dev/demo"
 	"lintel.dev/demo/squares"
@@ -95,12 +96,12 @@ func TestSquaresOnPostgreSQL(t *testing.T) {
 		}
 	}
 
-	conn, err := pgx.Connect(guard(t), address)
+	conn, err := sql.Open("postgres", address)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer conn.Close(guard(t))
-	if _, err := conn.Exec(guard(t), "DELETE FROM lintel_odd_numbers WHERE k = 5"); err != nil {
+	defer conn.Close()
+	if _, err := conn.ExecContext(guard(t), "DELETE FROM lintel_odd_numbers WHERE k = 5"); err != nil {
 		t.Fatal(err)
 	}
 	var rows int
@@ -114,7 +115,7 @@ func TestSquaresOnPostgreSQL(t *testing.T) {
 			t.Errorf("%s: error %v, want an InputError of one line with %q", db, err, says)
 		}
 	}
-	if err := conn.QueryRow(guard(t), "SELECT count(*) FROM lintel_odd_numbers").Scan(&rows); err != nil || rows != 99_999 {
+	if err := conn.QueryRowContext(guard(t), "SELECT count(*) FROM lintel_odd_numbers").Scan(&rows); err != nil || rows != 99_999 {
 		t.Errorf("%d rows, %v: a strange table was changed", rows, err)
 	}
 }

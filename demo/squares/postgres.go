@@ -2,12 +2,14 @@ package squares
 
 import (
 	"context"
+	"database/sql"
 	"errors"
+	"net/url"
+	"os"
 	"strings"
 	"time"
 
-	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/lib/pq"
 
 	"lintel.dev/demo"
 )
@@ -15,10 +17,10 @@ import (
 // connectIn is the timeout for connecting to a database.
 const connectIn = 5 * time.Second
 
-type postgres struct{ conn *pgx.Conn }
-
-func openPostgres(ctx context.Context, address string, progress *demo.Screen) (_ source, err error) {
-	config, err := pgx.ParseConfig(address)
+// openPostgres opens a database of a PostgreSQL server. As with libpq, TLS is
+// used if the server has it, unless the address or PGSSLMODE says otherwise.
+func openPostgres(ctx context.Context, address string, progress *demo.Screen) (source, error) {
+	config, err := pq.NewConfig(address)
 	if err != nil {
 		return nil, demo.Inputf("--db: not an address of a PostgreSQL database: expected postgres://USER:PASSWORD@HOST:PORT/DATABASE")
 	}
@@ -32,59 +34,20 @@ func openPostgres(ctx context.Context, address string, progress *demo.Screen) (_
 	if config.ConnectTimeout == 0 {
 		config.ConnectTimeout = connectIn
 	}
-	conn, err := pgx.ConnectConfig(ctx, config)
+	if u, err := url.Parse(address); err == nil && u.Query().Get("sslmode") == "" && os.Getenv("PGSSLMODE") == "" {
+		config.SSLMode = pq.SSLModePrefer
+	}
+	connector, err := pq.NewConnectorConfig(config)
 	if err != nil {
 		return nil, unusable(err)
 	}
-	p := &postgres{conn}
-	defer func() {
-		if err != nil {
-			p.close()
-		}
-	}()
-	if _, err := conn.Exec(ctx, createTable); err != nil {
-		return nil, unusable(err)
-	}
-	var rows, ours, sum int64
-	if err := conn.QueryRow(ctx, anyTable).Scan(&rows); err != nil {
-		return nil, unusable(err)
-	}
-	if err := conn.QueryRow(ctx, countTable).Scan(&ours, &sum); err != nil {
-		return nil, unusable(err)
-	}
-	filled, err := checkTable(where, rows, ours, sum)
-	if err != nil {
-		return nil, err
-	}
-	if !filled {
-		sayFilling(progress)
-		for _, statement := range []string{fillTable, "ANALYZE " + table} {
-			if _, err := conn.Exec(ctx, statement); err != nil {
-				return nil, unusable(err)
-			}
-		}
-	}
-	return p, nil
+	return openTable(ctx, sql.OpenDB(connector), "PostgreSQL", where, "$1", "ANALYZE "+table, progress, unusable)
 }
 
-func (p *postgres) square(ctx context.Context, n int) (int64, error) {
-	var sum int64
-	err := p.conn.QueryRow(ctx, sumOdd+"$1", n).Scan(&sum)
-	return sum, err
-}
-
-func (p *postgres) String() string { return describeTable("PostgreSQL") }
-
-func (p *postgres) close() error {
-	ctx, cancel := context.WithTimeout(context.Background(), connectIn)
-	defer cancel()
-	return p.conn.Close(ctx)
-}
-
-// reason returns the last part of an error of the driver, on one line.
+// reason returns the server's message, or the last part of another error, on one
+// line.
 func reason(err error) string {
-	var server *pgconn.PgError
-	if errors.As(err, &server) {
+	if server, ok := errors.AsType[*pq.Error](err); ok {
 		return server.Message
 	}
 	for next := errors.Unwrap(err); next != nil; next = errors.Unwrap(err) {
