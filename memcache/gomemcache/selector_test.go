@@ -14,6 +14,7 @@ import (
 
 	memcache "lintel.dev/memcache/gomemcache"
 	"lintel.dev/memcache/memcachetest"
+	"lintel.dev/memcache/placement"
 )
 
 // address is a net.Addr in the syntax of a program.
@@ -133,6 +134,47 @@ func TestSelector(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestServerList: the list places keys as package placement's rule of the same name, and
+// keeps its servers if new ones do not resolve.
+func TestServerList(t *testing.T) {
+	specs := []string{"127.0.0.1:1", "127.0.0.2:2", "127.0.0.1:1", "/run/m.sock"}
+	var list memcache.ServerList
+	if _, err := list.PickServer("k"); err != memcache.ErrNoServers {
+		t.Errorf("empty list: %v", err)
+	}
+	if err := list.SetServers(specs...); err != nil {
+		t.Fatal(err)
+	}
+	if err := list.SetServers("127.0.0.1:no-such-port"); err == nil {
+		t.Error("a port that does not exist is accepted")
+	}
+	rule, err := placement.New("gomemcache")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var servers []placement.Server
+	for _, spec := range specs {
+		s, err := placement.ParseServer(spec)
+		if err != nil {
+			t.Fatal(err)
+		}
+		servers = append(servers, s)
+	}
+	picker, err := rule.Place(servers)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range 1000 {
+		key := fmt.Sprint("key", i)
+		if a, err := list.PickServer(key); err != nil || a.String() != specs[picker.Pick(key, nil)] {
+			t.Errorf("%s: %v, %v", key, a, err)
+		}
+	}
+	if n := testing.AllocsPerRun(100, func() { _, _ = list.PickServer("key") }); n > 0.5 {
+		t.Errorf("PickServer allocates %v times", n)
+	}
 }
 
 // TestReusable: a client that was closed may still be used.

@@ -43,6 +43,7 @@ type client struct {
 }
 
 func (c *client) release() {
+	c.used.Store(time.Now().Unix())
 	if c.users.Add(-1) == 0 {
 		_ = c.Close()
 	}
@@ -70,7 +71,6 @@ func (p *Pool) client(a net.Addr) (*client, error) {
 			return nil, err
 		}
 	}
-	c.used.Store(time.Now().Unix())
 	return c, nil
 }
 
@@ -78,17 +78,12 @@ func (p *Pool) client(a net.Addr) (*client, error) {
 func (p *Pool) add(a net.Addr, name string) (*client, error) {
 	listed := make(map[string]bool)
 	_ = p.selector.Each(func(a net.Addr) error { listed[a.String()] = true; return nil })
+	p.drop(unused, listed)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if c := p.clients[name]; c != nil {
 		c.users.Add(1)
 		return c, nil
-	}
-	for other, c := range p.clients {
-		if !listed[other] && time.Now().Unix()-c.used.Load() > int64(unused/time.Second) {
-			delete(p.clients, other)
-			defer c.release()
-		}
 	}
 	o := p.options()
 	dial := o.Dial
@@ -121,6 +116,7 @@ func (p *Pool) add(a net.Addr, name string) (*client, error) {
 	}
 	c := &client{Client: made}
 	c.users.Store(2)
+	c.used.Store(time.Now().Unix())
 	if p.clients == nil {
 		p.clients = make(map[string]*client)
 	}
@@ -191,6 +187,26 @@ func (p *Pool) Multi(keys []string, do func(c *memcache.Client, keys []string) e
 		}
 	}
 	return last
+}
+
+// CloseIdle closes the connections of servers that no call used for the given time.
+func (p *Pool) CloseIdle(after time.Duration) { p.drop(after, nil) }
+
+// drop takes the clients out of the list that no call used for the given time, except
+// those of keep.
+func (p *Pool) drop(after time.Duration, keep map[string]bool) {
+	var idle []*client
+	p.mu.Lock()
+	for name, c := range p.clients {
+		if !keep[name] && time.Now().Unix()-c.used.Load() >= int64(after/time.Second) {
+			delete(p.clients, name)
+			idle = append(idle, c)
+		}
+	}
+	p.mu.Unlock()
+	for _, c := range idle {
+		c.release()
+	}
 }
 
 // Close closes the connections after the calls in flight. The pool can be used again.
