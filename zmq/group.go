@@ -42,9 +42,13 @@ func (s *core) joinGroup(e *Endpoint) (*Endpoint, error) {
 	return s.dialOut(e)
 }
 
-// resolved is an address with the port that was bound.
+// resolved is an address with the port that was bound, and without the wildcard *,
+// so that peers can connect to it.
 func resolved(address, bound string) string {
-	_, port, err := net.SplitHostPort(bound)
+	host, port, err := net.SplitHostPort(bound)
+	if strings.HasPrefix(address, "*:") && err == nil {
+		return net.JoinHostPort(host, port)
+	}
 	if i := strings.LastIndexByte(address, ':'); i >= 0 && err == nil {
 		return address[:i+1] + port
 	}

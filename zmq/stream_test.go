@@ -17,7 +17,6 @@ import (
 type rawSocket interface {
 	zmq.Sender
 	zmq.Receiver
-	eventSource
 }
 
 // rawly runs a test with the two sockets that can do that.

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -234,7 +235,7 @@ func (c carriage) listen(s zmq.Socket) (ready func()) {
 	case *zmq.Dish:
 		c.must(s.Join("g"))
 	}
-	events := s.(eventSource).Events(c.ctx)
+	events := s.Events(c.ctx)
 	return func() {
 		for e := range events {
 			if e.Type == event.HandshakeSucceeded {
@@ -322,12 +323,7 @@ func (c carriage) publish(from zmq.Sender, to zmq.Receiver) {
 	c.must(<-done)
 }
 
-// eventSource is the part of every socket type that tells events.
-type eventSource interface {
-	Events(context.Context) iter.Seq[event.Event]
-}
-
-// A host that says nothing is given up in time, and tried again.
+// An attempt to connect to a silent host ends in time, and is repeated.
 func TestConnectTimeout(t *testing.T) {
 	r := overTCP(t)
 	push := made(r, zmq.NewPush, zmq.WithLinger(0), zmq.WithOption("connect_timeout", "1"),
@@ -346,8 +342,8 @@ func TestConnectTimeout(t *testing.T) {
 	}
 }
 
-// Wildcards mean IPv6 addresses, and those of IPv4 with them, where that was
-// asked for.
+// The wildcard * means all IPv4 addresses, and with the option ipv6 all IPv6
+// addresses too.
 func TestIPv6Wildcard(t *testing.T) {
 	if l, err := net.Listen("tcp", "[::1]:0"); err != nil {
 		t.Skip("no IPv6 here:", err)
@@ -376,5 +372,75 @@ func TestIPv6Wildcard(t *testing.T) {
 			r.send(push, host)
 			r.want(pull, host)
 		}
+	}
+}
+
+// What Bind reports can be given to Connect, for every form of address on every
+// transport. An IPv4 address stays one with the option ipv6.
+func TestBoundAddressesConnect(t *testing.T) {
+	loopback := "lo"
+	if runtime.GOOS == "darwin" {
+		loopback = "lo0"
+	}
+	dir := t.TempDir()
+	v4 := []string{"127.0.0.1:*", "0.0.0.0:*", "*:*", "localhost:*"}
+	v6 := []string{"127.0.0.1:*", "0.0.0.0:*", "*:*", "localhost:*"}
+	if runtime.GOOS != "windows" {
+		v4, v6 = append(v4, loopback+":*"), append(v6, loopback+":*")
+	}
+	if l, err := net.Listen("tcp", "[::1]:0"); err == nil {
+		l.Close()
+		v6 = append(v6, "[::1]:*", "[::]:*", "::1:*")
+	}
+	var forms []string
+	for _, at := range v4 {
+		forms = append(forms, "tcp://"+at, "ws://"+at, "ws://"+at+"/path")
+	}
+	for _, at := range v6 {
+		forms = append(forms, "ipv6 tcp://"+at, "ipv6 ws://"+at+"/path")
+	}
+	forms = append(forms, "inproc://a", "inproc://with spaces/and ; signs", "ipc://*", "ipc://"+filepath.Join(dir, "s"))
+	if runtime.GOOS == "linux" {
+		forms = append(forms, "ipc://@lintel-"+filepath.Base(dir))
+	}
+	for _, form := range append(forms, "udp://127.0.0.1:*", "udp://*:*", "udp://0.0.0.0:*") {
+		t.Run(form, func(t *testing.T) {
+			r := overTCP(t)
+			at, v6 := strings.CutPrefix(form, "ipv6 ")
+			ipv6 := zmq.WithOption("ipv6", strconv.FormatBool(v6))
+			if strings.HasPrefix(at, "udp:") {
+				dgram, other := made(r, zmq.NewDgram), made(r, zmq.NewDgram)
+				e, err := dgram.Bind(at)
+				r.must(err)
+				r.connect(other, e.Addr())
+				_, port, _ := strings.Cut(strings.TrimPrefix(e.Addr(), "udp://"), ":")
+				r.send(other, "127.0.0.1:"+port, "hello")
+				if m, err := dgram.Recv(r.ctx); err != nil || string(m[1]) != "hello" {
+					t.Errorf("%v, %v", m, err)
+				}
+				return
+			}
+			pull := made(r, zmq.NewPull, ipv6)
+			e, err := pull.Bind(at)
+			r.must(err)
+			if strings.Contains(at, "0.0.0.0") && !strings.Contains(e.Addr(), "://0.0.0.0:") {
+				t.Errorf("%s is bound as %s", at, e.Addr())
+			}
+			push := made(r, zmq.NewPush, ipv6)
+			to := r.connect(push, e.Addr())
+			r.send(push, "hello")
+			r.want(pull, "hello")
+			if last, err := push.Option("last_endpoint"); last != to.Addr() || err != nil {
+				t.Errorf("last endpoint %s, %v, want %s", last, err, to)
+			}
+			r.must(to.Close())
+			r.must(e.Close())
+			if at == "ipc://*" {
+				return // its folder is removed with it
+			}
+			again := made(r, zmq.NewPull, ipv6)
+			_, err = again.Bind(e.Addr()) // what was reported can be bound again
+			r.must(err)
+		})
 	}
 }
