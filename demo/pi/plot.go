@@ -2,13 +2,13 @@ package pi
 
 import (
 	"fmt"
+	"image/color"
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
-
-	"github.com/go-analyze/charts"
 
 	"lintel.dev/demo"
 )
@@ -34,86 +34,82 @@ func openPlot(name string) (*os.File, error) {
 	return f, nil
 }
 
-// The plot, in pixels: its size and the margins of the part that has data.
+// The plot, in pixels: its size, the margins of the area that has data, and the
+// sizes of text and lines.
 const (
 	plotWidth, plotHeight   = 1000, 560
 	plotLeft, plotRight     = 84, 28
 	plotTop, plotBottom     = 62, 64
-	plotFirst               = 10   // points at the left edge, at least
-	plotSpan                = 1000 // points at the right edge over those at the left, at least
-	plotTitle, plotText     = 15, 11
+	plotTitle, plotText     = 20, 14
 	plotLine, plotThin      = 2, 1
 	plotTick, plotLabelsGap = 6, 8
+	plotDash, plotGap       = 6, 4
+
+	plotFirst = 10   // points at the left edge, at least
+	plotSpan  = 1000 // points at the right edge over those at the left, at least
 )
 
 var (
-	inkColor  = charts.ColorRGB(0x22, 0x2b, 0x38)
-	gridColor = charts.ColorRGB(0xe3, 0xe7, 0xec)
-	lineColor = charts.ColorRGB(0x1f, 0x5f, 0xbf)
-	bandColor = charts.ColorRGB(0xcf, 0xdf, 0xf5)
-	piColor   = charts.ColorRGB(0xc0, 0x39, 0x2b)
+	inkColor  = color.RGBA{0x22, 0x2b, 0x38, 0xff}
+	gridColor = color.RGBA{0xe3, 0xe7, 0xec, 0xff}
+	lineColor = color.RGBA{0x1f, 0x5f, 0xbf, 0xff}
+	bandColor = color.RGBA{0xcf, 0xdf, 0xf5, 0xff}
+	piColor   = color.RGBA{0xc0, 0x39, 0x2b, 0xff}
 )
 
 // plot draws the estimate with its 95 % confidence band, and pi, over a
 // logarithmic axis of points. It needs a sample of at least one point.
 func plot(format string, trail []sample) ([]byte, error) {
 	last := trail[len(trail)-1]
-	p := charts.NewPainter(charts.PainterOptions{OutputFormat: format, Width: plotWidth, Height: plotHeight})
-	p.FilledRect(0, 0, plotWidth, plotHeight, charts.ColorWhite, charts.ColorWhite, 0)
-
+	c := newCanvas(format, plotWidth, plotHeight)
 	a, trail := newPlotArea(trail)
-	text := func(s string, x, y int, size float64, color charts.Color) {
-		p.Text(s, x, y, 0, charts.FontStyle{FontSize: size, FontColor: color})
-	}
-	width := func(s string) int {
-		return p.MeasureText(s, 0, charts.FontStyle{FontSize: plotText, FontColor: inkColor}).Width()
-	}
+	label := func(s string, x, y int) { c.text(s, point{x, y}, plotText, inkColor) }
+	width := func(s string) int { return textWidth(s, plotText) }
 
 	for _, tick := range a.yTicks() {
 		y := a.y(tick)
-		p.LineStroke([]charts.Point{{X: a.left, Y: y}, {X: a.right, Y: y}}, gridColor, plotThin)
-		label := strconv.FormatFloat(tick, 'f', a.yDecimals(), 64)
-		text(label, a.left-plotLabelsGap-width(label), y+plotText/2, plotText, inkColor)
+		c.line([]point{{a.left, y}, {a.right, y}}, gridColor, plotThin)
+		text := strconv.FormatFloat(tick, 'f', a.yDecimals(), 64)
+		label(text, a.left-plotLabelsGap-width(text), y+plotText/3)
 	}
 	for n := a.first; n <= last.points; n *= 10 {
 		x := a.x(n)
-		p.LineStroke([]charts.Point{{X: x, Y: a.top}, {X: x, Y: a.bottom + plotTick}}, gridColor, plotThin)
-		label := demo.Count(n)
-		text(label, x-width(label)/2, a.bottom+plotTick+plotLabelsGap+plotText, plotText, inkColor)
+		c.line([]point{{x, a.top}, {x, a.bottom + plotTick}}, gridColor, plotThin)
+		text := demo.Count(n)
+		label(text, x-width(text)/2, a.bottom+plotTick+plotLabelsGap+plotText)
 	}
 
-	var upper, lower []charts.Point
+	var band, lower []point
 	for _, s := range trail {
 		x, half := a.x(s.points), s.errorBand()
-		upper = append(upper, charts.Point{X: x, Y: a.y(s.estimate() + half)})
-		lower = append(lower, charts.Point{X: x, Y: a.y(s.estimate() - half)})
+		band = append(band, point{x, a.y(s.estimate() + half)})
+		lower = append(lower, point{x, a.y(s.estimate() - half)})
 	}
-	band := upper
-	for i := len(lower) - 1; i >= 0; i-- {
-		band = append(band, lower[i])
+	slices.Reverse(lower)
+	c.area(append(band, lower...), bandColor)
+	y := a.y(math.Pi)
+	for x := a.left; x < a.right; x += plotDash + plotGap {
+		c.line([]point{{x, y}, {min(x+plotDash, a.right), y}}, piColor, plotThin)
 	}
-	p.FillArea(append(band, band[0]), bandColor)
-	piY := a.y(math.Pi)
-	p.DashedLineStroke([]charts.Point{{X: a.left, Y: piY}, {X: a.right, Y: piY}}, piColor, plotThin, []float64{6, 4})
-	p.LineStroke(a.line(trail), lineColor, plotLine)
-	p.LineStroke([]charts.Point{{X: a.left, Y: a.top}, {X: a.left, Y: a.bottom}, {X: a.right, Y: a.bottom}}, inkColor, plotThin)
+	c.line(a.line(trail), lineColor, plotLine)
+	c.line([]point{{a.left, a.top}, {a.left, a.bottom}, {a.right, a.bottom}}, inkColor, plotThin)
 
-	text(fmt.Sprintf("pi is about %.5f ± %.5f after %s points", last.estimate(), last.errorBand(), demo.Count(last.points)),
-		a.left, plotTop/2, plotTitle, inkColor)
+	c.text(fmt.Sprintf("pi is about %.5f ± %.5f after %s points", last.estimate(), last.errorBand(), demo.Count(last.points)),
+		point{a.left, plotTop / 2}, plotTitle, inkColor)
 	legend := a.left
 	for _, entry := range []struct {
 		name  string
-		color charts.Color
+		color color.RGBA
 		thick int
 	}{{"estimate", lineColor, 3}, {"95 % confidence", bandColor, 10}, {"pi", piColor, 2}} {
 		y := plotTop - 10
-		p.FilledRect(legend, y-4-entry.thick/2, legend+20, y-4+(entry.thick+1)/2, entry.color, entry.color, 0)
-		text(entry.name, legend+26, y, plotText, inkColor)
+		c.area(rectangle(legend, y-4-entry.thick/2, legend+20, y-4+(entry.thick+1)/2), entry.color)
+		label(entry.name, legend+26, y)
 		legend += 26 + width(entry.name) + 24
 	}
 	axis := "points (logarithmic)"
-	text(axis, (a.left+a.right-width(axis))/2, plotHeight-12, plotText, inkColor)
-	return p.Bytes()
+	label(axis, (a.left+a.right-width(axis))/2, plotHeight-12)
+	return c.bytes()
 }
 
 // plotArea converts points and estimates to pixels.
@@ -166,10 +162,10 @@ func (a plotArea) y(value float64) int {
 }
 
 // line returns the points of the estimate's line.
-func (a plotArea) line(trail []sample) []charts.Point {
-	line := make([]charts.Point, len(trail))
+func (a plotArea) line(trail []sample) []point {
+	line := make([]point, len(trail))
 	for i, s := range trail {
-		line[i] = charts.Point{X: a.x(s.points), Y: a.y(s.estimate())}
+		line[i] = point{a.x(s.points), a.y(s.estimate())}
 	}
 	return line
 }

@@ -12,8 +12,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/HdrHistogram/hdrhistogram-go"
-
 	"lintel.dev/internal/cli"
 	"lintel.dev/internal/memcached/netloop"
 )
@@ -51,7 +49,7 @@ type load struct {
 
 // loadTally is the measurement of the connections of one thread.
 type loadTally struct {
-	took                                  *hdrhistogram.Histogram // in ns
+	took                                  *histogram // in ns
 	requests                              atomic.Int64
 	keys, gets, hits, misses, sets, notIn int64
 	_                                     [64]byte // keeps the next thread's off this cache line
@@ -115,7 +113,7 @@ func (s *loadSettings) measure(ctx context.Context, show func(phase string, done
 		}
 	}
 	for i := range l.tally {
-		l.tally[i] = loadTally{took: hdrhistogram.New(1, int64(time.Minute), 3)}
+		l.tally[i] = loadTally{took: new(histogram)}
 	}
 	limit, lasts := s.requests, s.duration
 	if l.trace != nil && limit == 0 {
@@ -376,10 +374,10 @@ func (l *load) mixedSource(c *loadConn) (request, bool) {
 
 func (l *load) result(took time.Duration) *loadResult {
 	r := &loadResult{Server: l.set.server, Conns: l.set.conns, Pipeline: l.set.pipeline, Seconds: took.Seconds()}
-	all := hdrhistogram.New(1, int64(time.Minute), 3)
+	all := new(histogram)
 	for i := range l.tally {
 		t := &l.tally[i]
-		all.Merge(t.took)
+		all.add(t.took)
 		r.Requests += t.requests.Load()
 		r.Keys += t.keys
 		r.Gets += t.gets
@@ -395,12 +393,12 @@ func (l *load) result(took time.Duration) *loadResult {
 	}
 	us := func(ns int64) float64 { return float64(ns) / 1e3 }
 	r.Latency = latency{
-		Mean: all.Mean() / 1e3,
-		P50:  us(all.ValueAtQuantile(50)),
-		P90:  us(all.ValueAtQuantile(90)),
-		P99:  us(all.ValueAtQuantile(99)),
-		P999: us(all.ValueAtQuantile(99.9)),
-		Max:  us(all.Max()),
+		Mean: all.mean() / 1e3,
+		P50:  us(all.percentile(50)),
+		P90:  us(all.percentile(90)),
+		P99:  us(all.percentile(99)),
+		P999: us(all.percentile(99.9)),
+		Max:  us(all.max),
 	}
 	return r
 }

@@ -10,7 +10,6 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/HdrHistogram/hdrhistogram-go"
 	"github.com/spf13/cobra"
 
 	"lintel.dev/internal/cli"
@@ -165,7 +164,7 @@ func (p *perfRun) reportThroughput(elapsed time.Duration) error {
 
 // reportLatency prints half the time of a round trip. trips are the times in
 // nanoseconds; they are only needed for JSON.
-func (p *perfRun) reportLatency(elapsed time.Duration, trips *hdrhistogram.Histogram) error {
+func (p *perfRun) reportLatency(elapsed time.Duration, trips *histogram) error {
 	mean := float64(elapsed.Microseconds()) / float64(p.count) / 2
 	if p.json {
 		half := func(ns int64) float64 { return float64(ns) / 2e3 }
@@ -179,7 +178,7 @@ func (p *perfRun) reportLatency(elapsed time.Duration, trips *hdrhistogram.Histo
 			Max     float64 `json:"max_us"`
 		}{
 			p.size, p.count, elapsed.Microseconds(), mean,
-			half(trips.ValueAtPercentile(50)), half(trips.ValueAtPercentile(99)), half(trips.Max()),
+			half(trips.percentile(50)), half(trips.percentile(99)), half(trips.max),
 		})
 	}
 	_, err := fmt.Fprintf(p.out, "average latency: %.3f [us]\n", mean)

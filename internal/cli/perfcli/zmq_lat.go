@@ -5,7 +5,6 @@ import (
 	"errors"
 	"time"
 
-	"github.com/HdrHistogram/hdrhistogram-go"
 	"github.com/spf13/cobra"
 
 	"lintel.dev/internal/cli"
@@ -68,14 +67,11 @@ func remoteLat(ctx context.Context, p *perfRun) error {
 	return errors.Join(err, s.Close())
 }
 
-// longestTrip is the longest round trip in the histogram.
-const longestTrip = time.Hour
-
 // ask measures the time of all round trips, and with --json of each. As in
 // libzmq's tool, the time to connect counts.
-func (p *perfRun) ask(ctx context.Context, s *zmq.Req) (elapsed time.Duration, trips *hdrhistogram.Histogram, err error) {
+func (p *perfRun) ask(ctx context.Context, s *zmq.Req) (elapsed time.Duration, trips *histogram, err error) {
 	if p.json {
-		trips = hdrhistogram.New(1, int64(longestTrip), 3)
+		trips = new(histogram)
 	}
 	b := make([]byte, p.size)
 	start := time.Now()
@@ -91,9 +87,7 @@ func (p *perfRun) ask(ctx context.Context, s *zmq.Req) (elapsed time.Duration, t
 		zmq.Msg{reply}.Release()
 		if trips != nil {
 			now := time.Now()
-			if err := trips.RecordValue(int64(min(now.Sub(last), longestTrip))); err != nil {
-				return 0, nil, err
-			}
+			trips.record(int64(now.Sub(last)))
 			last = now
 		}
 	}
