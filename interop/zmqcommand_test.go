@@ -41,10 +41,10 @@ func securities() []secured {
 		{name: "NULL"},
 		{
 			name:   "CURVE",
-			server: []any{"curve_server", 1, "curve_publickey", serverPublic.String(), "curve_secretkey", serverSecret.String()},
+			server: []any{"curve_server", 1, "curve_publickey", serverPublic.String(), "curve_secretkey", serverSecret.Text()},
 			client: []any{
 				"curve_serverkey", serverPublic.String(),
-				"curve_publickey", clientPublic.String(), "curve_secretkey", clientSecret.String(),
+				"curve_publickey", clientPublic.String(), "curve_secretkey", clientSecret.Text(),
 			},
 		},
 	}

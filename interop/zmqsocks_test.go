@@ -78,7 +78,7 @@ func TestSOCKSWrongPassword(t *testing.T) {
 		}
 		said := false
 		for ev := range events {
-			if said = ev.Err != nil && strings.Contains(ev.Err.Error(), "refused the user name or password"); said {
+			if said = ev.Err != nil && strings.Contains(ev.Err.Error(), "authentication failed"); said {
 				break
 			}
 		}

@@ -50,6 +50,7 @@ func TestStorageCommands(t *testing.T) {
 		{"delete a 0 noreply\r\nget a\r\n", "END\r\n"},
 		{"delete noreply\r\nmn\r\n", "MN\r\n"},
 		{"delete a 1 2\r\ndelete a 1 2 3\r\ndelete a 1 2 3 noreply\r\n", "NOT_FOUND\r\nNOT_FOUND\r\n"},
+		{"delete a b c d e\r\ndelete a b c d e noreply\r\n", badFormat},
 		{"bogus\r\n\"set foo\"\r\n", "ERROR\r\nERROR\r\n"},
 	})
 }

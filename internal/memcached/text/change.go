@@ -10,16 +10,26 @@ import (
 
 const badExptime = "CLIENT_ERROR invalid exptime argument"
 
+// maxDeleteArgs is how many arguments delete takes beside noreply. libmemcached's memccapable
+// expects an error for five.
+const maxDeleteArgs = 4
+
 // deleteKey is delete KEY [TIME] [noreply]. Like memcached 1.6.45 it ignores the
-// time and any further arguments.
+// time and further arguments.
 func deleteKey(b *exec.Batch, args []byte) {
-	key, _ := mcproto.Next(args)
+	key, rest := mcproto.Next(args)
 	if len(key) == 0 {
 		b.Reply(mcproto.ErrFormat)
 		return
 	}
-	quiet := quiet(args)
-	if len(key) > mcproto.MaxKey {
+	n, quiet := 1, quiet(args)
+	for arg, rest := mcproto.Next(rest); len(arg) > 0; arg, rest = mcproto.Next(rest) {
+		n++
+	}
+	if quiet {
+		n--
+	}
+	if len(key) > mcproto.MaxKey || n > maxDeleteArgs {
 		b.Answer(quiet, mcproto.ErrFormat)
 		return
 	}
