@@ -41,10 +41,10 @@ func (p *Pool) TakeExtent(n int64, force bool) Loc {
 		p.cursor = at + want
 	}
 	base := p.Extents + Loc(at)*Quantum
-	if p.file == nil && p.Commit(base, n) != nil {
+	first, end := p.empty(at, want)
+	if end > first && !p.ready(p.Extents+Loc(first*Page), (end-first)*Page) {
 		return 0
 	}
-	first, end := p.empty(at, want)
 	p.set(at, want, true)
 	p.used.Add((end - first) * Page)
 	for i := first; i < end; i++ {
@@ -56,7 +56,7 @@ func (p *Pool) TakeExtent(n int64, force bool) Loc {
 	if p.high != nil {
 		atomic.StoreInt64(&p.high.Extents, max(p.high.Extents, int64(at+want)*Quantum))
 	}
-	p.shed()
+	p.shed(p.most.Load())
 	return base
 }
 
@@ -77,7 +77,7 @@ func (p *Pool) GiveExtent(base Loc, n int64) {
 		if p.idles = append(p.idles, run{first, end}); len(p.idles) > maxIdles {
 			p.forgetIdles()
 		}
-		p.shed()
+		p.shed(p.most.Load())
 	}
 }
 
@@ -189,7 +189,7 @@ func (p *Pool) Audit() (extents int64, err error) {
 	if idle != p.nidle {
 		return 0, fmt.Errorf("arena: %d pages are idle, counted %d", idle, p.nidle)
 	}
-	if used := p.used.Load(); p.excess() && used+idle*Page+int64(len(p.warm))*p.Seg > used {
+	if used := p.used.Load(); p.excess(p.most.Load()) && used+idle*Page+int64(len(p.warm))*p.Seg > used {
 		return 0, fmt.Errorf("arena: %d idle pages and %d free segments resident, with %d of %d bytes used", idle, len(p.warm), used, p.most.Load())
 	}
 	return extents, nil

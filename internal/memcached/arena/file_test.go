@@ -113,6 +113,7 @@ func TestRestore(t *testing.T) {
 	var segments []Loc
 	for range 5 {
 		segments = append(segments, p.TakeSegment(false))
+		*At[uint32](&p.Memory, segments[len(segments)-1]) = 1 // not a hole
 	}
 	first, second := p.TakeExtent(3*Quantum, false), p.TakeExtent(20*Quantum, false)
 	if *high != (HighMark{Segments: 6, Extents: 23 * Quantum}) || segments[0] != seg {
@@ -227,4 +228,43 @@ func TestBarrier(t *testing.T) {
 			t.Error(err)
 		}
 	}
+}
+
+// A file system without space is found before a page of the file is used. Then
+// what is in use is the limit, until Regrow.
+func TestFileSystemFull(t *testing.T) {
+	const seg, limit = 16 << 10, 1 << 20
+	size := PoolSize(16<<20, seg)
+	f, err := mapFile(filepath.Join(t.TempDir(), "arena"), size)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var p Pool
+	if err := p.Open(f, size, seg, limit); err != nil {
+		t.Fatal(err)
+	}
+	defer p.Close()
+	held := p.TakeSegment(false)
+	extent := p.TakeExtent(8*Quantum, false)
+	p.GiveSegment(p.TakeSegment(false))
+	f.refuse = unix.ENOSPC
+	if p.TakeSegment(false) != 0 || p.TakeSegment(true) != 0 || p.TakeExtent(Quantum, true) != 0 && p.TakeExtent(8*Quantum, true) != 0 {
+		t.Error("memory of a full file system")
+	}
+	if p.Limit() != p.Used() || p.Used() != seg+Page || p.Full() == 0 || p.Fits(1) {
+		t.Errorf("limit %d, %d used, found full %d times", p.Limit(), p.Used(), p.Full())
+	}
+	if _, err := p.Audit(); err != nil {
+		t.Error(err)
+	}
+	f.refuse = nil
+	p.GiveSegment(held)
+	if p.TakeSegment(false) == 0 || p.TakeSegment(false) != 0 {
+		t.Error("not as much as was freed")
+	}
+	p.Regrow()
+	if p.Limit() != limit || p.TakeSegment(false) == 0 {
+		t.Error("the limit stays lowered")
+	}
+	p.GiveExtent(extent, 8*Quantum)
 }

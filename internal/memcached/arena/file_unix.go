@@ -14,7 +14,8 @@ import (
 // File is a file to be mapped, which one process at a time can have open.
 type File struct {
 	Memory
-	f *os.File
+	f      *os.File
+	refuse error // result of Allocate in a test
 }
 
 // OpenFile opens the regular file at path, and creates it if there is none. An
@@ -70,6 +71,28 @@ func (f *File) Map(size int64, fresh bool) error {
 	return nil
 }
 
+// Allocate makes the file system reserve blocks for n bytes at loc, in which there
+// is no data. Without them a write to the mapping could raise SIGBUS. It returns
+// an error if there is no space.
+func (f *File) Allocate(loc Loc, n int64) error {
+	if f.refuse != nil {
+		return f.refuse
+	}
+	err := f.fallocate(int64(loc), n)
+	if !errors.Is(err, errors.ErrUnsupported) {
+		return err
+	}
+	var zeros [64 << 10]byte
+	for done := int64(0); done < n; {
+		k, err := f.f.WriteAt(zeros[:min(n-done, int64(len(zeros)))], int64(loc)+done)
+		if err != nil {
+			return err
+		}
+		done += int64(k)
+	}
+	return nil
+}
+
 // Sync returns when everything is on the medium.
 func (f *File) Sync() error { return unix.Msync(f.Bytes(0, f.size), unix.MS_SYNC) }
 
@@ -85,3 +108,16 @@ func (f *File) Close() error {
 // ReadAt reads from the file rather than the mapping, which does not fill its
 // holes.
 func (f *File) ReadAt(b []byte, at int64) (int, error) { return f.f.ReadAt(b, at) }
+
+// NextData returns the first offset from at on that is not known to be in a hole,
+// or end if that is less.
+func (f *File) NextData(at, end int64) int64 {
+	next, err := unix.Seek(int(f.f.Fd()), at, seekData)
+	switch {
+	case errors.Is(err, unix.ENXIO):
+		return end
+	case err != nil:
+		return at // the file system does not tell
+	}
+	return min(next, end)
+}

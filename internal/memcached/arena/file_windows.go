@@ -22,3 +22,9 @@ func (*File) Punch(Loc, int64) {}
 
 // ReadAt reads from the file.
 func (*File) ReadAt([]byte, int64) (int, error) { return 0, errors.ErrUnsupported }
+
+// NextData returns at.
+func (*File) NextData(at, _ int64) int64 { return at }
+
+// Allocate reserves blocks of the file system.
+func (*File) Allocate(Loc, int64) error { return errors.ErrUnsupported }

@@ -2,7 +2,11 @@
 
 package arena
 
-import "golang.org/x/sys/unix"
+import (
+	"errors"
+
+	"golang.org/x/sys/unix"
+)
 
 // Decommit returns the pages of n bytes at loc to the system. They stay usable
 // and read as zero. loc and n must be multiples of the page size. madvise is
@@ -21,3 +25,8 @@ func (m *Memory) HugePages(Loc, int64) {}
 // Punch has no effect on this system: there is no portable way to return a part
 // of a file. It will be used again.
 func (f *File) Punch(Loc, int64) {}
+
+// seekData is no valid argument: SEEK_DATA differs between these systems.
+const seekData = -1
+
+func (f *File) fallocate(int64, int64) error { return errors.ErrUnsupported }

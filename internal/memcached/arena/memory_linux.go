@@ -26,3 +26,13 @@ func (m *Memory) HugePages(loc Loc, n int64) {
 func (f *File) Punch(loc Loc, n int64) {
 	_ = unix.Madvise(f.Bytes(loc, n), unix.MADV_REMOVE)
 }
+
+const seekData = unix.SEEK_DATA
+
+func (f *File) fallocate(at, n int64) error {
+	for {
+		if err := unix.Fallocate(int(f.f.Fd()), 0, at, n); err != unix.EINTR {
+			return err
+		}
+	}
+}

@@ -29,19 +29,21 @@ type Pool struct {
 	bits Memory // holds bitmap and idled
 	file *File  // that Memory is a mapping of, nil for none
 	used atomic.Int64
-	most atomic.Int64 // limit of used
+	most atomic.Int64 // limit of used, lower than asked while the file system is full
+	full atomic.Uint64
 
 	mu     sync.Mutex // guards what follows
-	high   *HighMark  // in the file; nil for none
-	warm   []uint32   // free segments whose pages are resident
-	cold   []uint32   // free segments whose pages were returned
-	next   uint32     // segments from this number on were never used
-	bitmap []uint64   // quanta of the extents in use
-	cursor int        // quantum where the search for a hole continues
-	idled  []uint64   // pages of the extents that are free and resident
-	idles  []run      // runs of such pages, the oldest first; some may be in use again
-	nidle  int64      // pages in idled
-	holes  [256]int   // where an extent was freed last, by its size
+	asked  int64
+	high   *HighMark // in the file; nil for none
+	warm   []uint32  // free segments whose pages are resident
+	cold   []uint32  // free segments whose pages were returned
+	next   uint32    // segments from this number on were never used
+	bitmap []uint64  // quanta of the extents in use
+	cursor int       // quantum where the search for a hole continues
+	idled  []uint64  // pages of the extents that are free and resident
+	idles  []run     // runs of such pages, the oldest first; some may be in use again
+	nidle  int64     // pages in idled
+	holes  [256]int  // where an extent was freed last, by its size
 }
 
 // run is a range of pages.
@@ -61,6 +63,7 @@ type HighMark struct {
 // well.
 func (p *Pool) Open(file *File, size, seg, limit int64) error {
 	p.Seg = seg
+	p.asked = limit
 	p.most.Store(limit)
 	p.Extents, size = divide(size, seg)
 	p.next = 1 // location 0 is none
@@ -130,11 +133,28 @@ func (p *Pool) Close() error {
 // File returns the file that the memory is a mapping of, nil for none.
 func (p *Pool) File() *File { return p.file }
 
-// Limit returns how many bytes may be used.
+// Limit returns how many bytes may be used. While the file system has no space it
+// is what was in use when that was found.
 func (p *Pool) Limit() int64 { return p.most.Load() }
 
 // SetLimit changes the limit. What is used above it stays used.
-func (p *Pool) SetLimit(n int64) { p.most.Store(n) }
+func (p *Pool) SetLimit(n int64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.asked = n
+	p.most.Store(n)
+}
+
+// Regrow restores a limit that was lowered because the file system was full. It
+// is lowered again if that is still so.
+func (p *Pool) Regrow() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.most.Store(p.asked)
+}
+
+// Full returns how often the file system had no space.
+func (p *Pool) Full() uint64 { return p.full.Load() }
 
 // MaxLimit returns the largest limit that the addresses serve.
 func (p *Pool) MaxLimit() int64 { return int64(p.Extents) / 5 * 4 }
@@ -174,11 +194,19 @@ func (p *Pool) Track(h *HighMark) {
 // returns true, and the others free. It returns the used ones. It is called
 // before anything is taken.
 func (p *Pool) RestoreSegments(n uint32, valid func(Loc) bool) (used []Loc) {
+	data := int64(0) // segments that end before it are holes
 	for ; p.next < n; p.next++ {
-		if base := Loc(int64(p.next) * p.Seg); valid(base) {
+		base := Loc(int64(p.next) * p.Seg)
+		if p.file != nil && int64(base) >= data {
+			data = p.file.NextData(int64(base), int64(p.Extents))
+		}
+		switch {
+		case int64(base)+p.Seg <= data:
+			p.cold = append(p.cold, p.next)
+		case valid(base):
 			used = append(used, base)
 			p.used.Add(p.Seg)
-		} else {
+		default:
 			p.warm = append(p.warm, p.next)
 		}
 	}
@@ -200,9 +228,6 @@ func (p *Pool) TakeSegment(force bool) Loc {
 	case len(p.cold) > 0:
 		slot, p.cold = p.cold[len(p.cold)-1], p.cold[:len(p.cold)-1]
 	case Loc(int64(p.next+1)*p.Seg) <= p.Extents:
-		if p.file == nil && p.Commit(Loc(int64(p.next)*p.Seg), p.Seg) != nil {
-			return 0
-		}
 		slot = p.next
 		p.next++
 		if p.high != nil {
@@ -211,9 +236,33 @@ func (p *Pool) TakeSegment(force bool) Loc {
 	default:
 		return 0
 	}
+	base := Loc(int64(slot) * p.Seg)
+	if !p.ready(base, p.Seg) {
+		p.cold = append(p.cold, slot)
+		return 0
+	}
 	p.used.Add(p.Seg)
-	p.shed()
-	return Loc(int64(slot) * p.Seg)
+	p.shed(p.most.Load())
+	return base
+}
+
+// ready makes n bytes at base usable. It returns false if the system has no
+// memory or the file system no space. In that case it lowers the limit to what is
+// in use, so that the next one that needs room frees some.
+func (p *Pool) ready(base Loc, n int64) bool {
+	if p.file == nil {
+		return p.Commit(base, n) == nil
+	}
+	if p.file.Allocate(base, n) == nil {
+		return true
+	}
+	p.shed(0) // return all free pages
+	if p.file.Allocate(base, n) == nil {
+		return true
+	}
+	p.full.Add(1)
+	p.most.Store(min(p.most.Load(), p.used.Load()))
+	return false
 }
 
 // GiveSegment frees a segment.
@@ -222,7 +271,7 @@ func (p *Pool) GiveSegment(base Loc) {
 	defer p.mu.Unlock()
 	p.used.Add(-p.Seg)
 	p.warm = append(p.warm, uint32(int64(base)/p.Seg))
-	p.shed()
+	p.shed(p.most.Load())
 }
 
 // Charge counts d bytes of memory that is not the pool's, or uncounts them if d
@@ -238,13 +287,14 @@ func (p *Pool) Charge(d int64) {
 func (p *Pool) Trim() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.shed()
+	p.shed(p.most.Load())
 }
 
-// shed is Trim with p.mu held: pages of extents first, those freed longest ago
-// before others.
-func (p *Pool) shed() {
-	for len(p.idles) > 0 && p.excess() {
+// shed returns free pages to the system until no more than limit bytes are
+// resident: pages of extents first, those freed longest ago before others. The
+// caller holds p.mu.
+func (p *Pool) shed(limit int64) {
+	for len(p.idles) > 0 && p.excess(limit) {
 		r := p.idles[0]
 		p.idles = p.idles[1:]
 		for r.first < r.end {
@@ -260,7 +310,7 @@ func (p *Pool) shed() {
 			r.first = end + 1
 		}
 	}
-	for len(p.warm) > 0 && p.excess() {
+	for len(p.warm) > 0 && p.excess(limit) {
 		slot := p.warm[len(p.warm)-1]
 		p.warm = p.warm[:len(p.warm)-1]
 		p.release(Loc(int64(slot)*p.Seg), p.Seg)
@@ -268,9 +318,9 @@ func (p *Pool) shed() {
 	}
 }
 
-// excess reports whether more than the limit is resident.
-func (p *Pool) excess() bool {
-	return p.used.Load()+int64(len(p.warm))*p.Seg+p.nidle*Page > p.most.Load()
+// excess reports whether more than limit bytes are resident.
+func (p *Pool) excess(limit int64) bool {
+	return p.used.Load()+int64(len(p.warm))*p.Seg+p.nidle*Page > limit
 }
 
 // release returns pages to the system. They can be used again.
@@ -280,5 +330,5 @@ func (p *Pool) release(base Loc, n int64) {
 		return
 	}
 	p.Decommit(base, n)
-	_ = p.Commit(base, n) // the pages were just returned; where it can fail, TakeExtent reports it
+	_ = p.Commit(base, n) // the pages were just returned; where it can fail, ready reports it
 }

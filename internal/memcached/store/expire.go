@@ -177,6 +177,9 @@ func (s *Store) tend() {
 		case now := <-t.C:
 			s.clock.Store(now.Unix())
 		}
+		if n%10 == 0 {
+			s.pool.Regrow()
+		}
 		if n%10 == 0 && !s.opts.NoSweep {
 			if !s.still.Load() {
 				s.sweepAll()

@@ -177,6 +177,9 @@ func (s *Store) attach(f *arena.File, had *settings, size, seg int64) error {
 	s.pool.Skip(metaSize, s.pool.Extents)
 	b := s.super()
 	if had == nil {
+		if err := f.Allocate(0, metaSize); err != nil {
+			return fmt.Errorf("%w: %s: allocating %d bytes: %w", ErrSnapshot, s.opts.Path, metaSize, err)
+		}
 		*b = superblock{settings: want, key: s.hash}
 		b.sum = b.checksum()
 		s.pool.Track(&b.high)
@@ -267,6 +270,10 @@ func (s *Store) findExtents(high int64) (found []arena.Loc, err error) {
 	buf := make([]byte, 1<<20)
 	skip := int64(0)
 	for at := int64(0); at < high; at += int64(len(buf)) {
+		data := p.File().NextData(int64(p.Extents)+at, int64(p.Extents)+high) - int64(p.Extents)
+		if at = data / arena.Quantum * arena.Quantum; at == high {
+			break
+		}
 		n := min(int64(len(buf)), high-at)
 		if _, err := p.File().ReadAt(buf[:n], int64(p.Extents)+at); err != nil {
 			return nil, err

@@ -14,6 +14,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"lintel.dev/internal/memcached/arena"
 )
 
 func TestRestart(t *testing.T) {
@@ -393,6 +395,44 @@ func TestRestartUnfinished(t *testing.T) {
 			if err := s.Close(); err != nil {
 				t.Error(err)
 			}
+		}
+	}
+}
+
+// A file may be so long that its last locations need more than 38 bits, and as
+// long as locations reach. Nearly all of it is a hole.
+func TestRestartLargeFile(t *testing.T) {
+	for _, limit := range []int64{43 << 30, MaxLimit} {
+		path := filepath.Join(t.TempDir(), "items")
+		if err := os.WriteFile(path, nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Truncate(path, min(limit*6+leastFile, mostAddresses)); err != nil {
+			t.Skipf("the file system has no files of that length: %v", err)
+		}
+		large := strings.Repeat("large", 100_000)
+		for run := range 2 {
+			s, err := New(Options{MaxBytes: limit, Path: path})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if run == 0 {
+				s.pool.Skip(s.pool.Extents-arena.Loc(200*s.pool.Seg), arena.Loc(s.pool.Size())-4<<20)
+				for i := range 1000 {
+					put(t, s, fmt.Sprint("key", i), fmt.Sprint("value", i), 0)
+				}
+				put(t, s, "large", large, 0)
+			}
+			for i := range 1000 {
+				want(t, s, fmt.Sprint("key", i), fmt.Sprint("value", i))
+			}
+			want(t, s, "large", large)
+			if err := s.Close(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := os.Remove(path); err != nil {
+			t.Fatal(err)
 		}
 	}
 }

@@ -21,6 +21,7 @@ type Stats struct {
 	CrawlerReclaimed uint64 // expired or flushed items removed by them
 	CrawlerChecked   uint64 // items checked by Crawl and background sweeps
 	OutOfMemory      uint64 // Puts refused with ErrNoMemory
+	FileSystemFull   uint64 // times that the file system of Options.Path had no space; not reset
 	Moved            uint64 // items copied from one segment to another
 	Promoted         uint64 // of Moved, from the small to the main queue
 	CompactedBytes   uint64 // dead bytes of segments that were compacted
@@ -49,7 +50,7 @@ type ClassStats struct {
 
 // Stats returns the current statistics.
 func (s *Store) Stats() Stats {
-	st := Stats{Limit: s.pool.Limit(), Used: s.pool.Used()}
+	st := Stats{Limit: s.pool.Limit(), Used: s.pool.Used(), FileSystemFull: s.pool.Full()}
 	for i := range s.shards {
 		counter{&s.shards[i]}.addStats(&st)
 	}

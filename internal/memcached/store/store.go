@@ -29,10 +29,11 @@ var (
 // MaxKey is the length in bytes of the longest key.
 const MaxKey = 250
 
-// MinLimit and MaxLimit bound Options.MaxBytes.
+// MinLimit and MaxLimit bound Options.MaxBytes. MaxLimit is 1 TiB and what
+// memcached's accounting adds to it.
 const (
 	MinLimit = 1 << 20
-	MaxLimit = 64 << 30
+	MaxLimit = 1<<40 + 1<<32
 )
 
 // Options are the settings of a Store. Only MaxBytes is required.
@@ -115,7 +116,8 @@ const (
 // more than the limit is in use at a time.
 const leastFile = 64 << 20
 
-// A store reserves addresses for twelve times its limit, within these bounds.
+// A store reserves addresses for twelve times its limit, within these bounds. The
+// largest limits have four times as many.
 const (
 	leastAddresses = 24 << 30
 	mostAddresses  = 1 << locBits
@@ -188,7 +190,7 @@ func (s *Store) build() error {
 	s.shift = uint(64 - bits.TrailingZeros(uint(n)))
 	switch {
 	case file != nil:
-		if err := s.attach(file, had, arena.PoolSize(limit*6+leastFile, seg), seg); err != nil {
+		if err := s.attach(file, had, arena.PoolSize(min(limit*6+leastFile, mostAddresses), seg), seg); err != nil {
 			return err
 		}
 	default:
@@ -236,7 +238,8 @@ func (s *Store) Now() int64 { return s.now() }
 
 // SetLimit changes Options.MaxBytes. It evicts items until a lower limit is kept.
 // The limit can be raised to 6 GiB or, if that is more, three times the limit that
-// the store was made with; with a file, to one and a half times.
+// the store was made with (less from 300 GiB on); with a file, to one and a half
+// times.
 func (s *Store) SetLimit(bytes int64) error {
 	if most := s.pool.MaxLimit(); bytes < MinLimit || bytes > most {
 		return fmt.Errorf("%w: %d bytes, want %d to %d", ErrLimit, bytes, MinLimit, most)
