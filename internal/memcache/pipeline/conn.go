@@ -79,6 +79,14 @@ func lost(err error) error {
 	return fmt.Errorf("%w: %w", ErrConnLost, err)
 }
 
+// hint explains the failure of a connection that is not encrypted and never had a reply.
+func (c *Conn) hint() string {
+	if _, encrypted := c.nc.(*tls.Conn); encrypted || c.answered.Load() {
+		return ""
+	}
+	return " (does it expect TLS? set Options.TLS)"
+}
+
 // Drain ends the connection after the replies to the requests in flight. It accepts
 // no further requests.
 func (c *Conn) Drain() {

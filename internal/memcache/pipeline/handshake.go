@@ -98,7 +98,7 @@ func ask(s *Stream, request string) ([]byte, error) {
 	switch {
 	case err == nil:
 	case s.br.Buffered() >= 2:
-		if b, _ := s.br.Peek(2); b[0] == 0x15 && b[1] == 3 {
+		if b, _ := s.br.Peek(2); isAlert(b) {
 			return nil, fmt.Errorf("%w: %w", errAlert, err)
 		}
 	case isTimeout(err):
@@ -106,6 +106,9 @@ func ask(s *Stream, request string) ([]byte, error) {
 	}
 	return line, err
 }
+
+// isAlert reports whether b begins with the record of a TLS alert.
+func isAlert(b []byte) bool { return len(b) >= 2 && b[0] == 0x15 && b[1] == 3 }
 
 // hint explains errors of a client and a server of which only one uses TLS.
 func (d *Dialer) hint(err error) string {

@@ -206,7 +206,17 @@ func TestHints(t *testing.T) {
 			return ours, nil
 		}
 		var wg sync.WaitGroup
-		_, err := d.Connect(t.Context(), &wg, func(*Conn, error) {})
+		conn, err := d.Connect(t.Context(), &wg, func(*Conn, error) {})
+		if err == nil { // without a handshake: the first request fails
+			cl := NewCall(new(sync.Pool), OpGet, "k")
+			if _, err := conn.Send(cl); err != nil {
+				t.Error(err)
+			}
+			conn.Wait(t.Context(), cl)
+			err = cl.Err
+			wg.Wait()
+			return err
+		}
 		wg.Wait()
 		return err
 	}
@@ -231,6 +241,15 @@ func TestHints(t *testing.T) {
 			_, _ = nc.Read(make([]byte, 4096))
 			_, _ = nc.Write([]byte("ERROR\r\n"))
 		}, ErrServerDown, "is Options.TLS set by mistake?"},
+		{"plain client without a handshake, server waits for a TLS record", &Dialer{Protocol: Classic}, func(nc net.Conn) {
+			defer nc.Close()
+			_, _ = io.Copy(io.Discard, nc)
+		}, ErrTimeout, "does it expect TLS? set Options.TLS"},
+		{"plain client without a handshake, server sends an alert", &Dialer{Protocol: Classic}, func(nc net.Conn) {
+			defer nc.Close()
+			_, _ = nc.Read(make([]byte, 100))
+			_, _ = nc.Write([]byte{0x15, 3, 1, 0, 2, 2, 70})
+		}, ErrServerDown, "does it expect TLS? set Options.TLS"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

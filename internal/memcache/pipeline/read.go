@@ -3,6 +3,7 @@ package pipeline
 import (
 	"bufio"
 	"errors"
+	"fmt"
 	"os"
 	"sync/atomic"
 )
@@ -95,6 +96,9 @@ func (r *replyReader) deliver() (left int64, ok bool) {
 	if broken != nil {
 		if errors.Is(broken, os.ErrDeadlineExceeded) {
 			return 0, false
+		}
+		if rest, _ := r.parser.br.Peek(min(r.parser.br.Buffered(), 2)); isAlert(rest) {
+			broken = fmt.Errorf("%w%s", broken, c.hint())
 		}
 		c.fail(lost(broken))
 		if answer != nil {

@@ -98,6 +98,7 @@ func (c *Conn) Send(cl *Call) (space <-chan struct{}, err error) {
 		return nil, nil
 	}
 	q.writing = true
+	c.dog.started = c.dog.tick.Load()
 	// Requests that have a reply have left the kernel's buffers. A short request
 	// therefore does not block while little else is in flight, and the caller writes
 	// it. If replies come several at a time, many callers are active, and the writer
@@ -142,6 +143,7 @@ func (q *sendQueue) write() (more bool) {
 		q.signalSpace()
 	}
 	q.writing = len(q.pending) > 0
+	q.c.dog.started = q.c.dog.tick.Load()
 	return q.writing
 }
 

@@ -17,7 +17,7 @@ type watchdog struct {
 	readBeats, writeBeats uint32        // the timeouts in beats
 
 	armed    bool          // the timer runs
-	started  uint32        // beat in which the current write began
+	started  uint32        // beat in which the current write began or was asked for
 	tick     atomic.Uint32 // beats so far
 	progress atomic.Uint32 // beat in which something of a reply last arrived
 }
@@ -48,7 +48,7 @@ func (w *watchdog) check() {
 	case q.writing && tick-w.started > w.writeBeats:
 		err = fmt.Errorf("%w: the server does not accept requests", ErrTimeout)
 	case inflight > 0 && tick-w.progress.Load() > w.readBeats:
-		err = fmt.Errorf("%w: the server does not answer", ErrTimeout)
+		err = fmt.Errorf("%w: the server does not answer%s", ErrTimeout, w.c.hint())
 	case inflight > 0 || q.writing:
 		w.c.reader.wake()
 		w.timer.Reset(w.beat)
