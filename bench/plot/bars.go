@@ -1,25 +1,35 @@
 package main
 
 import (
-	"bufio"
+	"errors"
 	"fmt"
 	"html"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 )
 
-// bar is one row of the picture: a row of a file of results.
+// bar is one row of the picture: a row of recorded results.
 type bar struct {
 	label   string
-	measure string // the first column of the file; of equal ones the first counts
-	unit    string // of the figures, where the file has none
+	measure string // the first column of the results; of equal ones the first counts
+	unit    string // of the figures, if the results have none
 	less    bool   // less is better: the bar is the inverse of the ratio
 }
 
-// group is the bars that come from one file, all against one peer.
+// figure returns a figure with its unit.
+func (b bar) figure(text string) string {
+	if strings.ContainsAny(text, "sB") {
+		return text
+	}
+	return text + b.unit
+}
+
+// group is the bars of one benchmark, all against one peer.
 type group struct {
 	head string
 	file string
@@ -27,44 +37,57 @@ type group struct {
 }
 
 var groups = []group{
-	{"Cache server, against memcached 1.6.18", "cache-server.tsv", []bar{
-		{"gets, one in flight", "gets a second", "/s", false},
-		{"50-key gets", "50-key gets a second", "/s", false},
+	{"Cache server, against memcached 1.6.18", "cache-server", []bar{
+		{"gets, one in flight", "cpu per get, one in flight: requests a second", "/s", false},
+		{"50-key gets", "cpu per key, 50-key gets: requests a second", "/s", false},
 		{"cpu per set, 16 in flight", "cpu per set, 16 in flight", " µs", true},
-		{"items of 100 B per MB of memory", "items, 100-byte values", "", false},
+		{"items of 100 B per MB of memory", "items per resident MB, 100 B values", "", false},
 	}},
-	{"Sockets, against libzmq 4.3.4", "sockets.tsv", []bar{
+	{"Sockets, against libzmq 4.3.4", "sockets", []bar{
 		{"PUSH to PULL over tcp, 64 B", "tcp throughput 64 B", "", false},
 		{"PUSH to PULL over tcp, 64 KB", "tcp throughput 64 KB", "", false},
 		{"REQ and REP, round trip of 1 B", "tcp latency 1 B, mean", "", true},
 		{"PUB to 100 SUB, 64 B", "PUB to 100 SUB, 64 B, a tenth each", "", false},
 		{"CURVE, 1 KB", "CURVE throughput 1 KB", "", false},
 	}},
-	{"Cache client, against gomemcache", "cache-client.tsv", []bar{
+	{"Cache client, against gomemcache", "cache-client", []bar{
 		{"get, 1 goroutine", "get, 1 goroutine", "", false},
 		{"get, 64 goroutines", "get, 64 goroutines", "", false},
 	}},
 }
 
-// result is one line of a file of results.
+// result is one line of results.
 type result struct {
 	ours, theirs string // with their units
 	ratio        float64
 }
 
-// results reads a file: columns separated by tabs, measure, Lintel, peer and
-// ratio first; lines that begin with # are comments.
-func results(path string) (map[string]result, error) {
-	f, err := os.Open(path)
+// results reads the results of that name in dir: NAME.txt, the output of a
+// benchmark as it was printed, or else NAME.tsv, with the same columns separated
+// by tabs: measure, Lintel, peer and ratio. Lines that begin with # are comments.
+// An indented row belongs to the row above it: its measure is "ROW: INDENTED".
+func results(dir, name string) (map[string]result, error) {
+	text, err := os.ReadFile(filepath.Join(dir, name+".txt"))
+	columns := regexp.MustCompile(` {2,}`)
+	if errors.Is(err, fs.ErrNotExist) {
+		text, err = os.ReadFile(filepath.Join(dir, name+".tsv"))
+		columns = regexp.MustCompile("\t")
+	}
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close()
 	all := map[string]result{}
-	for s := bufio.NewScanner(f); s.Scan(); {
-		c := strings.Split(s.Text(), "\t")
-		if strings.HasPrefix(c[0], "#") || len(c) < 4 {
+	parent := ""
+	for line := range strings.Lines(string(text)) {
+		line = strings.TrimRight(line, "\n")
+		c := columns.Split(strings.TrimLeft(line, " "), -1)
+		if strings.HasPrefix(line, "#") || len(c) < 4 {
 			continue
+		}
+		if strings.HasPrefix(line, " ") {
+			c[0] = parent + ": " + c[0]
+		} else {
+			parent = c[0]
 		}
 		ratio, err := strconv.ParseFloat(strings.TrimSuffix(c[3], "x"), 64)
 		if _, again := all[c[0]]; err != nil || again {
@@ -94,7 +117,7 @@ func bars(out io.Writer, dir string) error {
 	longest := 1.0
 	lines := 0
 	for _, g := range groups {
-		have, err := results(filepath.Join(dir, g.file))
+		have, err := results(dir, g.file)
 		if err != nil {
 			return err
 		}
@@ -129,7 +152,7 @@ func bars(out io.Writer, dir string) error {
 			fmt.Fprintf(out, `<text class="end" x="%d" y="%d">%s</text><rect class="bar" x="%d" y="%d" width="%.1f" height="%d" rx="2"/>`,
 				left-10, y, escape(d.label), left, y-12, d.times*scale, height)
 			fmt.Fprintf(out, `<text x="%.1f" y="%d">%.1f× <tspan class="dim">%s against %s</tspan></text>`+"\n",
-				left+d.times*scale+8, y, d.times, escape(d.ours+d.unit), escape(d.theirs+d.unit))
+				left+d.times*scale+8, y, d.times, escape(d.figure(d.ours)), escape(d.figure(d.theirs)))
 		}
 		fmt.Fprintf(out, `<line class="peer" x1="%.1f" x2="%.1f" y1="%d" y2="%d"/>`+"\n", left+scale, left+scale, top, y+6)
 		y += 12
