@@ -81,6 +81,9 @@ type (
 	publisherSide interface {
 		subscription(p *pipe, add bool, topic []byte)
 		upstream(p *pipe, m Msg)
+		// room reports whether p may send more messages upstream. If not, its
+		// producer is resumed later.
+		room(p *pipe) bool
 	}
 )
 

@@ -156,6 +156,7 @@ func (e *Endpoint) connectPipe(hwmIn, hwmOut int) *pipe {
 		p.in.Conflate(false)
 		p.out.Conflate(false)
 	}
+	p.in.LimitBytes(e.o.RecvBytes)
 	if len(e.o.ConnectRoutingID) > 0 {
 		p.id, p.named = e.o.ConnectRoutingID, true
 	}

@@ -12,6 +12,23 @@ type fairQueue struct {
 	from   *pipe  // of the message that was received last
 }
 
+// A message of more than fairOctets, each frame counting frameCost octets more,
+// costs its peer turns: one for each fairOctets more, up to fairTurns. So a peer
+// with huge messages, or with messages of many frames, does not delay the small
+// messages of the others.
+const (
+	fairOctets = 8 << 10
+	frameCost  = 32
+	fairTurns  = 256
+)
+
+// charge counts the size of a message that p received.
+func (q *fairQueue) charge(p *pipe, octets int) {
+	if octets > fairOctets && q.ring.Active() > 1 {
+		p.skips = min((octets-1)/fairOctets, fairTurns)
+	}
+}
+
 // filter drops messages that arrived and are not for the application.
 type filter interface {
 	// accepts is called with the cursor of p at a message, which it does not move.
@@ -35,6 +52,13 @@ func (q *fairQueue) front() (p *pipe, ok bool) {
 			return nil, false
 		}
 		p := t.V
+		if p.skips > 0 {
+			if p.skips--; q.ring.Active() > 1 {
+				q.ring.Next()
+				continue
+			}
+			p.skips = 0
+		}
 		switch {
 		case !p.cur.Done() || p.fill():
 			if q.filter == nil || q.filter.accepts(p) {
@@ -63,6 +87,7 @@ func (q *fairQueue) first() (p *pipe, flags byte, frame []byte, ok bool) {
 // take reads the message at the cursor of p, whole.
 func (q *fairQueue) take(p *pipe) (one []byte, parts Msg) {
 	if frame, ok := p.cur.One(); ok {
+		q.charge(p, len(frame)+frameCost)
 		q.lend(p)
 		return frame, nil
 	}
@@ -73,6 +98,7 @@ func (q *fairQueue) take(p *pipe) (one []byte, parts Msg) {
 // rest completes a message of which frame was read.
 func (q *fairQueue) rest(p *pipe, flags byte, frame []byte) (one []byte, parts Msg) {
 	if flags&flow.More == 0 {
+		q.charge(p, len(frame)+frameCost)
 		q.lend(p)
 		return frame, nil
 	}
@@ -88,6 +114,7 @@ func (q *fairQueue) appendRest(p *pipe, flags byte, parts Msg) Msg {
 		flags, frame = p.cur.Next()
 		parts = append(parts, frame)
 	}
+	q.charge(p, parts.Size()+frameCost*len(parts))
 	q.lend(p)
 	return parts
 }

@@ -22,6 +22,7 @@ type options struct {
 
 	SendHWM     int           // messages queued for each peer, 1000; 0: no limit; at any time
 	RecvHWM     int           // messages queued from each peer, 1000; 0: no limit; at any time
+	RecvBytes   int           // octets queued from each peer, 64 MiB; 0: no limit
 	SendTimeout time.Duration // how long Send waits, -1: no limit; at any time
 	RecvTimeout time.Duration // how long Recv waits, -1: no limit; at any time
 	Linger      time.Duration // how long Close waits, 5 s (SUB, XSUB, DISH: 0), -1: no limit; at any time
@@ -126,7 +127,7 @@ const (
 func defaultOptions(t zmtp.SocketType) options {
 	o := options{
 		of:      t,
-		SendHWM: 1000, RecvHWM: 1000,
+		SendHWM: 1000, RecvHWM: 1000, RecvBytes: 64 << 20,
 		SendTimeout: -1, RecvTimeout: -1,
 		Linger:     5 * time.Second,
 		MaxMessage: 1 << 30, MaxFrame: -1, MaxFrames: 1 << 16,

@@ -31,6 +31,7 @@ type pipe struct {
 	consumed int  // messages read and not yet acknowledged
 	step     int
 	ended    bool // in is closed and empty
+	skips    int  // turns to skip; see fairQueue
 
 	engine atomic.Pointer[engine.Engine] // while there is a connection, or a peer in this process
 
@@ -44,6 +45,7 @@ type pipe struct {
 	stats pipeStats
 
 	peers      atomic.Uint32 // connections that have ended: at a publisher, each is another subscriber
+	upstream   atomic.Bool   // sent messages, not only subscriptions, to an XPUB
 	subscribed int           // octets that the peer's subscriptions take; protected by the send lock
 
 	info      atomic.Pointer[PeerInfo]

@@ -204,6 +204,9 @@ func (x *publisher) upstream(p *pipe, m Msg) {
 	}
 }
 
+// room is always there: the application of a PUB gets no messages.
+func (x *publisher) room(*pipe) bool { return true }
+
 func (x *publisher) count() int {
 	x.s.send.Lock()
 	defer x.s.send.Unlock()

@@ -469,3 +469,38 @@ func TestSlowSubscriberAlone(t *testing.T) {
 		r.want(fast, fmt.Sprint(i), body)
 	}
 }
+
+// Peers of an XPUB on which the application does not receive are held back when
+// too many octets wait; a peer that only subscribes is not.
+func TestXPubHoldsPeersBack(t *testing.T) {
+	r := overTCP(t)
+	pub := made(r, zmq.NewXPub, zmq.WithOption("rcvhwm_octets", "100000"))
+	at := r.bind(pub)
+	talks, reads := made(r, zmq.NewXSub, zmq.WithHWM(0)), made(r, zmq.NewSub)
+	r.connect(talks, at)
+	r.until(func() bool { return len(pub.Stats().Peers) == 1 && pub.Stats().Peers[0].Connected })
+	const messages, size = 200, 50_000
+	for i := range messages {
+		b := make([]byte, size)
+		b[0], b[1] = 2, byte(i)
+		r.must(talks.SendBytes(r.ctx, b))
+	}
+	// Its subscription, which follows, is not read before the application receives.
+	r.must(talks.Subscribe("t"))
+	r.must(reads.Subscribe("r"))
+	r.connect(reads, at)
+	r.until(func() bool { return pub.TopicCount() >= 1 })
+	got := 0
+	for got < messages {
+		m, err := pub.Recv(r.ctx)
+		r.must(err)
+		if len(m[0]) != size {
+			continue // a subscription
+		}
+		if m[0][1] != byte(got) {
+			t.Fatalf("message %d, want %d", m[0][1], byte(got))
+		}
+		got++
+	}
+	r.until(func() bool { return pub.TopicCount() == 2 })
+}

@@ -494,3 +494,69 @@ func TestImmediate(t *testing.T) {
 		})
 	}
 }
+
+// A peer with messages of many frames, or with large ones, does not delay the
+// small messages of another: turns are counted in octets.
+func TestFairByOctets(t *testing.T) {
+	many := make(zmq.Msg, 20000)
+	for i := range many {
+		many[i] = []byte{1}
+	}
+	for name, huge := range map[string]zmq.Msg{"frames": many, "octets": {make([]byte, 1<<20)}} {
+		t.Run(name, func(t *testing.T) {
+			everywhere(t, func(t *testing.T, r rig) {
+				pull := made(r, zmq.NewPull)
+				at := r.bind(pull)
+				large, small := made(r, zmq.NewPush), made(r, zmq.NewPush)
+				r.connect(large, at)
+				r.connect(small, at)
+				for range 3 {
+					r.must(large.Send(r.ctx, huge))
+				}
+				for range 100 {
+					r.must(small.SendBytes(r.ctx, []byte("small")))
+				}
+				r.until(func() bool { return pull.Stats().MessagesReceived == 103 })
+				got := 0 // large messages before the last small one
+				for n := 0; n < 100; {
+					m, err := pull.Recv(r.ctx)
+					r.must(err)
+					if string(m[0]) == "small" {
+						n++
+					} else {
+						got++
+					}
+				}
+				if got > 2 {
+					t.Errorf("%d large messages among 100 small ones, want 2 at most", got)
+				}
+			})
+		})
+	}
+}
+
+// A peer is held back while more octets wait than rcvhwm_octets; nothing is lost.
+func TestRecvOctets(t *testing.T) {
+	r := overTCP(t)
+	pull := made(r, zmq.NewPull, zmq.WithOption("rcvhwm_octets", "100000"), zmq.WithHWM(0))
+	push := made(r, zmq.NewPush, zmq.WithHWM(0))
+	r.connect(push, r.bind(pull))
+	const messages, size = 300, 50_000
+	for i := range messages {
+		b := make([]byte, size)
+		b[0] = byte(i)
+		r.must(push.SendBytes(r.ctx, b))
+	}
+	r.until(func() bool { return pull.Stats().BytesReceived >= 100_000 })
+	for i := range messages {
+		b, err := pull.RecvBytes(r.ctx)
+		r.must(err)
+		if len(b) != size || b[0] != byte(i) {
+			t.Fatalf("message %d of %d octets", b[0], len(b))
+		}
+		// What arrived and was not received: the limit, one batch and one read beyond.
+		if over := int(pull.Stats().BytesReceived) - (i+1)*size; over > 100_000+size+128<<10 {
+			t.Fatalf("%d octets wait", over)
+		}
+	}
+}

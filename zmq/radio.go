@@ -129,6 +129,8 @@ func (x *radio) subscription(p *pipe, add bool, topic []byte) {
 // upstream drops messages: a DISH does not send any.
 func (x *radio) upstream(*pipe, Msg) {}
 
+func (x *radio) room(*pipe) bool { return true }
+
 func (x *radio) sendMsg(m flow.Message) (*pipe, error) {
 	if len(m.Parts) != 2 {
 		return nil, fmt.Errorf("zmq: message of %d frames, a RADIO sends a group and a body: %w", max(len(m.Parts), 1), ErrNotSupported)

@@ -260,6 +260,7 @@ func (h *recvHalf) recvInto(ctx context.Context, buf []byte) ([]byte, error) {
 		return buf, nil
 	case ok:
 		m.one = frame
+		h.fq.charge(p, len(frame)+frameCost)
 		h.fq.lend(p)
 	case p != nil:
 		m.one, m.parts = h.fq.take(p)
@@ -296,8 +297,9 @@ func (h *recvHalf) lockFrame() (p *pipe, frame []byte, ok bool) {
 	h.Lock()
 	if t, some := h.fq.ring.Current(); some && h.err == nil {
 		p = t.V
-		if h.fq.filter == nil || !p.cur.Done() && h.fq.filter.accepts(p) {
+		if p.skips == 0 && (h.fq.filter == nil || !p.cur.Done() && h.fq.filter.accepts(p)) {
 			if frame, ok = p.cur.One(); ok {
+				h.fq.charge(p, len(frame)+frameCost)
 				return p, frame, true
 			}
 		}

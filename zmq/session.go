@@ -201,7 +201,7 @@ func (x *session) Push(batches []flow.Batch) (full bool, err error) {
 		for _, b := range batches {
 			upstream(side, p, b)
 		}
-		return false, nil
+		return !side.room(p), nil
 	}
 	if x.s.typ == zmtp.REQ {
 		batches, err = replies(batches)
@@ -228,7 +228,12 @@ func upstream(x publisherSide, p *pipe, b flow.Batch) {
 }
 
 // Ready reports whether the incoming queue has room.
-func (x *session) Ready() bool { return x.p.in.Ready() }
+func (x *session) Ready() bool {
+	if side, ok := x.s.pat.(publisherSide); ok {
+		return side.room(x.p)
+	}
+	return x.p.in.Ready()
+}
 
 // Prepare gives a batch a buffer that the receiver recycles.
 func (x *session) Prepare(b *flow.Batch) { x.p.in.Prepare(b) }

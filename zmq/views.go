@@ -86,6 +86,7 @@ func (h *recvHalf) nextView(ctx context.Context) ([]byte, view, error) {
 		h.unlock()
 		return nil, view{}, &MultipartError{Msg: parts}
 	}
+	h.fq.charge(p, len(frame)+frameCost)
 	p.views++
 	v := view{p, p.batch}
 	h.fq.done(p)

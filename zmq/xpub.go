@@ -1,6 +1,7 @@
 package zmq
 
 import (
+	"slices"
 	"sync"
 
 	"lintel.dev/internal/zmq/zmtp"
@@ -40,15 +41,21 @@ func (s *XPub) Unsubscribe(topic string) error { return s.x.manually(false, topi
 // TopicCount returns the number of distinct topics that peers subscribe to.
 func (s *XPub) TopicCount() int { return s.x.count() }
 
-// maxNotes bounds the notifications that the application has not received.
+// maxNotes bounds the notifications that the application has not received, and
+// the option rcvhwm_octets their octets and those of messages. Notifications
+// beyond are dropped and counted; the peers that sent messages are held back.
 const maxNotes = 1 << 20
 
 // xpub is the pattern of XPUB.
 type xpub struct {
 	*publisher
 
-	noted sync.Mutex // protects queue; no other lock is taken under it
-	queue []notification
+	noted sync.Mutex // no other lock of zmq is taken under it
+	// The fields below are protected by noted.
+	queue  []notification
+	octets int // of queue
+	limit  int // of octets; 0: none
+	held   []*pipe
 }
 
 // notification is a message for the application of an XPUB.
@@ -65,12 +72,55 @@ func (x *xpub) note(n notification) bool {
 	}
 	x.noted.Lock()
 	defer x.noted.Unlock()
-	if len(x.queue) >= maxNotes {
+	if n.parts == nil && (len(x.queue) >= maxNotes || x.over(x.limit)) {
 		x.s.counter.noteDropped.Add(1)
 		return false
 	}
 	x.queue = append(x.queue, n)
+	x.octets += n.size()
 	return true
+}
+
+func (n *notification) size() int { return len(n.one) + n.parts.Size() + frameCost*(1+len(n.parts)) }
+
+// over reports whether limit octets or more wait, if limit is not 0. x.noted is
+// held.
+func (x *xpub) over(limit int) bool { return limit > 0 && x.octets >= limit }
+
+// upstream is publisher.upstream. A peer whose messages, other than
+// subscriptions, are for the application can be held back.
+func (x *xpub) upstream(p *pipe, m Msg) {
+	if !isSubscription(m[0]) || len(m) > 1 {
+		p.upstream.Store(true)
+	}
+	x.publisher.upstream(p, m)
+}
+
+// room reports whether p, if it sends messages, may send more.
+func (x *xpub) room(p *pipe) bool {
+	x.noted.Lock()
+	defer x.noted.Unlock()
+	if !p.upstream.Load() || !x.over(x.limit) {
+		return true
+	}
+	if !slices.Contains(x.held, p) {
+		x.held = append(x.held, p)
+	}
+	return false
+}
+
+func (x *xpub) optionsChanged(o *options) {
+	x.publisher.optionsChanged(o)
+	x.noted.Lock()
+	x.limit = o.RecvBytes
+	x.noted.Unlock()
+}
+
+func (x *xpub) detach(p *pipe) {
+	x.publisher.detach(p)
+	x.noted.Lock()
+	x.held = remove(x.held, p)
+	x.noted.Unlock()
 }
 
 func (x *xpub) manually(add bool, topic string) error {
@@ -103,7 +153,15 @@ func (x *xpub) recvMsg() (one []byte, parts Msg, err error) {
 	n := x.queue[0]
 	x.queue[0] = notification{}
 	x.queue = x.queue[1:]
+	x.octets -= n.size()
+	var held []*pipe
+	if !x.over(x.limit/2 + 1) {
+		held, x.held = x.held, nil
+	}
 	x.noted.Unlock()
+	for _, p := range held {
+		p.resumeProducer()
+	}
 	if n.from != nil && n.peers == n.from.peers.Load() {
 		x.last.Store(n.from)
 	}

@@ -503,3 +503,34 @@ func TestBuffersAreReused(t *testing.T) {
 	}
 	PutBuffer(make([]byte, 100)) // not one of ours: ignored
 }
+
+// TestLimitBytes: a queue is full from its limit on, and its producer goes on
+// when half of that is taken.
+func TestLimitBytes(t *testing.T) {
+	q := NewQueue(0)
+	q.LimitBytes(100 << 10)
+	batch := func() (b Batch) {
+		b.Message(&Message{One: make([]byte, 30<<10)})
+		return b
+	}
+	for i := range 4 {
+		if _, full := q.Push(batch()); full != (i == 3) {
+			t.Fatalf("full %v with %d messages", full, i+1)
+		}
+	}
+	if q.Ready() {
+		t.Error("ready over the limit")
+	}
+	for i := range 4 {
+		b, ok, _ := q.Take(false)
+		if !ok {
+			t.Fatalf("nothing to take after %d", i)
+		}
+		if reopened := q.Ack(b.Msgs); reopened != (i == 2) {
+			t.Errorf("reopened %v with %d taken", reopened, i+1)
+		}
+	}
+	if !q.Ready() {
+		t.Error("not ready though empty")
+	}
+}

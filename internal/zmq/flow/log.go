@@ -121,7 +121,7 @@ func (q *Queue) Follow(l *Log, room int) bool {
 	if q.idle {
 		q.reader.list()
 	}
-	q.relimit()
+	relimit(q)
 	return true
 }
 
@@ -139,7 +139,7 @@ func (q *Queue) leave() {
 		l.mu.Lock()
 		q.reader.end()
 		l.mu.Unlock()
-		q.relimit()
+		relimit(q)
 	}
 }
 

@@ -26,6 +26,7 @@ type Queue struct {
 	count    int // messages appended and not acknowledged
 	hwm      int // 0: no limit
 	limit    int // of count, below which an append needs no further checks
+	maxBytes int // bound of the bytes that were pushed and not taken; 0: none
 	refused  bool
 	idle     bool         // the consumer found nothing and waits
 	wakeAt   int          // when idle: the count at which it is woken
@@ -56,12 +57,12 @@ func NewQueue(hwm int) *Queue {
 	q := &Queue{hwm: hwm}
 	q.chunk = chunkSize
 	q.reader.q = q
-	q.relimit()
+	relimit(q)
 	return q
 }
 
-// relimit updates limit. The lock is held.
-func (q *Queue) relimit() {
+// relimit updates q.limit. The lock is held.
+func relimit(q *Queue) {
 	switch {
 	case q.closed || q.conflated != nil || q.reader.log != nil:
 		q.limit = 0
@@ -88,7 +89,7 @@ func (q *Queue) Conflate(byTopic bool) {
 	defer q.mu.Unlock()
 	if q.conflated == nil {
 		q.conflated = newConflation(byTopic)
-		q.relimit()
+		relimit(q)
 	}
 }
 
@@ -97,12 +98,22 @@ func (q *Queue) SetHWM(hwm int) (reopened bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.hwm = hwm
-	q.relimit()
+	relimit(q)
 	q.spill(0)
 	if l := q.reader.log; l != nil {
 		l.SetRoom(0)
 	}
 	return q.reopen()
+}
+
+// LimitBytes bounds the bytes that were appended and not taken, like a second
+// mark: Push and Ready report a full queue while there are n or more, and the
+// producer goes on when half of them are taken. 0 is no limit. A queue that
+// conflates ignores it.
+func (q *Queue) LimitBytes(n int) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.maxBytes = n
 }
 
 // Result says what became of a message.
@@ -319,7 +330,13 @@ func (q *Queue) full() bool {
 	if q.conflated != nil && !q.conflated.byTopic {
 		return false
 	}
-	return q.hwm > 0 && q.count >= q.hwm
+	return q.hwm > 0 && q.count >= q.hwm || heavy(q, q.maxBytes)
+}
+
+// heavy reports whether n bytes or more wait in q, if n is not 0. The lock is
+// held.
+func heavy(q *Queue, n int) bool {
+	return n > 0 && q.conflated == nil && q.in.Bytes-q.out.Bytes >= uint64(n)
 }
 
 // holds reports whether a message waits, apart from those of a log. The lock is
@@ -415,7 +432,7 @@ func (q *Queue) Ack(n int) (reopened bool) {
 // reopen reports whether a producer that was refused may try again. The lock is
 // held.
 func (q *Queue) reopen() bool {
-	if !q.refused || q.full() {
+	if !q.refused || q.full() || heavy(q, (q.maxBytes+1)/2) {
 		return false
 	}
 	q.refused = false
@@ -491,7 +508,7 @@ func (q *Queue) Close() Result {
 	q.leave()
 	q.closed = true
 	q.wakeAt = 0
-	q.relimit()
+	relimit(q)
 	if q.blocks && q.idle && q.holds() {
 		return Queued // it came by a log, whose publisher is about to wake the consumer
 	}
