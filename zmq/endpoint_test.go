@@ -424,3 +424,81 @@ func TestPeerLeavesAuthenticator(t *testing.T) {
 		next(t, events, event.Disconnected)
 	})
 }
+
+// A peer can connect to what Bind reports, for every form of address of every
+// transport.
+func TestBoundAddressIsConnectable(t *testing.T) {
+	v6 := zmq.WithOption("ipv6", "1")
+	for _, c := range []struct {
+		at   string
+		opts []zmq.Option
+	}{
+		{"tcp://*:*", nil},
+		{"tcp://0.0.0.0:*", nil},
+		{"tcp://127.0.0.1:*", nil},
+		{"tcp://localhost:*", nil},
+		{"tcp://lo:*", nil},
+		{"tcp://[::1]:*", nil},
+		{"tcp://::1:*", nil},
+		{"tcp://[::]:*", []zmq.Option{v6}},
+		{"tcp://*:*", []zmq.Option{v6}},
+		{"tcp://0.0.0.0:*", []zmq.Option{v6}},
+		{"ws://*:*", nil},
+		{"ws://127.0.0.1:*/a/path", nil},
+		{"ws://[::1]:*/", nil},
+		{"ws://*:*", []zmq.Option{v6}},
+		{"ipc://*", nil},
+		{"ipc://" + t.TempDir() + "/s", nil},
+		{fmt.Sprintf("ipc://@lintel-test-%d", os.Getpid()), nil},
+		{"inproc://name", nil},
+		{"udp://*:*", nil},
+		{"udp://127.0.0.1:*", nil},
+		{"udp://localhost:*", nil},
+		{"udp://[::1]:*", nil},
+		{"udp://*:*", []zmq.Option{v6}},
+	} {
+		t.Run(fmt.Sprint(c.at, len(c.opts)), func(t *testing.T) {
+			r := overTCP(t)
+			types := [2]string{"pull", "push"}
+			if strings.HasPrefix(c.at, "udp") {
+				types = [2]string{"dish", "radio"}
+			}
+			bound, err := zmq.New(types[0], r.opts(c.opts...)...)
+			r.socket(bound, err)
+			e, err := bound.Bind(c.at)
+			if err != nil {
+				t.Skipf("cannot be bound on this system: %v", err)
+			}
+			connected, err := zmq.New(types[1], r.opts(c.opts...)...)
+			r.socket(connected, err)
+			events, stop := iter.Pull(connected.Events(r.ctx))
+			defer stop()
+			to := r.connect(connected, e.Addr())
+			if c.at != "inproc://name" {
+				for {
+					ev, ok := events()
+					if !ok {
+						t.Fatal("no connection")
+					}
+					if ev.Type == event.Closed {
+						t.Fatal(ev.Err)
+					}
+					if ev.Type == event.HandshakeSucceeded {
+						break
+					}
+				}
+			}
+			switch s := bound.(type) {
+			case *zmq.Pull:
+				r.send(connected.(zmq.Sender), "arrives")
+				r.want(s, "arrives")
+			case *zmq.Dish:
+				r.must(s.Join("group"))
+				r.must(connected.(*zmq.Radio).SendGroup(r.ctx, "group", []byte("arrives")))
+				r.want(s, "group", "arrives")
+			}
+			r.must(to.Close())
+			r.must(e.Close())
+		})
+	}
+}

@@ -92,7 +92,7 @@ func (e *Endpoint) openGroup(ctx context.Context) (*session, error) {
 }
 
 func (e *Endpoint) openDatagrams(ctx context.Context) (*session, error) {
-	cfg, err := udp.Parse(ctx, e.at.Address, e.bound)
+	cfg, err := udp.Parse(ctx, e.at.Address, e.bound, e.o.IPv6)
 	if err != nil {
 		return nil, err
 	}

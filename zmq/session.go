@@ -56,9 +56,10 @@ func (x *session) config() engine.Config {
 		HandshakeTimeout:  o.HandshakeTimeout,
 		HeartbeatInterval: o.HeartbeatInterval, HeartbeatTimeout: o.HeartbeatTimeout, HeartbeatTTL: o.HeartbeatTTL,
 
-		Limits:    o.limits(),
-		RecvHWM:   o.RecvHWM,
-		LastWrite: &x.s.wrote,
+		Limits:     o.limits(),
+		RecvHWM:    o.RecvHWM,
+		SendBuffer: o.SendBuffer,
+		LastWrite:  &x.s.wrote,
 	}
 	if a, ok := x.s.pat.(idAdmitter); ok && x.ep.bound && !o.RouterHandover {
 		cfg.Admit = a.admitsID

@@ -263,3 +263,41 @@ func TestHeartbeat(t *testing.T) {
 		t.Errorf("ended with %v", err)
 	}
 }
+
+// largestWrite is a connection that keeps the size of its largest write.
+type largestWrite struct {
+	net.Conn
+	mu      sync.Mutex
+	largest int
+}
+
+func (c *largestWrite) Write(b []byte) (int, error) {
+	c.mu.Lock()
+	c.largest = max(c.largest, len(b))
+	c.mu.Unlock()
+	return c.Conn.Write(b)
+}
+
+// With a small SO_SNDBUF no write is larger than that.
+func TestSendBuffer(t *testing.T) {
+	a, b := connected(t)
+	cfg := enginetest.Config(zmtp.PAIR)
+	cfg.SendBuffer = 4096
+	c := &largestWrite{Conn: a}
+	x, y := run(t, engine.NewStream(c, cfg), engine.NewStream(b, enginetest.Config(zmtp.PAIR)))
+	for _, size := range []int{100, 8191, 8192, 100_000} {
+		for range 20 {
+			x.Send(strings.Repeat("x", size))
+		}
+		for range 20 {
+			if m, err := y.Recv(); err != nil || len(m[0]) != size {
+				t.Fatalf("received %.40q, %v", m, err)
+			}
+		}
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.largest > cfg.SendBuffer {
+		t.Errorf("a write of %d octets, want at most %d", c.largest, cfg.SendBuffer)
+	}
+}

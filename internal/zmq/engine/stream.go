@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"net"
+	"runtime"
 	"sync/atomic"
 	"syscall"
 
@@ -19,13 +20,14 @@ type Stream struct {
 	raw           syscall.RawConn // nil if the connection offers no non-blocking calls
 	local, remote string
 
-	session Session
-	out     *flow.Queue
-	peer    Peer
-	framing zmtp.Framing
-	sealer  zmtp.Sealer
-	legacy  bool   // subscriptions travel as messages
-	rest    []byte // read by the handshake, and beyond it
+	session  Session
+	out      *flow.Queue
+	peer     Peer
+	framing  zmtp.Framing
+	sealer   zmtp.Sealer
+	legacy   bool   // subscriptions travel as messages
+	commands int    // octets of commands since the reader gave way
+	rest     []byte // read by the handshake, and beyond it
 
 	w       writer
 	writers writers
@@ -113,12 +115,21 @@ func (e *Stream) control(flags byte, body []byte) {
 	}
 }
 
+// commandBurst is how many octets of commands are handled before other goroutines
+// may run.
+const commandBurst = 16 << 10
+
 // maxPongs bounds the octets of answers that wait for a peer that does not read.
 const maxPongs = 4 << 10
 
 // command handles a command of an established connection. Unknown ones are
 // ignored: later versions of the protocol may add some.
 func (e *Stream) command(body []byte) error {
+	if e.commands += len(body) + 2; e.commands >= commandBurst {
+		// A flood of commands wakes no receiver that would use the P instead.
+		e.commands = 0
+		runtime.Gosched()
+	}
 	c, data, err := zmtp.ParseCommand(body)
 	if err != nil {
 		return err

@@ -184,7 +184,7 @@ func (w *writer) write(b flow.Batch, n int) bool {
 			out = w.encode(b)
 		}
 		var k int
-		k, err = w.e.conn.Write(out[n:])
+		k, err = w.writePieces(out[n:])
 		n += k
 	}
 	if err != nil {
@@ -205,10 +205,38 @@ func (w *writer) writev(b flow.Batch) (int, error) {
 	if at < len(b.Enc) {
 		w.bufs = append(w.bufs, b.Enc[at:])
 	}
-	v := w.bufs
-	n, err := v.WriteTo(w.e.conn)
-	clear(w.bufs)
-	return int(n), err
+	defer clear(w.bufs)
+	if w.e.cfg.SendBuffer <= 0 {
+		v := w.bufs
+		n, err := v.WriteTo(w.e.conn)
+		return int(n), err
+	}
+	n := 0
+	for _, b := range w.bufs {
+		k, err := w.writePieces(b)
+		n += k
+		if err != nil {
+			return n, err
+		}
+	}
+	return n, nil
+}
+
+// writePieces writes b, with a small SO_SNDBUF in pieces of that size. One write
+// of more would fill the buffer and then wait for a delayed acknowledgement each
+// time: 8 KiB messages through a buffer of 4 KiB were 300 a second instead of
+// 28,000.
+func (w *writer) writePieces(b []byte) (n int, err error) {
+	piece := len(b)
+	if s := w.e.cfg.SendBuffer; s > 0 {
+		piece = s
+	}
+	for n < len(b) && err == nil {
+		var k int
+		k, err = w.e.conn.Write(b[n:min(len(b), n+piece)])
+		n += k
+	}
+	return n, err
 }
 
 // failed closes the connection and puts back the messages of b of which the

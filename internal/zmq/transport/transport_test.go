@@ -37,7 +37,7 @@ func TestParse(t *testing.T) {
 		{"vsock://*:*", true, true, "*:*", ""},
 		{"vsock://3:*", true, true, "3:*", ""},
 		{"vsock://2:*", false, false, "", ""},
-		{"vsock://*:5555", false, false, "", ""},
+		{"vsock://*:5555", false, true, "*:5555", ""},
 		{"vsock://5555", true, false, "", ""},
 		{"vsock://host:5555", true, false, "", ""},
 		{"vsock://2:4294967295", true, false, "", ""},

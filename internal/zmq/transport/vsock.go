@@ -29,7 +29,11 @@ func orAny(n, wild uint32) string {
 	return strconv.FormatUint(uint64(n), 10)
 }
 
-// parseVSOCK reads cid:port; bind allows * for both.
+// localCID is the context id of this machine, for connections to itself.
+const localCID = 1
+
+// parseVSOCK reads cid:port. Bind allows * for both. For a connection, the context
+// id * is this machine, so that it can be made to what Bind reports.
 func parseVSOCK(s string, bind bool) (VSOCKAddr, error) {
 	cid, port, ok := strings.Cut(s, ":")
 	if !ok {
@@ -37,8 +41,11 @@ func parseVSOCK(s string, bind bool) (VSOCKAddr, error) {
 	}
 	var a VSOCKAddr
 	var err error
-	if a.CID, err = number("context id", cid, anyCID, bind); err != nil {
+	if a.CID, err = number("context id", cid, anyCID, true); err != nil {
 		return a, err
+	}
+	if a.CID == anyCID && !bind {
+		a.CID = localCID
 	}
 	a.Port, err = number("port", port, anyPort, bind)
 	return a, err

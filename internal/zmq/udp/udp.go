@@ -15,6 +15,7 @@ import (
 	"sync/atomic"
 
 	"golang.org/x/net/ipv4"
+	"golang.org/x/net/ipv6"
 
 	"lintel.dev/internal/zmq/engine"
 	"lintel.dev/internal/zmq/epgm"
@@ -38,8 +39,8 @@ type Config struct {
 
 // Parse reads what follows the scheme of an endpoint: host:port or, for
 // multicast, interface;group:port. bind allows the host *. Names are looked
-// up.
-func Parse(ctx context.Context, address string, bind bool) (Config, error) {
+// up; with v6 they, and the host *, mean IPv6 addresses too.
+func Parse(ctx context.Context, address string, bind, v6 bool) (Config, error) {
 	var c Config
 	where, rest, found := strings.Cut(address, ";")
 	if !found {
@@ -60,14 +61,15 @@ func Parse(ctx context.Context, address string, bind bool) (Config, error) {
 	switch {
 	case host == "*" && bind:
 		at = netip.IPv4Unspecified()
+		if v6 {
+			at = netip.IPv6Unspecified()
+		}
 	case host == "*" || host == "":
 		return c, fmt.Errorf("host %q, expected a name or an address", host)
 	default:
-		all, err := net.DefaultResolver.LookupNetIP(ctx, "ip4", host)
-		if err != nil {
+		if at, err = lookup(ctx, host, v6); err != nil {
 			return c, err
 		}
-		at = all[0].Unmap()
 	}
 	c.Addr = netip.AddrPortFrom(at, uint16(n))
 	if found && !at.IsMulticast() {
@@ -79,6 +81,30 @@ func Parse(ctx context.Context, address string, bind bool) (Config, error) {
 	return c, err
 }
 
+// lookup returns an address of a host: of IPv4 if it has one, or v6 is false.
+func lookup(ctx context.Context, host string, v6 bool) (netip.Addr, error) {
+	if at, err := netip.ParseAddr(host); err == nil {
+		return at.Unmap(), nil
+	}
+	network := "ip4"
+	if v6 {
+		network = "ip"
+	}
+	all, err := net.DefaultResolver.LookupNetIP(ctx, network, host)
+	if err != nil {
+		return netip.Addr{}, err
+	}
+	for _, at := range all {
+		if at.Unmap().Is4() {
+			return at.Unmap(), nil
+		}
+	}
+	return all[0], nil
+}
+
+// is4 reports whether the socket is one of IPv4.
+func (c Config) is4() bool { return c.Addr.Addr().Is4() }
+
 func (c Config) drop() {
 	if c.Dropped != nil {
 		c.Dropped.Add(1)
@@ -88,7 +114,7 @@ func (c Config) drop() {
 // open returns the socket of c, bound to its address or to any free port.
 func (c Config) open(bind bool) (*net.UDPConn, error) {
 	at := ":0"
-	if c.Source.IsValid() {
+	if c.Source.IsValid() && c.is4() {
 		at = net.JoinHostPort(c.Source.String(), "0")
 	}
 	lc := net.ListenConfig{}
@@ -97,10 +123,20 @@ func (c Config) open(bind bool) (*net.UDPConn, error) {
 		at = c.Addr.String()
 		if group {
 			at = net.JoinHostPort("0.0.0.0", strconv.Itoa(int(c.Addr.Port())))
+			if !c.is4() {
+				at = net.JoinHostPort("::", strconv.Itoa(int(c.Addr.Port())))
+			}
 			lc.Control = epgm.ShareAddress
 		}
 	}
-	pc, err := lc.ListenPacket(context.Background(), "udp4", at)
+	network := "udp4"
+	switch {
+	case c.Addr.Addr() == netip.IPv6Unspecified():
+		network = "udp" // IPv4 too
+	case !c.is4():
+		network = "udp6"
+	}
+	pc, err := lc.ListenPacket(context.Background(), network, at)
 	if err != nil {
 		return nil, err
 	}
@@ -114,6 +150,9 @@ func (c Config) open(bind bool) (*net.UDPConn, error) {
 }
 
 func (c Config) joinGroup(pc net.PacketConn, bind bool) error {
+	if !c.is4() {
+		return c.joinGroup6(pc, bind)
+	}
 	p := ipv4.NewPacketConn(pc)
 	if bind {
 		return p.JoinGroup(c.Interface, &net.UDPAddr{IP: c.Addr.Addr().AsSlice()})
@@ -124,6 +163,22 @@ func (c Config) joinGroup(pc net.PacketConn, bind bool) error {
 		}
 	}
 	if err := p.SetMulticastTTL(max(c.Hops, 1)); err != nil {
+		return err
+	}
+	return p.SetMulticastLoopback(!c.NoLoop)
+}
+
+func (c Config) joinGroup6(pc net.PacketConn, bind bool) error {
+	p := ipv6.NewPacketConn(pc)
+	if bind {
+		return p.JoinGroup(c.Interface, &net.UDPAddr{IP: c.Addr.Addr().AsSlice()})
+	}
+	if c.Interface != nil {
+		if err := p.SetMulticastInterface(c.Interface); err != nil {
+			return err
+		}
+	}
+	if err := p.SetMulticastHopLimit(max(c.Hops, 1)); err != nil {
 		return err
 	}
 	return p.SetMulticastLoopback(!c.NoLoop)

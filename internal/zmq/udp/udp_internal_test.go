@@ -21,6 +21,9 @@ func TestParse(t *testing.T) {
 		{"*:*", true, "0.0.0.0:0"},
 		{"127.0.0.1;239.1.2.3:5555", true, "239.1.2.3:5555"},
 		{"239.1.2.3:5555", false, "239.1.2.3:5555"},
+		{"[::1]:5555", false, "[::1]:5555"},
+		{"[::]:*", true, "[::]:0"},
+		{"[ff02::1%lo]:5555", false, "[ff02::1%lo]:5555"},
 		{"*:5555", false, "host"},
 		{"127.0.0.1:0", false, "port"},
 		{"127.0.0.1:70000", false, "port"},
@@ -28,7 +31,7 @@ func TestParse(t *testing.T) {
 		{"127.0.0.1;10.0.0.1:5555", true, "no multicast group"},
 		{"no-such-interface;239.1.2.3:5555", true, "no-such-interface"},
 	} {
-		cfg, err := Parse(t.Context(), c.in, c.bind)
+		cfg, err := Parse(t.Context(), c.in, c.bind, false)
 		if err == nil && cfg.Addr.String() != c.want || err != nil && !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: %v, %v, want %s", c.in, cfg.Addr, err, c.want)
 		}

@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -320,9 +321,16 @@ func (e *Engine) readFrame(ctx context.Context) (flags byte, body []byte, err er
 	return flags, e.got[1:], nil
 }
 
+// fragmentBurst is how many fragments of a message are read before other
+// goroutines may run.
+const fragmentBurst = 256
+
 // readAll appends what r has to b.
 func readAll(r io.Reader, b []byte) ([]byte, error) {
-	for {
+	for n := 1; ; n++ {
+		if n%fragmentBurst == 0 {
+			runtime.Gosched()
+		}
 		if len(b) == cap(b) {
 			b = append(make([]byte, 0, 2*cap(b)+512), b...)
 		}
