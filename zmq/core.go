@@ -221,15 +221,19 @@ func (s *core) detach(p *pipe, drop bool) {
 		s.pat.detach(p)
 		s.counter.retire(p)
 	}
-	if drop {
+	unread := 0
+	if drop && p.inTurn.Joined() {
 		p.inTurn.Remove()
+		unread = p.unread()
 	}
 	s.unlockBoth()
 	if h, ok := s.pat.(connectedHook); ok {
 		h.disconnected(p)
 	}
 	p.in.Close()
-	if !drop {
+	if drop {
+		s.counter.lost.Add(uint64(unread + p.in.Clear()))
+	} else {
 		s.recv.forgetIfRead(p)
 		s.readable(p)
 	}

@@ -502,3 +502,20 @@ func TestBoundAddressIsConnectable(t *testing.T) {
 		})
 	}
 }
+
+// What arrived and was not received before Close is counted.
+func TestUnreceivedIsCounted(t *testing.T) {
+	everywhere(t, func(t *testing.T, r rig) {
+		pull, push := made(r, zmq.NewPull), made(r, zmq.NewPush)
+		r.connect(push, r.bind(pull))
+		for i := range 10 {
+			r.send(push, fmt.Sprint(i))
+		}
+		r.want(pull, "0")
+		r.until(func() bool { return pull.Stats().MessagesReceived == 10 })
+		r.must(pull.Close())
+		if n := pull.Stats().DroppedLost; n != 9 {
+			t.Errorf("%d messages counted, want 9", n)
+		}
+	})
+}

@@ -216,6 +216,16 @@ func (p *pipe) subscribe(add bool, topic []byte) {
 	}
 }
 
+// unread returns how many messages of the current batch were not received. The
+// receive lock is held.
+func (p *pipe) unread() (n int) {
+	for c := p.cur; !c.Done(); n++ {
+		flags, _ := c.Next()
+		c.SkipMessage(flags)
+	}
+	return n
+}
+
 // finishSending refuses further messages, and notes if none is left. Those of a
 // peer that was accepted just now are sent by the engine to come.
 func (p *pipe) finishSending() {

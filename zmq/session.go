@@ -208,8 +208,13 @@ func (x *session) Push(batches []flow.Batch) (full bool, err error) {
 		batches, err = replies(batches)
 	}
 	res, full := p.in.Push(batches...)
-	if res == flow.Wake {
+	switch res {
+	case flow.Wake:
 		x.s.readable(p)
+	case flow.Full: // closed: the endpoint is
+		for _, b := range batches {
+			x.s.counter.lost.Add(uint64(b.Msgs))
+		}
 	}
 	return full, err
 }

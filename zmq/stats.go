@@ -14,7 +14,7 @@ type Stats struct {
 
 	DroppedFull      uint64 // not queued: the peer's queue was at its high-water mark
 	DroppedNoPeer    uint64 // no peer had the routing id, or the peer of a request had disconnected
-	DroppedLost      uint64 // queued for a peer that disconnected
+	DroppedLost      uint64 // queued for a peer that disconnected, or arrived and not received before Close
 	DroppedMalformed uint64 // received without the envelope the socket type needs, or datagrams that are not messages
 	DroppedConflated uint64 // replaced by a newer one (options conflate and conflate_topics)
 	DroppedNotices   uint64 // subscriptions that were not received from an XPUB in time
