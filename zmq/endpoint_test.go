@@ -425,82 +425,46 @@ func TestPeerLeavesAuthenticator(t *testing.T) {
 	})
 }
 
-// A peer can connect to what Bind reports, for every form of address of every
-// transport.
-func TestBoundAddressIsConnectable(t *testing.T) {
+// RADIO and DISH over datagrams, by IPv4 and IPv6: a RADIO can connect to what
+// Bind of the DISH reports.
+func TestDatagramAddresses(t *testing.T) {
 	v6 := zmq.WithOption("ipv6", "1")
 	for _, c := range []struct {
 		at   string
 		opts []zmq.Option
 	}{
-		{"tcp://*:*", nil},
-		{"tcp://0.0.0.0:*", nil},
-		{"tcp://127.0.0.1:*", nil},
-		{"tcp://localhost:*", nil},
-		{"tcp://lo:*", nil},
-		{"tcp://[::1]:*", nil},
-		{"tcp://::1:*", nil},
-		{"tcp://[::]:*", []zmq.Option{v6}},
-		{"tcp://*:*", []zmq.Option{v6}},
-		{"tcp://0.0.0.0:*", []zmq.Option{v6}},
-		{"ws://*:*", nil},
-		{"ws://127.0.0.1:*/a/path", nil},
-		{"ws://[::1]:*/", nil},
-		{"ws://*:*", []zmq.Option{v6}},
-		{"ipc://*", nil},
-		{"ipc://" + t.TempDir() + "/s", nil},
-		{fmt.Sprintf("ipc://@lintel-test-%d", os.Getpid()), nil},
-		{"inproc://name", nil},
 		{"udp://*:*", nil},
 		{"udp://127.0.0.1:*", nil},
 		{"udp://localhost:*", nil},
 		{"udp://[::1]:*", nil},
+		{"udp://[::]:*", nil},
 		{"udp://*:*", []zmq.Option{v6}},
 	} {
 		t.Run(fmt.Sprint(c.at, len(c.opts)), func(t *testing.T) {
+			if l, err := net.Listen("tcp", "[::1]:0"); err != nil {
+				t.Skip("no IPv6 on this system:", err)
+			} else {
+				l.Close()
+			}
 			r := overTCP(t)
-			types := [2]string{"pull", "push"}
-			if strings.HasPrefix(c.at, "udp") {
-				types = [2]string{"dish", "radio"}
-			}
-			bound, err := zmq.New(types[0], r.opts(c.opts...)...)
-			r.socket(bound, err)
-			e, err := bound.Bind(c.at)
-			if err != nil {
-				t.Skipf("cannot be bound on this system: %v", err)
-			}
-			connected, err := zmq.New(types[1], r.opts(c.opts...)...)
-			r.socket(connected, err)
-			events, stop := iter.Pull(connected.Events(r.ctx))
+			dish, radio := made(r, zmq.NewDish, c.opts...), made(r, zmq.NewRadio, c.opts...)
+			r.must(dish.Join("group"))
+			events, stop := iter.Pull(radio.Events(r.ctx))
 			defer stop()
-			to := r.connect(connected, e.Addr())
-			if c.at != "inproc://name" {
-				for {
-					ev, ok := events()
-					if !ok {
-						t.Fatal("no connection")
-					}
-					if ev.Type == event.Closed {
-						t.Fatal(ev.Err)
-					}
-					if ev.Type == event.HandshakeSucceeded {
-						break
-					}
-				}
-			}
-			switch s := bound.(type) {
-			case *zmq.Pull:
-				r.send(connected.(zmq.Sender), "arrives")
-				r.want(s, "arrives")
-			case *zmq.Dish:
-				r.must(s.Join("group"))
-				r.must(connected.(*zmq.Radio).SendGroup(r.ctx, "group", []byte("arrives")))
-				r.want(s, "group", "arrives")
-			}
-			r.must(to.Close())
-			r.must(e.Close())
+			r.connect(radio, r.bindAt(dish, c.at))
+			next(t, events, event.HandshakeSucceeded)
+			r.must(radio.SendGroup(r.ctx, "group", []byte("arrives")))
+			r.want(dish, "group", "arrives")
 		})
 	}
+}
+
+// bindAt binds s at an address and returns what Bind reports.
+func (r rig) bindAt(s zmq.Socket, at string) string {
+	r.Helper()
+	e, err := s.Bind(at)
+	r.must(err)
+	return e.Addr()
 }
 
 // What arrived and was not received before Close is counted.
