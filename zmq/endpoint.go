@@ -172,15 +172,28 @@ func (e *Endpoint) conflates() bool {
 	return false
 }
 
-// add adds a pipe. It reports false if the endpoint is closed.
-func (e *Endpoint) add(p *pipe) bool {
+// attach makes p a pipe of the endpoint and of the socket.
+func (e *Endpoint) attach(p *pipe) error {
 	e.mu.Lock()
-	defer e.mu.Unlock()
-	if e.retired {
-		return false
+	retired := e.retired
+	if !retired {
+		e.pipes[p] = struct{}{} // first, so that end finds what is sent at once
 	}
-	e.pipes[p] = struct{}{}
-	return true
+	e.mu.Unlock()
+	if retired {
+		return ErrClosed
+	}
+	if err := e.s.attach(p); err != nil {
+		e.remove(p)
+		return err
+	}
+	e.mu.Lock()
+	retired = e.retired
+	e.mu.Unlock()
+	if retired { // in the meantime; end takes care of the rest
+		e.s.detach(p, false)
+	}
+	return nil
 }
 
 func (e *Endpoint) remove(p *pipe) {

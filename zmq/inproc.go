@@ -87,13 +87,9 @@ func (s *core) connectInproc(e *Endpoint) (*Endpoint, error) {
 	if err := s.endpoints.add(e); err != nil {
 		return nil, err
 	}
-	if err := s.attach(p); err != nil {
+	if err := e.attach(p); err != nil {
 		s.endpoints.remove(e)
 		return nil, err
-	}
-	if !e.add(p) {
-		p.end(true)
-		return e, nil
 	}
 	c := s.ctx
 	c.mu.Lock()
@@ -146,10 +142,7 @@ func join(a *pipe, e *Endpoint) {
 	a.plug(&inprocEngine{peer: b})
 	a.s.setLocal()
 	e.s.setLocal()
-	err := e.s.attach(b)
-	if err == nil && !e.add(b) {
-		err = ErrClosed
-	}
+	err := e.attach(b)
 	if err != nil || a.over.Load() {
 		if errors.Is(err, errDuplicateID) {
 			e.s.emit(event.Event{Type: event.DuplicateID, Endpoint: e.addr, Err: err})

@@ -161,12 +161,9 @@ func (s *core) dialOut(e *Endpoint) (*Endpoint, error) {
 	var p *pipe
 	if !e.o.Immediate {
 		p = e.newNetPipe()
-		if err := s.attach(p); err != nil {
+		if err := e.attach(p); err != nil {
 			s.endpoints.remove(e)
 			return nil, err
-		}
-		if !e.add(p) {
-			p.end(true)
 		}
 	}
 	s.wg.Go(func() { e.reconnect(p) })

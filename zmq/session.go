@@ -298,11 +298,7 @@ func (e *Endpoint) serve(conn transport.Conn) {
 // connection is closed.
 func (x *session) attach(p *pipe) error {
 	x.p = p
-	err := x.s.attach(p)
-	if err == nil && !p.ep.add(p) {
-		err = engine.ErrClosed
-		p.end(true)
-	}
+	err := p.ep.attach(p)
 	if err == nil {
 		return nil
 	}
