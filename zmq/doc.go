@@ -31,7 +31,7 @@
 // connection reads and fills the other queue; Recv takes from the queues by
 // fair queueing. The high-water marks bound the queues, in messages. A queue
 // that is full makes Send wait, or drops the message, depending on the socket
-// type. Peers in the same process share queues without copying frames twice.
+// type. Peers in the same process share their queues.
 //
 // # Ownership
 //
@@ -58,7 +58,8 @@
 // Later calls also return ErrClosed or ErrTerminated. ErrNotSupported is
 // returned for what a socket type, a transport or an option cannot do.
 // Connection failures are not errors of calls: Socket.Events, Socket.Stats and
-// WithLogger report them.
+// WithLogger report them. The error of a call that timed out also names the last
+// failed attempt to connect, if none succeeded since.
 //
 // # Options
 //

@@ -268,3 +268,14 @@ func TestMsgStringEscapes(t *testing.T) {
 		}
 	}
 }
+
+// Nor can the names that a peer gives itself.
+func TestPeerInfoStringEscapes(t *testing.T) {
+	p := zmq.PeerInfo{Address: "127.0.0.1:1", SocketType: "\x1b[31m", RoutingID: []byte("\x1b[0m"), UserID: "ada\n"}
+	const want = `"\x1b[31m" "\x1b[0m" at "127.0.0.1:1", user "ada\n"`
+	for _, got := range []string{fmt.Sprint(p), fmt.Sprintf("%v", &p), fmt.Sprintf("%+v", p)} {
+		if got != want {
+			t.Errorf("%s, want %s", got, want)
+		}
+	}
+}

@@ -1,6 +1,7 @@
 package zmq
 
 import (
+	"fmt"
 	"strings"
 
 	"lintel.dev/internal/zmq/flow"
@@ -87,4 +88,20 @@ type PeerInfo struct {
 	// libzmq. The map is shared by the messages of the connection and must not
 	// be changed.
 	Properties map[string]string
+}
+
+// String returns a description of the peer for logs and terminals. Names that the
+// peer chose are quoted.
+func (p PeerInfo) String() string {
+	s := fmt.Sprintf("%q", p.SocketType)
+	if len(p.RoutingID) > 0 {
+		s += fmt.Sprintf(" %q", p.RoutingID)
+	}
+	if p.Address != "" {
+		s += fmt.Sprintf(" at %q", p.Address)
+	}
+	if p.UserID != "" {
+		s += fmt.Sprintf(", user %q", p.UserID)
+	}
+	return s
 }

@@ -70,8 +70,7 @@ func (s *core) adopt(e *Endpoint) (*Endpoint, error) {
 	return s.listen(e, transport.Streams(ln))
 }
 
-// BindListener is Bind for a listener that the caller made and the socket
-// closes.
+// BindListener is Bind for a listener that the socket closes.
 func (s common) BindListener(ln net.Listener) (*Endpoint, error) {
 	if err := s.c.alive(); err != nil {
 		return nil, err
