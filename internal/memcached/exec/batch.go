@@ -37,9 +37,9 @@ func NewBatch() *Batch {
 	return b
 }
 
-// batchWork is the work of a batch: about 0.1 ms of a processor's time, so that a
-// hundred connections with the longest commands delay another by about 10 ms.
-const batchWork = 1024
+// batchWork is the work of a batch: about 50 us of a processor's time, so that a
+// hundred connections with the longest commands delay another by about 5 ms.
+const batchWork = 512
 
 // Spend subtracts the work for n bytes of input and output from Left.
 func (b *Batch) Spend(n int) { b.Left -= 1 + n>>7 }

@@ -13,6 +13,9 @@ import (
 // MaxPrefixes bounds the table of stats detail. Further prefixes are not counted.
 const MaxPrefixes = 65536
 
+// detailWork is what counting a prefix takes of Batch.Left: loops wait for each other.
+const detailWork = 3
+
 // prefixCounts are the figures of one key prefix.
 type prefixCounts struct{ gets, hits, sets, deletes uint64 }
 
@@ -28,6 +31,7 @@ func (b *Batch) detail(key []byte, f func(*prefixCounts)) {
 	if !b.Log.Wants(watch.Detail) {
 		return
 	}
+	b.Left -= detailWork
 	cut := bytes.IndexByte(key, b.PrefixDelimiter)
 	if cut < 0 {
 		return
