@@ -391,6 +391,7 @@ func (sh evictor) move(l *leaf, i int, r *record, stream int, freq uint64) bool 
 		cas := sh.casOf(r)
 		h := header{
 			shape: r.shape() &^ shapeLen, fetch: r.fetched(), expiry: r.expiry(), flags: r.flagBits(), access: r.access(sh.s.now()),
+			sum: sh.pool.sums,
 		}
 		sh.carry(&h, stream, cas)
 		v := r.valueBytes()
@@ -402,6 +403,7 @@ func (sh evictor) move(l *leaf, i int, r *record, stream int, freq uint64) bool 
 		sh.carried(&h, p, cas)
 		b := sh.pool.Bytes(p.loc(), int64(n))
 		copy(b[h.write(b, r.keyBytes(), len(v)):], v)
+		h.seal(b, len(v))
 		sh.commit(p, n, h.expiry)
 		l.slots[i] = l.slots[i]>>tagShift<<tagShift | freq<<locBits | uint64(p.loc())
 		sh.moved++

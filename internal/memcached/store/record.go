@@ -2,6 +2,7 @@ package store
 
 import (
 	"encoding/binary"
+	"hash/crc32"
 
 	"lintel.dev/internal/memcached/arena"
 )
@@ -12,6 +13,7 @@ import (
 //	shape           1 byte, the bits below
 //	access          3 bytes, see accessAt
 //	value length    1 to 4 bytes
+//	checksum        4 bytes in a restart file, else 0
 //	CAS             0, 3, 4 or 8 bytes
 //	expiry          0 or 5 bytes, unix seconds
 //	flags           0 or 4 bytes
@@ -68,6 +70,7 @@ type header struct {
 	expiry int64
 	flags  uint32
 	access int64
+	sum    int // bytes of the checksum
 }
 
 func lenWidth(n int) int {
@@ -84,7 +87,7 @@ func lenWidth(n int) int {
 
 // length returns how many bytes the record takes.
 func (h *header) length(nkey, nvalue int) int {
-	n := lenAt + lenWidth(nvalue) + int(casWidth[h.shape&shapeCAS>>2]) + nkey + nvalue
+	n := lenAt + lenWidth(nvalue) + h.sum + int(casWidth[h.shape&shapeCAS>>2]) + nkey + nvalue
 	if h.shape&shapeExpiry != 0 {
 		n += 5
 	}
@@ -104,6 +107,7 @@ func (h *header) write(b, key []byte, nvalue int) int {
 		putN(b, head, lenAt)
 		putN(b[lenAt:], uint64(nvalue), w)
 	}
+	n += h.sum
 	if w := int(casWidth[h.shape&shapeCAS>>2]); w > 0 {
 		putN(b[n:], h.cas, w)
 		n += w
@@ -124,27 +128,56 @@ type offsets struct{ cas, exp, flags, key uint8 }
 
 // layouts has the offsets of every shape. Computing them would be a chain of
 // dependent loads.
-var layouts = func() (all [256]offsets) {
+var layouts, sumLayouts = layoutsOf(0), layoutsOf(sumLen)
+
+func layoutsOf(sum uint8) (all [256]offsets) {
 	for shape := range all {
 		o := &all[shape]
-		o.cas = lenAt + 1 + uint8(shape)&shapeLen
+		o.cas = lenAt + 1 + uint8(shape)&shapeLen + sum
 		o.exp = o.cas + casWidth[shape&shapeCAS>>2]
 		o.flags = o.exp + uint8(shape)/shapeExpiry&1*5
 		o.key = o.flags + uint8(shape)/shapeFlags&1*4
 	}
 	return all
-}()
+}
+
+// sumLen is the length of the checksum of a record in a restart file: CRC-32C of
+// all of the record but the access field and the checksum itself.
+const sumLen = 4
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+// sumOf returns the checksum of the record b, which has it at at.
+func sumOf(b []byte, at int) uint32 {
+	c := crc32.Update(0, castagnoli, b[:accessAt])
+	c = crc32.Update(c, castagnoli, b[lenAt:at])
+	return crc32.Update(c, castagnoli, b[at+sumLen:])
+}
+
+// seal writes the checksum of a new record.
+func (h *header) seal(b []byte, nvalue int) {
+	if h.sum > 0 {
+		at := lenAt + lenWidth(nvalue)
+		binary.LittleEndian.PutUint32(b[at:], sumOf(b, at))
+	}
+}
+
+// sound reports whether the checksum of a record that has one is right.
+func (r *record) sound() bool {
+	at := int(r.cas) - sumLen
+	return binary.LittleEndian.Uint32(r.b[at:]) == sumOf(r.b, at)
+}
 
 // decode decodes the record at loc, which must be one. It reads 8 bytes and the
 // shortest record has 7, so a segment is never filled to its last byte.
-func (r *record) decode(m *arena.Memory, loc arena.Loc) {
+func (r *record) decode(m *pool, loc arena.Loc) {
 	head := m.Uint64(loc)
 	shape := uint8(head >> 8)
 	n := int(head >> (8 * lenAt) & (1<<(shape&shapeLen*8+8) - 1))
 	if shape&shapeLen == shapeLen {
 		n |= int(m.Byte(loc+lenAt+3)) << 24
 	}
-	r.offsets = layouts[shape]
+	r.offsets = m.layouts[shape]
 	r.value = uint16(r.key) + uint16(uint8(head))
 	r.loc = loc
 	r.b = m.Bytes(loc, int64(r.value)+int64(n))
@@ -202,11 +235,15 @@ func packAccess(now int64, fetched bool) uint32 {
 
 // frozen runs a change of more than one byte with the record marked as dead, so
 // that a process killed meanwhile leaves no half-changed item in a restart file.
-func (r *record) frozen(change func()) {
+func (r *record) frozen(p *pool, change func()) {
 	a := get24(r.b[accessAt:])
 	r.kill()
 	arena.Barrier()
 	change()
+	if p.sums > 0 {
+		at := int(r.cas) - sumLen
+		binary.LittleEndian.PutUint32(r.b[at:], sumOf(r.b, at))
+	}
 	arena.Barrier()
 	put24(r.b[accessAt:], a)
 }

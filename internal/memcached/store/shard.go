@@ -121,7 +121,7 @@ func (sh *shard) lookup(h uint64, key []byte, r *record, near int) (*leaf, int) 
 	if uint(near) < uint(len(l.slots)) {
 		if w := l.slots[near]; w>>tagShift == tag && w != 0 {
 			loc := arena.Loc(w & locMask)
-			if r.decode(&sh.pool.Memory, loc); string(r.keyBytes()) == string(key) {
+			if r.decode(sh.pool, loc); string(r.keyBytes()) == string(key) {
 				return l, near
 			}
 		}
@@ -144,7 +144,7 @@ func (sh *shard) matches(word uint64, key []byte, r *record) bool {
 		return false
 	}
 	loc := arena.Loc(word & locMask)
-	r.decode(&sh.pool.Memory, loc)
+	r.decode(sh.pool, loc)
 	return string(r.keyBytes()) == string(key)
 }
 
@@ -278,7 +278,7 @@ func (sh *shard) walk(base arena.Loc) cursor {
 func (c *cursor) next() bool {
 	for c.left > 0 && (c.end == 0 || c.off < c.end) {
 		loc := c.base + arena.Loc(c.off)
-		c.decode(&c.sh.pool.Memory, loc)
+		c.decode(c.sh.pool, loc)
 		c.off += int64(len(c.b))
 		if !c.dead() {
 			c.left--

@@ -312,9 +312,14 @@ func (sh loader) adopt(base arena.Loc) {
 			break
 		}
 		var r record
-		r.decode(&sh.pool.Memory, base+arena.Loc(off))
+		r.decode(sh.pool, base+arena.Loc(off))
 		off += n
 		if r.dead() {
+			continue
+		}
+		if !r.sound() {
+			sh.s.damaged.Add(1)
+			r.kill()
 			continue
 		}
 		h := sh.s.hash.sum(r.keyBytes())
@@ -347,7 +352,7 @@ func (sh loader) sound(loc arena.Loc, n int64) int64 {
 	}
 	b := sh.pool.Bytes(loc, n)
 	w := int64(b[1]&shapeLen) + 1
-	head := lenAt + w + int64(casWidth[b[1]&shapeCAS>>2])
+	head := lenAt + w + int64(sh.pool.sums) + int64(casWidth[b[1]&shapeCAS>>2])
 	if b[1]&shapeExpiry != 0 {
 		head += 5
 	}

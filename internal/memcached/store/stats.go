@@ -21,6 +21,7 @@ type Stats struct {
 	CrawlerReclaimed uint64 // expired or flushed items removed by them
 	CrawlerChecked   uint64 // items checked by Crawl and background sweeps
 	OutOfMemory      uint64 // Puts refused with ErrNoMemory
+	Damaged          uint64 // items of Options.Path that were dropped by New, since their checksum was wrong; not reset
 	FileSystemFull   uint64 // times that the file system of Options.Path had no space; not reset
 	Moved            uint64 // items copied from one segment to another
 	Promoted         uint64 // of Moved, from the small to the main queue
@@ -50,7 +51,7 @@ type ClassStats struct {
 
 // Stats returns the current statistics.
 func (s *Store) Stats() Stats {
-	st := Stats{Limit: s.pool.Limit(), Used: s.pool.Used(), FileSystemFull: s.pool.Full()}
+	st := Stats{Limit: s.pool.Limit(), Used: s.pool.Used(), FileSystemFull: s.pool.Full(), Damaged: s.damaged.Load()}
 	for i := range s.shards {
 		counter{&s.shards[i]}.addStats(&st)
 	}

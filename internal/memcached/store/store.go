@@ -90,6 +90,7 @@ type Store struct {
 	queued   [queues]atomic.Int64 // bytes of the segments of all shards in a queue
 	pressure atomic.Int64         // see press
 	power    atomic.Uint32        // see hashPower
+	damaged  atomic.Uint64        // records of the file with a wrong checksum
 	keeping  atomic.Bool          // a goroutine is in keepRoom
 	stop     chan struct{}
 	tended   sync.WaitGroup
@@ -98,7 +99,19 @@ type Store struct {
 }
 
 // pool is the memory of the items.
-type pool struct{ arena.Pool }
+type pool struct {
+	arena.Pool
+	sums    int // bytes of the checksum of a record
+	layouts *[256]offsets
+}
+
+// setSums has records with a checksum, or without.
+func (p *pool) setSums(on bool) {
+	p.sums, p.layouts = 0, &layouts
+	if on {
+		p.sums, p.layouts = sumLen, &sumLayouts
+	}
+}
 
 // maxShards bounds how many goroutines can work at once. Making room reads a line
 // of each shard, so more would cost every set.
@@ -188,6 +201,7 @@ func (s *Store) build() error {
 	s.hash = keyed{binary.LittleEndian.Uint64(seed[:]), binary.LittleEndian.Uint64(seed[8:])}
 	s.shards = make([]shard, n)
 	s.shift = uint(64 - bits.TrailingZeros(uint(n)))
+	s.pool.setSums(file != nil)
 	switch {
 	case file != nil:
 		if err := s.attach(file, had, arena.PoolSize(min(limit*6+leastFile, mostAddresses), seg), seg); err != nil {
@@ -307,7 +321,7 @@ func (sh *shard) scan(l *leaf, from uint64, items []Item, keys []byte) ([]Item, 
 		}
 		loc := arena.Loc(w & locMask)
 		var r record
-		r.decode(&sh.pool.Memory, loc)
+		r.decode(sh.pool, loc)
 		if sh.visible(&r, now) == Absent {
 			it := sh.item(&r)
 			keys = append(keys, it.Key...)

@@ -155,7 +155,7 @@ func (t *Txn) SetExpiry(unix int64) {
 	if unix == 0 {
 		unix = maxExpiry // of which Expiry makes 0 again
 	}
-	t.r.frozen(func() { putN(t.r.b[t.r.exp:], uint64(unix), 5) })
+	t.r.frozen(t.sh.pool, func() { putN(t.r.b[t.r.exp:], uint64(unix), 5) })
 	t.r.setAccess(now, t.r.fetched())
 	g := t.sh.pool.segment(t.sh.pool.Base(t.r.loc))
 	if unix != maxExpiry && (g.expiry == 0 || unix < g.expiry) {
@@ -166,7 +166,12 @@ func (t *Txn) SetExpiry(unix int64) {
 
 // SetMarks sets the two marks of leases. The CAS value stays.
 func (t *Txn) SetMarks(stale, won bool) {
-	t.r.b[1] = t.r.shape()&^(shapeStale|shapeWon) | marks(stale, won)
+	shape := t.r.shape()&^(shapeStale|shapeWon) | marks(stale, won)
+	if t.sh.pool.sums == 0 {
+		t.r.b[1] = shape
+		return
+	}
+	t.r.frozen(t.sh.pool, func() { t.r.b[1] = shape })
 }
 
 func marks(stale, won bool) (shape byte) {
@@ -191,7 +196,7 @@ func (t *Txn) SetCAS(cas uint64) {
 		t.replace(func(h *header) { h.cas = cas }, t.r.valueBytes())
 		return
 	}
-	t.r.frozen(func() { binary.LittleEndian.PutUint64(t.r.b[t.r.cas:], cas) })
+	t.r.frozen(t.sh.pool, func() { binary.LittleEndian.PutUint64(t.r.b[t.r.cas:], cas) })
 }
 
 // Overwrite sets the value to v, which has the same length and may be part of what
@@ -207,7 +212,7 @@ func (t *Txn) Overwrite(v []byte) (cas uint64) {
 		t.replace(func(h *header) { h.cas = cas }, v)
 		return t.CAS()
 	}
-	t.r.frozen(func() {
+	t.r.frozen(t.sh.pool, func() {
 		copy(t.r.valueBytes(), v)
 		if !t.sh.s.opts.DisableCAS {
 			binary.LittleEndian.PutUint64(t.r.b[t.r.cas:], cas)
@@ -248,7 +253,7 @@ func (t *Txn) Pin() (value []byte, release func()) {
 func (t *Txn) replace(change func(h *header), value []byte) {
 	h := header{
 		shape: t.r.shape() &^ (shapeLen | shapeCAS), fetch: t.r.fetched(), expiry: t.r.expiry(), flags: t.r.flagBits(),
-		access: t.r.access(t.sh.s.now()), cas: t.CAS(),
+		access: t.r.access(t.sh.s.now()), cas: t.CAS(), sum: t.sh.pool.sums,
 	}
 	if !t.sh.s.opts.DisableCAS {
 		h.shape |= casFull
@@ -286,7 +291,7 @@ func (t *Txn) Put(rec Record) (cas uint64, err error) {
 	if size > sh.s.opts.MaxItemSize {
 		return 0, ErrTooLarge
 	}
-	h := header{shape: marks(rec.Stale, rec.Won), expiry: min(rec.Expiry, maxExpiry), flags: rec.Flags, access: sh.s.now()}
+	h := header{shape: marks(rec.Stale, rec.Won), expiry: min(rec.Expiry, maxExpiry), flags: rec.Flags, access: sh.s.now(), sum: sh.pool.sums}
 	if rec.Flags != 0 {
 		h.shape |= shapeFlags
 	}
@@ -347,6 +352,7 @@ func (t *Txn) write(h *header, queue int, value [2][]byte, force bool) error {
 	b := sh.pool.Bytes(p.loc(), int64(n))
 	v := b[h.write(b, t.key, nvalue):]
 	copy(v[copy(v, value[0]):], value[1])
+	h.seal(b, nvalue)
 	loc := p.loc()
 	if t.leaf != nil {
 		t.leaf, t.at = sh.slotOf(t.hash, t.r.loc, t.at)
@@ -355,7 +361,7 @@ func (t *Txn) write(h *header, queue int, value [2][]byte, force bool) error {
 		was, from := sh.sizeOf(&t.r), sh.queueOf(&t.r)
 		sh.drop(&t.r)
 		sh.commit(p, n, h.expiry)
-		t.r.decode(&sh.pool.Memory, loc)
+		t.r.decode(sh.pool, loc)
 		counter{sh}.recount(was, from, &t.r)
 		return nil
 	}
@@ -364,7 +370,7 @@ func (t *Txn) write(h *header, queue int, value [2][]byte, force bool) error {
 		return ErrNoMemory
 	}
 	sh.commit(p, n, h.expiry)
-	t.r.decode(&sh.pool.Memory, loc)
+	t.r.decode(sh.pool, loc)
 	counter{sh}.count(&t.r)
 	t.leaf, t.at = sh.slotOf(t.hash, t.r.loc, t.at)
 	return nil
