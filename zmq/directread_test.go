@@ -54,8 +54,8 @@ func (r rig) lend(s zmq.Receiver, send func(m string)) {
 	}
 }
 
-// lonely are a PUSH and a PULL that reads its connection itself.
-func lonely(r rig) (push *zmq.Push, pull *zmq.Pull, at string) {
+// direct returns a PUSH and a PULL that reads its connection itself.
+func direct(r rig) (push *zmq.Push, pull *zmq.Pull, at string) {
 	push, pull = made(r, zmq.NewPush), made(r, zmq.NewPull)
 	at = r.bind(pull)
 	r.connect(push, at)
@@ -64,9 +64,9 @@ func lonely(r rig) (push *zmq.Push, pull *zmq.Pull, at string) {
 }
 
 // A receiver that is cancelled while it reads loses nothing.
-func TestLoneReceiverCancelled(t *testing.T) {
+func TestDirectReadCancelled(t *testing.T) {
 	onStreams(t, func(t *testing.T, r rig) {
-		push, pull, _ := lonely(r)
+		push, pull, _ := direct(r)
 		const n = 300
 		large := strings.Repeat("x", 100<<10)
 		var wg sync.WaitGroup
@@ -95,7 +95,7 @@ func TestLoneReceiverCancelled(t *testing.T) {
 
 // A frame of which a receiver read a part before it went away is whole for the
 // next one.
-func TestLoneReceiverLeavesPartOfAFrame(t *testing.T) {
+func TestDirectReadLeavesPartOfAFrame(t *testing.T) {
 	r := overTCP(t)
 	pull := made(r, zmq.NewPull)
 	w := r.dialRaw(r.bind(pull))
@@ -118,7 +118,7 @@ func TestLoneReceiverLeavesPartOfAFrame(t *testing.T) {
 }
 
 // Who waits for something else than the only connection is not left waiting.
-func TestLoneReceiverMakesWay(t *testing.T) {
+func TestDirectReadMakesWay(t *testing.T) {
 	for name, other := range map[string]func(r rig, at string, pull *zmq.Pull){
 		"second connection": func(r rig, at string, pull *zmq.Pull) {
 			push := made(r, zmq.NewPush)
@@ -129,7 +129,7 @@ func TestLoneReceiverMakesWay(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := overTCP(t)
-			_, pull, at := lonely(r)
+			_, pull, at := direct(r)
 			m, err := r.whileWaiting(r.ctx, pull, func() { other(r, at, pull) })
 			if m.String() != "x" && !errors.Is(err, zmq.ErrClosed) {
 				t.Errorf("%q, %v", m, err)
@@ -139,9 +139,9 @@ func TestLoneReceiverMakesWay(t *testing.T) {
 }
 
 // What two receivers wait for goes to both.
-func TestLoneReceiverGetsCompany(t *testing.T) {
+func TestDirectReadGetsCompany(t *testing.T) {
 	r := overTCP(t)
-	push, pull, _ := lonely(r)
+	push, pull, _ := direct(r)
 	const n = 2000
 	var wg sync.WaitGroup
 	got := make(chan string, n)
@@ -175,9 +175,9 @@ func TestLoneReceiverGetsCompany(t *testing.T) {
 }
 
 // A connection whose receiver stays away is read all the same.
-func TestLoneReceiverStaysAway(t *testing.T) {
+func TestDirectReadStaysAway(t *testing.T) {
 	r := overTCP(t)
-	push, pull, _ := lonely(r)
+	push, pull, _ := direct(r)
 	r.until(func() bool { return !zmq.Lent(pull) })
 	r.lend(pull, func(m string) { r.send(push, m) })
 	r.send(push, "last")
@@ -188,9 +188,9 @@ func TestLoneReceiverStaysAway(t *testing.T) {
 
 // A poller, TryRecv and Request find what has arrived while the connection is
 // lent to receivers.
-func TestLoneReceiverAndOthers(t *testing.T) {
+func TestDirectReadAndOthers(t *testing.T) {
 	onStreams(t, func(t *testing.T, r rig) {
-		push, pull, _ := lonely(r)
+		push, pull, _ := direct(r)
 		for i := range 100 {
 			r.send(push, fmt.Sprint(i))
 			for {

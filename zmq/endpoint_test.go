@@ -483,3 +483,13 @@ func TestUnreceivedIsCounted(t *testing.T) {
 		}
 	})
 }
+
+// An attempt to connect ends before the kernel's pause between two SYNs exceeds
+// 2 s: so soon after a network is back there is a connection.
+func TestConnectTimeoutDefault(t *testing.T) {
+	r := overTCP(t)
+	push := made(r, zmq.NewPush)
+	if v, err := push.Option("connect_timeout"); v != "2000" || err != nil {
+		t.Errorf("connect_timeout is %s, %v, want 2000", v, err)
+	}
+}
