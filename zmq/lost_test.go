@@ -2,10 +2,12 @@ package zmq_test
 
 import (
 	"context"
+	"fmt"
 	"net"
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"lintel.dev/zmq"
 )
@@ -75,5 +77,43 @@ func TestClosedAtOnce(t *testing.T) {
 		r.want(pull, "a")
 		r.want(pull, "b")
 		r.must(pull.Close())
+	}
+}
+
+// Messages that a socket received and the application did not are counted when it
+// is closed.
+func TestUnreadIsLost(t *testing.T) {
+	everywhere(t, func(t *testing.T, r rig) {
+		push, pull := made(r, zmq.NewPush), made(r, zmq.NewPull)
+		r.connect(push, r.bind(pull))
+		for i := range 10 {
+			r.send(push, fmt.Sprint(i))
+		}
+		r.want(pull, "0")
+		r.want(pull, "1")
+		r.until(func() bool { return pull.Stats().MessagesReceived == 10 })
+		r.must(pull.Close())
+		if n := pull.Stats().DroppedLost; n != 8 {
+			t.Errorf("%d messages lost, want 8", n)
+		}
+	})
+}
+
+// A socket that is closed does not wait for a peer that refuses it, whatever the
+// linger time.
+func TestRefusedDoesNotLinger(t *testing.T) {
+	r := overTCP(t)
+	router := made(r, zmq.NewRouter)
+	at := r.bind(router)
+	first := made(r, zmq.NewDealer, zmq.WithIdentity([]byte("x")))
+	r.connect(first, at)
+	r.send(first, "here")
+	r.want(router, "x", "here")
+	second := made(r, zmq.NewDealer, zmq.WithIdentity([]byte("x")), zmq.WithLinger(-1), zmq.WithReconnect(time.Millisecond, 0))
+	r.connect(second, at)
+	r.send(second, "lost")
+	r.must(second.Close())
+	if n := second.Stats().DroppedLost; n != 1 {
+		t.Errorf("%d messages lost, want 1", n)
 	}
 }

@@ -402,13 +402,21 @@ func (e *Endpoint) reconnect(p *pipe) {
 			if e.o.Stop&stopAfterDisconnect != 0 {
 				return
 			}
-		} else if e.o.Stop&stopOnHandshakeFailed != 0 {
+		} else if e.o.Stop&stopOnHandshakeFailed != 0 || p != nil && p.finishing.Load() && refused(err) {
 			return
 		}
 		if x.hungUp(err) || p != nil && p.over.Load() || errors.Is(err, errDuplicateID) && p != nil {
 			return
 		}
 	}
+}
+
+// refused reports whether the peer refused the connection, other than for now
+// (ZAP status 300). A socket that is closed waits for such a peer no longer: its
+// messages cannot leave, and count as lost.
+func refused(err error) bool {
+	var refusal *zmtp.PeerError
+	return errors.As(err, &refusal) && statusOf(refusal.Reason) != 300
 }
 
 // serve runs a connection that was made, from handshake to end. Its pipe is
