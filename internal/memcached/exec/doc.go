@@ -29,7 +29,9 @@
 //
 // # Locks
 //
-// Engine.mu guards the list of connections. Settings.mu, prefixes.mu, Clock.mu and
-// the lock of watch.Log are innermost. No lock of this package but these is held
-// while a shard of the store is.
+// In the order in which they are taken: Crawler.mu and limit.mu; Engine.mu, which
+// guards the list of connections and the start of background work; a shard of the
+// store, between Begin and End of a transaction. Innermost are the locks of Settings,
+// Clock, prefixes, Call, Job, auth.Brake and watch.Log. Of these only that of prefixes
+// and the queue of watch.Log are taken while a shard is held.
 package exec
