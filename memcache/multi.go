@@ -103,7 +103,11 @@ func run(ctx context.Context, parts []part) {
 	for i := range parts {
 		p := &parts[i]
 		if p.err == nil {
-			p.err = p.s.finish(ctx, p.cl, p.conn)
+			if p.conn.Wait(ctx, p.cl) {
+				p.err = p.s.retry(ctx, p.cl)
+			} else {
+				p.err = ctx.Err()
+			}
 		}
 		if p.err != nil {
 			p.err = p.s.named(p.err)

@@ -56,7 +56,12 @@ func (s *server) roundTrip(ctx context.Context, cl *pipeline.Call) error {
 	}
 	c, err := s.submit(ctx, cl, nil)
 	if err == nil {
-		err = s.finish(ctx, cl, c)
+		switch {
+		case !c.Wait(ctx, cl):
+			err = ctx.Err()
+		case cl.Err != nil:
+			err = s.retry(ctx, cl)
+		}
 	}
 	if err != nil {
 		err = s.wrap(cl, err)
@@ -71,7 +76,10 @@ func (s *server) roundTrip(ctx context.Context, cl *pipeline.Call) error {
 // the caller started, or nil.
 func (s *server) submit(ctx context.Context, cl *pipeline.Call, mine *attempt) (*pipeline.Conn, error) {
 	for {
-		c := s.ready()
+		c := s.slots[0].Load()
+		if len(s.slots) > 1 {
+			c = s.ready()
+		}
 		if c == nil {
 			var err error
 			if c, err = s.connect(ctx, mine); err != nil {
@@ -98,13 +106,10 @@ func (s *server) submit(ctx context.Context, cl *pipeline.Call, mine *attempt) (
 // maxResend is how often a request that was not sent is sent again.
 const maxResend = 3
 
-// finish waits for the reply to cl, which was sent on c. It sends cl again where that
-// is safe.
-func (s *server) finish(ctx context.Context, cl *pipeline.Call, c *pipeline.Conn) error {
+// retry returns the error of cl, which was sent and has its result, or sends cl again and
+// waits for the reply where that is safe.
+func (s *server) retry(ctx context.Context, cl *pipeline.Call) error {
 	for try := 0; ; try++ {
-		if !c.Wait(ctx, cl) {
-			return ctx.Err()
-		}
 		err := cl.Err
 		again := false
 		switch {
@@ -123,8 +128,12 @@ func (s *server) finish(ctx context.Context, cl *pipeline.Call, c *pipeline.Conn
 		if !again {
 			return err
 		}
-		if c, err = s.submit(ctx, cl, nil); err != nil {
+		c, err := s.submit(ctx, cl, nil)
+		if err != nil {
 			return err
+		}
+		if !c.Wait(ctx, cl) {
+			return ctx.Err()
 		}
 	}
 }

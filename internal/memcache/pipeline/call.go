@@ -10,21 +10,24 @@ import (
 // Op is the operation of a Call.
 type Op uint8
 
-// The operations.
+// The operations, idempotent ones first.
 const (
 	OpGet Op = iota
 	OpGetInto
 	OpGetMulti
+	OpTouch
+	OpStats
 	OpStore
 	OpStoreMulti
 	OpDelete
 	OpDeleteMulti
 	OpArith
-	OpTouch
 	OpLease
 	OpInvalidate
 	OpCommand
-	OpStats
+
+	lastIdempotent = OpStats
+	lastOp         = OpCommand
 )
 
 // Mode is the condition of OpStore: the M flag of ms, or the classic command.
@@ -157,13 +160,7 @@ func (cl *Call) wait(ctx context.Context) bool {
 
 // Idempotent reports whether the request may be sent again although the server may
 // have executed it.
-func (cl *Call) Idempotent() bool {
-	switch cl.Op {
-	case OpGet, OpGetInto, OpGetMulti, OpStats, OpTouch:
-		return true
-	}
-	return false
-}
+func (cl *Call) Idempotent() bool { return cl.Op <= lastIdempotent }
 
 // Repeatable reports whether executing the request twice has the effect of executing
 // it once, provided that no other client writes in between. Failover policies repeat

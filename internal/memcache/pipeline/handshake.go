@@ -66,7 +66,7 @@ func (d *Dialer) proveStore(s *Stream) error {
 	line, err := ask(s, "ms "+key+" 2 F1 T1 C1 MR"+flag+" O1\r\n??\r\nmn\r\n")
 	if err == nil {
 		r, bad := mcproto.ParseMeta(line)
-		refused := r.Code == code("NS") || r.Code == code("NF")
+		refused := string(r.Code[:]) == "NS" || string(r.Code[:]) == "NF"
 		if bad != nil || !refused || !r.HasOpaque || r.Opaque != 1 {
 			return fmt.Errorf("%w: %w: ms: got %.40q, expected NS O1", ErrProtocol, errNoMeta, line)
 		}

@@ -216,27 +216,24 @@ func (p *parser) metaHead(cl *Call, nth uint64) (answer, broken error) {
 	r := &p.head
 	read := cl.Op == OpGet || cl.Op == OpGetInto || cl.Op == OpLease
 	switch {
-	case !r.HasOpaque && r.Code == code("EN"):
+	case !r.HasOpaque && string(r.Code[:]) == "EN":
 		return nil, ErrDowngrade
 	case !r.HasOpaque || r.Opaque != cl.opaque+nth:
 		return nil, unexpected(line)
 	case r.Size >= 0 && (read || cl.Op == OpArith && r.Size <= 64):
 		p.size = r.Size
 		return nil, nil
-	case r.Code == code("EN") && (read || cl.Op == OpTouch), r.Code == code("NF") && !read && cl.Op != OpTouch:
+	case string(r.Code[:]) == "EN" && (read || cl.Op == OpTouch), string(r.Code[:]) == "NF" && !read && cl.Op != OpTouch:
 		return ErrCacheMiss, nil
-	case r.Code == code("HD") && !read && cl.Op != OpArith:
+	case string(r.Code[:]) == "HD" && !read && cl.Op != OpArith:
 		return nil, nil
-	case r.Code == code("NS") && !read && cl.Op != OpTouch:
+	case string(r.Code[:]) == "NS" && !read && cl.Op != OpTouch:
 		return ErrNotStored, nil
-	case r.Code == code("EX") && !read && cl.Op != OpTouch:
+	case string(r.Code[:]) == "EX" && !read && cl.Op != OpTouch:
 		return ErrCASConflict, nil
 	}
 	return nil, unexpected(line)
 }
-
-// code converts a return code for comparison.
-func code(s string) [2]byte { return [2]byte{s[0], s[1]} }
 
 // number parses the number of OpArith. Decremented numbers may have trailing spaces.
 func (cl *Call) number(b []byte) (answer, broken error) {
@@ -263,7 +260,7 @@ func (p *parser) metaValues(cl *Call) (answer, broken error) {
 				continue
 			}
 			r := &p.head
-			if r.Code == code("MN") {
+			if string(r.Code[:]) == "MN" {
 				return p.done()
 			}
 			i := r.Opaque - cl.opaque

@@ -16,13 +16,13 @@ func FuzzReplies(f *testing.F) {
 		"SERVER_ERROR object too large for cache\r\n", "CLIENT_ERROR bad\r\n", "ERROR\r\n", "STAT a b\r\nSTAT c\r\nEND\r\n",
 		"VA 2147483647 O0\r\nx", "VA -1 O0\r\n", "VALUE k0 1 99999999999 9\r\n", "\r\n", "\n", " ", "VA 3 O0\r\nabcd\r\n",
 	} {
-		for o := OpGet; o <= OpStats; o++ {
+		for o := OpGet; o <= lastOp; o++ {
 			f.Add(byte(o), o%2 == 0, []byte(seed))
 			f.Add(byte(o), o%2 == 1, []byte(seed))
 		}
 	}
 	f.Fuzz(func(t *testing.T, o byte, meta bool, in []byte) {
-		cl := &Call{Op: Op(o) % (OpStats + 1), Key: "k0", Mode: ModeCAS}
+		cl := &Call{Op: Op(o) % (lastOp + 1), Key: "k0", Mode: ModeCAS}
 		switch cl.Op {
 		case OpGetMulti, OpStoreMulti, OpDeleteMulti:
 			for i := range 3 {

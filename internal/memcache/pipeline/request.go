@@ -23,9 +23,6 @@ func PlainKey(key string) bool {
 	return true
 }
 
-// opaques returns the number of opaques that the request uses.
-func (cl *Call) opaques() uint64 { return uint64(max(len(cl.Keys), 1)) }
-
 // appendMeta appends the request as meta commands.
 func (cl *Call) appendMeta(b []byte) []byte {
 	var args [48]byte

@@ -56,7 +56,7 @@ func (c *Conn) Send(cl *Call) (space <-chan struct{}, err error) {
 		q.mu.Unlock()
 		return nil, ErrUnsent
 	}
-	if c.reader.idleProbe != nil && !(c.Meta && cl.Idempotent()) {
+	if c.reader.idleProbe != nil && !(c.Meta && cl.Op <= lastIdempotent) {
 		if err := c.reader.probe(); err != nil {
 			q.mu.Unlock()
 			c.fail(err)
@@ -73,7 +73,7 @@ func (c *Conn) Send(cl *Call) (space <-chan struct{}, err error) {
 		return space, ErrBusy
 	}
 	cl.opaque = q.opaque
-	q.opaque += cl.opaques()
+	q.opaque += uint64(max(len(cl.Keys), 1)) // one for each key
 	cl.start = q.taken
 	before := len(q.pending)
 	if c.Meta {
