@@ -13,6 +13,11 @@ func newDemoPi() (*cobra.Command, func(*cobra.Command) error) {
 	cfg := pi.Defaults()
 	run := func(cmd *cobra.Command) error {
 		cfg.Out, cfg.Progress = cmd.OutOrStdout(), cmd.ErrOrStderr()
+		if cfg.Plot != "" {
+			if err := cli.OutputFile(cfg.Plot); err != nil {
+				return cli.Usagef("--plot: %w", err)
+			}
+		}
 		return demoError(cmd.Context(), pi.Run(cmd.Context(), cfg))
 	}
 	cmd := &cobra.Command{

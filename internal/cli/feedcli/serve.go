@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -97,7 +96,7 @@ func (f *serveFlags) run(cmd *cobra.Command, files []string) (err error) {
 
 func (f *serveFlags) publish(ctx context.Context, p *feed.Publisher, in io.Reader, files []string) error {
 	for _, name := range files {
-		b, err := os.ReadFile(name)
+		b, err := cli.ReadFile(name)
 		if err != nil {
 			return err
 		}

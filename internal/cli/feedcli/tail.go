@@ -61,7 +61,7 @@ is 1 if --timeout ends the command before --count messages.`,
 
 func (f *tailFlags) start() (feed.Start, error) {
 	if f.resume != "" {
-		b, err := os.ReadFile(f.resume)
+		b, err := cli.ReadFile(f.resume)
 		if err == nil {
 			var p feed.Position
 			if err := p.UnmarshalText([]byte(strings.TrimSpace(string(b)))); err != nil {
