@@ -231,7 +231,7 @@ func (s *serverSettings) setMask(v string) error {
 }
 
 func (s *serverSettings) addListen(v string) error {
-	for _, a := range strings.Split(v, ",") {
+	for _, a := range strings.FieldsFunc(v, func(r rune) bool { return r == ',' || r == ';' }) { // as memcached
 		if a = strings.TrimSpace(a); a != "" {
 			s.listen = append(s.listen, a)
 		}

@@ -40,6 +40,7 @@ func TestServerFlags(t *testing.T) {
 		}},
 		{"--memory-l 32", func(s *serverSettings) (any, any) { return s.options.MemoryLimit, int64(32 << 20) }},
 		{"-l a,b:1 -l [::1]:2,", func(s *serverSettings) (any, any) { return s.listen, []string{"a", "b:1", "[::1]:2"} }},
+		{"-l a;b,c", func(s *serverSettings) (any, any) { return s.listen, []string{"a", "b", "c"} }},
 		{"-I 2m", func(s *serverSettings) (any, any) { return s.options.MaxItemSize, 2 << 20 }},
 		{"-I 512K", func(s *serverSettings) (any, any) { return s.options.MaxItemSize, 512 << 10 }},
 		{"-I 1024", func(s *serverSettings) (any, any) { return s.options.MaxItemSize, 1024 }},
