@@ -167,23 +167,23 @@ func (o Options) withDefaults() (Options, error) {
 func (o *Options) check() error {
 	switch {
 	case o.MemoryLimit < mib:
-		return fmt.Errorf("MemoryLimit is %d bytes, expected at least %d", o.MemoryLimit, mib)
+		return fmt.Errorf("option MemoryLimit is %d bytes, expected at least %d", o.MemoryLimit, mib)
 	case o.MaxItemSize < 1<<10 || o.MaxItemSize > 1<<30:
-		return fmt.Errorf("MaxItemSize is %d bytes, expected 1024 to %d", o.MaxItemSize, 1<<30)
+		return fmt.Errorf("option MaxItemSize is %d bytes, expected 1024 to %d", o.MaxItemSize, 1<<30)
 	case o.MaxConns < 0:
-		return fmt.Errorf("MaxConns is %d, expected more than 0", o.MaxConns)
+		return fmt.Errorf("option MaxConns is %d, expected more than 0", o.MaxConns)
 	case o.Threads < 0:
-		return fmt.Errorf("Threads is %d, expected more than 0", o.Threads)
+		return fmt.Errorf("option Threads is %d, expected more than 0", o.Threads)
 	case o.Requests < 0:
-		return fmt.Errorf("Requests is %d, expected more than 0", o.Requests)
+		return fmt.Errorf("option Requests is %d, expected more than 0", o.Requests)
 	case o.WatcherBuffer < 0:
-		return fmt.Errorf("WatcherBuffer is %d bytes, expected more than 0", o.WatcherBuffer)
+		return fmt.Errorf("option WatcherBuffer is %d bytes, expected more than 0", o.WatcherBuffer)
 	case o.ReadBufferLimit < 0:
-		return fmt.Errorf("ReadBufferLimit is %d bytes, expected more than 0", o.ReadBufferLimit)
+		return fmt.Errorf("option ReadBufferLimit is %d bytes, expected more than 0", o.ReadBufferLimit)
 	case o.IdleTimeout < 0 || o.WriteTimeout < 0:
 		return errors.New("a duration is negative")
 	case o.Protocol != Auto && o.Protocol != ASCII && o.Protocol != Binary:
-		return fmt.Errorf("Protocol is %q, expected %s, %s or %s", o.Protocol, Auto, ASCII, Binary)
+		return fmt.Errorf("option Protocol is %q, expected %s, %s or %s", o.Protocol, Auto, ASCII, Binary)
 	case o.SASL && o.SASLFile == "":
 		return errors.New("option SASL needs SASLFile")
 	case o.SASL && o.AuthFile != "":
@@ -191,9 +191,9 @@ func (o *Options) check() error {
 	case o.SASL && o.Protocol == ASCII:
 		return errors.New("option SASL needs the binary protocol")
 	case o.AuthFile != "" && o.Protocol == Binary:
-		return errors.New("AuthFile needs the ascii protocol")
+		return errors.New("option AuthFile needs the ascii protocol")
 	case o.EnableShutdown && o.OnShutdown == nil:
-		return errors.New("EnableShutdown needs OnShutdown")
+		return errors.New("option EnableShutdown needs OnShutdown")
 	}
 	return nil
 }
