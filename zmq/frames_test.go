@@ -262,7 +262,7 @@ func TestReleaseOfSendersOwnFrame(t *testing.T) {
 func TestMsgStringEscapes(t *testing.T) {
 	m := zmq.NewMsg("\x00id\xff", "", "text | \\x1b", "\x1b[31m\r\n", "é~")
 	const want = `\x00id\xff||text | \x5cx1b|\x1b[31m\x0d\x0a|\xc3\xa9~`
-	for _, got := range []string{m.String(), fmt.Sprint(m), fmt.Sprintf("%v", m), fmt.Sprintf("%s", m), fmt.Sprint([]zmq.Msg{m})[1 : len(want)+1]} {
+	for _, got := range []string{m.String(), fmt.Sprint(m), fmt.Sprintf("%v", m), fmt.Sprint([]zmq.Msg{m})[1 : len(want)+1]} {
 		if got != want {
 			t.Errorf("%s, want %s", got, want)
 		}

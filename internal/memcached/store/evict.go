@@ -303,7 +303,7 @@ func (sh evictor) evict(q int, spare uint64) int {
 			l, i := sh.slotOf(h, r.loc, 0)
 			freq := freqOf(l.slots[i])
 			if m := sh.visible(r, now); m != Absent {
-				counter{sh.shard}.reclaimed(r, m)
+				counter(sh).reclaimed(r, m)
 				sh.remove(l, i, r)
 				continue
 			}
@@ -320,7 +320,7 @@ func (sh evictor) evict(q int, spare uint64) int {
 			if q == small {
 				sh.ghost.add(h)
 			}
-			counter{sh.shard}.evicted(r, now)
+			counter(sh).evicted(r, now)
 			sh.remove(l, i, r)
 		}
 		if sh.wanted.Load() != 0 {
@@ -447,7 +447,7 @@ func (sh evictor) compact(least int64) int {
 			r := &some.records[k]
 			l, i := sh.slotOf(some.hashes[k], r.loc, 0)
 			if m := sh.visible(r, now); m != Absent {
-				counter{sh.shard}.reclaimed(r, m)
+				counter(sh).reclaimed(r, m)
 				sh.remove(l, i, r)
 				continue
 			}

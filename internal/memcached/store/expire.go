@@ -58,7 +58,7 @@ func (sh sweeper) sweep(now int64, stop func() bool) {
 	sh.due.Store(due)
 	if whole && len(sh.prefixes) > 0 {
 		sh.prefixes = sh.prefixes[:0]
-		loader{sh.shard}.saveFlushes()
+		loader(sh).saveFlushes()
 	}
 }
 
@@ -91,9 +91,9 @@ func (sh sweeper) sweepSegment(base arena.Loc, now int64, want func(class int) b
 		}
 		reclaimed++
 		if crawler {
-			counter{sh.shard}.crawled(r, m)
+			counter(sh).crawled(r, m)
 		} else {
-			counter{sh.shard}.reclaimed(r, m)
+			counter(sh).reclaimed(r, m)
 		}
 		l, i := sh.slotOf(sh.s.hash.sum(r.keyBytes()), r.loc, 0)
 		sh.remove(l, i, r)

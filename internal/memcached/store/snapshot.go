@@ -60,7 +60,7 @@ type settings struct {
 	seg      int64
 	maxItem  int64
 	casUsed  uint32
-	reserved uint32
+	_        uint32
 }
 
 func (s *Store) super() *superblock { return arena.At[superblock](&s.pool.Memory, 0) }
@@ -339,7 +339,7 @@ func (sh loader) adopt(base arena.Loc) {
 			g.expiry = e
 			sh.noteDue(e)
 		}
-		counter{sh.shard}.count(&r)
+		counter(sh).count(&r)
 	}
 	sh.lose(int64(g.end) - segmentHeader - g.live)
 	g.rules = sh.flushes
