@@ -59,9 +59,13 @@ func StartsIn(b, in []byte) bool {
 }
 
 // addressed returns the n bytes at an address, which is none of Go's.
+//
+//lint:ignore U1000 used on Windows
 func addressed(p uintptr, n int64) []byte {
 	return unsafe.Slice(*(**byte)(unsafe.Pointer(&p)), n)
 }
 
 // pointer returns the address of the first byte of b, for a system call.
+//
+//lint:ignore U1000 used on Windows and BSD
 func pointer(b []byte) unsafe.Pointer { return unsafe.Pointer(unsafe.SliceData(b)) }

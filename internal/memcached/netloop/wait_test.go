@@ -47,10 +47,9 @@ var testTLS = sync.OnceValue(func() *tls.Config {
 // asker is a line protocol of which the answers to "ask WORD" come from
 // elsewhere: the test takes the question from questions.asked.
 type asker struct {
-	conn    netloop.Conn
-	all     *questions
-	waits   *question
-	written int // replies
+	conn  netloop.Conn
+	all   *questions
+	waits *question
 }
 
 type questions struct {

@@ -53,14 +53,14 @@ type superblock struct {
 
 // settings are what a file was written with.
 type settings struct {
-	version  uint32
-	shards   uint32
-	limit    int64
-	size     int64
-	seg      int64
-	maxItem  int64
-	casUsed  uint32
-	_        uint32
+	version uint32
+	shards  uint32
+	limit   int64
+	size    int64
+	seg     int64
+	maxItem int64
+	casUsed uint32
+	_       uint32
 }
 
 func (s *Store) super() *superblock { return arena.At[superblock](&s.pool.Memory, 0) }
