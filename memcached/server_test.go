@@ -243,7 +243,14 @@ func TestRestart(t *testing.T) {
 		t.Fatal(err)
 	}
 	s = startServer(t, opts)
-	dial(t, s).want("mg a v f c\r\nget gone b\r\n", "VA 3 f7 c99\r\nval\r\nVALUE b 0 1\r\ny\r\nEND\r\n")
+	c = dial(t, s)
+	c.want("mg a v f c\r\nget gone b\r\n", "VA 3 f7 c99\r\nval\r\nVALUE b 0 1\r\ny\r\nEND\r\n")
+	stats := c.send("stats\r\n")
+	for _, want := range []string{"STAT memory_file_damaged_items 0\r\n", "STAT memory_file_no_space 0\r\n"} {
+		if !strings.Contains(stats, want) {
+			t.Errorf("stats has no line %q", want)
+		}
+	}
 
 	if err := os.WriteFile(file+"2.meta", nil, 0o600); err != nil {
 		t.Fatal(err)

@@ -71,10 +71,10 @@ func TestPairConnectsAgain(t *testing.T) {
 			r.socket(a, err)
 			b, err := zmq.New(typ, r.opts()...)
 			r.socket(b, err)
-			nobody, err := net.Listen("tcp", "127.0.0.1:0") // accepts by the backlog alone
+			silent, err := net.Listen("tcp", "127.0.0.1:0") // accepts by the backlog alone
 			r.must(err)
-			defer nobody.Close()
-			e := r.connect(a, "tcp://"+nobody.Addr().String())
+			defer silent.Close()
+			e := r.connect(a, "tcp://"+silent.Addr().String())
 			r.send(a.(zmq.Sender), "lingers")
 			r.must(e.Close())
 			r.connect(a, r.bind(b))

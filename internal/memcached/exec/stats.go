@@ -211,6 +211,11 @@ func (e *Engine) GeneralStats() []Stat {
 		l.uint("moves_within_lru", st.Moved-min(st.Moved, st.Promoted))
 		zero("direct_reclaims", "lru_bumps_dropped")
 	}
+	if e.MemoryFile != "" {
+		// Lintel's own: memcached does not check its file.
+		l.uint("memory_file_damaged_items", st.Damaged)
+		l.uint("memory_file_no_space", st.FileSystemFull)
+	}
 	return l
 }
 

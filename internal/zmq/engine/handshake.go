@@ -131,7 +131,7 @@ func (cfg *Config) authenticate(ctx context.Context, mech zmtp.Mechanism, c Comm
 	return status, err
 }
 
-// admit asks about the identity of the peer, which is told of a refusal.
+// admit checks the identity of the peer and sends an ERROR if it is refused.
 func (cfg *Config) admit(mech zmtp.Mechanism, c Commander) error {
 	id, _ := mech.Peer().Get(zmtp.PropertyIdentity)
 	err := cfg.Admit(id)

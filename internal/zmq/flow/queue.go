@@ -404,8 +404,8 @@ func (q *Queue) TakeAll() (b Batch, ok, reopened bool) {
 	}
 	if b, ok = q.take(); ok {
 		q.count = max(q.count-b.Msgs, 0)
-		// As with acknowledgements in steps: a producer that is told each time
-		// there is room for one message is woken for every message.
+		// Acknowledge in steps: a producer that is woken as soon as there is room
+		// for one message is woken for every message.
 		return b, true, q.count <= q.hwm/2 && q.reopen()
 	}
 	if q.reader.log != nil {
