@@ -37,11 +37,14 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// tool returns the path of a program, and skips the test if it is not
-// installed.
+// tool returns the path of a program. If it is not installed the test is
+// skipped, or fails with CI=true.
 func tool(t *testing.T, name string) string {
 	t.Helper()
 	path, err := exec.LookPath(name)
+	if err != nil && os.Getenv("CI") == "true" {
+		t.Fatalf("%s is not installed", name)
+	}
 	if err != nil {
 		t.Skipf("%s is not installed", name)
 	}
