@@ -32,6 +32,7 @@ type follower struct {
 
 	state state
 	seq   sequence.Tracker
+	free  uint64 // up to this number messages may be left out: the reader begins at the oldest one held
 	fence sequence.Fence
 	live  bool
 
@@ -76,7 +77,6 @@ type request struct {
 	nonce        uint64    // of the question that its end answers; 0 if none
 	cut          uint64    // of a snapshot
 	cutReceived  bool
-	pastOldest   bool // the ring's oldest message is where the reader begins
 	wantSnapshot bool // the reader begins with a snapshot
 }
 
@@ -163,7 +163,7 @@ func (f *follower) join(now time.Time, epoch sequence.Epoch, last uint64) {
 		f.begin(epoch, last+1)
 	case fromOldest:
 		f.begin(epoch, 1)
-		f.req.pastOldest = true
+		f.free = last
 	case fromSnapshot:
 		f.begin(epoch, 1)
 		f.req.wantSnapshot = true
@@ -210,6 +210,7 @@ func (f *follower) forget() {
 	clear(f.ahead)
 	f.ahead, f.aheadOctets = f.ahead[:0], 0
 	f.req = request{id: f.req.id}
+	f.free = 0
 	f.behind, f.retryDue = time.Time{}, time.Time{}
 }
 
@@ -241,7 +242,7 @@ func (f *follower) keep(e entry) {
 
 func (f *follower) yield(e entry) {
 	f.seq.Advance(e.seq + 1)
-	f.req.pastOldest = false
+	f.free = 0
 	if !e.filler {
 		f.stats.Messages++
 		f.emit(Event{Kind: Message, Topic: e.topic, Payload: e.payload, Time: e.time})

@@ -211,3 +211,35 @@ func TestManyReplays(t *testing.T) {
 		t.Errorf("%d idle requests are left", left)
 	}
 }
+
+// TestLossAfterJoin: a reader that begins at the oldest message leaves out
+// silently what was trimmed before it joined, and nothing else.
+func TestLossAfterJoin(t *testing.T) {
+	now := time.Unix(1000, 0)
+	epoch := newModel(func(int) int { return 0 }, Latest).epoch
+	for _, c := range []struct {
+		joined uint64 // the last message when the reader joins
+		from   uint64 // the oldest message when it asks
+		want   string
+	}{
+		{joined: 0, from: 3, want: "gap 1-2"},
+		{joined: 2, from: 3, want: ""},
+		{joined: 2, from: 6, want: "gap 3-5"},
+		{joined: 9, from: 6, want: ""},
+	} {
+		f := &follower{dialect: nativeDialect{}, start: Oldest, control: true, maxStale: time.Second, timeout: time.Second, maxAhead: 4, maxAheadOctets: 1 << 10}
+		heartbeat := func(seq uint64) {
+			f.publication(now, zmq.Msg{nil, header{heartbeat: true, epoch: epoch, seq: seq}.append(nil)})
+		}
+		heartbeat(c.joined)
+		heartbeat(10)
+		f.reply(now, control{cmd: cmdTooOld, id: f.req.id, epoch: epoch, from: c.from, to: 10}.message())
+		got := ""
+		for _, e := range f.events {
+			got += fmt.Sprintf("%v %d-%d", e.Kind, e.From, e.To)
+		}
+		if got != c.want || f.seq.Next() != c.from {
+			t.Errorf("joined at %d, the ring begins at %d: events %q, want %q; next %d", c.joined, c.from, got, c.want, f.seq.Next())
+		}
+	}
+}

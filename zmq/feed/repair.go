@@ -47,7 +47,7 @@ func (f *follower) ask(now time.Time, to uint64) {
 	f.state = replaying
 	f.stats.Replays++
 	old := f.req
-	f.req = request{id: old.id + 1, to: to, progress: now, attempts: old.attempts, pastOldest: old.pastOldest}
+	f.req = request{id: old.id + 1, to: to, progress: now, attempts: old.attempts}
 	if f.probes {
 		f.req.nonce = f.fence.Ask(now)
 		f.pingDue = now.Add(f.maxStale / 4)
@@ -123,7 +123,7 @@ func (f *follower) data(now time.Time, c control) {
 	}
 	f.received(now, c)
 	if f.probes && f.req.taken == 1 && c.seq > f.seq.Next() {
-		if f.snapshots && !f.req.pastOldest {
+		if f.snapshots && c.seq-1 > f.free {
 			f.state = following
 			f.req.wantSnapshot = true
 			return
@@ -190,6 +190,7 @@ func (f *follower) end(now time.Time, c control) {
 		f.req = request{id: f.req.id}
 		f.state = following
 		f.emit(Event{Kind: SnapshotEnd})
+		f.fence.Advance(0, cut) // not before: half a snapshot is no state
 		f.seen = max(f.seen, cut)
 		return
 	}
@@ -234,21 +235,22 @@ func (f *follower) tooOld(now time.Time, c control) {
 	}
 	f.state = following
 	f.req.attempts = 0
-	if c.snapshot && !f.req.pastOldest {
+	if c.snapshot && c.from-1 > f.free {
 		f.req.wantSnapshot = true
 		return
 	}
 	f.trimmed(c.from)
 }
 
-// trimmed goes on at first, the oldest message that the publisher has.
+// trimmed goes on at first, the oldest message that the publisher has. What was
+// published since the reader joined and is lost is a Gap.
 func (f *follower) trimmed(first uint64) {
-	if !f.req.pastOldest {
-		f.skip(first)
-		return
+	if next := min(first, f.free+1); next > f.seq.Next() {
+		f.seq.Advance(next)
+		f.fence.Advance(0, next-1)
 	}
-	f.seq.Advance(first)
-	f.fence.Advance(0, first-1)
+	f.free = 0
+	f.skip(first)
 }
 
 func (f *follower) cut(now time.Time, c control) {
@@ -260,7 +262,6 @@ func (f *follower) cut(now time.Time, c control) {
 	f.req.cut, f.req.cutReceived = c.seq, true
 	f.seq.Advance(c.seq + 1)
 	f.emit(Event{Kind: SnapshotBegin})
-	f.fence.Advance(0, c.seq)
 }
 
 func (f *follower) item(now time.Time, c control) {
