@@ -117,12 +117,11 @@ func TestFeedReadsVLLM(t *testing.T) {
 			p, r := vllmPublisher(t, mode, nil, feed.Oldest)
 			p.Call(map[string]any{"n": 5}, &reply)
 			checkFeed(t, feedRun(t, r, 5), "1-5")
-			p.Call(map[string]any{"n": 3, "lose": true}, &reply)
-			p.Call(map[string]any{"n": 2}, &reply)
+			p.Call(map[string]any{"n": 5, "lose": 3}, &reply)
 			checkFeed(t, feedRun(t, r, 10), "6-10")
 			// The last messages are lost: nothing arrives that could tell, but the
 			// reader asks.
-			p.Call(map[string]any{"n": 3, "lose": true}, &reply)
+			p.Call(map[string]any{"n": 3, "lose": 3}, &reply)
 			checkFeed(t, feedRun(t, r, 13), "11-13")
 			p.Call(map[string]any{"restart": true, "n": 0}, &reply)
 			p.Call(map[string]any{"n": 2}, &reply)
@@ -136,16 +135,14 @@ func TestFeedReadsVLLM(t *testing.T) {
 		p, r := vllmPublisher(t, "vllm", map[string]any{"steps": 10}, feed.Latest)
 		p.Call(map[string]any{"n": 1}, &reply)
 		checkFeed(t, feedRun(t, r, 1), "1-1")
-		p.Call(map[string]any{"n": 50, "lose": true}, &reply)
-		p.Call(map[string]any{"n": 1}, &reply)
+		p.Call(map[string]any{"n": 51, "lose": 50}, &reply)
 		checkFeed(t, feedRun(t, r, 52), "gap 2-42", "43-52")
 	})
 	// The publisher's ROUTER drops most of a long replay, its end too: the reader
 	// asks for the rest until it has all.
 	t.Run("dropped replies", func(t *testing.T) {
 		p, r := vllmPublisher(t, "vllm", map[string]any{"hwm": 1000}, feed.Oldest)
-		p.Call(map[string]any{"n": 4000, "lose": true}, &reply)
-		p.Call(map[string]any{"n": 1}, &reply)
+		p.Call(map[string]any{"n": 4001, "lose": 4000}, &reply)
 		checkFeed(t, feedRun(t, r, 4001), "1-4001")
 	})
 	t.Run("snapshot", func(t *testing.T) {

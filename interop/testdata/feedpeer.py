@@ -91,8 +91,10 @@ class Publisher:
                 if not line:
                     return
                 r = json.loads(line)
-                for _ in range(r.get("n", 0)):
-                    self.publish(b"%d" % (self.seq + 1), send=not r.get("lose"))
+                # The first "lose" of the n messages are lost. No replay can be
+                # served between them.
+                for i in range(r.get("n", 0)):
+                    self.publish(b"%d" % (self.seq + 1), send=i >= r.get("lose", 0))
                 if r.get("restart"):
                     self.seq = 0
                     self.buffer.clear()
