@@ -217,7 +217,7 @@ func TestPackagesStaySmall(t *testing.T) {
 // Methods that implement an interface of the standard library need none.
 func TestExportsAreDocumented(t *testing.T) {
 	silent := map[string]bool{"Error": true, "Unwrap": true, "String": true, "Write": true, "Read": true, "Close": true}
-	public := []string{"memcache", "memcached", "zmq", "demo"}
+	public := []string{"memcache", "memcached", "zmq", "bridge", "demo"}
 	eachFile(t, func(path string, file *ast.File) {
 		first, _, _ := strings.Cut(filepath.ToSlash(path), "/")
 		if !slices.Contains(public, first) || strings.HasSuffix(path, "_test.go") {
