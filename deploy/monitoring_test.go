@@ -2,48 +2,26 @@ package deploy_test
 
 import (
 	"encoding/json"
-	"io"
-	"net/http"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"regexp"
 	"strings"
-	"syscall"
 	"testing"
 
+	dto "github.com/prometheus/client_model/go"
 	"github.com/prometheus/prometheus/promql/parser"
 	"go.yaml.in/yaml/v3"
 )
 
-// metrics returns the names of the series that a server shows.
+// metrics returns the names of the series that a server has.
 func metrics(t *testing.T) map[string]bool {
 	t.Helper()
-	socket := filepath.Join(t.TempDir(), "notify")
-	m := newManager(t, socket)
-	addr := "127.0.0.1:" + freePort(t)
-	cmd := exec.Command(lintel, "memcached", "-l", "127.0.0.1", "-p", "-1", "--http", addr)
-	cmd.Env = append(os.Environ(), "NOTIFY_SOCKET="+socket)
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	defer func() {
-		_ = cmd.Process.Signal(syscall.SIGTERM)
-		_ = cmd.Wait()
-	}()
-	m.wait(t, "READY=1")
-	reply, err := http.Get("http://" + addr + "/metrics")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer reply.Body.Close()
-	text, err := io.ReadAll(reply.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
+	s := startCache(t)
+	s.send(t, "set a 0 0 1\r\nv\r\n")
 	names := map[string]bool{"up": true} // Prometheus makes this one
-	for _, line := range regexp.MustCompile(`(?m)^[a-z_]+`).FindAllString(string(text), -1) {
-		names[line] = true
+	for name, f := range s.scrape(t) {
+		names[name] = true
+		if f.GetType() == dto.MetricType_HISTOGRAM {
+			names[name+"_bucket"] = true
+		}
 	}
 	return names
 }
@@ -101,7 +79,10 @@ func TestDashboard(t *testing.T) {
 	}
 	var board struct {
 		UID, Title string
-		Panels     []struct {
+		Templating struct {
+			List []struct{ Name, Definition string }
+		}
+		Panels []struct {
 			ID      int
 			Type    string
 			Title   string
@@ -113,6 +94,11 @@ func TestDashboard(t *testing.T) {
 		t.Fatal(err)
 	}
 	names := metrics(t)
+	for _, v := range board.Templating.List {
+		if m := regexp.MustCompile(`^label_values\((\w+)`).FindStringSubmatch(v.Definition); m != nil && !names[m[1]] {
+			t.Errorf("variable %s: the server has no metric %s", v.Name, m[1])
+		}
+	}
 	ids := make(map[int]bool)
 	taken := make(map[[2]int]string)
 	for _, p := range board.Panels {

@@ -325,7 +325,7 @@ func TestMemLimitInBackground(t *testing.T) {
 		c.send(fmt.Sprintf("set key%d 0 0 1000 noreply\r\n%s\r\n", i, value))
 	}
 	c.want("cache_memlimit 8\r\n", "OK\r\n")
-	if got := s.Setting("maxbytes"); got != "8388608" {
+	if got := setting(s, "maxbytes"); got != "8388608" {
 		t.Errorf("maxbytes %s", got)
 	}
 	for s.Stats().Used > 9<<20 {

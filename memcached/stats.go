@@ -52,25 +52,23 @@ func (s *Server) Stats() Stats {
 // Stat is one line of stats.
 type Stat struct{ Name, Value string }
 
-// All returns the lines of stats in memcached's order, for exporters.
-func (s *Server) All() []Stat {
-	lines := s.engine.GeneralStats()
+// All returns the lines of stats in memcached's order, for exporters. group is empty,
+// or the argument of stats: settings, items or slabs. Other groups have no lines.
+func (s *Server) All(group string) []Stat {
+	var lines []exec.Stat
+	switch group {
+	case "":
+		lines = s.engine.GeneralStats()
+	case "settings":
+		lines = s.engine.SettingsStats()
+	default:
+		lines, _ = s.engine.NamedStats(group)
+	}
 	all := make([]Stat, len(lines))
 	for i, l := range lines {
 		all[i] = Stat(l)
 	}
 	return all
-}
-
-// Setting returns the value of one line of stats settings, empty if there is none
-// of that name.
-func (s *Server) Setting(name string) string {
-	for _, l := range s.engine.SettingsStats() {
-		if l.Name == name {
-			return l.Value
-		}
-	}
-	return ""
 }
 
 // Bounds returns the upper bounds of the buckets of a [Latency], in order: 1 us to

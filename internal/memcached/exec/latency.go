@@ -1,6 +1,7 @@
 package exec
 
 import (
+	"math/bits"
 	"sync/atomic"
 	"time"
 )
@@ -32,17 +33,21 @@ const NumBounds = 21
 // Bound returns the upper bound of bucket i, below NumBounds.
 func Bound(i int) time.Duration { return time.Microsecond << i }
 
+// bucketOf returns the bucket of a duration: the first whose bound is not below it.
+func bucketOf(d time.Duration) int {
+	if d <= time.Microsecond {
+		return 0
+	}
+	return min(bits.Len64(uint64(d-1)/uint64(time.Microsecond)), NumBounds)
+}
+
 type histogram struct {
 	bucket [NumBounds + 1]atomic.Uint64
 	sum    atomic.Int64
 }
 
 func (h *histogram) observe(d time.Duration) {
-	i := 0
-	for i < NumBounds && d > Bound(i) {
-		i++
-	}
-	h.bucket[i].Add(1)
+	h.bucket[bucketOf(d)].Add(1)
 	h.sum.Add(int64(d))
 }
 
