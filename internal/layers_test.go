@@ -92,7 +92,7 @@ var layers = map[string]int{
 // alone, and what else may import them: the subjects of place, or cli.
 var shared = map[string][]string{
 	"internal/rawio":             {"memcache", "zmq"},
-	"internal/sequence":          {"zmq"},
+	"internal/sequence":          {"zmq", "nearcache"},
 	"internal/memcached/mcproto": {"memcache"},
 	"internal/memcached/listen":  {"cli"}, // the flags -l, -s, -Z
 	"internal/memcached/netloop": {"cli"}, // the connections of lintel perf cache

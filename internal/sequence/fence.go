@@ -1,6 +1,9 @@
 package sequence
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // Fence bounds the age of a receiver's state by round trips. It follows one or
 // more lanes, each numbered for itself. The zero Fence is never fresh.
@@ -67,3 +70,11 @@ func (f *Fence) Fresh() time.Time { return f.fresh }
 
 // Reset forgets everything but the nonce: the publisher restarted.
 func (f *Fence) Reset() { *f = Fence{nonce: f.nonce, targets: f.targets[:0], have: f.have[:0]} }
+
+// Clone returns a copy that shares nothing with f, for tests that explore what can
+// follow a state.
+func (f *Fence) Clone() Fence {
+	c := *f
+	c.targets, c.have = slices.Clone(f.targets), slices.Clone(f.have)
+	return c
+}
