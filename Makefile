@@ -87,10 +87,19 @@ bench-go: ## our sockets beside go-zeromq and, with libzmq3-dev, pebbe/zmq4 (ROU
 	done && \
 	cd .. && $(TOOL) benchstat -filter '.unit:sec/op' -col /peer "$$dir/out"
 
+# The nested modules that users build, on every system.
+CROSSNESTED = bridge bridge/embedded memcache/zstd
+
 nested: ## the nested modules: vet, tests, and each benchmark once
 	@for m in $$(git ls-files '*/go.mod' | grep -v '^tools/' | xargs -r -n1 dirname); do \
 		echo "module $$m"; \
 		(cd $$m && $(GO) vet ./... && $(GO) test -run . -bench . -benchtime 1x ./...) || exit 1; \
+	done
+	@for m in $(CROSSNESTED); do \
+		for os in $(filter-out linux,$(sort $(foreach p,$(PLATFORMS),$(firstword $(subst /, ,$(p)))))); do \
+			echo "vet $$m for $$os"; \
+			(cd $$m && CGO_ENABLED=0 GOOS=$$os $(GO) vet ./...) || exit 1; \
+		done; \
 	done
 
 bench-cache: ## our cache server beside memcached, as ratios (BENCH="-rounds 9 -traces DIR -rows cpu")

@@ -138,7 +138,7 @@ type Queue interface {
 	Put(ctx context.Context, m Message, done func(Receipt, error)) error
 	// Get waits for a job and returns at least one and at most n, in the order of
 	// the queue. No job is lost when ctx ends. Get does not return more while
-	// MaxUnacked jobs are unfinished. n must be positive.
+	// MaxUnacked jobs are unfinished. n below 1 is 1.
 	Get(ctx context.Context, n int) ([]Job, error)
 	// Dead yields the dead letters that exist now, oldest first.
 	Dead(ctx context.Context) iter.Seq2[DeadLetter, error]
@@ -157,9 +157,9 @@ type Job interface {
 	Seq() uint64
 	// Deliveries counts the deliveries of the message; the first is 1.
 	Deliveries() int
-	// Ack removes the message. It returns nil when the engine has confirmed that
-	// the message is not delivered again. After another error the job is still
-	// held: Ack may be called again.
+	// Ack removes the message. It returns nil when the engine has confirmed. The
+	// message is then delivered again only if a server crashes right after. After
+	// another error than ErrLate the job is still held: Ack may be called again.
 	Ack(ctx context.Context) error
 	// Nak ends this delivery. The next is due after delay.
 	Nak(delay time.Duration) error
@@ -191,7 +191,7 @@ const (
 // Damaged and Moved count from the opening of this Queue.
 type QueueInfo struct {
 	Waiting uint64 // messages that are not delivered at the moment
-	Unacked uint64 // messages that are delivered and not finished
+	Unacked uint64 // messages that are delivered and not finished, or wait for the delay of a Nak
 	Bytes   uint64 // size of all messages with headers
 	Last    uint64 // position of the last message; 0: there was none
 	Dead    uint64 // dead letters that are kept

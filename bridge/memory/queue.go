@@ -37,15 +37,13 @@ func (q *queue) Put(ctx context.Context, m engine.Message, done func(engine.Rece
 // Get implements engine.Queue.
 func (q *queue) Get(ctx context.Context, n int) ([]engine.Job, error) {
 	for {
-		select {
-		case <-q.closed:
+		if q.isClosed() {
 			return nil, engine.ErrClosed
-		default:
 		}
 		if ctx.Err() != nil {
 			return nil, context.Cause(ctx)
 		}
-		jobs, changed := q.state.take(q, n)
+		jobs, changed := q.state.take(q, max(n, 1))
 		if len(jobs) > 0 {
 			return jobs, nil
 		}
@@ -60,6 +58,10 @@ func (q *queue) Get(ctx context.Context, n int) ([]engine.Job, error) {
 // Dead implements engine.Queue.
 func (q *queue) Dead(ctx context.Context) iter.Seq2[engine.DeadLetter, error] {
 	return func(yield func(engine.DeadLetter, error) bool) {
+		if q.isClosed() {
+			yield(engine.DeadLetter{}, engine.ErrClosed)
+			return
+		}
 		q.state.mu.Lock()
 		dead := q.state.dead[:len(q.state.dead):len(q.state.dead)] // append-only
 		q.state.mu.Unlock()
@@ -80,10 +82,8 @@ func (q *queue) Info(ctx context.Context) (engine.QueueInfo, error) {
 	if ctx.Err() != nil {
 		return engine.QueueInfo{}, context.Cause(ctx)
 	}
-	select {
-	case <-q.closed:
+	if q.isClosed() {
 		return engine.QueueInfo{}, engine.ErrClosed
-	default:
 	}
 	return q.state.info(), nil
 }
@@ -99,6 +99,15 @@ func (q *queue) Close() error {
 		q.engine.forget(q)
 	})
 	return err
+}
+
+func (q *queue) isClosed() bool {
+	select {
+	case <-q.closed:
+		return true
+	default:
+		return false
+	}
 }
 
 // job is one delivery of an item. It is the holder of the item while item.job
@@ -160,10 +169,8 @@ func (j *job) Term(ctx context.Context, reason string) error {
 
 // held returns an error if j does not hold its item. The state is locked.
 func (j *job) held() error {
-	select {
-	case <-j.q.closed:
+	if j.q.isClosed() {
 		return engine.ErrClosed
-	default:
 	}
 	if j.item.job != j {
 		return engine.ErrLate
