@@ -6,8 +6,15 @@ import (
 )
 
 // maxTrust is how many octets are allocated for a frame because its header says
-// so. Beyond that, a peer gets as much as it has sent so far.
-const maxTrust = 256 << 10
+// so. Beyond that, a peer gets growth times as much as it has sent of the frame.
+//
+// A frame of 512 MiB needs buffers of 585 MiB in all with a growth of 8, and of
+// 1 GiB with a growth of 2. Pages of a new buffer take no memory before they
+// are written.
+const (
+	maxTrust = 256 << 10
+	growth   = 8
+)
 
 // largeFrame is a large frame of which a part has arrived. It is read into
 // memory of its own.
@@ -42,7 +49,7 @@ func (r *reader) readLarge() error {
 		f.filled = copy(f.p, r.buf[r.start:r.filled])
 		r.start, r.filled = 0, 0
 	case f.filled == len(f.p):
-		p := flow.GetBuffer(len(f.p) + min(len(f.p), f.n-len(f.p))) // twice as much may not fit an int
+		p := flow.GetBuffer(grown(f.filled, f.n))
 		copy(p, f.p)
 		flow.PutBuffer(f.p)
 		f.p = p
@@ -57,6 +64,16 @@ func (r *reader) readLarge() error {
 	}
 	f.filled += n
 	return nil
+}
+
+// grown returns the size of the next buffer of a frame of n octets of which
+// filled have arrived: n, or the largest n/growth^k that is at most growth times
+// filled. So the last copy is one of n/growth octets.
+func grown(filled, n int) int {
+	for (n-1)/growth >= filled {
+		n = (n-1)/growth + 1
+	}
+	return n
 }
 
 // readInto reads into p, a part of a large frame. If p is the last of it, and
