@@ -45,6 +45,38 @@ func (c *Client) Stats(ctx context.Context, sub string) (map[string]map[string]s
 	return out, err
 }
 
+// Command sends a command without a data block to one server of the fleet, by its name
+// in Servers, and returns the reply: one line without its end, which begins with
+// expect. An error of the server matches ErrServer: a server that does not know the
+// command answers ERROR. Any other reply is an error and closes the connection. Command
+// is for commands that the client does not have.
+func (c *Client) Command(ctx context.Context, server, line, expect string) (string, error) {
+	if strings.ContainsFunc(line, func(r rune) bool { return r < ' ' || r == 0x7f }) {
+		return "", fmt.Errorf("memcache: command %.80q: control character", line)
+	}
+	if err := ctx.Err(); err != nil {
+		return "", err
+	}
+	if c.ctx.Err() != nil {
+		return "", ErrClosed
+	}
+	for _, s := range c.fleet.Load().servers {
+		if s.name != server {
+			continue
+		}
+		cl := c.command(line, expect)()
+		defer cl.Release()
+		if err := s.roundTrip(ctx, cl); err != nil {
+			if errors.Is(err, pipeline.ErrUnsent) {
+				err = pipeline.ErrConnLost
+			}
+			return "", s.named(err)
+		}
+		return string(cl.Buf), nil
+	}
+	return "", &Error{Server: server, Err: fmt.Errorf("%w with this name", ErrNoServers)}
+}
+
 func (c *Client) command(line, expect string) func() *pipeline.Call {
 	return func() *pipeline.Call {
 		cl := c.newCall(pipeline.OpCommand, "")

@@ -25,6 +25,8 @@ type Client struct {
 
 	mu     sync.Mutex // protects changes of fleet, and closed
 	closed bool
+
+	version atomic.Uint32 // of fleet: counts its changes
 }
 
 // fleet is a list of servers and the placement over them. It is immutable.
@@ -192,6 +194,7 @@ func (c *Client) SetServers(servers ...string) error {
 		return err
 	}
 	c.fleet.Store(f)
+	c.version.Add(1)
 	if old != nil {
 		staying := make(map[*server]bool)
 		for _, s := range f.servers {
@@ -226,6 +229,11 @@ func (c *Client) ServerFor(key string) string {
 	}
 	return f.servers[i].name
 }
+
+// FleetVersion returns a number that SetServers, and a change that Follow or Discover
+// noticed, has raised by the time it returns. As long as it stays the same, so does
+// ServerFor.
+func (c *Client) FleetVersion() uint32 { return c.version.Load() }
 
 // Close closes the connections, fails the calls in flight with ErrClosed and waits for
 // the client's goroutines. These include load functions of Fetch, whose contexts end.

@@ -36,6 +36,7 @@ type Request struct {
 
 var commandNames = [...]string{
 	pipeline.OpGet: "get", pipeline.OpGetInto: "get", pipeline.OpGetMulti: "get_multi",
+	pipeline.OpRead: "get", pipeline.OpReadMulti: "get_multi",
 	pipeline.OpStore: "set", pipeline.OpStoreMulti: "set_multi",
 	pipeline.OpDelete: "delete", pipeline.OpDeleteMulti: "delete_multi",
 	pipeline.OpArith: "incr", pipeline.OpTouch: "touch", pipeline.OpLease: "lease",
@@ -52,6 +53,16 @@ func (h *Hooks) report(ctx context.Context, cl *pipeline.Call, server string, st
 		switch cl.Op {
 		case pipeline.OpGet, pipeline.OpGetInto:
 			r.Hits = 1
+		case pipeline.OpRead:
+			if cl.Read.Found {
+				r.Hits = 1
+			}
+		case pipeline.OpReadMulti:
+			for i := range cl.Reads {
+				if cl.Reads[i].Found {
+					r.Hits++
+				}
+			}
 		case pipeline.OpLease:
 			if len(cl.Item.Value) > 0 || !cl.Won && !cl.Lost {
 				r.Hits = 1

@@ -155,7 +155,7 @@ func (c *Client) fanOut(ctx context.Context, keys []string, check func(i int) er
 			if err := c.second(ctx, p, mk, got); err != nil {
 				errs = append(errs, err)
 			}
-		case c.opts.Failover == FailMiss && p.cl.Op == pipeline.OpGetMulti && isDown(p.err):
+		case c.opts.Failover == FailMiss && (p.cl.Op == pipeline.OpGetMulti || p.cl.Op == pipeline.OpReadMulti) && isDown(p.err):
 		default:
 			errs = append(errs, p.err)
 		}

@@ -182,7 +182,7 @@ func (c *Client) do(ctx context.Context, cl *pipeline.Call) error {
 func (c *Client) failover(ctx context.Context, cl *pipeline.Call, f *fleet, failed int, err error) error {
 	if c.opts.Failover == FailMiss {
 		switch cl.Op {
-		case pipeline.OpGet, pipeline.OpGetInto, pipeline.OpLease:
+		case pipeline.OpGet, pipeline.OpGetInto, pipeline.OpRead, pipeline.OpLease:
 			return ErrCacheMiss
 		}
 		return err

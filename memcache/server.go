@@ -63,6 +63,9 @@ func (s *server) roundTrip(ctx context.Context, cl *pipeline.Call) error {
 			err = s.retry(ctx, cl)
 		}
 	}
+	if cl.Op == pipeline.OpRead && (err == nil || err == ErrCacheMiss) {
+		cl.Server = s.name
+	}
 	if err != nil {
 		err = s.wrap(cl, err)
 	}

@@ -153,7 +153,7 @@ func (c *session) metaGet(sent, key string, f metaFlags) {
 	if won {
 		ret += " W"
 	}
-	if !f.has('v') {
+	if !f.has('v') || f.has('C') && it.cas == f.uint('C', 0) {
 		c.reply("HD" + ret)
 		return
 	}
@@ -219,7 +219,7 @@ func (c *session) metaArith(sent, key string, f metaFlags) {
 			return
 		}
 	}
-	if !f.has('v') {
+	if !f.has('v') || f.has('C') && it.cas == f.uint('C', 0) {
 		c.reply("HD" + c.ret(sent, f, it))
 		return
 	}

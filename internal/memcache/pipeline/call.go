@@ -15,6 +15,8 @@ const (
 	OpGet Op = iota
 	OpGetInto
 	OpGetMulti
+	OpRead
+	OpReadMulti
 	OpTouch
 	OpStats
 	OpStore
@@ -53,6 +55,15 @@ type Item struct {
 	CAS   uint64
 }
 
+// Read is the result of OpRead: an item with what the server knows about it.
+type Read struct {
+	Item      *Item
+	Found     bool  // there is an item; Item is nil if it is unchanged
+	Unchanged bool  // it still has the version that the caller has
+	Leased    bool  // it is stale, or a client has the right to replace it
+	TTL       int64 // seconds left; -1 for no limit, or if the server does not tell
+}
+
 // Call is one request and its reply. The caller fills in the request, sends it and
 // reads the result after Wait returned true. In between the connection owns the Call.
 // Both hold a reference: a caller that gives up leaves a live Call behind, with which
@@ -70,13 +81,15 @@ type Call struct {
 
 	Flags   uint32
 	TTL     int32
-	CAS     uint64
+	CAS     uint64 // of OpRead: the version that the caller has, or 0
 	Delta   uint64
 	Value   []byte // read by Send, never later
 	Vivify  int32  // OpLease: TTL in seconds of the placeholder made on a miss, or 0
 	Recache int32  // OpLease: remaining seconds below which one caller reloads, or 0
 
 	Keys  []string // of a multi-key request
+	CASs  []uint64 // with Keys: of OpReadMulti, the versions that the caller has; nil is none
+	Reads []Read   // with Keys: the results of OpReadMulti
 	Items []*Item  // with Keys: the results of OpGetMulti, what OpStoreMulti stores
 	TTLs  []int32  // with Keys: of OpStoreMulti
 	Errs  []error  // with Keys: the results of OpStoreMulti and OpDeleteMulti
@@ -86,14 +99,16 @@ type Call struct {
 	Stats   map[string]string // OpStats: the result
 
 	// The result, written by the owner of reading.
-	Item  *Item
-	Buf   []byte // OpGetInto: the value; OpCommand: the answer
-	Num   uint64 // OpArith: the number; OpLease: the TTL left, as an int64
-	Won   bool   // OpLease: this caller is to reload the value
-	Stale bool   // OpLease: the value was invalidated
-	Lost  bool   // OpLease: another caller is reloading the value
-	Err   error
-	Sent  bool // the server may have received some of the request
+	Item   *Item
+	Buf    []byte // OpGetInto: the value; OpCommand: the answer
+	Read   Read   // OpRead: the result
+	Num    uint64 // OpArith: the number; OpLease: the TTL left, as an int64
+	Won    bool   // OpLease: this caller is to reload the value
+	Stale  bool   // OpLease: the value was invalidated
+	Lost   bool   // OpLease: another caller is reloading the value
+	Err    error
+	Server string // for the client: of OpRead, the server that answered
+	Sent   bool   // the server may have received some of the request
 
 	opaque     uint64
 	start, end uint64 // position of the request in the connection's output

@@ -172,7 +172,7 @@ func (p *parser) readMeta(cl *Call) (answer, broken error) {
 	switch cl.Op {
 	case OpCommand, OpStats:
 		return p.readText(cl)
-	case OpGetMulti:
+	case OpGetMulti, OpReadMulti:
 		return p.metaValues(cl)
 	case OpStoreMulti, OpDeleteMulti:
 		for ; p.next < len(cl.Keys); p.next++ {
@@ -194,6 +194,10 @@ func (p *parser) readMeta(cl *Call) (answer, broken error) {
 		return nil, broken
 	case cl.Op == OpArith:
 		return cl.number(cl.Buf)
+	case cl.Op == OpRead:
+		it.Key = cl.Key
+		cl.Read = readOf(&p.head, it)
+		return nil, nil
 	case cl.Op != OpLease && isPlaceholder(&p.head):
 		return ErrCacheMiss, nil
 	case it != nil:
@@ -214,7 +218,7 @@ func (p *parser) metaHead(cl *Call, nth uint64) (answer, broken error) {
 		return errorLine(line)
 	}
 	r := &p.head
-	read := cl.Op == OpGet || cl.Op == OpGetInto || cl.Op == OpLease
+	read := cl.Op == OpGet || cl.Op == OpGetInto || cl.Op == OpRead || cl.Op == OpLease
 	switch {
 	case !r.HasOpaque && string(r.Code[:]) == "EN":
 		return nil, ErrDowngrade
@@ -225,6 +229,9 @@ func (p *parser) metaHead(cl *Call, nth uint64) (answer, broken error) {
 		return nil, nil
 	case string(r.Code[:]) == "EN" && (read || cl.Op == OpTouch), string(r.Code[:]) == "NF" && !read && cl.Op != OpTouch:
 		return ErrCacheMiss, nil
+	case string(r.Code[:]) == "HD" && cl.Op == OpRead && cl.CAS != 0 && r.CAS == cl.CAS:
+		cl.Read = readOf(r, nil)
+		return nil, nil
 	case string(r.Code[:]) == "HD" && !read && cl.Op != OpArith:
 		return nil, nil
 	case string(r.Code[:]) == "NS" && !read && cl.Op != OpTouch:
@@ -264,8 +271,14 @@ func (p *parser) metaValues(cl *Call) (answer, broken error) {
 				return p.done()
 			}
 			i := r.Opaque - cl.opaque
-			if !r.HasOpaque || r.Size < 0 || i >= uint64(len(cl.Keys)) || int(i) < p.next {
+			unchanged := cl.Op == OpReadMulti && string(r.Code[:]) == "HD" && i < uint64(len(cl.CASs)) && cl.CASs[i] != 0 && r.CAS == cl.CASs[i]
+			if !r.HasOpaque || r.Size < 0 && !unchanged || i >= uint64(len(cl.Keys)) || int(i) < p.next {
 				return nil, unexpected(line)
+			}
+			if unchanged {
+				p.next = int(i) + 1
+				cl.Reads[i] = readOf(r, nil)
+				continue
 			}
 			p.next, p.size = int(i)+1, r.Size
 		}
@@ -274,11 +287,27 @@ func (p *parser) metaValues(cl *Call) (answer, broken error) {
 			return nil, broken
 		}
 		p.progress()
-		if !isPlaceholder(&p.head) {
+		if cl.Op == OpReadMulti {
+			it.Key = cl.Keys[p.next-1]
+			cl.Reads[p.next-1] = readOf(&p.head, it)
+		} else if !isPlaceholder(&p.head) {
 			it.Key = cl.Keys[p.next-1]
 			cl.Items[p.next-1] = it
 		}
 	}
+}
+
+// readOf returns the result of OpRead for a reply. it is nil if the item is
+// unchanged.
+func readOf(r *mcproto.MetaReply, it *Item) Read {
+	read := Read{Item: it, Found: true, Unchanged: it == nil, Leased: r.Won || r.Stale || r.Lost, TTL: -1}
+	if r.HasTTL {
+		read.TTL = r.TTL
+	}
+	if it != nil && isPlaceholder(r) {
+		read.Item, read.Found = nil, false
+	}
+	return read
 }
 
 // isPlaceholder reports whether a value is the empty item that a lease leaves in place
@@ -292,7 +321,7 @@ func (p *parser) readClassic(cl *Call) (answer, broken error) {
 	switch cl.Op {
 	case OpCommand, OpStats:
 		return p.readText(cl)
-	case OpGet, OpGetInto, OpLease, OpGetMulti:
+	case OpGet, OpGetInto, OpRead, OpLease, OpGetMulti, OpReadMulti:
 		return p.classicValues(cl)
 	case OpStoreMulti, OpDeleteMulti:
 		for ; p.next < len(cl.Keys); p.next++ {
@@ -349,7 +378,7 @@ func (p *parser) classicStatus(cl *Call) (answer, broken error) {
 
 // classicValues reads the values of gets or gats up to END.
 func (p *parser) classicValues(cl *Call) (answer, broken error) {
-	many := cl.Op == OpGetMulti
+	many := cl.Op == OpGetMulti || cl.Op == OpReadMulti
 	for {
 		if p.size < 0 {
 			line, err := p.line()
@@ -389,8 +418,15 @@ func (p *parser) classicValues(cl *Call) (answer, broken error) {
 			return nil, broken
 		case many:
 			it.Key = cl.Keys[p.next-1]
-			cl.Items[p.next-1] = it
+			if cl.Op == OpReadMulti {
+				cl.Reads[p.next-1] = readOf(&p.head, it)
+			} else {
+				cl.Items[p.next-1] = it
+			}
 			p.progress()
+		case cl.Op == OpRead:
+			it.Key = cl.Key
+			cl.Read = readOf(&p.head, it)
 		case it != nil:
 			it.Key = cl.Key
 			cl.Item = it
@@ -421,6 +457,10 @@ func (p *parser) readText(cl *Call) (answer, broken error) {
 			return p.done()
 		}
 		p.next = 0
+		if cl.Op == OpCommand && string(line) == "ERROR" {
+			// Without a data block the server is in step after an unknown command.
+			return &ReplyError{string(line)}, nil
+		}
 		return errorLine(line)
 	}
 	return nil, fmt.Errorf("%w: more than %d lines of statistics", ErrProtocol, maxStats)

@@ -36,6 +36,17 @@ func (cl *Call) appendMeta(b []byte) []byte {
 			flags = strconv.AppendInt(append(flags, " T"...), int64(cl.TTL), 10)
 		}
 		return cl.command(b, "mg ", cl.Key, flags, 0)
+	case OpRead:
+		return cl.command(b, "mg ", cl.Key, readFlags(flags, cl.CAS), 0)
+	case OpReadMulti:
+		for i, key := range cl.Keys {
+			var cas uint64
+			if cl.CASs != nil {
+				cas = cl.CASs[i]
+			}
+			b = cl.command(b, "mg ", key, append(readFlags(flags[:0], cas), " q"...), i)
+		}
+		return append(b, "mn\r\n"...)
 	case OpLease:
 		flags = append(flags, " v f c t"...)
 		if cl.Vivify > 0 {
@@ -84,6 +95,16 @@ func (cl *Call) appendMeta(b []byte) []byte {
 	}
 }
 
+// readFlags appends the flags of a read that wants no value if the item's version
+// is cas.
+func readFlags(b []byte, cas uint64) []byte {
+	b = append(b, " v f c t"...)
+	if cas != 0 {
+		b = strconv.AppendUint(append(b, " C"...), cas, 10)
+	}
+	return b
+}
+
 // command appends the nth meta command of the request.
 func (cl *Call) command(b []byte, name, key string, flags []byte, nth int) []byte {
 	b = append(b, name...)
@@ -124,7 +145,7 @@ func (cl *Call) appendClassic(b []byte) []byte {
 	switch cl.Op {
 	case OpCommand, OpStats:
 		b = append(b, cl.Command...)
-	case OpGet, OpGetInto, OpLease:
+	case OpGet, OpGetInto, OpRead, OpLease:
 		if cl.Gat {
 			b = strconv.AppendInt(append(b, "gats "...), int64(cl.TTL), 10)
 			b = append(b, ' ')
@@ -132,7 +153,7 @@ func (cl *Call) appendClassic(b []byte) []byte {
 			b = append(b, "gets "...)
 		}
 		b = append(b, cl.Key...)
-	case OpGetMulti:
+	case OpGetMulti, OpReadMulti:
 		b = append(b, "gets"...)
 		for _, key := range cl.Keys {
 			b = append(append(b, ' '), key...)
