@@ -95,16 +95,15 @@ func (k *PublicKey) UnmarshalText(text []byte) (err error) {
 type SecretKey struct {
 	// A function, because package fmt shows what unexported fields hold, and
 	// what they point to, without calling their methods.
-	key func() zmtp.Key
+	pair func() zmtp.KeyPair
 }
 
 // NewSecretKey returns a new random key.
 func NewSecretKey() SecretKey {
-	pair := zmtp.NewKeyPair()
-	return secretKey(pair.Secret)
+	return secretKey(zmtp.NewKeyPair())
 }
 
-func secretKey(k zmtp.Key) SecretKey { return SecretKey{func() zmtp.Key { return k }} }
+func secretKey(p zmtp.KeyPair) SecretKey { return SecretKey{func() zmtp.KeyPair { return p }} }
 
 // ParseSecretKey reads a key of 40 characters of Z85, or of 32 octets. Its
 // errors do not show the key.
@@ -113,24 +112,24 @@ func ParseSecretKey(s string) (SecretKey, error) {
 	if err != nil {
 		return SecretKey{}, fmt.Errorf("zmq: secret key of %d characters, expected 40 of Z85 or 32 octets", len(s))
 	}
-	return secretKey(k), nil
+	return secretKey(zmtp.PairOf(k)), nil
 }
 
 // Public returns the public key that belongs to k.
-func (k SecretKey) Public() PublicKey { return PublicKey(zmtp.PublicKey(k.value())) }
+func (k SecretKey) Public() PublicKey { return PublicKey(k.keys().Public) }
 
 // IsZero reports whether k is no key.
-func (k SecretKey) IsZero() bool { return k.key == nil }
+func (k SecretKey) IsZero() bool { return k.pair == nil }
 
-func (k SecretKey) value() zmtp.Key {
-	if k.key == nil {
-		return zmtp.Key{}
+func (k SecretKey) keys() zmtp.KeyPair {
+	if k.pair == nil {
+		return zmtp.PairOf(zmtp.Key{})
 	}
-	return k.key()
+	return k.pair()
 }
 
 // Text returns the key in Z85, to be stored.
-func (k SecretKey) Text() string { return k.value().String() }
+func (k SecretKey) Text() string { return k.keys().Secret.String() }
 
 const redacted = "REDACTED"
 
@@ -249,21 +248,26 @@ func (sec *security) asks(handler bool) bool {
 func (x *session) Mechanism() (zmtp.Mechanism, error) {
 	sec := &x.ep.o.Security
 	zap := sec.asks(x.s.ctx.hasZAP())
-	keys := zmtp.KeyPair{Public: zmtp.Key(sec.PublicKey), Secret: sec.SecretKey.value()}
-	if sec.Mechanism == mechanismCurve && keys.Public == (zmtp.Key{}) {
-		keys.Public = zmtp.PublicKey(keys.Secret)
-	}
 	switch {
 	case sec.Mechanism == mechanismPlain && sec.Server:
 		return zmtp.NewPlainServer(x.metadata()), nil
 	case sec.Mechanism == mechanismPlain:
 		return zmtp.NewPlainClient(sec.Username, sec.Password, x.metadata())
 	case sec.Mechanism == mechanismCurve && sec.Server:
-		return zmtp.NewCurveServer(keys, x.metadata(), zap), nil
+		return zmtp.NewCurveServer(sec.keys(), x.metadata(), zap), nil
 	case sec.Mechanism == mechanismCurve:
-		return zmtp.NewCurveClient(keys, zmtp.Key(sec.ServerKey), x.metadata()), nil
+		return zmtp.NewCurveClient(sec.keys(), zmtp.Key(sec.ServerKey), x.metadata()), nil
 	}
 	return zmtp.NewNull(x.metadata(), zap), nil
+}
+
+// keys returns the pair of CURVE, with the public key that was set.
+func (sec *security) keys() zmtp.KeyPair {
+	keys := sec.SecretKey.keys()
+	if sec.PublicKey != (PublicKey{}) {
+		keys.Public = zmtp.Key(sec.PublicKey)
+	}
+	return keys
 }
 
 func (c *Context) hasZAP() bool {

@@ -5,7 +5,6 @@ import (
 	"encoding/binary"
 	"slices"
 
-	"golang.org/x/crypto/curve25519"
 	"golang.org/x/crypto/nacl/secretbox"
 
 	//lint:ignore SA1019 RFC 26 is made of it, see curveStream
@@ -43,18 +42,6 @@ const (
 	curveMore    = 1 << 0
 	curveCommand = 1 << 1
 )
-
-// shared computes the shared key of a public and a secret key. ok is false for
-// a public key of low order, with which every secret key gives the same result.
-func shared(public, secret *Key) (key Key, ok bool) {
-	point, err := curve25519.X25519(secret[:], public[:])
-	if err != nil {
-		return key, false
-	}
-	var zeros [16]byte
-	salsa.HSalsa20((*[32]byte)(&key), &zeros, (*[32]byte)(point), &salsa.Sigma)
-	return key, true
-}
 
 func nonce(prefix string, rest []byte) *[24]byte {
 	var n [24]byte

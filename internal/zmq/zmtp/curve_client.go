@@ -8,13 +8,14 @@ type curveClient struct {
 	local, peer Metadata
 	random      func([]byte)
 
-	state  State
-	step   curveStep
-	short  KeyPair // C', c'
-	theirs Key     // S'
-	cookie [curveCookieSize]byte
-	key    Key // C' with S'
-	sealer *curveSealer
+	state    State
+	step     curveStep
+	short    KeyPair // C', c'
+	theirs   Key     // S'
+	cookie   [curveCookieSize]byte
+	helloKey Key // C' with S
+	key      Key // C' with S'
+	sealer   *curveSealer
 }
 
 // curveStep is the command that comes next in a CURVE handshake.
@@ -70,8 +71,7 @@ func (c *curveClient) Produce(dst []byte) (out []byte, ok bool) {
 
 func (c *curveClient) hello(dst []byte) (out []byte, ok bool) {
 	c.short = newKeyPair(c.random)
-	key, ok := shared(&c.server, &c.short.Secret)
-	if !ok {
+	if c.helloKey, ok = c.short.shared(&c.server); !ok {
 		// A server key of low order protects nothing: stop before anything is
 		// sent.
 		c.state = StateFailed
@@ -82,11 +82,11 @@ func (c *curveClient) hello(dst []byte) (out []byte, ok bool) {
 	dst = append(dst, zeros[:]...)
 	dst = append(dst, c.short.Public[:]...)
 	dst = binary.BigEndian.AppendUint64(dst, counterHello)
-	return seal(dst, zeros[:64], nonceHello, dst[len(dst)-8:], &key), true
+	return seal(dst, zeros[:64], nonceHello, dst[len(dst)-8:], &c.helloKey), true
 }
 
 func (c *curveClient) initiate(dst []byte) (out []byte, ok bool) {
-	vouchKey, ok := shared(&c.theirs, &c.keys.Secret)
+	vouchKey, ok := c.keys.shared(&c.theirs)
 	if !ok {
 		c.state = StateFailed
 		return dst, false
@@ -133,17 +133,13 @@ func (c *curveClient) welcome(body []byte) error {
 	if len(body) != curveWelcomeSize {
 		return errorf(CodeMalformedWelcome, "CURVE: WELCOME of %d bytes, expected %d", len(body), curveWelcomeSize)
 	}
-	key, ok := shared(&c.server, &c.short.Secret)
-	if !ok {
-		return errorf(CodeKeyExchange, "CURVE: the server's key is of low order")
-	}
-	plain, ok := open(nil, body[24:], nonceWelcome, body[8:24], &key)
+	plain, ok := open(nil, body[24:], nonceWelcome, body[8:24], &c.helloKey)
 	if !ok {
 		return errorf(CodeCryptographic, "CURVE: WELCOME does not open with the server's key")
 	}
 	copy(c.theirs[:], plain)
 	copy(c.cookie[:], plain[KeySize:])
-	if c.key, ok = shared(&c.theirs, &c.short.Secret); !ok {
+	if c.key, ok = c.short.shared(&c.theirs); !ok {
 		return errorf(CodeKeyExchange, "CURVE: the server's short-term key is of low order")
 	}
 	c.step = curveInitiate

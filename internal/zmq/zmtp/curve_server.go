@@ -125,7 +125,7 @@ func (c *curveServer) hello(body []byte) error {
 		return errorf(CodeMalformedHello, "CURVE: HELLO of version %d.%d, expected 1.0", body[6], body[7])
 	}
 	copy(c.theirs[:], body[80:])
-	key, ok := shared(&c.theirs, &c.keys.Secret)
+	key, ok := c.keys.shared(&c.theirs)
 	if !ok {
 		return errorf(CodeKeyExchange, "CURVE: the client's short-term key is of low order")
 	}
@@ -157,7 +157,7 @@ func (c *curveServer) initiate(body []byte) error {
 	if number <= c.counter {
 		return errorf(CodeInvalidSequence, "CURVE: nonce %d after %d, expected it to grow", number, c.counter)
 	}
-	key, ok := shared(&c.theirs, &c.short.Secret)
+	key, ok := c.short.shared(&c.theirs)
 	if !ok {
 		return errorf(CodeKeyExchange, "CURVE: the client's short-term key is of low order")
 	}
@@ -166,7 +166,7 @@ func (c *curveServer) initiate(body []byte) error {
 		return errorf(CodeCryptographic, "CURVE: INITIATE does not open")
 	}
 	copy(c.client[:], plain)
-	vouchKey, ok := shared(&c.client, &c.short.Secret)
+	vouchKey, ok := c.short.shared(&c.client)
 	if !ok {
 		return errorf(CodeKeyExchange, "CURVE: the client's key is of low order")
 	}
