@@ -1,6 +1,7 @@
 package zmq_test
 
 import (
+	"context"
 	"encoding/binary"
 	"fmt"
 	"io"
@@ -506,4 +507,73 @@ func TestSubscriptionFlood(t *testing.T) {
 		return len(received) == 1
 	})
 	r.must(<-received)
+}
+
+// ZMTP gives no order for the READYs of NULL: a peer may wait for ours, whatever
+// the bound socket would like to know of it first.
+func TestPeerThatWaitsForReady(t *testing.T) {
+	accept := func(context.Context, zmq.AuthRequest) (zmq.AuthResult, error) {
+		return zmq.AuthResult{Allow: true}, nil
+	}
+	for name, opts := range map[string][]zmq.Option{
+		"without handover": nil,
+		"with handover":    {zmq.WithOption("router_handover", "1")},
+		"authenticated":    {zmq.WithAuthenticator(accept)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := overTCP(t)
+			router := made(r, zmq.NewRouter, opts...)
+			w := r.dialRaw(r.bind(router))
+			w.put(greeting(1, "NULL"))
+			w.get(64)
+			head := w.get(2)
+			if got := w.get(int(head[1])); !strings.HasPrefix(got, "\x05READY") {
+				t.Fatalf("received %q, want READY", got)
+			}
+			w.put(command("READY", property("Socket-Type", "DEALER")+property("Identity", "X")) + frame(0, "hello"))
+			r.want(router, "X", "hello")
+		})
+	}
+}
+
+// madeConn is a listener that accepts one connection that exists.
+type madeConn struct {
+	net.Listener
+	conn chan net.Conn
+}
+
+func (l madeConn) Accept() (net.Conn, error) {
+	select {
+	case c := <-l.conn:
+		return c, nil
+	default:
+		return l.Listener.Accept()
+	}
+}
+
+// Two ROUTERs that accept the same connection, which another program made for
+// them, both wait for the READY of the other at first.
+func TestTwoAcceptingRouters(t *testing.T) {
+	r := overTCP(t)
+	listen := func() net.Listener {
+		ln, err := net.Listen("tcp", "127.0.0.1:0")
+		r.must(err)
+		return ln
+	}
+	a, b := madeConn{listen(), make(chan net.Conn, 1)}, madeConn{listen(), make(chan net.Conn, 1)}
+	c, err := net.Dial("tcp", a.Addr().String())
+	r.must(err)
+	d, err := a.Listener.Accept()
+	r.must(err)
+	a.conn <- c
+	b.conn <- d
+	one := made(r, zmq.NewRouter, zmq.WithIdentity([]byte("one")), zmq.WithOption("router_mandatory", "1"))
+	two := made(r, zmq.NewRouter, zmq.WithIdentity([]byte("two")))
+	_, err = one.BindListener(a)
+	r.must(err)
+	_, err = two.BindListener(b)
+	r.must(err)
+	r.until(func() bool { return one.HasPeer([]byte("two")) })
+	r.send(one, "two", "hello")
+	r.want(two, "one", "hello")
 }

@@ -154,17 +154,7 @@ func (l *epollLoop) Shutdown(ctx context.Context) error {
 	if err := l.other.Shutdown(ctx); err != nil {
 		return err
 	}
-	done := make(chan struct{})
-	go func() {
-		l.running.Wait()
-		close(done)
-	}()
-	select {
-	case <-done:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
+	return await(ctx, &l.running)
 }
 
 func (l *epollLoop) Conns() iter.Seq[Conn] {

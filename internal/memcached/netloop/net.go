@@ -167,9 +167,14 @@ func (l *netLoop) Shutdown(ctx context.Context) error {
 	}
 	l.lmu.Unlock()
 
+	return await(ctx, &l.serving)
+}
+
+// await waits for wg until ctx is done, and returns the error of ctx then.
+func await(ctx context.Context, wg *sync.WaitGroup) error {
 	done := make(chan struct{})
 	go func() {
-		l.serving.Wait()
+		wg.Wait()
 		close(done)
 	}()
 	select {

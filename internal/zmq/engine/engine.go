@@ -114,7 +114,7 @@ type Config struct {
 	RequireV3  bool            // refuse peers older than ZMTP 3
 	Security   Security
 	// Admit, if not nil, refuses a peer with an identity that is taken. It is asked
-	// before READY is sent, which the peer of an accepted connection sends first.
+	// before READY is sent: the READY of a NULL peer is waited for, for a short time.
 	Admit func(identity []byte) error
 
 	HandshakeTimeout  time.Duration // 0: no limit

@@ -65,13 +65,21 @@ type Commander interface {
 	// Watch calls lost when the connection ends before stop is called. It may read
 	// ahead.
 	Watch(lost func(error)) (stop func())
+	// Await waits for at most d until ReadCommand would not block, and reports
+	// whether it would not. It may read ahead.
+	Await(d time.Duration) (arrived bool, err error)
 }
+
+// firstReady bounds the wait for the READY of a NULL peer before this side sends
+// its own. RFC 37 (ZMTP 3.1) gives no order, so the peer may wait as well.
+const firstReady = 250 * time.Millisecond
 
 // Secure runs the mechanism mech with the peer at the other end of c, and fills in
 // what the peer says of itself. The sealer is nil unless mech encrypts.
 func (cfg *Config) Secure(ctx context.Context, mech zmtp.Mechanism, c Commander, peer *Peer) (zmtp.Sealer, error) {
 	status := 0
 	asked := cfg.Admit == nil
+	silent := false // a NULL peer did not send READY first
 	for {
 		if !asked && mech.Peer() != nil && mech.State() != zmtp.StateZAP {
 			asked = true
@@ -79,7 +87,16 @@ func (cfg *Config) Secure(ctx context.Context, mech zmtp.Mechanism, c Commander,
 				return nil, err
 			}
 		}
-		// NULL would send READY at once.
+		// A NULL peer whose READY comes first can be refused with an ERROR, and its
+		// metadata can be authenticated.
+		if mech.Name() == "NULL" && mech.Peer() == nil && !silent && (!asked || mech.State() == zmtp.StateZAP) {
+			arrived, err := c.Await(firstReady)
+			if err != nil {
+				return nil, err
+			}
+			silent = !arrived
+			asked = asked || silent // the socket checks the identity when it attaches the pipe
+		}
 		if asked || mech.Name() != "NULL" {
 			for body, ok := mech.Produce(nil); ok; body, ok = mech.Produce(nil) {
 				c.WriteCommand(body)
@@ -94,8 +111,8 @@ func (cfg *Config) Secure(ctx context.Context, mech zmtp.Mechanism, c Commander,
 		case zmtp.StateFailed:
 			return nil, &AuthError{Status: uint32(status)}
 		case zmtp.StateZAP:
-			if mech.Name() == "NULL" && mech.Peer() == nil {
-				break // its READY may be read first
+			if mech.Name() == "NULL" && mech.Peer() == nil && !silent {
+				break // its READY is there
 			}
 			var err error
 			if status, err = cfg.authenticate(ctx, mech, c); err != nil {
@@ -186,6 +203,28 @@ func (h *streamHandshake) Watch(lost func(error)) (stop func()) {
 		h.e.conn.SetReadDeadline(past)
 		<-done
 		h.e.conn.SetReadDeadline(h.deadline)
+	}
+}
+
+// Await reads until a whole frame is there. It ends that by a read deadline.
+func (h *streamHandshake) Await(d time.Duration) (arrived bool, err error) {
+	until := time.Now().Add(d)
+	if !h.deadline.IsZero() && h.deadline.Before(until) {
+		until = h.deadline
+	}
+	if err := h.e.conn.SetReadDeadline(until); err != nil {
+		return false, err
+	}
+	for {
+		_, _, _, ok, err := h.e.framing.Next(h.in, zmtp.MaxHandshake)
+		if ok || err != nil {
+			return true, h.e.conn.SetReadDeadline(h.deadline) // ReadCommand returns the error
+		}
+		if err := h.read(); errors.Is(err, os.ErrDeadlineExceeded) {
+			return false, h.e.conn.SetReadDeadline(h.deadline)
+		} else if err != nil {
+			return false, err
+		}
 	}
 }
 

@@ -452,29 +452,55 @@ func (h *handshake) Flush() error {
 	return nil
 }
 
-// Watch reads a frame ahead, which next returns later.
-func (h *handshake) Watch(lost func(error)) (stop func()) {
+// readAhead begins to read a frame, which next returns later.
+func (h *handshake) readAhead() {
 	e := h.e
 	if e.ahead != nil {
-		return func() {}
+		return
 	}
 	ahead := make(chan frame, 1)
 	e.ahead = ahead
-	var mu sync.Mutex
-	watching := true
 	e.closing.Go(func() {
 		flags, body, err := e.readFrame(e.ctx)
 		ahead <- frame{flags, body, err}
-		mu.Lock()
-		defer mu.Unlock()
-		if err != nil && watching {
-			lost(err)
-		}
 	})
+}
+
+// Watch waits for a frame that is read ahead.
+func (h *handshake) Watch(lost func(error)) (stop func()) {
+	h.readAhead()
+	ahead := h.e.ahead
+	stopped, done := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(done)
+		select {
+		case f := <-ahead:
+			ahead <- f
+			if f.err != nil {
+				lost(f.err)
+			}
+		case <-stopped:
+		}
+	}()
 	return func() {
-		mu.Lock()
-		defer mu.Unlock()
-		watching = false
+		close(stopped)
+		<-done
+	}
+}
+
+// Await waits for a frame that is read ahead.
+func (h *handshake) Await(d time.Duration) (arrived bool, err error) {
+	h.readAhead()
+	wait := time.NewTimer(d)
+	defer wait.Stop()
+	select {
+	case f := <-h.e.ahead:
+		h.e.ahead <- f
+		return true, nil
+	case <-wait.C:
+		return false, nil
+	case <-h.ctx.Done():
+		return false, h.ctx.Err()
 	}
 }
 
