@@ -58,7 +58,7 @@ race: ## every test with the race detector, the interop ones included
 	$(GO) test -race -timeout 15m ./...
 
 soak: ## 50 publishers and 200 subscribers that connect and disconnect, for SOAK (60s) under -race
-	LINTEL_SOAK=$(SOAK) $(GO) test -race -count=1 -run '^TestSoak$$' ./zmq
+	LINTEL_SOAK=$(SOAK) LINTEL_DUPLICATES=10000 $(GO) test -race -count=1 -run '^Test(DuplicateIdentity)?Soak$$' ./zmq
 
 interop: ## tests against third-party software: memcached, its clients, libzmq
 	$(GO) test -count=1 -timeout 15m ./interop/...

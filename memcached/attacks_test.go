@@ -1,14 +1,17 @@
 package memcached
 
 import (
+	"bufio"
 	"fmt"
 	"io"
 	"net"
 	"os"
 	"path/filepath"
+	"regexp"
 	"runtime"
 	"strings"
 	"testing"
+	"time"
 
 	"lintel.dev/internal/memcached/mcproto"
 	"lintel.dev/internal/memcached/netloop"
@@ -72,6 +75,60 @@ func TestDumpNotRead(t *testing.T) {
 			runtime.Gosched()
 		}
 	}
+}
+
+// TestJobsNotRead has as many clients as jobs may run ask for long replies that
+// they never read. Another client gets its reply long before the write timeout. So
+// does a second dump, which is refused until the first one has ended.
+func TestJobsNotRead(t *testing.T) {
+	s := startServer(t, Options{WriteTimeout: time.Hour, Threads: 2})
+	l := listenOn(t, s, "unix", filepath.Join(t.TempDir(), "s"))
+	fill := dial(t, s)
+	for i := range 10_000 {
+		fill.send(fmt.Sprintf("set key%0200d 0 0 1 noreply\r\nx\r\n", i))
+	}
+	class := regexp.MustCompile(`items:(\d+):number`).FindStringSubmatch(fill.send("stats items\r\n"))[1]
+	list := "stats cachedump " + class + " 0\r\n"
+	for range 16 {
+		c := connect(t, "unix", l.Addr().String())
+		if _, err := io.WriteString(c.conn, list); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.ReadFull(c.conn, make([]byte, 1000)); err != nil { // the job has begun
+			t.Fatal(err)
+		}
+	}
+	until := func(c net.Conn, end string) {
+		t.Helper()
+		for r := bufio.NewReader(c); ; {
+			line, err := r.ReadString('\n')
+			if err != nil {
+				t.Fatal(err)
+			}
+			if line == end {
+				return
+			}
+		}
+	}
+	for range 2 {
+		c := connect(t, "unix", l.Addr().String()).conn
+		if _, err := io.WriteString(c, list); err != nil {
+			t.Fatal(err)
+		}
+		until(c, "END\r\n")
+	}
+
+	dump := "lru_crawler metadump all\r\n"
+	connect(t, "unix", l.Addr().String()).want(dump, "OK\r\n")
+	second := connect(t, "unix", l.Addr().String())
+	second.want(dump, "BUSY currently processing crawler request\r\n")
+	for s.engine.Crawler.Running() {
+		second.want("mn\r\n", "MN\r\n")
+	}
+	if _, err := io.WriteString(second.conn, dump); err != nil {
+		t.Fatal(err)
+	}
+	until(second.conn, "END\r\n")
 }
 
 // TestWatchFailingSets watches storage commands that fail, in each protocol

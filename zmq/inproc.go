@@ -130,6 +130,7 @@ func join(a *pipe, e *Endpoint) {
 	from, to := a.s.options(), e.s.options()
 	a.out.SetHWM(addHWM(from.SendHWM, to.RecvHWM))
 	a.in.SetHWM(addHWM(to.SendHWM, from.RecvHWM))
+	a.out.LimitBytes(to.RecvBytes) // that of a.in was set with a
 	a.updateStep()
 	b := newPipe(e.s, e, a.out, a.in)
 	if e.s.typ == zmtp.SUB && e.o.ConflateTopics {

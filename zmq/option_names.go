@@ -124,9 +124,9 @@ var optionNames = map[string]option{
 // OptionNames returns the names that SetOption knows, sorted. They are
 // libzmq's, and five that libzmq does not have: conflate_topics keeps the latest
 // message of each topic of a SUB, max_message and max_frames bound a message
-// that is received, rcvhwm_octets bounds the octets that wait from each peer over
-// a network (64 MiB; the peer is held back), ws_origins lists the hosts whose web
-// pages may connect.
+// that is received, rcvhwm_octets bounds the octets that wait from each peer
+// (64 MiB; the peer is held back), ws_origins lists the hosts whose web pages may
+// connect.
 func OptionNames() []string { return slices.Sorted(maps.Keys(optionNames)) }
 
 // optionOwners are the options that libzmq's sockets of other types refuse. A

@@ -297,11 +297,11 @@ func (p *pipe) setHWM(o *options) {
 }
 
 // drain gives the messages of an XSUB in this process to the publisher that p
-// belongs to. No lock is held.
+// belongs to, while that has room. No lock is held.
 func (p *pipe) drain(x publisherSide) {
 	p.draining.Lock()
 	defer p.draining.Unlock()
-	for {
+	for x.room(p) {
 		b, ok, _ := p.in.Take(false)
 		if !ok {
 			return

@@ -560,3 +560,60 @@ func TestRecvOctets(t *testing.T) {
 		}
 	}
 }
+
+// In process, too, few octets wait for a socket that does not receive, whatever
+// the messages are: the sender waits, or drops them if that is what its type does.
+func TestRecvOctetsInproc(t *testing.T) {
+	const limit = 1 << 20
+	octets := zmq.WithOption("rcvhwm_octets", fmt.Sprint(limit))
+	for _, pair := range []struct {
+		from, to     string
+		fromConnects bool
+	}{
+		{"PUSH", "PULL", true},
+		{"PUSH", "PULL", false},
+		{"DEALER", "ROUTER", true},
+		{"PAIR", "PAIR", true},
+		{"PUB", "SUB", false},
+		{"XSUB", "XPUB", true},
+		{"XSUB", "XPUB", false},
+		{"CLIENT", "SERVER", true},
+	} {
+		for _, size := range []int{100, 5000, 100_000} {
+			t.Run(fmt.Sprintf("%v %d", pair, size), func(t *testing.T) {
+				r := rig{T: t, net: networks()[2], ctx: t.Context(), zctx: new(zmq.Context)}
+				from := made(r, func(o ...zmq.Option) (zmq.Socket, error) { return zmq.New(pair.from, o...) }, zmq.WithHWM(0)).(zmq.Sender)
+				to := made(r, func(o ...zmq.Option) (zmq.Socket, error) { return zmq.New(pair.to, o...) }, octets, zmq.WithHWM(0)).(zmq.Receiver)
+				if sub, ok := to.(*zmq.Sub); ok {
+					r.must(sub.Subscribe(""))
+				}
+				if pair.fromConnects {
+					r.connect(from, r.bind(to))
+				} else {
+					r.connect(to, r.bind(from))
+				}
+				body := make([]byte, size)
+				body[0] = 2 // no subscription
+				accepted := 0
+				for range 8 * limit / size {
+					if from.TrySend(zmq.Msg{body}) == nil {
+						accepted++
+					}
+				}
+				got := 0
+				for m, err := to.TryRecv(); err == nil; m, err = to.TryRecv() {
+					got += m.Size()
+				}
+				// Twice the limit, and what an XPUB and a pipe hold apart from each other.
+				if accepted == 0 || got < limit/2 || got > 3*limit {
+					t.Errorf("%d messages accepted, %d octets waited, expected about %d", accepted, got, limit)
+				}
+				r.until(func() bool { return from.TrySend(zmq.Msg{body}) == nil })
+				if pair.from != "PUB" && pair.from != "XSUB" {
+					_, err := to.Recv(r.ctx)
+					r.must(err)
+				}
+			})
+		}
+	}
+}

@@ -522,7 +522,7 @@ func TestPeerThatWaitsForReady(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := overTCP(t)
-			router := made(r, zmq.NewRouter, opts...)
+			router := made(r, zmq.NewRouter, append(opts, zmq.WithOption("handshake_ivl", "2000"))...)
 			w := r.dialRaw(r.bind(router))
 			w.put(greeting(1, "NULL"))
 			w.get(64)
@@ -567,8 +567,9 @@ func TestTwoAcceptingRouters(t *testing.T) {
 	r.must(err)
 	a.conn <- c
 	b.conn <- d
-	one := made(r, zmq.NewRouter, zmq.WithIdentity([]byte("one")), zmq.WithOption("router_mandatory", "1"))
-	two := made(r, zmq.NewRouter, zmq.WithIdentity([]byte("two")))
+	soon := zmq.WithOption("handshake_ivl", "2000")
+	one := made(r, zmq.NewRouter, zmq.WithIdentity([]byte("one")), zmq.WithOption("router_mandatory", "1"), soon)
+	two := made(r, zmq.NewRouter, zmq.WithIdentity([]byte("two")), soon)
 	_, err = one.BindListener(a)
 	r.must(err)
 	_, err = two.BindListener(b)

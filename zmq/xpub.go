@@ -160,7 +160,11 @@ func (x *xpub) recvMsg() (one []byte, parts Msg, err error) {
 	}
 	x.noted.Unlock()
 	for _, p := range held {
-		p.resumeProducer()
+		if p.inproc() != nil {
+			p.s.wg.Go(func() { p.s.readable(p) })
+		} else {
+			p.resumeProducer()
+		}
 	}
 	if n.from != nil && n.peers == n.from.peers.Load() {
 		x.last.Store(n.from)

@@ -39,19 +39,7 @@ func (s *serverSettings) startHTTP(ctx context.Context, tasks *errgroup.Group, a
 	if err != nil {
 		return errors.Join(err, l.Close())
 	}
-	mux := http.NewServeMux()
-	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{MaxRequestsInFlight: maxScrapes}))
-	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
-		if ctx.Err() != nil {
-			http.Error(w, "stopping", http.StatusServiceUnavailable)
-			return
-		}
-		fmt.Fprintln(w, "ok")
-	})
-	srv := &http.Server{
-		Handler: mux, ReadHeaderTimeout: 5 * time.Second, WriteTimeout: 10 * time.Second,
-		IdleTimeout: 10 * time.Second, MaxHeaderBytes: 16 << 10,
-	}
+	srv := newHTTPServer(ctx, registry)
 	tasks.Go(func() error {
 		if err := srv.Serve(netutil.LimitListener(l, maxHTTPConns)); !errors.Is(err, http.ErrServerClosed) {
 			fmt.Fprintf(stderr, "lintel: --http: %v\n", err)
@@ -65,6 +53,23 @@ func (s *serverSettings) startHTTP(ctx context.Context, tasks *errgroup.Group, a
 	})
 	fmt.Fprintf(stderr, "lintel: metrics on http://%s/metrics\n", l.Addr())
 	return nil
+}
+
+// newHTTPServer returns the server of --http. /healthz fails once ctx is done.
+func newHTTPServer(ctx context.Context, metrics prometheus.Gatherer) *http.Server {
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", promhttp.HandlerFor(metrics, promhttp.HandlerOpts{MaxRequestsInFlight: maxScrapes}))
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
+		if ctx.Err() != nil {
+			http.Error(w, "stopping", http.StatusServiceUnavailable)
+			return
+		}
+		fmt.Fprintln(w, "ok")
+	})
+	return &http.Server{
+		Handler: mux, ReadHeaderTimeout: 5 * time.Second, WriteTimeout: 10 * time.Second,
+		IdleTimeout: 10 * time.Second, MaxHeaderBytes: 16 << 10,
+	}
 }
 
 // metrics returns a registry with the metrics of the servers and of the process. With

@@ -23,6 +23,7 @@ type Crawler struct {
 
 	mu       sync.Mutex // guards what follows
 	dumping  bool
+	refused  bool // another dump, during this one
 	crawling bool
 	queued   bool // a crawl is to follow, of the classes next
 	next     Classes
@@ -71,11 +72,19 @@ func (c *Crawler) BeginDump() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.dumping {
+		c.refused = true
 		return false
 	}
-	c.dumping = true
+	c.dumping, c.refused = true, false
 	c.starts++
 	return true
+}
+
+// dumpRefused reports whether another dump was refused during the one that runs.
+func (c *Crawler) dumpRefused() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.refused
 }
 
 // endDump ends what BeginDump has begun.

@@ -2,13 +2,17 @@ package exec
 
 import (
 	"sync"
+	"sync/atomic"
+	"time"
 
 	"lintel.dev/internal/memcached/netloop"
 )
 
 // Job is a command that takes long. It runs in a goroutine of its own, while its
 // connection waits, so that it never occupies an event loop. Its reply is sent as it
-// is made; a client that does not read it stops the job. One job computes at a time.
+// is made; a client that does not read it suspends the job. One job computes at a
+// time. While other jobs cannot begin, one that is suspended for jobPatience is ended
+// together with its connection.
 type Job struct {
 	// Run makes the reply by calls of emit. It returns early if emit or pause
 	// returns false: the connection is closed.
@@ -17,7 +21,7 @@ type Job struct {
 	Dump bool
 
 	engine *Engine
-	wake   func()
+	conn   netloop.Conn
 
 	mu      sync.Mutex // guards what follows
 	room    sync.Cond  // out has been taken, or the job is stopped
@@ -25,6 +29,10 @@ type Job struct {
 	done    bool       // Run has returned
 	stopped bool
 }
+
+// jobPatience is how long a job waits for its client to read while others wait for
+// the job to end.
+const jobPatience = 2 * time.Second
 
 // maxJobOutput is how much of a job's reply waits to be sent, in bytes.
 const maxJobOutput = 64 << 10
@@ -38,7 +46,7 @@ func (b *Batch) StartJob(j *Job) bool {
 		}
 		return false
 	}
-	j.engine, j.wake = b.Engine, b.Conn.Net.Wake
+	j.engine, j.conn = b.Engine, b.Conn.Net
 	j.room.L = &j.mu
 	b.Conn.Pending = j
 	if !b.background(j.run) {
@@ -50,6 +58,7 @@ func (b *Batch) StartJob(j *Job) bool {
 // jobs bounds the work of jobs.
 type jobs struct {
 	slots   chan struct{} // one element for each job that holds memory
+	waiting atomic.Int32  // jobs that wait for a slot
 	running chan struct{} // one element while a job computes
 }
 
@@ -64,7 +73,10 @@ func newJobs() jobs {
 func (j *Job) run() {
 	defer j.finish()
 	if !j.Dump {
-		if !j.acquire(j.engine.jobs.slots) {
+		j.engine.jobs.waiting.Add(1)
+		ok := j.acquire(j.engine.jobs.slots)
+		j.engine.jobs.waiting.Add(-1)
+		if !ok {
 			return
 		}
 		defer func() { <-j.engine.jobs.slots }()
@@ -93,7 +105,7 @@ func (j *Job) finish() {
 	if j.Dump {
 		j.engine.Crawler.endDump()
 	}
-	j.wake()
+	j.conn.Wake()
 }
 
 // Emit sends a part of the reply, which it copies. It waits while too much is
@@ -103,9 +115,7 @@ func (j *Job) Emit(b []byte) bool {
 	defer j.mu.Unlock()
 	if len(j.out) > maxJobOutput && !j.stopped {
 		<-j.engine.jobs.running // let others compute
-		for len(j.out) > maxJobOutput && !j.stopped {
-			j.room.Wait()
-		}
+		j.awaitRoom()
 		j.mu.Unlock()
 		j.engine.jobs.running <- struct{}{}
 		j.mu.Lock()
@@ -114,10 +124,38 @@ func (j *Job) Emit(b []byte) bool {
 		return false
 	}
 	if len(j.out) == 0 {
-		defer j.wake()
+		defer j.conn.Wake()
 	}
 	j.out = append(j.out, b...)
 	return true
+}
+
+// awaitRoom waits until out has been taken. j.mu is held.
+func (j *Job) awaitRoom() {
+	var stall *time.Timer
+	stall = time.AfterFunc(jobPatience, func() {
+		j.mu.Lock()
+		defer j.mu.Unlock()
+		switch {
+		case len(j.out) <= maxJobOutput || j.stopped:
+		case j.unwanted():
+			j.conn.Close(netloop.Failed)
+		default:
+			stall.Reset(jobPatience)
+		}
+	})
+	for len(j.out) > maxJobOutput && !j.stopped {
+		j.room.Wait()
+	}
+	stall.Stop()
+}
+
+// unwanted reports whether another job waits for this one to end.
+func (j *Job) unwanted() bool {
+	if j.Dump {
+		return j.engine.Crawler.dumpRefused()
+	}
+	return j.engine.jobs.waiting.Load() > 0
 }
 
 // Pause lets other goroutines and jobs run, for the time set by lru_crawler sleep.

@@ -71,8 +71,14 @@ type Commander interface {
 }
 
 // firstReady bounds the wait for the READY of a NULL peer before this side sends
-// its own. RFC 37 (ZMTP 3.1) gives no order, so the peer may wait as well.
-const firstReady = 250 * time.Millisecond
+// its own: a quarter of the time for the handshake. RFC 37 (ZMTP 3.1) gives no
+// order, so the peer may wait as well.
+func (cfg *Config) firstReady() time.Duration {
+	if cfg.HandshakeTimeout > 0 {
+		return cfg.HandshakeTimeout / 4
+	}
+	return 5 * time.Second
+}
 
 // Secure runs the mechanism mech with the peer at the other end of c, and fills in
 // what the peer says of itself. The sealer is nil unless mech encrypts.
@@ -90,7 +96,7 @@ func (cfg *Config) Secure(ctx context.Context, mech zmtp.Mechanism, c Commander,
 		// A NULL peer whose READY comes first can be refused with an ERROR, and its
 		// metadata can be authenticated.
 		if mech.Name() == "NULL" && mech.Peer() == nil && !silent && (!asked || mech.State() == zmtp.StateZAP) {
-			arrived, err := c.Await(firstReady)
+			arrived, err := c.Await(cfg.firstReady())
 			if err != nil {
 				return nil, err
 			}

@@ -71,7 +71,13 @@ func relimit(q *Queue) {
 	default:
 		q.limit = q.hwm
 	}
+	if q.maxBytes > 0 {
+		q.limit = min(q.limit, q.maxBytes/(LargeFrame+headerSize))
+	}
 }
+
+// headerSize bounds the header of a frame.
+const headerSize = 9
 
 // UseBlocks lets batches grow to the size of a pooled block and use one: the
 // consumer writes them out and then calls Batch.Written.
@@ -107,13 +113,14 @@ func (q *Queue) SetHWM(hwm int) (reopened bool) {
 }
 
 // LimitBytes bounds the bytes that were appended and not taken, like a second
-// mark: Push and Ready report a full queue while there are n or more, and the
-// producer goes on when half of them are taken. 0 is no limit. A queue that
-// conflates ignores it.
+// mark: appends are refused, and Push and Ready report a full queue, while there
+// are n or more. The producer goes on when half of them are taken. 0 is no limit.
+// A queue that conflates ignores it.
 func (q *Queue) LimitBytes(n int) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.maxBytes = n
+	relimit(q)
 }
 
 // Result says what became of a message.
