@@ -1,0 +1,91 @@
+package zmq_test
+
+import (
+	"fmt"
+	"testing"
+
+	"lintel.dev/zmq"
+)
+
+// A peer is held back while more octets wait than rcvhwm_octets; nothing is lost.
+func TestRecvOctets(t *testing.T) {
+	r := overTCP(t)
+	pull := made(r, zmq.NewPull, zmq.WithOption("rcvhwm_octets", "100000"), zmq.WithHWM(0))
+	push := made(r, zmq.NewPush, zmq.WithHWM(0))
+	r.connect(push, r.bind(pull))
+	const messages, size = 300, 50_000
+	for i := range messages {
+		b := make([]byte, size)
+		b[0] = byte(i)
+		r.must(push.SendBytes(r.ctx, b))
+	}
+	r.until(func() bool { return pull.Stats().BytesReceived >= 100_000 })
+	for i := range messages {
+		b, err := pull.RecvBytes(r.ctx)
+		r.must(err)
+		if len(b) != size || b[0] != byte(i) {
+			t.Fatalf("message %d of %d octets", b[0], len(b))
+		}
+		// What arrived and was not received: the limit, one batch and one read beyond.
+		if over := int(pull.Stats().BytesReceived) - (i+1)*size; over > 100_000+size+128<<10 {
+			t.Fatalf("%d octets wait", over)
+		}
+	}
+}
+
+// In process, too, few octets wait for a socket that does not receive, whatever
+// the messages are: the sender waits, or drops them if that is what its type does.
+func TestRecvOctetsInproc(t *testing.T) {
+	const limit = 1 << 20
+	octets := zmq.WithOption("rcvhwm_octets", fmt.Sprint(limit))
+	for _, pair := range []struct {
+		from, to     string
+		fromConnects bool
+	}{
+		{"PUSH", "PULL", true},
+		{"PUSH", "PULL", false},
+		{"DEALER", "ROUTER", true},
+		{"PAIR", "PAIR", true},
+		{"PUB", "SUB", false},
+		{"XSUB", "XPUB", true},
+		{"XSUB", "XPUB", false},
+		{"CLIENT", "SERVER", true},
+	} {
+		for _, size := range []int{100, 5000, 100_000} {
+			t.Run(fmt.Sprintf("%v %d", pair, size), func(t *testing.T) {
+				r := rig{T: t, net: networks()[2], ctx: t.Context(), zctx: new(zmq.Context)}
+				from := made(r, func(o ...zmq.Option) (zmq.Socket, error) { return zmq.New(pair.from, o...) }, zmq.WithHWM(0)).(zmq.Sender)
+				to := made(r, func(o ...zmq.Option) (zmq.Socket, error) { return zmq.New(pair.to, o...) }, octets, zmq.WithHWM(0)).(zmq.Receiver)
+				if sub, ok := to.(*zmq.Sub); ok {
+					r.must(sub.Subscribe(""))
+				}
+				if pair.fromConnects {
+					r.connect(from, r.bind(to))
+				} else {
+					r.connect(to, r.bind(from))
+				}
+				body := make([]byte, size)
+				body[0] = 2 // no subscription
+				accepted := 0
+				for range 8 * limit / size {
+					if from.TrySend(zmq.Msg{body}) == nil {
+						accepted++
+					}
+				}
+				got := 0
+				for m, err := to.TryRecv(); err == nil; m, err = to.TryRecv() {
+					got += m.Size()
+				}
+				// Twice the limit, and what an XPUB and a pipe hold apart from each other.
+				if accepted == 0 || got < limit/2 || got > 3*limit {
+					t.Errorf("%d messages accepted, %d octets waited, expected about %d", accepted, got, limit)
+				}
+				r.until(func() bool { return from.TrySend(zmq.Msg{body}) == nil })
+				if pair.from != "PUB" && pair.from != "XSUB" {
+					_, err := to.Recv(r.ctx)
+					r.must(err)
+				}
+			})
+		}
+	}
+}
