@@ -184,9 +184,9 @@ func TestReqWorker(t *testing.T) {
 	f.want(f.ask(w, "ACK", first), "NO|"+first+"|late")
 	third := f.job(f.ask(w, "NAK", second, "3600000"), 1, "job 2") // comes back in an hour
 	fourth := f.job(f.ask(w, "TERM", third, "cannot be done"), 1, "job 3")
-	again := f.job(f.ask(w, "NAK", fourth), 2, "job 3")
+	f.job(f.ask(w, "NAK", fourth), 2, "job 3")
 	// A worker that asks for a job gives back the one that it holds.
-	again = f.job(f.ask(w, "NEXT"), 3, "job 3")
+	again := f.job(f.ask(w, "NEXT"), 3, "job 3")
 	f.want(f.ask(w, "ACK", again, "sync"), "OK|"+again)
 
 	dead := f.dead()
