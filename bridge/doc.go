@@ -7,8 +7,9 @@
 // jobs with REQ or DEALER sockets and acknowledge them, or with PULL and cannot.
 // docs/bridge.md specifies the protocol, and what each combination guarantees.
 //
-// Messages are stored by an engine (package engine); package memory has one for
-// tests.
+// Messages are stored by an engine: package jetstream on a NATS cluster, package
+// memory for tests. The program lintel-bridge, in the module of
+// lintel.dev/bridge/embedded, adds a NATS server inside the process.
 //
 // # How it works
 //

@@ -190,13 +190,13 @@ const (
 // QueueInfo is the state of a queue, over all processes that use it. The counters
 // Damaged and Moved count from the opening of this Queue.
 type QueueInfo struct {
-	Waiting uint64 // messages that are not delivered at the moment
-	Unacked uint64 // messages that are delivered and not finished, or wait for the delay of a Nak
-	Bytes   uint64 // size of all messages with headers
-	Last    uint64 // position of the last message; 0: there was none
-	Dead    uint64 // dead letters that are kept
-	Damaged uint64 // messages whose checksum did not match
-	Moved   uint64 // messages moved to the dead letters by this process
+	Waiting uint64 `json:"waiting"` // messages that are not delivered at the moment
+	Unacked uint64 `json:"unacked"` // messages that are delivered and not finished, or wait for the delay of a Nak
+	Bytes   uint64 `json:"bytes"`   // size of all messages with headers
+	Last    uint64 `json:"last"`    // position of the last message; 0: there was none
+	Dead    uint64 `json:"dead"`    // dead letters that are kept
+	Damaged uint64 `json:"damaged"` // messages whose checksum did not match
+	Moved   uint64 `json:"moved"`   // messages moved to the dead letters by this process
 }
 
 // An Entry is one message of a log.

@@ -1,0 +1,39 @@
+package bridgecli
+
+import (
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+
+	"lintel.dev/internal/cli"
+)
+
+// endpoints parses the values of --in or --out: TYPE=ENDPOINT, several separated by
+// commas. types are the socket types of the peers that may connect.
+func endpoints(flag string, values []string, types ...string) (map[string][]string, error) {
+	all := make(map[string][]string)
+	for _, v := range values {
+		for one := range strings.SplitSeq(v, ",") {
+			typ, endpoint, ok := strings.Cut(one, "=")
+			switch {
+			case !ok || endpoint == "":
+				return nil, cli.Usagef("--%s: %q, expected TYPE=ENDPOINT, such as %s=tcp://*:5601", flag, one, types[0])
+			case !slices.Contains(types, typ):
+				return nil, cli.Usagef("--%s: %q is none of %s, the socket types of the peers", flag, typ, strings.Join(types, ", "))
+			}
+			all[typ] = append(all[typ], endpoint)
+		}
+	}
+	return all, nil
+}
+
+// printEndpoints writes one line for each address.
+func printEndpoints(w io.Writer, all map[string][]string) {
+	for _, what := range slices.Sorted(maps.Keys(all)) {
+		for _, addr := range all[what] {
+			fmt.Fprintf(w, "%s %s\n", what, addr)
+		}
+	}
+}

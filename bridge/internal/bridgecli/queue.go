@@ -1,0 +1,128 @@
+package bridgecli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"lintel.dev/bridge"
+	"lintel.dev/bridge/engine"
+	"lintel.dev/internal/cli"
+)
+
+type queueFlags struct {
+	engineFlags
+	socketFlags
+	httpFlags
+	in, out  []string
+	queue    engine.QueueConfig
+	dead     time.Duration
+	shutdown time.Duration
+}
+
+func newQueue(p Program) *cobra.Command {
+	var f queueFlags
+	defaults := engine.QueueConfig{}.WithDefaults()
+	cmd := &cobra.Command{
+		Use:   "queue [flags] NAME",
+		Short: "Serve a work queue",
+		Long: `Serve a work queue.
+
+Producers connect to the endpoints of --in, workers to those of --out. TYPE is
+the socket type of these peers: req, dealer or push for producers, req, dealer
+or pull for workers. PUSH producers and PULL workers cannot acknowledge: what
+is on its way to or from them can be lost. docs/bridge.md has the protocol of
+the others.`,
+		Example: `  lintel-bridge queue jobs --embedded /var/lib/jobs --in req=tcp://*:5601 --out req=tcp://*:5602
+  lintel-bridge queue jobs --nats nats://db1 --in dealer=tcp://*:5601,push=tcp://*:5603 --out dealer=tcp://*:5602`,
+		Args: cli.Between(1, 1, "the name of the queue"),
+		RunE: func(cmd *cobra.Command, args []string) error { return f.run(cmd, p, args[0]) },
+	}
+	f.engineFlags.add(cmd)
+	f.socketFlags.add(cmd)
+	f.httpFlags.add(cmd)
+	fs := cmd.Flags()
+	fs.StringArrayVar(&f.in, "in", nil, "producers connect to `TYPE=ENDPOINT`; repeatable, or separated by commas")
+	fs.StringArrayVar(&f.out, "out", nil, "workers connect to `TYPE=ENDPOINT`; repeatable, or separated by commas")
+	fs.DurationVar(&f.queue.AckWait, "ack-wait", defaults.AckWait, "deliver a job again that is not acknowledged for this long")
+	fs.IntVar(&f.queue.MaxDeliver, "max-deliver", defaults.MaxDeliver, "deliveries before a job is a dead letter; negative: no limit")
+	fs.IntVar(&f.queue.MaxUnacked, "max-unacked", defaults.MaxUnacked, "jobs that all workers together may hold")
+	fs.DurationVar(&f.queue.Dedup, "dedup", defaults.Dedup, "refuse the id of a message again for this long")
+	fs.IntVar(&f.queue.MaxOutstanding, "max-outstanding", defaults.MaxOutstanding, "messages on their way to the store, before producers wait")
+	fs.Int64Var(&f.queue.MaxBytes, "max-bytes", 0, "size of the waiting messages; 0: the limit of the store")
+	fs.DurationVar(&f.dead, "dead-after", bridge.DefaultDeadAfter, "a DEALER worker that is silent for this long is dead")
+	fs.DurationVar(&f.shutdown, "shutdown", 10*time.Second, "wait this long for outstanding puts when interrupted")
+	return cmd
+}
+
+func (f *queueFlags) run(cmd *cobra.Command, p Program, name string) (err error) {
+	in, err := endpoints("in", f.in, "req", "dealer", "push")
+	if err != nil {
+		return err
+	}
+	out, err := endpoints("out", f.out, "req", "dealer", "pull")
+	if err != nil {
+		return err
+	}
+	if len(in)+len(out) == 0 {
+		return cli.Usagef("--in, --out: expected at least one endpoint")
+	}
+	if err := engine.CheckName(name); err != nil {
+		return cli.Usage(err)
+	}
+	options, err := f.parse()
+	if err != nil {
+		return err
+	}
+	stderr := cmd.ErrOrStderr()
+	logger := slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
+	ctx := cmd.Context()
+	e, err := f.open(ctx, p, logger)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, e.Close()) }()
+	q, err := bridge.NewQueue(ctx, e, name, bridge.QueueConfig{
+		Engine:       f.queue,
+		ReqProducers: in["req"], DealerProducers: in["dealer"], PushProducers: in["push"],
+		ReqWorkers: out["req"], DealerWorkers: out["dealer"], PullWorkers: out["pull"],
+		DeadAfter: f.dead, Options: options, Logger: logger,
+	})
+	if err != nil {
+		return cli.EndpointError(err)
+	}
+	defer func() {
+		over, cancel := context.WithTimeout(context.WithoutCancel(ctx), f.shutdown)
+		defer cancel()
+		err = errors.Join(err, q.Close(over))
+	}()
+	stop, err := f.serve(ctx, p.Version, queueSource{q}, stderr)
+	if err != nil {
+		return err
+	}
+	defer stop()
+	printEndpoints(stderr, q.Endpoints())
+	printClaims(stderr, e.Guarantee(), len(in["push"]) > 0, len(out["pull"]) > 0)
+	fmt.Fprintln(stderr, "ready")
+	<-ctx.Done()
+	return nil
+}
+
+// printClaims writes what a queue guarantees.
+func printClaims(w io.Writer, g engine.Guarantee, push, pull bool) {
+	fmt.Fprintf(w, "store: %v\n", g)
+	fmt.Fprintln(w, "REQ and DEALER producers: OK means that the store has the message as above")
+	fmt.Fprintln(w, "REQ and DEALER workers: each stored message is delivered until it is acknowledged, so at least once")
+	if push {
+		fmt.Fprintln(w, "PUSH producers: best effort; messages in their queues, in the network and in the bridge are lost with these")
+	}
+	if pull {
+		fmt.Fprintln(w, "PULL workers: best effort; a worker that ends loses the jobs that were sent to it")
+	}
+	fmt.Fprintln(w, "exactly once: not claimed; use ids, and workers for which a second delivery does no harm")
+}
