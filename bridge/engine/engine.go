@@ -62,7 +62,7 @@ type QueueConfig struct {
 	AckWait        time.Duration // how long a delivery may take without Progress; default 30 s
 	MaxDeliver     int           // deliveries before a job is a dead letter; default 5, negative: unlimited
 	MaxUnacked     int           // jobs delivered and not finished, over all processes; default 1,000
-	Dedup          time.Duration // the deduplication window; default 2 min
+	Dedup          time.Duration // the deduplication window, see ID; default 2 min
 	MaxOutstanding int           // puts without a result; default 256
 	MaxBytes       int64         // size of the waiting messages; default and negative: the engine's own limit
 }
@@ -104,7 +104,8 @@ func setDefault[T comparable](field *T, value T) {
 // A Message is what a queue stores. It has at least one frame.
 type Message struct {
 	// ID is the deduplication id: at most MaxID octets of any value. A message
-	// with an empty ID is never a duplicate.
+	// with an empty ID is never a duplicate. An engine that restarts may forget the
+	// IDs of messages that were acknowledged.
 	ID string
 	// Frames are the parts of the ZeroMQ message. The caller of Put must not
 	// change them before done is called. The receiver of a job must not change
@@ -145,7 +146,8 @@ type Queue interface {
 	// Info returns the state of the queue.
 	Info(ctx context.Context) (QueueInfo, error)
 	// Close returns the unfinished jobs of this Queue to the engine, to be
-	// delivered again at once, and ends outstanding puts with ErrClosed.
+	// delivered again at once, and ends outstanding puts with ErrClosed. If the
+	// process or the engine ends without it, the jobs come again after AckWait.
 	Close() error
 }
 

@@ -47,9 +47,9 @@
 //
 // # Goroutines and locks
 //
-// An Engine has the goroutines of its NATS connection. Each Queue and Log adds the
-// subscription for receipts and, when it reads, one for messages. publisher.mu,
-// puller.mu, job.mu and queue.mu are never held while another is taken, except that
+// An Engine has the goroutines of its NATS connection and the subscription for
+// receipts. A Queue, and each reading of a Log, adds a subscription for messages.
+// sender.mu, puller.mu, job.mu and queue.mu are never held while another is taken, except that
 // queue.mu is taken under job.mu. None is held during a call of the server, except
 // job.mu, so that a job ends once.
 package jetstream

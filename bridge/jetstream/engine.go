@@ -43,6 +43,7 @@ type Engine struct {
 	cfg    Config
 	nc     *nats.Conn
 	js     jetstream.JetStream
+	sender *sender
 	closed chan struct{} // closed when the connection has ended
 
 	mu   sync.Mutex
@@ -81,7 +82,8 @@ func Open(ctx context.Context, cfg Config) (*Engine, error) {
 	if e.nc, err = nats.Connect(cfg.URL, opts...); err != nil {
 		return nil, fmt.Errorf("jetstream: connect to %q: %w", cfg.URL, err)
 	}
-	if e.js, err = jetstream.New(e.nc); err == nil {
+	if e.sender, err = newSender(e.nc, cfg.PutTimeout); err == nil {
+		e.js = e.sender.js
 		_, err = e.js.AccountInfo(ctx)
 	}
 	if err != nil {
@@ -116,10 +118,8 @@ func (e *Engine) Queue(ctx context.Context, name string, cfg engine.QueueConfig)
 	if err := q.create(ctx); err != nil {
 		return nil, err
 	}
+	q.out = newPublisher(e.sender, q.cfg.MaxOutstanding)
 	var err error
-	if q.out, err = newPublisher(e.nc, q.cfg.MaxOutstanding, e.cfg.PutTimeout); err != nil {
-		return nil, err
-	}
 	if q.in, err = newPuller(e.nc, queueStream(name), consumerName, q.cfg.AckWait/2, giveBack); err != nil {
 		return nil, err
 	}
@@ -138,10 +138,7 @@ func (e *Engine) Log(ctx context.Context, name string, cfg engine.LogConfig) (en
 	if err := l.create(ctx); err != nil {
 		return nil, err
 	}
-	var err error
-	if l.out, err = newPublisher(e.nc, l.cfg.MaxOutstanding, e.cfg.PutTimeout); err != nil {
-		return nil, err
-	}
+	l.out = newPublisher(e.sender, l.cfg.MaxOutstanding)
 	if err := e.add(l); err != nil {
 		return nil, errors.Join(err, l.Close())
 	}

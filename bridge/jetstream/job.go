@@ -13,7 +13,7 @@ import (
 )
 
 // ackTimeout bounds the wait for the server's confirmation of one Ack.
-const ackTimeout = 10 * time.Second
+const ackTimeout = 5 * time.Second
 
 // job is an engine.Job.
 type job struct {
