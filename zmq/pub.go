@@ -24,3 +24,7 @@ func NewPub(opts ...Option) (*Pub, error) {
 
 // TopicCount returns the number of distinct topics that peers subscribe to.
 func (s *Pub) TopicCount() int { return s.x.count() }
+
+// Topics returns the topics that peers subscribe to, sorted. It copies them with
+// the socket locked: use it for diagnosis, not for each message.
+func (s *Pub) Topics() []string { return s.x.names() }

@@ -213,6 +213,18 @@ func (x *publisher) count() int {
 	return x.topics.Len()
 }
 
+// names returns the topics, sorted.
+func (x *publisher) names() []string {
+	x.s.send.Lock()
+	names := make([]string, 0, x.topics.Len())
+	for topic := range x.topics.All {
+		names = append(names, topic)
+	}
+	x.s.send.Unlock()
+	slices.Sort(names)
+	return names
+}
+
 // find collects in x.found the topics that a message matches. It reports whether
 // the subscribers of one topic at most are all the peers that get the message.
 func (x *publisher) find(topic []byte) (simple bool) {

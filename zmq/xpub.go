@@ -41,6 +41,10 @@ func (s *XPub) Unsubscribe(topic string) error { return s.x.manually(false, topi
 // TopicCount returns the number of distinct topics that peers subscribe to.
 func (s *XPub) TopicCount() int { return s.x.count() }
 
+// Topics returns the topics that peers subscribe to, sorted. It copies them with
+// the socket locked: use it for diagnosis, not for each message.
+func (s *XPub) Topics() []string { return s.x.names() }
+
 // maxNotes bounds the notifications that the application has not received, and
 // the option rcvhwm_octets their octets and those of messages. Notifications
 // beyond are dropped and counted; the peers that sent messages are held back.
