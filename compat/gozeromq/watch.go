@@ -31,7 +31,6 @@ func (s *socket) watch() {
 
 // happened follows the connections of the socket.
 func (s *socket) happened(e event.Event) {
-
 	if e.Lost > 0 {
 		s.peers.recount(s.z.Stats().Peers)
 	}
