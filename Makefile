@@ -68,7 +68,7 @@ interop: ## tests against third-party software: memcached, its clients, libzmq
 	$(GO) test -count=1 -timeout 15m ./interop/...
 
 compat: ## the tests of go-zeromq and gomemcache on our packages with their API (downloads their modules)
-	@GO='$(GO)' .ci/compat gozeromq
+	@GO='$(GO)' .ci/compat gozeromq gomemcache
 
 fuzz: ## every fuzz target: FUZZTIME (20s) for the wire parsers, FUZZTIME_REST (3s) for the others
 	@GO='$(GO)' .ci/fuzz '$(FUZZTIME)' '$(FUZZTIME_REST)'
