@@ -15,7 +15,6 @@ SOAK          ?= 60s
 
 .DEFAULT_GOAL := help
 .PHONY: help build bridge check test peers lint fmt unit unit32 race soak interop fuzz cross nested pictures bench-cache bench-zmq bench-go bench-client bench-feed abuse
-.PHONY: help build check test peers lint fmt unit unit32 race soak interop compat fuzz cross nested pictures bench-cache bench-zmq bench-go bench-client bench-feed abuse
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -67,6 +66,7 @@ soak: ## 50 publishers and 200 subscribers that connect and disconnect, for SOAK
 interop: ## tests against third-party software: memcached, its clients, libzmq
 	$(GO) test -count=1 -timeout 15m ./interop/...
 
+.PHONY: compat
 compat: ## the tests of go-zeromq and gomemcache on our packages with their API (downloads their modules)
 	@GO='$(GO)' .ci/compat gozeromq gomemcache
 
