@@ -91,6 +91,10 @@ type Options struct {
 	// unknown command, as in memcached.
 	Topology *Topology
 
+	// Feed publishes the changes of the cache for near caches, see package
+	// nearcache/server. If it is nil, mf is an unknown command, as in memcached.
+	Feed Feed
+
 	// Certs are the certificates of TLS listeners; nil is no TLS. The command
 	// refresh_certs calls Reload, stats shows the time of Loaded.
 	Certs interface {
@@ -211,6 +215,7 @@ func (o *Options) config() exec.Config {
 		MemoryFile: o.MemoryFile, Verbosity: o.Verbosity, WatcherBuffer: o.WatcherBuffer,
 		ReadBufferLimit: o.ReadBufferLimit, CrawlerSleep: o.CrawlerSleep, TrackSizes: o.TrackSizes,
 		TrackLatency: o.TrackLatency, Version: o.Version, Debug: o.Debug, Reported: o.Settings,
+		Feed:       o.Feed,
 		OnShutdown: o.OnShutdown, OnVerbosity: o.OnVerbosity, Trace: o.Trace, Certs: o.Certs,
 	}
 	if o.Topology != nil {

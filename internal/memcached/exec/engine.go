@@ -70,6 +70,9 @@ type Config struct {
 	// Calls are commands whose answer comes later, by their name in the text
 	// and meta protocols or by "0x" and their opcode in two hexadecimal digits.
 	Calls map[string]func(*Call)
+
+	// Feed is memcached.Options.Feed; nil is none. It is started with the store.
+	Feed Feed
 }
 
 // Certs are the certificates of a server with TLS.
@@ -154,6 +157,10 @@ func New(cfg Config) (*Engine, error) {
 	if err := e.ReloadAuth(); err != nil {
 		return nil, err
 	}
+	hooks := store.Hooks{Evict: e.Log.Evict}
+	if e.Feed != nil {
+		hooks.Change = e.Feed.Change
+	}
 	var err error
 	e.Items, err = store.New(store.Options{
 		MaxBytes:    e.StoreLimit(cfg.MemoryLimit),
@@ -162,18 +169,23 @@ func New(cfg Config) (*Engine, error) {
 		DisableCAS:  cfg.DisableCAS,
 		Now:         e.Clock.Now,
 		Path:        cfg.MemoryFile,
-		Hooks:       store.Hooks{Evict: e.Log.Evict},
+		Hooks:       hooks,
 	})
 	if err != nil {
 		return nil, e.limitError(err)
+	}
+	if e.Feed != nil {
+		if err := e.Feed.Start(e.Items); err != nil {
+			return nil, errors.Join(err, e.Items.Close())
+		}
 	}
 	e.Crawler.init(e)
 	e.tasks.Go(e.tick)
 	return e, nil
 }
 
-// Stop ends the background work of the engine and waits for it. The store
-// stays open.
+// Stop ends the background work of the engine and waits for it, and stops the feed.
+// The store stays open.
 func (e *Engine) Stop() {
 	e.mu.Lock()
 	closed := e.closed
@@ -181,6 +193,9 @@ func (e *Engine) Stop() {
 	e.mu.Unlock()
 	if !closed {
 		close(e.stop)
+		if e.Feed != nil {
+			e.Feed.Stop()
+		}
 	}
 	e.tasks.Wait()
 }

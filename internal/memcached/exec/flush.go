@@ -61,7 +61,7 @@ func (e *Engine) dropRecent(since int64) {
 	for _, key := range keys {
 		tx := e.Items.Begin(key)
 		if tx.Find() {
-			tx.Delete()
+			tx.Discard() // FlushAll is announced for it
 		}
 		tx.End()
 	}

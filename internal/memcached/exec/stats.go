@@ -216,6 +216,13 @@ func (e *Engine) GeneralStats() []Stat {
 		l.uint("memory_file_damaged_items", st.Damaged)
 		l.uint("memory_file_no_space", st.FileSystemFull)
 	}
+	if e.Feed != nil {
+		f := e.Feed.Stats()
+		l.int("feed_lanes", int64(e.Items.Lanes()))
+		l.int("feed_subscribers", int64(f.Subscribers))
+		l.uint("feed_published", f.Published)
+		l.uint("feed_lost", f.Lost)
+	}
 	return l
 }
 

@@ -1,10 +1,10 @@
-// Package meta is the front end of memcached's meta commands: mg, ms, md, ma, me,
-// mn, and mp, which memcached does not have. It parses keys and flags, lets package
-// exec execute the commands, and encodes the replies. Package text, whose lines
+// Package meta is the front end of memcached's meta commands: mg, ms, md, ma, me and
+// mn, and of mp and mf, which memcached does not have. It parses keys and flags, lets
+// package exec execute the commands, and encodes the replies. Package text, whose lines
 // meta commands share, calls it.
 //
-// get.go has mg and me, change.go the others. The flags of the command at hand are
-// in exec.Batch.Meta.
+// get.go has mg and me, meta.go mn and mf, change.go the others. The flags of the
+// command at hand are in exec.Batch.Meta.
 package meta
 
 import (
@@ -78,6 +78,26 @@ func appendTTL(out []byte, expiry, now int64) []byte {
 		return append(out, " t-1"...)
 	}
 	return appendFlag(out, 't', uint64(max(0, expiry-now)))
+}
+
+// Fence is mf NONCE: the numbers of the last changes, see memcached.Feed. It returns
+// false if the server has no feed, for which the command is unknown. memcached has no
+// such command.
+func Fence(b *exec.Batch, args []byte) bool {
+	if b.Feed == nil {
+		return false
+	}
+	b.Count(exec.CmdMeta)
+	token, rest := mcproto.Next(args)
+	nonce, ok := mcproto.ParseUint(token)
+	if !ok || !mcproto.Blank(rest) {
+		b.Reply(mcproto.ErrFormat)
+		return true
+	}
+	n := len(b.W.B)
+	b.W.B = append(b.Feed.AppendFence(b.W.B, nonce), '\r', '\n')
+	b.Spend(len(b.W.B) - n)
+	return true
 }
 
 // Noop is mn. A client that sees its reply knows that all earlier ones were sent.

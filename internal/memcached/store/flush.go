@@ -57,6 +57,11 @@ func (sh *shard) flushNow(prefix string) {
 			f.open[i] = mark{g.seq, g.end}
 		}
 	}
+	if prefix == "" {
+		sh.announce(AllFlushed, nil)
+	} else {
+		sh.announce(PrefixFlushed, []byte(prefix))
+	}
 	kept := sh.prefixes[:0]
 	for _, o := range sh.prefixes {
 		if !strings.HasPrefix(o.prefix, prefix) {

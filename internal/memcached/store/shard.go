@@ -20,23 +20,25 @@ type shard struct {
 type part struct {
 	// Written by every change, in one cache line: fetching a line from another core
 	// costs more than the rest of a change.
-	mu     sync.Mutex
-	held   arena.Loc // segment of the record being replaced; the new value may be part of it
-	gone   int64     // bytes of dead records
-	shown  int64     // dead
-	lost   int64     // bytes of all records that ever became dead
-	cas    uint64
-	stored int32 // items of class last stored since settle
-	last   int32
-	opened bool // a segment was opened since the last End
-	_      [7]byte
+	mu      sync.Mutex
+	held    arena.Loc // segment of the record being replaced; the new value may be part of it
+	gone    int64     // bytes of dead records
+	shown   int64     // dead
+	lost    int64     // bytes of all records that ever became dead
+	cas     uint64
+	changes uint64 // number of the last change, see announce
+	stored  int32  // items of class last stored since settle
+	last    int16
+	opened  bool // a segment was opened since the last End
+	_       [1]byte
 
 	// Read by every look-up and seldom written.
 	s        *Store
 	pool     *pool
 	flushAt  int64 // unix second of a pending FlushAll, 0 for none
 	open     [streams]arena.Loc
-	_        [8]byte
+	heard    bool // Store.Listen
+	_        [7]byte
 	prefixes []flush
 	id       int
 	index    index
@@ -192,7 +194,7 @@ func (sh counter) countSize(size int, queue uint32, n int64) {
 }
 
 // tally counts an item stored for the class at index i.
-func (sh counter) tally(i int32) {
+func (sh counter) tally(i int16) {
 	if i != sh.last || sh.stored == math.MaxInt32 {
 		sh.settle()
 		sh.last = i

@@ -60,6 +60,13 @@ type Options struct {
 type Hooks struct {
 	// Evict is called before an item is evicted. Item.Key is valid during the call.
 	Evict func(Item)
+
+	// Change is called for every change while Store.Listen is on. The changes of a
+	// lane have the numbers 1, 2, 3 and so on, also those of the time in which it is
+	// not called. key is valid during the call: the item's; the prefix if the change is
+	// PrefixFlushed; nil if it is AllFlushed. No other transaction sees the change
+	// before Change returns.
+	Change func(lane int, number uint64, change Change, key []byte)
 }
 
 // Item describes an item for Scan and Hooks.

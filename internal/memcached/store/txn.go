@@ -37,6 +37,9 @@ type Txn struct {
 	at   int   // its slot; without leaf, a guess
 	r    record
 	miss Miss
+	// change is what the transaction did to the key: its last change of the item,
+	// or Touched if only the expiry time changed.
+	change Change
 }
 
 // Begin locks the key's shard. The key, of 1 to MaxKey bytes, must not change until
@@ -48,8 +51,12 @@ func (s *Store) Begin(key []byte) Txn {
 	return Txn{sh: sh, key: key, hash: h}
 }
 
-// End unlocks the shard. The Txn must not be used afterwards.
+// End unlocks the shard. If the transaction changed the item, it numbers the change
+// before and passes it to Hooks.Change. The Txn must not be used afterwards.
 func (t *Txn) End() {
+	if t.change != Unchanged {
+		t.sh.announce(t.change, t.key)
+	}
 	if t.sh.opened {
 		t.sh.opened = false
 		t.sh.mu.Unlock()
@@ -72,7 +79,7 @@ func (t *Txn) Find() bool {
 func (t *Txn) current() bool {
 	m := t.sh.visible(&t.r, t.sh.s.now())
 	if m != Absent {
-		t.Delete()
+		t.Discard()
 		t.miss = m
 	}
 	return m == Absent
@@ -141,6 +148,9 @@ func (t *Txn) Warm() {
 func (t *Txn) SetExpiry(unix int64) {
 	now := t.sh.s.now()
 	unix = min(unix, maxExpiry)
+	if t.change == Unchanged && unix != t.r.expiry() {
+		t.change = Touched
+	}
 	if t.r.shape()&shapeExpiry == 0 {
 		if unix != 0 {
 			t.replace(func(h *header) {
@@ -167,6 +177,9 @@ func (t *Txn) SetExpiry(unix int64) {
 // SetMarks sets the two marks of leases. The CAS value stays.
 func (t *Txn) SetMarks(stale, won bool) {
 	shape := t.r.shape()&^(shapeStale|shapeWon) | marks(stale, won)
+	if (shape^t.r.shape())&shapeStale != 0 {
+		t.change = Changed
+	}
 	if t.sh.pool.sums == 0 {
 		t.r.b[1] = shape
 		return
@@ -192,6 +205,7 @@ func (t *Txn) SetCAS(cas uint64) {
 	if cas == 0 {
 		cas = t.sh.nextCAS()
 	}
+	t.change = Changed
 	if t.r.shape()&shapeCAS != casFull {
 		t.replace(func(h *header) { h.cas = cas }, t.r.valueBytes())
 		return
@@ -203,6 +217,7 @@ func (t *Txn) SetCAS(cas uint64) {
 // Value returned. It returns the new CAS value. All else stays. The bytes of a
 // pinned value are not changed: the item gets new ones.
 func (t *Txn) Overwrite(v []byte) (cas uint64) {
+	t.change = Changed
 	base := t.sh.pool.Base(t.r.loc)
 	cas = t.sh.nextCAS()
 	// The first change writes a record with the CAS value in full. Later ones change
@@ -223,6 +238,16 @@ func (t *Txn) Overwrite(v []byte) (cas uint64) {
 
 // Delete removes the item found.
 func (t *Txn) Delete() {
+	t.Discard()
+	t.change = Deleted
+}
+
+// Discard removes the item found without announcing it, like an eviction. It is for
+// items that are expired, or covered by a flush that is announced.
+func (t *Txn) Discard() {
+	if t.leaf == nil {
+		return // a failed Put has removed it
+	}
 	t.sh.remove(t.leaf, t.at, &t.r)
 	t.leaf, t.r, t.miss = nil, record{}, Absent
 }
@@ -331,7 +356,8 @@ func (t *Txn) Put(rec Record) (cas uint64, err error) {
 		sh.class[class].OutOfMemory++
 		return 0, err
 	}
-	counter{sh}.tally(int32(class))
+	counter{sh}.tally(int16(class))
+	t.change = Changed
 	return t.CAS(), nil
 }
 
@@ -347,6 +373,9 @@ func (t *Txn) write(h *header, queue int, value [2][]byte, force bool) error {
 	p, ok := sh.room(queue, n, force)
 	sh.held = 0
 	if !ok {
+		if t.leaf != nil {
+			t.leaf, t.at = sh.slotOf(t.hash, t.r.loc, t.at) // room may have removed other items
+		}
 		return ErrNoMemory
 	}
 	b := sh.pool.Bytes(p.loc(), int64(n))

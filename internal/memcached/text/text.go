@@ -79,6 +79,10 @@ func dispatch(b *exec.Batch, verb, rest, line, in []byte, n int) (used int, step
 		meta.Noop(b)
 	case "mp":
 		meta.FlushPrefix(b, rest)
+	case "mf":
+		if !meta.Fence(b, rest) {
+			return other(b, verb, rest, line, n)
+		}
 	case "me":
 		meta.Debug(b, rest)
 	case "gat", "gats":
