@@ -259,23 +259,24 @@ func TestTLSReload(t *testing.T) {
 	}
 }
 
+// TestTLSResumption: clients resume sessions in both versions, as with memcached.
 func TestTLSResumption(t *testing.T) {
 	a := newAuthority(t)
 	chain, key, _, _ := a.issue("server")
-	for _, on := range []bool{false, true} {
-		certs, err := listen.LoadTLS(listen.TLSOptions{Chain: chain, Key: key, SessionCache: on})
-		if err != nil {
-			t.Fatal(err)
-		}
-		addr := serveTLS(t, "127.0.0.1", certs)
-		cfg := &tls.Config{RootCAs: a.pool, ClientSessionCache: tls.NewLRUClientSessionCache(4), MaxVersion: tls.VersionTLS12}
+	certs, err := listen.LoadTLS(listen.TLSOptions{Chain: chain, Key: key})
+	if err != nil {
+		t.Fatal(err)
+	}
+	addr := serveTLS(t, "127.0.0.1", certs)
+	for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
+		cfg := &tls.Config{RootCAs: a.pool, ClientSessionCache: tls.NewLRUClientSessionCache(4), MaxVersion: version}
 		for i := range 2 {
 			st, err := try(t, addr, cfg)
 			if err != nil {
 				t.Fatal(err)
 			}
-			if want := on && i == 1; st.DidResume != want {
-				t.Errorf("session cache %v, connection %d: resumed %v", on, i, st.DidResume)
+			if want := i == 1; st.DidResume != want {
+				t.Errorf("%s, connection %d: resumed %v", tls.VersionName(version), i, st.DidResume)
 			}
 		}
 	}

@@ -437,9 +437,6 @@ func (s *serverSettings) report() {
 	s.show("ssl_chain_cert", s.certs.Chain, "ssl_key", cmp.Or(s.certs.Key, "(null)"),
 		"ssl_ca_cert", cmp.Or(s.certs.CA, "NULL"), "ssl_ciphers", cmp.Or(s.certs.Ciphers, "NULL"),
 		"ssl_verify_mode", strconv.Itoa(int(s.certs.Verify)), "ssl_min_version", tlsVersionName(s.certs.MinVersion))
-	if s.certs.SessionCache {
-		s.show("ssl_session_cache", "yes")
-	}
 }
 
 // programName returns the name of the program for its help, and whether it was

@@ -63,7 +63,7 @@ func TestServerFlags(t *testing.T) {
 				[]any{true, "2", "no", true, "jenkins"}
 		}},
 		{"-Z -o ssl_chain_cert=c,ssl_key=k,ssl_verify_mode=2,ssl_min_version=3,ssl_session_cache", func(s *serverSettings) (any, any) {
-			return s.certs, listen.TLSOptions{Chain: "c", Key: "k", Verify: listen.VerifyRequired, MinVersion: tls.VersionTLS13, SessionCache: true}
+			return s.certs, listen.TLSOptions{Chain: "c", Key: "k", Verify: listen.VerifyRequired, MinVersion: tls.VersionTLS13}
 		}},
 		{"-d -P /x -u root -rk -c 2000 -R 5 -b 10 -t 8 -f 1.1 -n 64 -L -N 2 -A -W -e /m", func(s *serverSettings) (any, any) {
 			return []any{s.daemon, s.pidFile, s.user, s.coreDumps, s.lockAll, s.options.MaxConns, s.options.Requests, s.backlog, s.options.EnableShutdown, s.options.DisableWatch, s.options.MemoryFile},

@@ -149,8 +149,8 @@ func init() {
 		{"ssl_min_version", "n", false, subInt("ssl_min_version", 0, 3, func(s *serverSettings, n int) {
 			s.certs.MinVersion = tls.VersionTLS10 + uint16(n)
 		}), "lowest version, 0 to 3: TLS 1.0 to 1.3 (default 2)", false},
-		{"ssl_session_cache", "", false, subDo(func(s *serverSettings) { s.certs.SessionCache = true }), "let clients resume sessions", false},
 
+		{"ssl_session_cache", "", false, shown("ssl_session_cache", "yes"), "cache of TLS sessions: they are resumed by tickets", true},
 		{"ssl_wbuf_size", "KB", false, shownInt("ssl_wbuf_size", "ssl_wbuf_size", 1, 1<<20, 1<<10), "TLS output buffer", true},
 		{"ssl_kernel_tls", "", false, shown("ssl_kernel_tls", "yes"), "TLS in the kernel", true},
 		{"worker_logbuf_size", "KB", false, shownInt("worker_logbuf_size", "worker_logbuf_size", 1, 1<<20, 1<<10), "log buffer of a thread", true},

@@ -35,8 +35,7 @@ type TLSOptions struct {
 	Verify  VerifyMode
 	Ciphers string // OpenSSL names separated by colons, for TLS up to 1.2; empty: Go's default
 
-	MinVersion   uint16 // a version of package crypto/tls; 0 is TLS 1.2
-	SessionCache bool   // clients may resume sessions
+	MinVersion uint16 // a version of package crypto/tls; 0 is TLS 1.2
 }
 
 // TLS adds TLS to listeners. Its files can be read again while the listeners
@@ -125,10 +124,11 @@ func (o *TLSOptions) config() (*tls.Config, error) {
 	if err != nil {
 		return nil, fmt.Errorf("listen: TLS: %w", err)
 	}
+	// Session tickets stay on, as in memcached, with or without ssl_session_cache:
+	// a client resumes a session for less CPU.
 	cfg := &tls.Config{
-		Certificates:           []tls.Certificate{cert},
-		MinVersion:             cmp.Or(o.MinVersion, tls.VersionTLS12),
-		SessionTicketsDisabled: !o.SessionCache,
+		Certificates: []tls.Certificate{cert},
+		MinVersion:   cmp.Or(o.MinVersion, tls.VersionTLS12),
 	}
 	if o.CA != "" {
 		text, err := os.ReadFile(o.CA)

@@ -251,3 +251,14 @@ func TestShortRepliesTogether(t *testing.T) {
 		}
 	})
 }
+
+// TestHandshakeIsAcknowledged: the kernel does not delay the acknowledgement of
+// the last record of a TLS handshake, which the server does not answer.
+func TestHandshakeIsAcknowledged(t *testing.T) {
+	b := variant{"net/tls", netloop.New, "tls"}.start(t, netloop.Config{Threads: 1})
+	b.dial()
+	quick, err := unix.GetsockoptInt((<-b.opened).ID(), unix.IPPROTO_TCP, unix.TCP_QUICKACK)
+	if err != nil || quick != 1 {
+		t.Errorf("TCP_QUICKACK is %d after the handshake, %v", quick, err)
+	}
+}

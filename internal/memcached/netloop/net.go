@@ -398,6 +398,7 @@ func (c *netConn) serve() {
 			return
 		}
 		l.handshakes.Add(1)
+		acknowledge(c.fd)
 	}
 	s := l.cfg.NewSession(c)
 	c.smu.Lock()
