@@ -7,6 +7,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"lintel.dev/internal/zmq/engine"
 	"lintel.dev/internal/zmq/zmtp"
 )
 
@@ -24,11 +25,12 @@ type core struct {
 	pat    pattern
 	logger *slog.Logger
 
-	opt     sync.Mutex // protects o
-	o       options
-	events  eventLog
-	counter socketCounters
-	wrote   atomic.Int64 // when a sender wrote itself last, in nanoseconds since epoch
+	opt        sync.Mutex // protects o
+	o          options
+	events     eventLog
+	counter    socketCounters
+	unfinished engine.Budget
+	wrote      atomic.Int64 // when a sender wrote itself last, in nanoseconds since epoch
 
 	endpoints endpoints
 
@@ -136,6 +138,7 @@ func (s *core) options() options {
 func (s *core) optionsChanged() {
 	o := s.options()
 	s.lockBoth()
+	s.unfinished.SetLimit(o.UnfinishedBytes)
 	s.send.timeout, s.recv.timeout = o.SendTimeout, o.RecvTimeout
 	for p := range s.pipes {
 		p.setHWM(&o)

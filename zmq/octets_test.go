@@ -2,9 +2,12 @@ package zmq_test
 
 import (
 	"fmt"
+	"iter"
+	"strings"
 	"testing"
 
 	"lintel.dev/zmq"
+	"lintel.dev/zmq/event"
 )
 
 // A peer is held back while more octets wait than rcvhwm_octets; nothing is lost.
@@ -87,5 +90,46 @@ func TestRecvOctetsInproc(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// The unfinished messages of all peers together are bounded: those peers are
+// disconnected that sent nothing for the longest time. The largest message does not
+// count.
+func TestUnfinishedOctets(t *testing.T) {
+	const limit, each, peers = 4 << 20, 1 << 20, 30
+	for name, unfinished := range map[string]string{
+		"frames":       strings.Repeat(frame(1, strings.Repeat("f", 1000)), each/1000),
+		"large frames": strings.Repeat(frame(1, strings.Repeat("f", 100_000)), each/100_000+1),
+		"half a frame": frame(0, strings.Repeat("f", 4*each))[:each],
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := overTCP(t)
+			pull := made(r, zmq.NewPull, zmq.WithOption("unfinished_octets", fmt.Sprint(limit)))
+			events, stop := iter.Pull(pull.Events(r.ctx))
+			defer stop()
+			at := r.bind(pull)
+			good := r.dialRaw(at)
+			good.shake(1, "PUSH")
+			body := strings.Repeat("g", 2*each)
+			good.put(frame(1, body))
+			for range 2 { // after the second PONG, what came before the first counts
+				good.put(command("PING", "\x00\x00"))
+				good.get(len(command("PONG", "")))
+			}
+			for range peers {
+				w := r.dialRaw(at)
+				w.shake(1, "PUSH")
+				w.put(unfinished)
+			}
+			// All but those that fit beside the good one.
+			for range peers - limit/each {
+				if e := next(t, events, event.Disconnected); e.Err == nil || !strings.Contains(e.Err.Error(), "unfinished_octets") {
+					t.Fatalf("disconnected for %v", e.Err)
+				}
+			}
+			good.put(frame(0, "good"))
+			r.want(pull, body, "good")
+		})
 	}
 }

@@ -114,19 +114,22 @@ var optionNames = map[string]option{
 	"subscribe":          {set: setSubscribe}, // of an existing socket: see setOption
 	"unsubscribe":        {set: setUnsubscribe},
 
-	"conflate_topics": flag(func(o *options) *bool { return &o.ConflateTopics }),
-	"rcvhwm_octets":   number(0, maxInt, func(o *options) *int { return &o.RecvBytes }),
-	"max_message":     {setMaxMessage, func(o *options) string { return fmt.Sprint(o.MaxMessage) }},
-	"max_frames":      number(1, maxInt, func(o *options) *int { return &o.MaxFrames }),
-	"ws_origins":      {setOrigins, func(o *options) string { return strings.Join(o.WebSocketOrigins, ",") }},
+	"conflate_topics":   flag(func(o *options) *bool { return &o.ConflateTopics }),
+	"rcvhwm_octets":     number(0, maxInt, func(o *options) *int { return &o.RecvBytes }),
+	"max_message":       {setMaxMessage, func(o *options) string { return fmt.Sprint(o.MaxMessage) }},
+	"max_frames":        number(1, maxInt, func(o *options) *int { return &o.MaxFrames }),
+	"unfinished_octets": number(0, maxInt, func(o *options) *int { return &o.UnfinishedBytes }),
+	"ws_origins":        {setOrigins, func(o *options) string { return strings.Join(o.WebSocketOrigins, ",") }},
 }
 
 // OptionNames returns the names that SetOption knows, sorted. They are
-// libzmq's, and five that libzmq does not have: conflate_topics keeps the latest
+// libzmq's, and six that libzmq does not have: conflate_topics keeps the latest
 // message of each topic of a SUB, max_message and max_frames bound a message
 // that is received, rcvhwm_octets bounds the octets that wait from each peer
-// (64 MiB; the peer is held back), ws_origins lists the hosts whose web pages may
-// connect.
+// (64 MiB; the peer is held back), unfinished_octets bounds the octets of incomplete
+// messages of all peers but the one with the most (512 MiB; beyond, the peer is
+// disconnected that sent nothing for the longest time), ws_origins lists the hosts whose web
+// pages may connect.
 func OptionNames() []string { return slices.Sorted(maps.Keys(optionNames)) }
 
 // optionOwners are the options that libzmq's sockets of other types refuse. A

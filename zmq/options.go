@@ -30,15 +30,18 @@ type options struct {
 	// ConflateTopics keeps only the latest message of each topic (SUB).
 	ConflateTopics bool
 
-	Immediate    bool          // queue messages only for peers that are connected
-	Identity     []byte        // our routing id, 1 to 255 octets, the first not 0
-	MaxMessage   int64         // octets of a message that arrives; -1: no limit
-	MaxFrame     int64         // octets of one of its frames, libzmq's maxmsgsize; -1: as many as of a message
-	MaxFrames    int           // frames of a message that arrives
-	Backlog      int           // of a listener, 100
-	Reconnect    time.Duration // first wait before connecting again, 100 ms; -1: never
-	ReconnectMax time.Duration // the wait doubles up to this; 0: it does not grow
-	Stop         int           // bits: when not to connect again
+	Immediate  bool   // queue messages only for peers that are connected
+	Identity   []byte // our routing id, 1 to 255 octets, the first not 0
+	MaxMessage int64  // octets of a message that arrives; -1: no limit
+	MaxFrame   int64  // octets of one of its frames, libzmq's maxmsgsize; -1: as many as of a message
+	MaxFrames  int    // frames of a message that arrives
+	// UnfinishedBytes bounds the octets of messages that are incomplete, of all peers
+	// together but the one with the most, 512 MiB; 0: no limit; at any time.
+	UnfinishedBytes int
+	Backlog         int           // of a listener, 100
+	Reconnect       time.Duration // first wait before connecting again, 100 ms; -1: never
+	ReconnectMax    time.Duration // the wait doubles up to this; 0: it does not grow
+	Stop            int           // bits: when not to connect again
 
 	HandshakeTimeout time.Duration // for greeting and security, 30 s; 0: none
 	ConnectTimeout   time.Duration // for one attempt, 2 s; 0: the system's
@@ -130,7 +133,7 @@ func defaultOptions(t zmtp.SocketType) options {
 		SendHWM: 1000, RecvHWM: 1000, RecvBytes: 64 << 20,
 		SendTimeout: -1, RecvTimeout: -1,
 		Linger:     5 * time.Second,
-		MaxMessage: 1 << 30, MaxFrame: -1, MaxFrames: 1 << 16,
+		MaxMessage: 1 << 30, MaxFrame: -1, MaxFrames: 1 << 16, UnfinishedBytes: 512 << 20,
 		Backlog:          100,
 		Reconnect:        100 * time.Millisecond,
 		HandshakeTimeout: 30 * time.Second,

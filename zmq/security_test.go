@@ -376,7 +376,7 @@ func TestOptionReadBack(t *testing.T) {
 		"DEALER": {
 			"sndhwm=5", "rcvhwm=0", "linger=-1", "linger=1500", "sndtimeo=20", "rcvtimeo=-1", "routing_id=me", "ipv6=1", "ipv4only=1",
 			"immediate=1", "delay_attach_on_connect=0", "reconnect_ivl=-1", "reconnect_ivl_max=70", "reconnect_stop=5", "maxmsgsize=900",
-			"max_message=5000", "max_frames=7", "heartbeat_ivl=5", "heartbeat_timeout=-1", "heartbeat_ttl=1000", "handshake_ivl=0",
+			"max_message=5000", "max_frames=7", "unfinished_octets=100000", "heartbeat_ivl=5", "heartbeat_timeout=-1", "heartbeat_ttl=1000", "handshake_ivl=0",
 			"connect_timeout=3", "tcp_keepalive=1", "tcp_keepalive_idle=30", "tcp_keepalive_cnt=-1", "tcp_maxrt=9", "tos=8", "priority=2",
 			"metadata=X-a:b", "socks_proxy=host:1080", "bindtodevice=lo", "plain_username=u", "zap_domain=d", "zap_enforce_domain=1",
 			"plain_server=1", "ws_origins=a,b", "use_fd=-1", "hello_msg=hi", "wss_hostname=h", "backlog=4", "sndbuf=-1", "rcvbuf=4096",

@@ -57,6 +57,7 @@ func (x *session) config() engine.Config {
 		HeartbeatInterval: o.HeartbeatInterval, HeartbeatTimeout: o.HeartbeatTimeout, HeartbeatTTL: o.HeartbeatTTL,
 
 		Limits:     o.limits(),
+		Unfinished: &x.s.unfinished,
 		RecvHWM:    o.RecvHWM,
 		SendBuffer: o.SendBuffer,
 		LastWrite:  &x.s.wrote,

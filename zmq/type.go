@@ -62,7 +62,8 @@ type Socket interface {
 	// SetOption sets an option by libzmq's lower-case name without the ZMQ_,
 	// such as "sndhwm", to a value in libzmq's unit. Most options apply to
 	// later calls of Bind and Connect only. These apply at once: linger,
-	// sndhwm, rcvhwm, sndtimeo, rcvtimeo, subscribe, unsubscribe, and the
+	// sndhwm, rcvhwm, sndtimeo, rcvtimeo, subscribe, unsubscribe,
+	// unfinished_octets, and the
 	// flags of ROUTER, REQ and XPUB. It returns ErrNotSupported for an unknown
 	// name and for an option of another socket type.
 	SetOption(name, value string) error

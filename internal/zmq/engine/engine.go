@@ -123,8 +123,9 @@ type Config struct {
 	HeartbeatTTL      time.Duration // announced to the peer
 
 	Limits
-	RecvHWM    int // messages; 0: no limit
-	SendBuffer int // SO_SNDBUF, if it was set; 0 or less: unknown
+	Unfinished *Budget // of the socket; nil: no limit
+	RecvHWM    int     // messages; 0: no limit
+	SendBuffer int     // SO_SNDBUF, if it was set; 0 or less: unknown
 
 	// LastWrite is when a sender of the socket last wrote by itself, in
 	// nanoseconds since the package was initialised. The engines of a socket

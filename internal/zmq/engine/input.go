@@ -28,12 +28,50 @@ type Input struct {
 	parts int        // its frames
 
 	ready []flow.Batch
+
+	budget  *Budget
+	claim   claim
+	claimed bool // claim is not 0
+	partial int  // octets of a frame that is incomplete
 }
 
 // Init makes in the input of a connection that ends when closed is closed. beat,
 // if not nil, is suspended while the receiver has enough.
 func (in *Input) Init(s Session, l Limits, beat *Heartbeat, closed <-chan struct{}) {
 	*in = Input{session: s, limits: l, beat: beat, closed: closed, room: make(chan struct{}, 1)}
+}
+
+// Share makes unfinished messages count in b, which may call end to close the
+// connection. Release must follow.
+func (in *Input) Share(b *Budget, end func(error)) { in.budget, in.claim.close = b, end }
+
+// Release ends the use of in. It gives back what in holds of the budget.
+func (in *Input) Release() {
+	if in.claimed {
+		in.budget.set(&in.claim, 0)
+		in.claimed = false
+	}
+}
+
+// Partial counts the octets that have arrived of a frame that is incomplete.
+func (in *Input) Partial(octets int) {
+	in.partial = octets
+	in.countUnfinished()
+}
+
+// countUnfinished claims the octets of the message that is incomplete.
+func (in *Input) countUnfinished() {
+	if in.budget == nil {
+		return
+	}
+	n := len(in.asm.Enc) - in.whole + in.asm.Held + in.partial
+	if n < minClaim {
+		n = 0
+	}
+	if n > 0 || in.claimed {
+		in.budget.set(&in.claim, n)
+		in.claimed = n > 0
+	}
 }
 
 // Resume lets Deliver return after the receiver made room.
@@ -138,6 +176,7 @@ func (in *Input) handOver() (some, full bool, err error) {
 	if in.asm.Msgs > 0 {
 		in.cut()
 	}
+	in.countUnfinished()
 	if len(in.ready) == 0 {
 		return false, false, nil
 	}

@@ -63,6 +63,7 @@ func (r *reader) readLarge() error {
 		r.filled, n = beyond, n-beyond // the next frames have begun
 	}
 	f.filled += n
+	r.partial = f.filled
 	return nil
 }
 
@@ -93,7 +94,7 @@ func (r *reader) readInto(p []byte, last bool) (int, error) {
 // endLarge takes a large frame that has arrived completely.
 func (r *reader) endLarge() error {
 	p, h := r.large.p, r.large.h
-	r.large = largeFrame{}
+	r.large, r.partial = largeFrame{}, 0
 	if !r.e.plain() || h.Command() {
 		return r.frame(h, p, true)
 	}

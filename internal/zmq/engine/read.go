@@ -42,6 +42,7 @@ type reader struct {
 // that the handshake read.
 func (r *reader) plug(s Session, rest []byte) {
 	r.Init(s, r.e.cfg.Limits, &r.e.beat, r.e.end.Done())
+	r.Share(r.e.cfg.Unfinished, r.e.Close)
 	r.buf, r.filled, r.limit = rest, len(rest), maxRead
 	if hwm := r.e.cfg.RecvHWM; r.e.cfg.Raw || hwm > 0 && hwm <= smallHWM {
 		r.limit = smallRead
@@ -52,6 +53,7 @@ func (r *reader) plug(s Session, rest []byte) {
 // run reads until the connection ends.
 func (r *reader) run() error {
 	defer r.release()
+	defer r.Release()
 	for {
 		if err := r.decode(); err != nil {
 			_, _, _ = r.handOver() // the messages before the error

@@ -144,6 +144,7 @@ func (e *Engine) Handshake(ctx context.Context) (engine.Peer, error) {
 func (e *Engine) Plug(s engine.Session) {
 	e.session = s
 	e.in.Init(s, e.cfg.Limits, &e.beat, e.end.Done())
+	e.in.Share(e.cfg.Unfinished, e.Close)
 	e.out.Init(s, e.write, e.Close)
 }
 
@@ -238,6 +239,7 @@ func (e *Engine) ping() {
 
 // read reads frames until the connection ends.
 func (e *Engine) read() error {
+	defer e.in.Release()
 	for {
 		flags, body, err := e.next(e.ctx)
 		if err != nil {
@@ -264,10 +266,10 @@ func (e *Engine) read() error {
 			_ = e.in.Deliver() // the messages before it
 			return err
 		}
-		if !h.More() {
-			if err := e.in.Deliver(); err != nil {
-				return err
-			}
+		if h.More() {
+			e.in.Partial(0)
+		} else if err := e.in.Deliver(); err != nil {
+			return err
 		}
 	}
 }
@@ -305,7 +307,7 @@ func (e *Engine) readFrame(ctx context.Context) (flags byte, body []byte, err er
 	if cap(e.got) > keepMessage {
 		e.got = nil
 	}
-	if e.got, err = readAll(r, e.got[:0]); err != nil {
+	if e.got, err = readAll(r, e.got[:0], e.in.Partial); err != nil {
 		e.broken.Store(true)
 		return 0, nil, err
 	}
@@ -325,9 +327,18 @@ func (e *Engine) readFrame(ctx context.Context) (flags byte, body []byte, err er
 // goroutines may run.
 const fragmentBurst = 256
 
-// readAll appends what r has to b.
-func readAll(r io.Reader, b []byte) ([]byte, error) {
+// progress is how many octets of a frame arrive between two reports of readAll.
+const progress = 64 << 10
+
+// readAll appends what r has to b. It reports how many octets have arrived, and 0
+// at the end.
+func readAll(r io.Reader, b []byte, report func(octets int)) ([]byte, error) {
+	reported := 0
 	for n := 1; ; n++ {
+		if len(b)-reported >= progress {
+			reported = len(b)
+			report(reported)
+		}
 		if n%fragmentBurst == 0 {
 			runtime.Gosched()
 		}
@@ -336,10 +347,13 @@ func readAll(r io.Reader, b []byte) ([]byte, error) {
 		}
 		n, err := r.Read(b[len(b):cap(b)])
 		b = b[:len(b)+n]
-		if errors.Is(err, io.EOF) {
-			return b, nil
-		}
 		if err != nil {
+			if reported > 0 {
+				report(0)
+			}
+			if errors.Is(err, io.EOF) {
+				err = nil
+			}
 			return b, err
 		}
 	}
