@@ -14,7 +14,7 @@ FUZZTIME_REST ?= 3s
 SOAK          ?= 60s
 
 .DEFAULT_GOAL := help
-.PHONY: help build bridge bridge-torture check test peers lint fmt unit unit32 race soak interop fuzz cross nested pictures bench-cache bench-zmq bench-go bench-client bench-feed abuse
+.PHONY: help build bridge check test peers lint fmt unit unit32 race soak interop fuzz cross nested pictures bench-cache bench-zmq bench-go bench-client bench-feed abuse
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -24,9 +24,6 @@ build: ## build the binary (BIN=lintel)
 
 bridge: ## build lintel-bridge
 	cd bridge/embedded && CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o $(CURDIR)/lintel-bridge ./cmd/lintel-bridge
-
-bridge-torture: ## kill the bridge, its producers and workers about every second for TORTURE (5m)
-	cd bridge/embedded && TORTURE=$(or $(TORTURE),5m) $(GO) test -count 1 -timeout 30m -v -run 'TestTorture|TestKilledWorker' ./cmd/lintel-bridge
 
 test: peers lint cross unit unit32 race soak nested fuzz ## all checks of .ci/run: peers, lint, cross builds, tests, 32 bits, -race, soak, fuzz
 	@echo "make test: everything passed"

@@ -83,7 +83,7 @@ func isLibrary(path string) bool {
 var layers = map[string]int{
 	"internal": 0,
 	"memcache": 1, "memcached": 1, "zmq": 1,
-	"compat": 2, "demo": 2,
+	"compat": 2, "demo": 2, "nearcache": 2,
 	"internal/cli": 3,
 	"cmd":          4, "docs": 4, "interop": 4,
 }
@@ -110,7 +110,7 @@ func place(path string) (folder, subject string) {
 		if subject == "cli" {
 			folder = "internal/cli"
 		}
-	case "memcache", "memcached", "zmq":
+	case "memcache", "memcached", "zmq", "nearcache":
 		subject = folder
 	}
 	return folder, subject

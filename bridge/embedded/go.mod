@@ -12,7 +12,6 @@ require (
 	github.com/nats-io/nats-server/v2 v2.15.3
 	github.com/nats-io/nats.go v1.55.0
 	go.uber.org/goleak v1.3.0
-	lintel.dev v0.0.0
 	lintel.dev/bridge v0.0.0
 )
 
@@ -44,4 +43,5 @@ require (
 	golang.org/x/term v0.47.0 // indirect
 	golang.org/x/time v0.16.0 // indirect
 	google.golang.org/protobuf v1.36.12 // indirect
+	lintel.dev v0.0.0 // indirect
 )

@@ -40,11 +40,9 @@
 //
 // # When not to use it
 //
-// A feed without a History keeps nothing on disk: what left the ring of a
-// publisher that has no snapshots is gone, a restarted publisher begins anew, and
-// two publishers cannot stand in for each other. With a History the messages and
-// their numbers are those of a store outside; lintel.dev/bridge has one on NATS
-// JetStream. Messages are not acknowledged.
+// A feed keeps nothing on disk: what left the ring of a publisher that has no
+// snapshots is gone, and a restarted publisher begins anew. Messages are not
+// acknowledged. Two publishers cannot stand in for each other.
 //
 // # Locks
 //

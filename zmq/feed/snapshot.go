@@ -58,16 +58,9 @@ func (w *SnapshotWriter) run() (cut uint64, err error) {
 
 var errReaderGone = errors.New("feed: snapshot: the reader is gone")
 
-// queueSlow lets a goroutine serve r when there is one free. s.mu is held.
-func (s *replayServer) queueSlow(r *replay) {
-	s.waiting = append(s.waiting, r)
-	s.startSlow()
-}
-
-// startSlow starts the snapshots and readings of the history whose turn it is.
-// s.mu is held.
-func (s *replayServer) startSlow() {
-	for s.running < maxSlow && len(s.waiting) > 0 && s.ctx.Err() == nil {
+// startSnapshots starts the snapshots whose turn it is. s.mu is held.
+func (s *replayServer) startSnapshots() {
+	for s.snapping < maxSnapshots && len(s.waiting) > 0 && s.ctx.Err() == nil {
 		r := s.waiting[0]
 		s.waiting = s.waiting[1:]
 		if s.active[r.key] != r {
@@ -75,17 +68,13 @@ func (s *replayServer) startSlow() {
 		}
 		ctx, stop := context.WithCancel(s.ctx)
 		r.stop = stop
-		s.running++
-		s.slow.Go(func() {
+		s.snapping++
+		s.snapshots.Go(func() {
 			defer stop()
-			if r.snapshot {
-				s.snapshot(ctx, r)
-			} else {
-				s.readHistory(ctx, r)
-			}
+			s.snapshot(ctx, r)
 			s.mu.Lock()
-			s.running--
-			s.startSlow()
+			s.snapping--
+			s.startSnapshots()
 			s.mu.Unlock()
 		})
 	}
@@ -118,8 +107,18 @@ func (s *replayServer) snapshot(ctx context.Context, r *replay) {
 
 // item sends one item when the reader's window is open.
 func (s *replayServer) item(ctx context.Context, r *replay, topic, payload []byte) error {
-	if err := s.waitWindow(ctx, r); err != nil {
-		return err
+	for {
+		s.mu.Lock()
+		open := r.open()
+		s.mu.Unlock()
+		if open {
+			break
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-r.opened:
+		}
 	}
 	if !s.send(r.key.peer, control{cmd: cmdItem, id: r.key.id, topic: topic, payload: payload}) {
 		return errReaderGone
@@ -129,23 +128,6 @@ func (s *replayServer) item(ctx context.Context, r *replay, topic, payload []byt
 	r.sentOctets += uint64(len(topic) + len(payload))
 	s.mu.Unlock()
 	return ctx.Err()
-}
-
-// waitWindow waits until the reader's window is open.
-func (s *replayServer) waitWindow(ctx context.Context, r *replay) error {
-	for {
-		s.mu.Lock()
-		open := r.open()
-		s.mu.Unlock()
-		if open {
-			return nil
-		}
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-r.opened:
-		}
-	}
 }
 
 // maxVLLMSnapshot bounds a snapshot in the format VLLMEpoch, in octets: it is one

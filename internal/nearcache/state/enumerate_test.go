@@ -10,6 +10,7 @@ import (
 
 	"github.com/cespare/xxhash/v2"
 
+	"lintel.dev/internal/nearcache/wire"
 	"lintel.dev/internal/sequence"
 )
 
@@ -57,6 +58,12 @@ type serverMutants struct {
 	addSilent    bool // a change of a missing key is not published
 }
 
+// publication is a message of the feed on its way.
+type publication struct {
+	wire.Header
+	records []wire.Record
+}
+
 type answer struct {
 	nonce uint64
 	epoch int
@@ -91,7 +98,7 @@ type world struct {
 	versions int
 	lastHeld [2][maxVersions + 1]int64
 	unsaid   [2]int // publishFirst: versions to be applied
-	feed     []Publication
+	feed     []publication
 	cut      bool // the feed is half-open
 	asked    []uint64
 	answers  []answer
@@ -111,7 +118,7 @@ func newWorld(sc *scenario) *world {
 	}
 	for range 2 { // a fence for the epoch, and one that is reached
 		w.link.Answer(w.link.Ask(w.now), epochOf(1), []uint64{0})
-		w.link.Publication(w.now, Publication{Epoch: epochOf(1)})
+		w.link.Publication(w.now, &wire.Header{Epoch: epochOf(1)}, nil)
 	}
 	if _, ok := w.src.Fresh(); !ok {
 		panic("the feed is not followed")
@@ -187,8 +194,8 @@ func (w *world) print(b []byte) []byte {
 		b = fmt.Appendf(b, "w%d", age((asked-epoch1970)*tick))
 	}
 	for _, p := range w.feed {
-		b = fmt.Appendf(b, "p%d %d %d", p.Epoch[7], p.First, len(p.Records))
-		for _, r := range p.Records {
+		b = fmt.Appendf(b, "p%d %d %d", p.Epoch[7], p.First, p.Count)
+		for _, r := range p.records {
 			b = append(b, '0'+byte(r.Op))
 		}
 	}
@@ -225,7 +232,7 @@ var keyNames = [2]string{"a", "b"}
 
 // publish numbers a record and sends it, as a server does with the lock of the
 // shard held.
-func (w *world) publish(k int, r Record) {
+func (w *world) publish(k int, r wire.Record) {
 	n := 0
 	if w.sc.server.perKey {
 		n = k
@@ -234,7 +241,7 @@ func (w *world) publish(k int, r Record) {
 		w.seq[n]++
 	}
 	if !w.cut {
-		w.feed = append(w.feed, Publication{Epoch: epochOf(w.epoch), First: w.seq[n], Records: []Record{r}})
+		w.feed = append(w.feed, publication{wire.Header{Epoch: epochOf(w.epoch), First: w.seq[n], Count: 1}, []wire.Record{r}})
 	}
 }
 
@@ -246,7 +253,7 @@ func (w *world) change(k int, remove bool) (version int) {
 		return w.versions
 	}
 	if w.sc.server.publishFirst {
-		w.publish(k, Record{Hash: hashOf})
+		w.publish(k, wire.Record{Op: wire.Changed, Hash: hashOf})
 		w.unsaid[k] = w.versions
 		if remove {
 			w.unsaid[k] = -w.versions
@@ -254,7 +261,7 @@ func (w *world) change(k int, remove bool) (version int) {
 		return w.versions
 	}
 	w.set(k, w.versions, remove)
-	w.publish(k, Record{Hash: hashOf})
+	w.publish(k, wire.Record{Op: wire.Changed, Hash: hashOf})
 	return w.versions
 }
 
@@ -376,7 +383,7 @@ func (w *world) do(a action) {
 			w.leave(k)
 			w.held[k], w.logical[k], w.deleted[k] = none, none, w.versions
 		}
-		w.publish(0, Record{Op: Flushed})
+		w.publish(0, wire.Record{Op: wire.FlushAll})
 	case 'R':
 		w.epoch++
 		w.seq = [2]uint64{}
@@ -387,11 +394,11 @@ func (w *world) do(a action) {
 	case 'd':
 		p := w.feed[0]
 		w.feed = w.feed[1:]
-		w.link.Publication(w.now, p)
+		w.link.Publication(w.now, &p.Header, p.records)
 	case 'l':
 		w.feed = w.feed[1:]
 	case 'h':
-		w.feed = append(w.feed, Publication{Epoch: epochOf(w.epoch), First: max(w.seq[0], w.seq[1])})
+		w.feed = append(w.feed, publication{Header: wire.Header{Epoch: epochOf(w.epoch), First: max(w.seq[0], w.seq[1])}})
 	case 'c':
 		w.cut = true
 	case 'C':

@@ -3,34 +3,9 @@ package state
 import (
 	"time"
 
+	"lintel.dev/internal/nearcache/wire"
 	"lintel.dev/internal/sequence"
 )
-
-// Op is the kind of a record.
-type Op uint8
-
-// The operations of records.
-const (
-	Changed Op = iota // the key has another value, none, or a shorter life
-	Flushed           // any number of keys have
-	Lost              // the server could not publish some records
-)
-
-// Record is one change of a server.
-type Record struct {
-	Op   Op
-	Hash uint64 // of the key; of Changed
-}
-
-// Publication is a message of a server's feed.
-type Publication struct {
-	Epoch sequence.Epoch
-	Lane  int
-	// First is the number of the first record. Without records the publication is
-	// a heartbeat, and First is the last number that was given.
-	First   uint64
-	Records []Record
-}
 
 // LinkStats are counters of a Link.
 type LinkStats struct {
@@ -103,43 +78,44 @@ func (l *Link) forget() {
 	l.epoch, l.lanes = sequence.Epoch{}, nil
 }
 
-// Publication takes a message of the feed at time now. It reports whether the
+// Publication takes a message of the feed at time now, whose records were decoded. It reports whether the
 // server restarted. Then a fence should be asked for at once.
-func (l *Link) Publication(now int64, p Publication) (restarted bool) {
+func (l *Link) Publication(now int64, h *wire.Header, records []wire.Record) (restarted bool) {
 	switch {
 	case l.epoch == sequence.Epoch{}:
 		return false // a fence tells the epoch and the lanes
-	case p.Epoch != l.epoch && p.Epoch.Before(l.epoch):
+	case h.Epoch != l.epoch && h.Epoch.Before(l.epoch):
 		// Of a connection to the process before. If the clock of the server was
 		// set back, the next fence tells.
 		l.stats.Duplicates++
 		return false
-	case p.Epoch != l.epoch:
+	case h.Epoch != l.epoch:
 		l.forget()
 		return true
-	case p.Lane < 0 || p.Lane >= len(l.lanes):
+	case h.Lane < 0 || h.Lane >= len(l.lanes):
 		l.stats.Unknown++
 		return false
 	}
-	lane := &l.lanes[p.Lane]
-	first, next := p.First, p.First+uint64(len(p.Records))
-	if len(p.Records) == 0 {
-		first, next = p.First+1, p.First+1
+	lane := &l.lanes[h.Lane]
+	// A heartbeat has the number of the last record, as if that had arrived.
+	first, next := h.First, h.Last()+1
+	if h.Heartbeat() {
+		first = next
 	}
 	switch {
-	case next < p.First || lane.known && next < lane.next || lane.known && next == lane.next && len(p.Records) > 0:
+	case next < h.First || lane.known && next < lane.next || lane.known && next == lane.next && !h.Heartbeat():
 		l.stats.Duplicates++
 		return false
 	case lane.known && first > lane.next:
 		l.stats.Gaps++
 		l.src.Suspect()
 	}
-	for _, r := range p.Records {
-		l.apply(r)
+	for _, r := range records {
+		l.apply(&r)
 	}
 	// Only now, with the records applied, may a fence count them as arrived.
 	lane.known, lane.next = true, next
-	l.fence.Advance(p.Lane, next-1)
+	l.fence.Advance(h.Lane, next-1)
 	l.advance()
 	if l.mut.ArrivalFresh {
 		l.src.fresh.Store(now)
@@ -147,15 +123,15 @@ func (l *Link) Publication(now int64, p Publication) (restarted bool) {
 	return false
 }
 
-func (l *Link) apply(r Record) {
+func (l *Link) apply(r *wire.Record) {
 	l.stats.Records++
 	switch r.Op {
-	case Changed:
+	case wire.Changed, wire.Deleted, wire.Touched:
 		l.table.Invalidate(r.Hash)
-	case Flushed:
+	case wire.FlushAll, wire.FlushPrefix:
 		l.stats.Flushes++
 		l.src.Suspect()
-	case Lost:
+	case wire.Lost:
 		l.stats.Lost++
 		l.src.Suspect()
 	}

@@ -20,6 +20,9 @@ type Value struct {
 // Unlimited is the TTL of items that do not expire.
 const Unlimited = math.MaxUint32
 
+// Endless reports that the item does not expire.
+func (v *Value) Endless() bool { return v.TTL == Unlimited }
+
 // Pending is the right to keep the reply to one question. The zero Pending
 // keeps nothing.
 type Pending struct {
@@ -58,6 +61,9 @@ type Reply struct {
 type Stats struct {
 	Entries  int64
 	Bytes    int64
+	Hits     uint64 // values served
+	Suspects uint64 // questions about a value that the table had, but could not serve
+	Same     uint64 // of those, answered by: unchanged
 	Fills    uint64 // replies kept
 	Voided   uint64 // replies not kept, because of a record, a write or a loss in between
 	Removed  uint64 // entries removed by a record
@@ -147,6 +153,7 @@ func (t *Table) Hit(hash uint64, key string, fleet uint32, now, maxStale int64) 
 	if e.freq < maxFreq {
 		e.freq++
 	}
+	s.stats.Hits++
 	v = e.value()
 	v.Age = now - e.asked
 	s.mu.Unlock()
@@ -173,6 +180,7 @@ func (t *Table) Begin(hash uint64, key string, src *Source, fleet uint32, now in
 			s.remove(e)
 		} else {
 			old, have = e.value(), true
+			s.stats.Suspects++
 			if e.fleet != fleet {
 				e.fleet = fleet // the key is still on its server
 			}
@@ -242,6 +250,9 @@ func (t *Table) Finish(p Pending, key string, old Value, r Reply, maxAge int64) 
 	}
 	e.setLife(v.TTL, maxAge)
 	s.stats.Fills++
+	if r.Unchanged {
+		s.stats.Same++
+	}
 	s.evict(e)
 	return v
 }
@@ -312,6 +323,9 @@ func (t *Table) Stats() Stats {
 		s.mu.Lock()
 		sum.Entries += int64(s.used)
 		sum.Bytes += s.bytes
+		sum.Hits += s.stats.Hits
+		sum.Suspects += s.stats.Suspects
+		sum.Same += s.stats.Same
 		sum.Fills += s.stats.Fills
 		sum.Voided += s.stats.Voided
 		sum.Removed += s.stats.Removed
