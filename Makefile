@@ -95,7 +95,7 @@ bench-go: ## our sockets beside go-zeromq and, with libzmq3-dev, pebbe/zmq4 (ROU
 	cd .. && $(TOOL) benchstat -filter '.unit:sec/op' -col /peer "$$dir/out"
 
 # The nested modules that users build, on every system.
-CROSSNESTED = bridge bridge/embedded memcache/zstd
+CROSSNESTED = bridge bridge/embedded memcache/dskit memcache/zstd
 
 nested: ## the nested modules: vet, tests, and each benchmark once
 	@for m in $$(git ls-files '*/go.mod' | grep -v '^tools/' | xargs -r -n1 dirname); do \
