@@ -104,6 +104,7 @@ func openCut(t *testing.T, s *embedded.Server, c *cutter, onEvent func(engine.Ev
 // the message is acknowledged: there is one dead letter in the end, and the message
 // is gone.
 func TestDeadLetterCut(t *testing.T) {
+	t.Parallel()
 	s := start(t, embedded.Config{Listen: "127.0.0.1:0"})
 	c := &cutter{}
 	q := openQueue(t, openCut(t, s, c, nil), "jobs", engine.QueueConfig{AckWait: time.Second, MaxDeliver: 1})
@@ -123,17 +124,35 @@ func TestDeadLetterCut(t *testing.T) {
 	case <-ctx.Done():
 		t.Fatal("the message was not acknowledged")
 	}
-	for i := info(t, q); i.Waiting+i.Unacked > 0; i = info(t, q) {
-		if ctx.Err() != nil {
-			t.Fatalf("the queue is %+v", i)
-		}
-	}
+	awaitEmpty(t, q)
 	cancel()
 	if jobs := <-got; len(jobs) > 0 {
 		t.Errorf("got delivery %d of message %d", jobs[0].Deliveries(), jobs[0].Seq())
 	}
 	if dead := deadLetters(t, q); len(dead) != 1 || dead[0].Original != 1 || dead[0].Message.ID != "id" {
 		t.Errorf("the dead letters are %+v", dead)
+	}
+}
+
+// awaitEmpty waits until q has no message, also while there is no connection.
+func awaitEmpty(t *testing.T, q engine.Queue) {
+	t.Helper()
+	for ctx := within(t); ; poll(ctx) {
+		i, err := q.Info(ctx)
+		if err == nil && i.Waiting+i.Unacked == 0 {
+			return
+		}
+		if ctx.Err() != nil {
+			t.Fatalf("the queue is %+v, %v", i, err)
+		}
+	}
+}
+
+// poll lets some time pass between two questions.
+func poll(ctx context.Context) {
+	select {
+	case <-time.After(50 * time.Millisecond):
+	case <-ctx.Done():
 	}
 }
 
@@ -150,6 +169,7 @@ func ackAgain(t *testing.T, j engine.Job) {
 // TestReconnect cuts the connection again and again under load. Every message with
 // an ID is stored once; a consumer goes on.
 func TestReconnect(t *testing.T) {
+	t.Parallel()
 	const n, cuts = 1000, 5
 	s := start(t, embedded.Config{Listen: "127.0.0.1:0"})
 	c := &cutter{}

@@ -243,7 +243,12 @@ func TestLimits(t *testing.T) {
 // native connects as another NATS program.
 func native(t testing.TB, s *embedded.Server) natsjs.JetStream {
 	t.Helper()
-	nc, err := nats.Connect(s.URL())
+	return nativeAt(t, s.URL())
+}
+
+func nativeAt(t testing.TB, url string, opts ...nats.Option) natsjs.JetStream {
+	t.Helper()
+	nc, err := nats.Connect(url, opts...)
 	if err != nil {
 		t.Fatal(err)
 	}

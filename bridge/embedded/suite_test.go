@@ -29,12 +29,14 @@ func start(t testing.TB, cfg embedded.Config) *embedded.Server {
 
 // TestEngine runs the contract on file storage, synced before each receipt.
 func TestEngine(t *testing.T) {
+	t.Parallel()
 	s := start(t, embedded.Config{})
 	enginetest.Run(t, enginetest.Suite{Open: func(t enginetest.TB) engine.Engine { return open(t, s, jetstream.Config{}) }})
 }
 
 // TestEngineMemory runs the contract on memory storage.
 func TestEngineMemory(t *testing.T) {
+	t.Parallel()
 	s := start(t, embedded.Config{})
 	enginetest.Run(t, enginetest.Suite{Open: func(t enginetest.TB) engine.Engine { return open(t, s, jetstream.Config{Memory: true}) }})
 }

@@ -189,8 +189,9 @@ const (
 	ReasonDamaged    = "checksum mismatch"
 )
 
-// QueueInfo is the state of a queue, over all processes that use it. The counters
-// Damaged and Moved count from the opening of this Queue.
+// QueueInfo is the state of a queue, over all processes that use it. A cluster
+// removes acknowledged messages a little later. The counters Damaged and Moved count
+// from the opening of this Queue.
 type QueueInfo struct {
 	Waiting uint64 `json:"waiting"` // messages that are not delivered at the moment
 	Unacked uint64 `json:"unacked"` // messages that are delivered and not finished, or wait for the delay of a Nak

@@ -123,7 +123,9 @@ func progress(e *env) {
 	e.put(q, "", "x")
 	j := e.get(q, 1)[0]
 	for range 15 {
-		e.pause(wait / 10)
+		if e.pause(wait/10) != nil {
+			e.Fatalf("no time left")
+		}
 		if err := j.Progress(); err != nil {
 			e.Fatalf("Progress: %v", err)
 		}
@@ -250,7 +252,7 @@ func maxUnacked(e *env) {
 		jobs, err := q.Get(e.ctx, 10)
 		next <- got{jobs, !ended.Load(), err}
 	}()
-	e.pause(100 * time.Millisecond) // an engine that ignores the limit has time to show it
+	_ = e.pause(100 * time.Millisecond) // an engine that ignores the limit has time to show it
 	ended.Store(true)
 	e.ack(jobs[0])
 	g := <-next

@@ -277,7 +277,9 @@ func logMaxAge(e *env) {
 			}
 			break
 		}
-		e.pause(age / 4)
+		if e.pause(age/4) != nil {
+			e.Fatalf("the entry was not removed")
+		}
 	}
 	if pos := e.append(l, "t", "x"); pos != 2 {
 		e.Errorf("the next entry has position %d, want 2", pos)

@@ -192,11 +192,27 @@ func (e *env) info(q engine.Queue) engine.QueueInfo {
 	return info
 }
 
-// expectStored checks the number of messages that are neither acknowledged nor dead.
+// expectStored waits until there is that number of messages that are neither
+// acknowledged nor dead. A cluster removes a message after it has confirmed the
+// acknowledgement.
 func (e *env) expectStored(q engine.Queue, want uint64) {
 	e.Helper()
-	if info := e.info(q); info.Waiting+info.Unacked != want {
-		e.Errorf("%d messages wait and %d are unacknowledged, want %d together", info.Waiting, info.Unacked, want)
+	for info := e.info(q); info.Waiting+info.Unacked != want; info = e.info(q) {
+		if e.pause(50*time.Millisecond) != nil {
+			e.Fatalf("%d messages wait and %d are unacknowledged, want %d together", info.Waiting, info.Unacked, want)
+		}
+	}
+}
+
+// pause lets time pass. It returns an error when none is left.
+func (e *env) pause(d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-e.ctx.Done():
+		return e.ctx.Err()
 	}
 }
 

@@ -46,16 +46,16 @@ func (q *queue) bury(ctx context.Context, j *job, reason string) error {
 	m.Header.Set(headerDeadDeliveries, strconv.Itoa(j.deliveries))
 	m.Header.Set(headerDeadReason, escape([]byte(reason[:min(len(reason), maxReason)])))
 	m.Header.Set(headerDeadTime, time.Now().UTC().Format(time.RFC3339Nano))
-	ctx, cancel := context.WithTimeout(ctx, q.engine.cfg.PutTimeout)
-	defer cancel()
-	_, err := q.engine.js.PublishMsg(ctx, m, jetstream.WithExpectLastSequencePerSubject(0))
+	err := q.engine.request(ctx, func(ctx context.Context) error {
+		_, err := q.engine.js.PublishMsg(ctx, m, jetstream.WithExpectLastSequencePerSubject(0))
+		return err
+	})
 	var api *jetstream.APIError
 	if errors.As(err, &api) && api.ErrorCode == codeWrongLast {
 		return nil // stored before a crash or a lost answer
 	}
 	if err != nil {
-		_, err = classify(err)
-		return fmt.Errorf("dead letter %d of queue %s: %w", j.seq, q.name, err)
+		return fmt.Errorf("jetstream: dead letter %d of queue %s: %w", j.seq, q.name, err)
 	}
 	return nil
 }

@@ -47,6 +47,8 @@ type Engine struct {
 	closed chan struct{} // closed when the connection has ended
 
 	mu   sync.Mutex
+	link context.Context // ends when the connection breaks
+	cut  context.CancelCauseFunc
 	open map[handle]struct{}
 	over bool
 }
@@ -59,8 +61,8 @@ type handle interface {
 
 var _ engine.Engine = (*Engine)(nil)
 
-// Open connects to the servers. It returns an error if none answers, or if none
-// has JetStream enabled, before ctx ends.
+// Open connects to the servers. It returns an error if none can be reached, or if
+// none answers as JetStream before ctx ends: a cluster may be electing a leader.
 func Open(ctx context.Context, cfg Config) (*Engine, error) {
 	cfg.Replicas = max(cfg.Replicas, 1)
 	if cfg.PutTimeout == 0 {
@@ -82,14 +84,18 @@ func Open(ctx context.Context, cfg Config) (*Engine, error) {
 	if e.nc, err = nats.Connect(cfg.URL, opts...); err != nil {
 		return nil, fmt.Errorf("jetstream: connect to %q: %w", cfg.URL, err)
 	}
+	e.setLink(true)
 	if e.sender, err = newSender(e.nc, cfg.PutTimeout); err == nil {
 		e.js = e.sender.js
-		_, err = e.js.AccountInfo(ctx)
+		err = e.persist(ctx, func(ctx context.Context) error {
+			_, err := e.js.AccountInfo(ctx)
+			return err
+		})
 	}
 	if err != nil {
 		e.nc.Close()
 		<-e.closed
-		return nil, fmt.Errorf("jetstream: %q has no JetStream: %w", cfg.URL, err)
+		return nil, fmt.Errorf("jetstream: JetStream of %q: %w", cfg.URL, err)
 	}
 	return e, nil
 }
@@ -115,7 +121,7 @@ func (e *Engine) Queue(ctx context.Context, name string, cfg engine.QueueConfig)
 		return nil, err
 	}
 	q := &queue{engine: e, name: name, cfg: cfg.WithDefaults(), jobs: make(map[uint64]*job)}
-	if err := q.create(ctx); err != nil {
+	if err := e.persist(ctx, q.create); err != nil {
 		return nil, err
 	}
 	q.out = newPublisher(e.sender, q.cfg.MaxOutstanding)
@@ -135,7 +141,7 @@ func (e *Engine) Log(ctx context.Context, name string, cfg engine.LogConfig) (en
 		return nil, err
 	}
 	l := &log{engine: e, name: name, cfg: cfg.WithDefaults(), closed: make(chan struct{}), readers: make(map[*puller]struct{})}
-	if err := l.create(ctx); err != nil {
+	if err := e.persist(ctx, l.create); err != nil {
 		return nil, err
 	}
 	l.out = newPublisher(e.sender, l.cfg.MaxOutstanding)
@@ -203,6 +209,7 @@ func (e *Engine) storage() jetstream.StorageType {
 }
 
 func (e *Engine) disconnected(_ *nats.Conn, err error) {
+	e.setLink(false)
 	e.mu.Lock()
 	over := e.over
 	e.mu.Unlock()
@@ -217,6 +224,7 @@ func (e *Engine) disconnected(_ *nats.Conn, err error) {
 }
 
 func (e *Engine) reconnected(nc *nats.Conn) {
+	e.setLink(true)
 	e.cfg.Emit(engine.Event{Kind: engine.Reconnected, Reason: nc.ConnectedUrlRedacted()})
 	e.mu.Lock()
 	defer e.mu.Unlock()

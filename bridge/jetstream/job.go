@@ -12,9 +12,6 @@ import (
 	"lintel.dev/bridge/engine"
 )
 
-// ackTimeout bounds the wait for the server's confirmation of one Ack.
-const ackTimeout = 5 * time.Second
-
 // job is an engine.Job.
 type job struct {
 	q          *queue
@@ -84,12 +81,12 @@ func (j *job) Term(ctx context.Context, reason string) error {
 
 // confirm acknowledges the message and waits for the server's answer.
 func (j *job) confirm(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, ackTimeout)
-	defer cancel()
-	if err := j.msg.AckSync(nats.Context(ctx)); err != nil && !errors.Is(err, nats.ErrMsgAlreadyAckd) {
-		return fmt.Errorf("jetstream: ack: %w", err)
-	}
-	return nil
+	return j.q.engine.request(ctx, func(ctx context.Context) error {
+		if err := j.msg.AckSync(nats.Context(ctx)); err != nil && !errors.Is(err, nats.ErrMsgAlreadyAckd) {
+			return fmt.Errorf("jetstream: ack: %w", err)
+		}
+		return nil
+	})
 }
 
 // finish ends the job by end. If end fails the job is still held.

@@ -21,6 +21,10 @@ const readBatch = 256
 // ask. A reader that is slower makes a new consumer.
 const readerExpiry = 5 * time.Minute
 
+// maxMissing is the number of attempts after which a reading ends because there is
+// no stream. A server that starts does not know its streams at first.
+const maxMissing = 40
+
 func logStream(name string) string { return "P_" + name }
 
 // log is an engine.Log.
@@ -86,11 +90,18 @@ func (l *log) Bounds(ctx context.Context) (engine.Bounds, error) {
 		return engine.Bounds{}, engine.ErrClosed
 	default:
 	}
-	stream, err := l.engine.js.Stream(ctx, logStream(l.name))
+	var info *jetstream.StreamInfo
+	err := l.engine.request(ctx, func(ctx context.Context) error {
+		stream, err := l.engine.js.Stream(ctx, logStream(l.name))
+		if err != nil {
+			return fmt.Errorf("jetstream: log %s: %w", l.name, err)
+		}
+		info = stream.CachedInfo()
+		return nil
+	})
 	if err != nil {
-		return engine.Bounds{}, fmt.Errorf("jetstream: log %s: %w", l.name, err)
+		return engine.Bounds{}, err
 	}
-	info := stream.CachedInfo()
 	b := engine.Bounds{Epoch: life(info), First: info.State.FirstSeq, Last: info.State.LastSeq}
 	if info.State.Msgs == 0 {
 		b.First = b.Last + 1
@@ -159,6 +170,7 @@ type reader struct {
 	puller   *puller
 	consumer string
 	last     uint64 // consumer sequence of the last message
+	missing  int    // attempts in a row that did not find the stream
 }
 
 // batch returns the next entries that match, possibly none.
@@ -258,11 +270,17 @@ func (r *reader) join(ctx context.Context) error {
 	if r.next > 0 {
 		cfg.DeliverPolicy, cfg.OptStartSeq = jetstream.DeliverByStartSequencePolicy, r.next
 	}
-	c, err := r.log.engine.js.CreateConsumer(ctx, logStream(r.log.name), cfg)
+	err := r.log.engine.request(ctx, func(ctx context.Context) error {
+		c, err := r.log.engine.js.CreateConsumer(ctx, logStream(r.log.name), cfg)
+		if err != nil {
+			return fmt.Errorf("jetstream: consumer of log %s: %w", r.log.name, err)
+		}
+		r.consumer, r.last = c.CachedInfo().Name, 0
+		return nil
+	})
 	if err != nil {
-		return fmt.Errorf("jetstream: consumer of log %s: %w", r.log.name, err)
+		return err
 	}
-	r.consumer, r.last = c.CachedInfo().Name, 0
 	p, err := newPuller(r.log.engine.nc, logStream(r.log.name), r.consumer, 0, nil)
 	if err != nil {
 		return err
@@ -291,20 +309,26 @@ func (r *reader) leave() {
 	r.log.mu.Unlock()
 	r.puller.close()
 	r.puller = nil
-	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
-	defer cancel()
 	// If it fails the server deletes it after readerExpiry.
-	_ = r.log.engine.js.DeleteConsumer(ctx, logStream(r.log.name), r.consumer)
+	_ = r.log.engine.request(context.Background(), func(ctx context.Context) error {
+		return r.log.engine.js.DeleteConsumer(ctx, logStream(r.log.name), r.consumer)
+	})
 }
 
 // retry returns the error that ends the reading, or nil after a pause if the
 // servers may be restarting.
 func (r *reader) retry(ctx context.Context, err error) error {
 	switch {
-	case errors.Is(err, engine.ErrClosed), errors.Is(err, jetstream.ErrStreamNotFound):
+	case errors.Is(err, engine.ErrClosed):
 		return err
 	case ctx.Err() != nil:
 		return context.Cause(ctx)
+	case !errors.Is(err, jetstream.ErrStreamNotFound):
+		r.missing = 0
+	case r.missing == maxMissing:
+		return err
+	default:
+		r.missing++
 	}
 	r.leave()
 	return pause(ctx, retryAfter)

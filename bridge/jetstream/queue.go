@@ -103,7 +103,7 @@ func (q *queue) Get(ctx context.Context, n int) ([]engine.Job, error) {
 			if err := pause(ctx, retryAfter); err != nil {
 				return nil, err
 			}
-			_ = q.createConsumer(ctx) // tried again if the next request fails too
+			_ = q.engine.request(ctx, q.createConsumer) // tried again if the next request fails too
 			continue
 		}
 		if err != nil {
@@ -165,28 +165,33 @@ func (q *queue) Info(ctx context.Context) (engine.QueueInfo, error) {
 	if q.isClosed() {
 		return engine.QueueInfo{}, engine.ErrClosed
 	}
-	stream, err := q.engine.js.Stream(ctx, queueStream(q.name))
-	if err != nil {
-		return engine.QueueInfo{}, fmt.Errorf("jetstream: queue %s: %w", q.name, err)
-	}
-	consumer, err := stream.Consumer(ctx, consumerName)
-	if err != nil {
-		return engine.QueueInfo{}, fmt.Errorf("jetstream: queue %s: %w", q.name, err)
-	}
-	dead, err := q.engine.js.Stream(ctx, deadStream(q.name))
-	if err != nil {
-		return engine.QueueInfo{}, fmt.Errorf("jetstream: queue %s: %w", q.name, err)
-	}
-	state, unacked := stream.CachedInfo().State, uint64(consumer.CachedInfo().NumAckPending)
-	return engine.QueueInfo{
-		Waiting: state.Msgs - min(unacked, state.Msgs),
-		Unacked: unacked,
-		Bytes:   state.Bytes,
-		Last:    state.LastSeq,
-		Dead:    dead.CachedInfo().State.Msgs,
-		Damaged: q.damaged.Load(),
-		Moved:   q.moved.Load(),
-	}, nil
+	var info engine.QueueInfo
+	err := q.engine.request(ctx, func(ctx context.Context) error {
+		stream, err := q.engine.js.Stream(ctx, queueStream(q.name))
+		if err != nil {
+			return fmt.Errorf("jetstream: queue %s: %w", q.name, err)
+		}
+		consumer, err := stream.Consumer(ctx, consumerName)
+		if err != nil {
+			return fmt.Errorf("jetstream: consumer of queue %s: %w", q.name, err)
+		}
+		dead, err := q.engine.js.Stream(ctx, deadStream(q.name))
+		if err != nil {
+			return fmt.Errorf("jetstream: dead letters of queue %s: %w", q.name, err)
+		}
+		state, unacked := stream.CachedInfo().State, uint64(consumer.CachedInfo().NumAckPending)
+		info = engine.QueueInfo{
+			Waiting: state.Msgs - min(unacked, state.Msgs),
+			Unacked: unacked,
+			Bytes:   state.Bytes,
+			Last:    state.LastSeq,
+			Dead:    dead.CachedInfo().State.Msgs,
+			Damaged: q.damaged.Load(),
+			Moved:   q.moved.Load(),
+		}
+		return nil
+	})
+	return info, err
 }
 
 // Close implements engine.Queue.
