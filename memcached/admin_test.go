@@ -410,3 +410,25 @@ func setting(s *Server, name string) string {
 	}
 	return ""
 }
+
+// TestHottest uses one key for half of many commands, in all protocols and kinds.
+func TestHottest(t *testing.T) {
+	s := startServer(t, Options{TrackKeys: true})
+	c := dial(t, s)
+	c.want("set app:hot 0 0 1\r\nv\r\n", "STORED\r\n")
+	for i := range 2000 {
+		c.want(fmt.Sprintf("get app:hot\r\nmg app:hot v\r\ntouch app:hot 0\r\nget cold:%d x\r\ndelete y%d\r\n", i, i),
+			"VALUE app:hot 0 1\r\nv\r\nEND\r\nVA 1\r\nv\r\nTOUCHED\r\nEND\r\nNOT_FOUND\r\n")
+	}
+	// 3 of 6 keys are app:hot. Of 12000 keys about 375 are sampled.
+	keys, prefixes := s.Hottest(5)
+	if len(keys) != 5 || keys[0].Name != "app:hot" || keys[0].Share < 0.2 || keys[0].Share > 0.8 || keys[1].Share > keys[0].Share {
+		t.Errorf("keys: %v", keys)
+	}
+	if len(prefixes) != 2 || prefixes[0].Name != "app:" || prefixes[1].Name != "cold:" || prefixes[0].Share < 0.2 {
+		t.Errorf("prefixes: %v", prefixes)
+	}
+	if keys, prefixes := startServer(t, Options{}).Hottest(5); keys != nil || prefixes != nil {
+		t.Errorf("without TrackKeys: %v, %v", keys, prefixes)
+	}
+}

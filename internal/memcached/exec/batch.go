@@ -23,6 +23,9 @@ type Batch struct {
 	Kind  Kind // of the command at hand, for the latency histograms
 	began time.Time
 
+	sampled     bool // the keys of the command at hand are sampled
+	untilSample int  // commands before the next one that is sampled
+
 	Meta   mcproto.Meta             // the flags of the meta command at hand
 	Key    [mcproto.MaxKey + 3]byte // for a decoded key
 	Number [24]byte                 // for a formatted number
@@ -33,6 +36,7 @@ type Batch struct {
 func NewBatch() *Batch {
 	b := &Batch{}
 	b.touched = make([]uint16, 0, 64)
+	b.untilSample = nextSample()
 	b.Keys.ahead = make([]Key, 0, Lookahead)
 	return b
 }
@@ -59,5 +63,6 @@ func (b *Batch) Publish() { b.publish(b.loop) }
 // End publishes the counts of the batch and releases what Begin took.
 func (b *Batch) End() {
 	b.publish(b.loop)
+	b.sampled = false
 	b.Engine, b.Conn, b.W, b.loop = nil, nil, nil, nil
 }

@@ -50,6 +50,7 @@ type Config struct {
 	CrawlerSleep    time.Duration
 	TrackSizes      bool
 	TrackLatency    bool
+	TrackKeys       bool
 	Version         string
 	Debug           bool
 	Reported        map[string]string // memcached.Options.Settings
@@ -113,6 +114,7 @@ type Engine struct {
 	Brake     *auth.Brake
 
 	prefixes prefixes
+	hot      hot
 
 	jobs  jobs
 	stop  chan struct{}
@@ -150,6 +152,7 @@ func New(cfg Config) (*Engine, error) {
 	e.limit.target = e.limit.store
 	e.verbosity.Store(int32(cfg.Verbosity))
 	e.started = e.Clock.Now()
+	e.hot.init(e.started)
 	e.SetDetail(cfg.Detail)
 	if err := e.Settings.init(cfg.Reported); err != nil {
 		return nil, err

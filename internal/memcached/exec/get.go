@@ -11,6 +11,9 @@ import (
 //
 // After true the caller encodes the item and calls [Batch.Hit] or [Batch.HitAs].
 func (b *Batch) Lookup(tx *store.Txn, k *Key, touch bool) bool {
+	if b.sampled {
+		b.sample(k.Key)
+	}
 	b.Items.BeginPrefetched(tx, k)
 	if tx.Find() {
 		return true
@@ -155,6 +158,9 @@ func (b *Batch) Peek(tx *store.Txn, key []byte) bool {
 
 // Open opens tx and finds the item of key without counting or logging.
 func (b *Batch) Open(tx *store.Txn, key []byte) (found bool) {
+	if b.sampled {
+		b.sample(key)
+	}
 	b.Items.BeginPrefetched(tx, b.Keys.Of(key))
 	return tx.Find()
 }

@@ -51,10 +51,19 @@ func (h *histogram) observe(d time.Duration) {
 	h.sum.Add(int64(d))
 }
 
-// StartCommand starts to measure a command. The front end sets b.Kind.
+// StartCommand starts to measure a command, and decides whether its keys are sampled.
+// The front end sets b.Kind.
 func (b *Batch) StartCommand() {
-	if b.TrackLatency {
-		b.Kind, b.began = KindOther, time.Now()
+	if !b.TrackLatency && !b.TrackKeys {
+		return
+	}
+	b.Kind, b.began = KindOther, time.Now()
+	if b.TrackKeys {
+		if b.sampled = b.untilSample == 0; b.sampled {
+			b.untilSample = nextSample()
+		} else {
+			b.untilSample--
+		}
 	}
 }
 
