@@ -5,9 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
-	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -16,7 +14,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/errgroup"
 
 	"lintel.dev/memcached"
@@ -81,113 +78,6 @@ func fetchMetrics(t *testing.T, s *serverSettings, all []*instance) string {
 		t.Fatalf("%s: %v", resp.Status, err)
 	}
 	return string(body)
-}
-
-// slowCollector collects nothing, and takes until it is released.
-type slowCollector struct{ begun, release chan struct{} }
-
-func (c slowCollector) Describe(chan<- *prometheus.Desc) {}
-
-func (c slowCollector) Collect(chan<- prometheus.Metric) {
-	c.begun <- struct{}{}
-	<-c.release
-}
-
-// TestMetricsInFlight checks that at most maxScrapes are computed at a time, and
-// that another one and /healthz are answered meanwhile.
-func TestMetricsInFlight(t *testing.T) {
-	slow := slowCollector{make(chan struct{}), make(chan struct{})}
-	registry := prometheus.NewRegistry()
-	registry.MustRegister(slow)
-	handler := newHTTPServer(t.Context(), registry).Handler
-	get := func(path string) int {
-		w := httptest.NewRecorder()
-		handler.ServeHTTP(w, httptest.NewRequest(http.MethodGet, path, nil))
-		return w.Code
-	}
-	scrapes := make(chan int)
-	for range maxScrapes {
-		go func() { scrapes <- get("/metrics") }()
-		<-slow.begun
-	}
-	if code := get("/metrics"); code != http.StatusServiceUnavailable {
-		t.Errorf("one scrape too many: status %d, want 503", code)
-	}
-	if code := get("/healthz"); code != http.StatusOK {
-		t.Errorf("/healthz: status %d, want 200", code)
-	}
-	close(slow.release)
-	for range maxScrapes {
-		if code := <-scrapes; code != http.StatusOK {
-			t.Errorf("scrape: status %d, want 200", code)
-		}
-	}
-}
-
-// pipeListener accepts connections within the process.
-type pipeListener struct {
-	conns  chan net.Conn
-	closed chan struct{}
-}
-
-func (l pipeListener) Accept() (net.Conn, error) {
-	select {
-	case c := <-l.conns:
-		return c, nil
-	case <-l.closed:
-		return nil, net.ErrClosed
-	}
-}
-
-func (l pipeListener) Close() error {
-	close(l.closed)
-	return nil
-}
-
-func (l pipeListener) Addr() net.Addr { return &net.UnixAddr{} }
-
-// TestMetricsTimeouts checks that a client is disconnected that does not send its
-// request, does not read the reply, or sends no other request.
-func TestMetricsTimeouts(t *testing.T) {
-	for _, test := range []struct {
-		name, request string
-		reads         bool
-		after         time.Duration
-	}{
-		{"no request", "GET /met", true, 5 * time.Second},
-		{"reply not read", "GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n", false, 10 * time.Second},
-		{"idle", "GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n", true, 10 * time.Second},
-	} {
-		t.Run(test.name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				srv := newHTTPServer(t.Context(), prometheus.NewRegistry())
-				ended := make(chan time.Time, 1)
-				began := time.Now()
-				srv.ConnState = func(_ net.Conn, s http.ConnState) {
-					if s == http.StateClosed {
-						ended <- time.Now()
-					}
-				}
-				l := pipeListener{make(chan net.Conn), make(chan struct{})}
-				served := make(chan error)
-				go func() { served <- srv.Serve(l) }()
-				client, server := net.Pipe()
-				l.conns <- server
-				if _, err := io.WriteString(client, test.request); err != nil {
-					t.Fatal(err)
-				}
-				if test.reads {
-					go io.Copy(io.Discard, client)
-				}
-				if d := (<-ended).Sub(began); d < test.after || d > test.after+time.Second {
-					t.Errorf("disconnected after %v, want %v", d, test.after)
-				}
-				client.Close()
-				srv.Close()
-				<-served
-			})
-		})
-	}
 }
 
 // TestWatchCluster checks that a change of the cluster's file is applied, and

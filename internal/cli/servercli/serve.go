@@ -55,7 +55,7 @@ func (s *serverSettings) serve(ctx context.Context, stderr io.Writer, announce b
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	s.options.OnShutdown = func(bool) { stop(errStopped) }
-	s.options.TrackLatency = s.http != ""
+	s.options.TrackLatency, s.options.TrackKeys = s.http != "", s.http != ""
 	s.options.Trace = func(line string) { fmt.Fprintln(stderr, line) }
 	s.options.OnPanic = func(v any, stack []byte) {
 		fmt.Fprintf(stderr, "lintel: internal error, connection closed: %v\n%s", v, stack)
