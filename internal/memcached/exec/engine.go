@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"lintel.dev/internal/memcached/auth"
+	"lintel.dev/internal/memcached/hot"
 	"lintel.dev/internal/memcached/netloop"
 	"lintel.dev/internal/memcached/store"
 	"lintel.dev/internal/memcached/watch"
@@ -114,7 +115,7 @@ type Engine struct {
 	Brake     *auth.Brake
 
 	prefixes prefixes
-	hot      hot
+	hot      hot.Table
 
 	jobs  jobs
 	stop  chan struct{}
@@ -152,7 +153,7 @@ func New(cfg Config) (*Engine, error) {
 	e.limit.target = e.limit.store
 	e.verbosity.Store(int32(cfg.Verbosity))
 	e.started = e.Clock.Now()
-	e.hot.init(e.started)
+	e.hot.Init(e.started)
 	e.SetDetail(cfg.Detail)
 	if err := e.Settings.init(cfg.Reported); err != nil {
 		return nil, err

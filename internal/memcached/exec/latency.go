@@ -2,8 +2,11 @@ package exec
 
 import (
 	"math/bits"
+	"math/rand/v2"
 	"sync/atomic"
 	"time"
+
+	"lintel.dev/internal/memcached/hot"
 )
 
 // Kind is a kind of command that has a latency histogram of its own.
@@ -72,6 +75,24 @@ func (b *Batch) EndCommand() {
 	if b.TrackLatency {
 		b.loop.latency[b.Kind].observe(time.Since(b.began))
 	}
+}
+
+// keySample is the number of commands of which one, at random, has its keys sampled.
+const keySample = 32
+
+// nextSample returns how many commands lie before the next one that is sampled.
+func nextSample() int { return rand.IntN(2*keySample - 1) }
+
+// sample counts the key of a sampled command.
+func (b *Batch) sample(key []byte) { b.hot.Add(key, b.PrefixDelimiter, b.Clock.Now()) }
+
+// Hottest returns the n keys and the n prefixes that are used most. There are none
+// without Config.TrackKeys.
+func (e *Engine) Hottest(n int) (keys, prefixes []hot.Demand) {
+	if !e.TrackKeys {
+		return nil, nil
+	}
+	return e.hot.Top(n, e.Clock.Now())
 }
 
 // Latency is the histogram of one kind of command.

@@ -1,4 +1,4 @@
-package exec
+package hot
 
 import (
 	"fmt"
@@ -34,17 +34,17 @@ func TestFrequent(t *testing.T) {
 }
 
 func TestHotAges(t *testing.T) {
-	var h hot
-	h.init(1000)
+	var h Table
+	h.Init(1000)
 	for range 8 {
 		h.keys.add([]byte("a"))
 		h.prefixes.add([]byte("a:"))
 	}
-	h.age(1000 + hotHalfLife - 1)
+	h.age(1000 + halfLife - 1)
 	if h.keys.count["a"] != 8 {
 		t.Errorf("halved early: %v", h.keys)
 	}
-	h.age(1000 + 2*hotHalfLife)
+	h.age(1000 + 2*halfLife)
 	if h.keys.count["a"] != 2 || h.keys.total != 2 || h.prefixes.count["a:"] != 2 {
 		t.Errorf("after two half-lives: %v, %v", h.keys, h.prefixes)
 	}
@@ -55,15 +55,15 @@ func TestHotAges(t *testing.T) {
 	h.age(0) // a clock that was set back
 }
 
-// BenchmarkSample is the cost of one sampled key, of keys that are all different.
-func BenchmarkSample(b *testing.B) {
-	batch := &Batch{Engine: &Engine{Config: Config{TrackKeys: true, PrefixDelimiter: ':'}, Clock: newClock()}}
-	batch.hot.init(0)
+// BenchmarkAdd is the cost of one sampled key, of keys that are all different.
+func BenchmarkAdd(b *testing.B) {
+	var t Table
+	t.Init(0)
 	key := make([]byte, 0, 32)
 	i := 0
 	for b.Loop() {
 		key = fmt.Appendf(key[:0], "user:%d", i)
 		i++
-		batch.sample(key)
+		t.Add(key, ':', 0)
 	}
 }
