@@ -166,7 +166,14 @@ func New(cfg Config) (*Engine, error) {
 		hooks.Change = e.Feed.Change
 	}
 	var err error
+	var cas uint64
+	if e.Feed != nil {
+		// Near caches confirm values by their CAS. A value must not have the one that an
+		// earlier process gave to another value.
+		cas = uint64(time.Now().UnixNano())
+	}
 	e.Items, err = store.New(store.Options{
+		CAS:         cas,
 		MaxBytes:    e.StoreLimit(cfg.MemoryLimit),
 		MaxItemSize: cfg.MaxItemSize,
 		NoEvict:     cfg.DisableEvictions,

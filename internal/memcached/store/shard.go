@@ -81,7 +81,7 @@ type (
 func (sh *shard) init(s *Store, id int, limit, most int64) error {
 	sh.s, sh.pool, sh.id = s, &s.pool, id
 	// CAS values are unique until a shard has written 64 GiB.
-	sh.cas = uint64(id) << 34
+	sh.cas = sh.s.opts.CAS + uint64(id)<<34
 	sh.publish()
 	return sh.index.init(sh.pool, limit, most)
 }

@@ -43,6 +43,7 @@ type Options struct {
 	MaxItemSize int          // largest item as counted by ItemSize; 0 is 1 MiB, at most 1 GiB
 	NoEvict     bool         // refuse with ErrNoMemory instead of evicting live items
 	DisableCAS  bool         // keep no CAS values: Txn.CAS is 0
+	CAS         uint64       // CAS values are above it
 	Now         func() int64 // unix seconds, safe for concurrent use; nil is the real clock, at most 100 ms behind
 	NoSweep     bool         // do not search for expired items in the background
 	// Path is a file that becomes the memory of the items, so that a later store on
