@@ -99,7 +99,7 @@ var shared = map[string][]string{
 }
 
 // place returns the folder of layers that a package is below, and its subject:
-// the library that it is or that it is the inside of, cli, or empty.
+// the public package that it is or that it is the inside of, cli, or empty.
 func place(path string) (folder, subject string) {
 	words := strings.Split(strings.TrimPrefix(path, module), "/")
 	switch folder = words[0]; folder {
