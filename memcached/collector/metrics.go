@@ -125,6 +125,10 @@ var general = []metric{
 	line("evicted_unfetched", "evicted_unfetched_total", counter, "Items evicted without having been read."),
 	line("evicted_active", "evicted_active_total", counter, "Items evicted although they had been read recently."),
 	line("memory_file_damaged_items", "memory_file_damaged_items_total", counter, "Records of the file of -e whose checksum was wrong."),
+	line("feed_lanes", "feed_lanes", gauge, "Lanes in which the changes for near caches are numbered."),
+	line("feed_subscribers", "feed_subscribers", gauge, "Near caches that are connected."),
+	line("feed_published", "feed_published_total", counter, "Changes sent to near caches. Each counts once."),
+	line("feed_lost", "feed_lost_total", counter, "Changes not sent to near caches because more came than could be sent."),
 	line("memory_file_no_space", "memory_file_no_space_total", counter, "Times that the file system of -e was full."),
 }
 

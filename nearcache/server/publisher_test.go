@@ -299,6 +299,16 @@ func TestFenceIsReached(t *testing.T) {
 	}
 }
 
+// TestEpochs: each server has an epoch of its own, in fences and in messages.
+func TestEpochs(t *testing.T) {
+	a, b := start(t, time.Millisecond), start(t, time.Millisecond)
+	a.subscribe(wire.Topic).join() // compares the epoch of each message
+	b.subscribe(wire.Topic).join()
+	if first, second := a.fence().Epoch, b.fence().Epoch; !first.Before(second) {
+		t.Errorf("epochs %v and %v, expected the second to be later", first, second)
+	}
+}
+
 // TestJunk: topics that do not exist, and messages, from subscribers cost nobody else
 // anything.
 func TestJunk(t *testing.T) {

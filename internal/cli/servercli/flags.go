@@ -40,6 +40,7 @@ type serverSettings struct {
 	instances int
 	cluster   string
 	http      string
+	feed      []string // --invalidate: endpoints
 
 	conf     string      // --conf
 	given    []givenFlag // in the order of the command line
@@ -180,6 +181,10 @@ var serverFlags = []serverFlag{
 	{
 		long: "http", arg: "addr", set: text(func(s *serverSettings) *string { return &s.http }),
 		help: "serve /metrics (Prometheus) and /healthz over HTTP",
+	},
+	{
+		long: "invalidate", arg: "endpoint", set: (*serverSettings).addFeed,
+		help: "publish every change for near caches on a ZeroMQ endpoint such as tcp://*:11311; may be repeated",
 	},
 }
 

@@ -17,6 +17,7 @@ var serverExamples = []string{
 	"-p 11211 -m 1024 -t 4 -l 127.0.0.1",
 	"-s /tmp/cache.sock -a 770",
 	"-m 256 --instances 3 --http 127.0.0.1:9150",
+	"-m 1024 --invalidate tcp://*:11311",
 }
 
 // serverHelp returns what -h prints. Its first line is memcached's: scripts

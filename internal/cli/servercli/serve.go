@@ -21,6 +21,7 @@ import (
 	"lintel.dev/internal/cli"
 	"lintel.dev/internal/memcached/listen"
 	"lintel.dev/memcached"
+	"lintel.dev/nearcache/server"
 )
 
 // stopIn is the longest time of a clean stop.
@@ -29,6 +30,7 @@ const stopIn = 10 * time.Second
 // instance is one cache server of the process and its sockets.
 type instance struct {
 	server  *memcached.Server
+	feed    *server.Publisher // nil without --invalidate
 	tcp     []net.Listener
 	packets []net.PacketConn
 }
@@ -135,6 +137,7 @@ func (s *serverSettings) serve(ctx context.Context, stderr io.Writer, announce b
 	case at == "": // memcached also runs without a listener
 		fmt.Fprintln(stderr, "lintel: warning: nothing to listen on: -p 0 without -s or -U (-p -1 is any free port)")
 	case announce && ctx.Err() == nil:
+		announceFeeds(stderr, instances)
 		fmt.Fprintf(stderr, "lintel: memcached listens on %s\n", at)
 	}
 
@@ -160,6 +163,15 @@ var errStopped = errors.New("stopped")
 
 // close ends the instance. A second call does nothing.
 func (in *instance) close() error {
+	err := in.closeServer()
+	if in.feed != nil {
+		err = errors.Join(err, in.feed.Close())
+		in.feed = nil
+	}
+	return err
+}
+
+func (in *instance) closeServer() error {
 	for _, p := range in.packets {
 		p.Close()
 	}
@@ -195,6 +207,12 @@ func (s *serverSettings) open(ctx context.Context, certs *listen.TLS) ([]*instan
 		if i > 0 && s.port > 0 {
 			o.Settings = maps.Clone(o.Settings)
 			o.Settings["tcpport"] = strconv.Itoa(s.port + i)
+		}
+		if in.feed, err = s.openFeed(i); err != nil {
+			return all, nil, err
+		}
+		if in.feed != nil {
+			o.Feed = in.feed
 		}
 		srv, err := memcached.New(o)
 		if err != nil {

@@ -57,7 +57,8 @@
 //
 // The nonce is a decimal number below 2^64, which the answer repeats. The epoch has
 // 32 hexadecimal digits. Every f is an endpoint of the server's feed: at most
-// [MaxFeeds], of at most [MaxEndpoint] octets, without spaces. s has the last number
+// [MaxFeeds], of at most [MaxEndpoint] octets, without spaces. The address * stands
+// for the host of the cache connection. s has the last number
 // of each lane, of lane 0 first. A server without a feed answers ERROR, as to any
 // unknown command.
 //
