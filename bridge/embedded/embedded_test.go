@@ -241,21 +241,21 @@ func TestLimits(t *testing.T) {
 }
 
 // native connects as another NATS program.
-func native(t testing.TB, s *embedded.Server) natsjs.JetStream {
+func native(t testing.TB, s *embedded.Server, opts ...natsjs.JetStreamOpt) natsjs.JetStream {
 	t.Helper()
-	return nativeAt(t, s.URL())
+	return nativeAt(t, s.URL(), opts...)
 }
 
-func nativeAt(t testing.TB, url string, opts ...nats.Option) natsjs.JetStream {
+func nativeAt(t testing.TB, url string, opts ...natsjs.JetStreamOpt) natsjs.JetStream {
 	t.Helper()
-	nc, err := nats.Connect(url, opts...)
+	nc, err := nats.Connect(url, nats.MaxReconnects(-1))
 	if err != nil {
 		t.Fatal(err)
 	}
 	closed := make(chan struct{})
 	nc.SetClosedHandler(func(*nats.Conn) { close(closed) })
 	t.Cleanup(func() { nc.Close(); <-closed })
-	js, err := natsjs.New(nc)
+	js, err := natsjs.New(nc, opts...)
 	if err != nil {
 		t.Fatal(err)
 	}

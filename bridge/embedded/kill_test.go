@@ -7,7 +7,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/nats-io/nats.go"
 	natsjs "github.com/nats-io/nats.go/jetstream"
 
 	"lintel.dev/bridge/embedded"
@@ -207,7 +206,7 @@ func (c *cluster) open(t testing.TB) *jetstream.Engine {
 // native connects to the cluster as another NATS program.
 func (c *cluster) native(t testing.TB) natsjs.JetStream {
 	t.Helper()
-	return nativeAt(t, c.url, nats.MaxReconnects(-1))
+	return nativeAt(t, c.url)
 }
 
 // current waits until all replicas of a stream are, and returns its leader.
