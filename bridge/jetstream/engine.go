@@ -167,8 +167,9 @@ func (e *Engine) Close() error {
 	for _, h := range open {
 		_ = h.Close() // a caller may have closed it meanwhile
 	}
-	// What the handles returned must reach the server. It fails if there is none.
-	_ = e.nc.FlushTimeout(drainWait)
+	if e.nc.Status() == nats.CONNECTED {
+		_ = e.nc.FlushTimeout(drainWait) // what the handles returned; it fails if the connection breaks
+	}
 	e.nc.Close()
 	<-e.closed
 	return nil
