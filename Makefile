@@ -67,7 +67,8 @@ interop: ## tests against third-party software: memcached, its clients, libzmq
 	$(GO) test -count=1 -timeout 15m ./interop/...
 
 .PHONY: compat
-compat: ## the tests of go-zeromq and gomemcache on our packages with their API (downloads their modules)
+compat: ## the tests of pebbe/zmq4, go-zeromq and gomemcache on our packages with their API (downloads their modules)
+	LINTEL_COMPAT=1 $(GO) test -count=1 -timeout 15m -run '^TestUpstream$$' ./compat/pebbe
 	@GO='$(GO)' .ci/compat gozeromq gomemcache
 
 fuzz: ## every fuzz target: FUZZTIME (20s) for the wire parsers, FUZZTIME_REST (3s) for the others

@@ -31,6 +31,8 @@ var oneNounAFile = map[string]int{
 // many, because each method is one command or socket operation that users call.
 var largeTypes = map[string]int{
 	"memcache.Client": 54,
+	// Upstream's API, which has two methods for each socket option.
+	"compat/pebbe.Socket": 170,
 }
 
 // root is the folder of the module.
@@ -217,7 +219,7 @@ func TestPackagesStaySmall(t *testing.T) {
 // Methods that implement an interface of the standard library need none.
 func TestExportsAreDocumented(t *testing.T) {
 	silent := map[string]bool{"Error": true, "Unwrap": true, "String": true, "Write": true, "Read": true, "Close": true}
-	public := []string{"memcache", "memcached", "zmq", "bridge", "demo"}
+	public := []string{"memcache", "memcached", "zmq", "bridge", "compat", "demo"}
 	eachFile(t, func(path string, file *ast.File) {
 		first, _, _ := strings.Cut(filepath.ToSlash(path), "/")
 		if !slices.Contains(public, first) || strings.HasSuffix(path, "_test.go") {

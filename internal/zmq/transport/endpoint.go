@@ -123,6 +123,9 @@ func checkTCP(hostport string, bind bool) error {
 	if host == "*" && !bind {
 		return fmt.Errorf("host *, expected a name or an address")
 	}
+	if !bind && strings.ContainsAny(host, " \t\r\n") { // an interface to bind may have a space in its name
+		return fmt.Errorf("host %q contains a space", host)
+	}
 	if port == "*" && bind {
 		return nil
 	}

@@ -49,6 +49,8 @@ func TestParse(t *testing.T) {
 		{"tcp://127.0.0.1:", false, false, "", ""},
 		{"tcp://127.0.0.1:65536", false, false, "", ""},
 		{"tcp://:5555", true, false, "", ""},
+		{"tcp://in val id:5555", false, false, "", ""},
+		{"tcp://Local Area Connection:5555", true, true, "Local Area Connection:5555", ""},
 		{"tcp://a:1;b:2", true, false, "", ""},
 		{"ipc://", true, false, "", ""},
 		{"ipc://*", false, false, "", ""},
