@@ -6,8 +6,10 @@ package internal_test
 import (
 	"encoding/json"
 	"errors"
+	"go/ast"
 	"io"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -188,4 +190,34 @@ func hasPrefix(path string, of []string) bool {
 		}
 	}
 	return false
+}
+
+// TestBridge checks the nested modules of the bridge, which go list does not see
+// from here: they import zmq and what is below it, their command also internal/cli
+// and their tests interop/peers, and nothing imports them.
+func TestBridge(t *testing.T) {
+	eachFile(t, func(path string, file *ast.File) {
+		path = filepath.ToSlash(path)
+		inside := strings.HasPrefix(path, "bridge/")
+		allowed := []string{module + "zmq"}
+		if strings.HasPrefix(path, "bridge/internal/bridgecli/") {
+			allowed = append(allowed, module+"internal/cli")
+		}
+		if strings.HasSuffix(path, "_test.go") {
+			allowed = append(allowed, module+"interop/peers")
+		}
+		for _, i := range file.Imports {
+			imp := strings.Trim(i.Path.Value, `"`)
+			if !strings.HasPrefix(imp, module) {
+				continue
+			}
+			bridge := hasPrefix(imp, []string{module + "bridge"})
+			switch {
+			case bridge && !inside:
+				t.Errorf("%s imports %s: nothing outside bridge/ does", path, imp)
+			case inside && !bridge && !hasPrefix(imp, allowed):
+				t.Errorf("%s imports %s: the bridge stands on zmq alone", path, imp)
+			}
+		}
+	})
 }

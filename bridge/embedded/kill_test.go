@@ -1,6 +1,7 @@
 package embedded_test
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"sync"
@@ -283,4 +284,82 @@ func TestClusterEngine(t *testing.T) {
 		}
 		return &sweeping{Engine: e, js: js}
 	}})
+}
+
+// TestLogKill kills the server while a log is read. The reading goes on with the
+// restarted server: every acknowledged entry comes once, and in order.
+func TestLogKill(t *testing.T) {
+	t.Parallel()
+	const kills, entries = 3, 100
+	cfg := embedded.Config{Dir: t.TempDir(), Listen: freeAddress(t)}
+	p := run(t, cfg)
+	e, err := jetstream.Open(within(t), jetstream.Config{URL: p.url})
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := e.Log(within(t), "log", engine.LogConfig{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	read := make(chan engine.Entry, entries)
+	ctx, cancel := context.WithCancel(within(t))
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		last := uint64(0)
+		for entry, err := range l.Read(ctx, 1, nil) {
+			if err != nil {
+				if ctx.Err() == nil {
+					t.Errorf("Read: %v", err)
+					cancel()
+				}
+				return
+			}
+			if entry.Pos != last+1 || entry.Lost != (engine.Range{}) {
+				t.Errorf("got entry %d after %d, with %+v lost", entry.Pos, last, entry.Lost)
+			}
+			last = entry.Pos
+			select {
+			case read <- entry:
+			case <-ctx.Done():
+				return
+			}
+		}
+	})
+	for kill := range kills + 1 {
+		for i := range entries {
+			results := make(chan error, 1)
+			body := fmt.Sprint(kill, "/", i)
+			for { // until it has a receipt: an append has no ID and is not repeated by the engine
+				err := l.Append(ctx, []byte("t"), [][]byte{[]byte(body)}, func(_ engine.Receipt, err error) { results <- err })
+				if err != nil {
+					t.Fatal(err)
+				}
+				if <-results == nil {
+					break
+				}
+			}
+			for string(receive(t, ctx, read).Frames[0]) != body { // an append without a receipt may be stored
+			}
+		}
+		if kill < kills {
+			p.kill()
+			p = run(t, cfg)
+		}
+	}
+	cancel()
+	wg.Wait()
+	if err := e.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+func receive(t *testing.T, ctx context.Context, from <-chan engine.Entry) engine.Entry {
+	t.Helper()
+	select {
+	case e := <-from:
+		return e
+	case <-ctx.Done():
+		t.Fatal("the entry was not read")
+		return engine.Entry{}
+	}
 }
