@@ -31,11 +31,16 @@ test: peers lint cross unit unit32 race soak nested fuzz ## all checks of .ci/ru
 peers: ## install the third-party software of interop/ (Debian, as root; elsewhere it prints what is missing)
 	@.ci/peers
 
-lint: ## gofumpt, go vet, staticcheck
+lint: ## gofumpt, go vet, staticcheck, API compatibility
 	@bad=$$($(TOOL) gofumpt -l $(GOFILES)); \
 	if [ -n "$$bad" ]; then echo "not formatted (make fmt):"; echo "$$bad"; exit 1; fi
 	CGO_ENABLED=0 $(GO) vet ./...
 	CGO_ENABLED=0 $(TOOL) staticcheck ./...
+	CGO_ENABLED=0 $(GO) test -count=1 -run '^TestCompatible$$' ./internal/apitext
+
+.PHONY: api
+api: ## record the API of the public packages, which `make lint` compares with
+	LINTEL_API=write $(GO) test -count=1 -run '^TestCompatible$$' ./internal/apitext
 
 fmt: ## format every Go file
 	$(TOOL) gofumpt -w $(GOFILES)

@@ -53,6 +53,7 @@ type socket interface {
 var sockets = append([]socketMaker{
 	{"lintel", newLintel},
 	{"go-zeromq", newGoZeroMQ},
+	{"compat-gozeromq", newCompatZeroMQ},
 }, cgoSockets...)
 
 type socketMaker struct {

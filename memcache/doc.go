@@ -33,4 +33,22 @@
 // several of them. A request that was not sent is sent again. A request that the
 // server may have executed is sent again only if it reads or, with [FailNext] and
 // [FailGutter], if it sets or deletes.
+//
+// # Examples
+//
+// Programs that run as tests are in the files example_*_test.go:
+//
+//   - calls: ExampleClient_GetMulti, ExampleClient_GetInto,
+//     ExampleClient_CompareAndSwap, ExampleError.
+//   - cache-aside: ExampleClient_Fetch, ExampleClient_Fetch_stale,
+//     ExampleClient_FetchMulti, ExampleFetchOptions_stale,
+//     ExampleFetchOptions_negative.
+//   - groups of keys and types: ExampleClient_Namespace,
+//     ExampleClient_Invalidate, ExampleTyped, ExampleTyped_namespace,
+//     ExampleTyped_codecs.
+//   - servers: ExampleNew_weights, ExampleNew_unixSocket, ExampleOptions_tls,
+//     ExampleOptions_password, ExampleOptions_encodeKeys,
+//     ExampleOptions_failover, ExampleFailover, ExampleDiscover, ExampleFollow,
+//     ExampleFollow_file, ExampleClient_SetServers.
+//   - observation: ExampleHooks, ExampleHooks_tracing.
 package memcache

@@ -14,6 +14,12 @@
 // Replies are those of memcached [DefaultVersion], byte for byte, except for the
 // differences below.
 //
+// # Examples
+//
+// Programs that run as tests are in example_test.go:
+//
+//   - several instances in one process: ExampleCluster, ExampleTopology.
+//
 // # Differences from memcached
 //
 // There are no slabs. stats slabs and stats items count by the size classes of

@@ -67,6 +67,21 @@
 // options of libzmq have names: WithOption and Socket.SetOption set them,
 // Socket.Option reads them. OptionNames lists them.
 //
+// # Examples
+//
+// Complete programs, which run as tests, are in the files whose names end in
+// _test.go:
+//
+//   - patterns: Example_requestReply, Example_publishSubscribe,
+//     Example_ventilator, Example_broker, Example_loadBalancing,
+//     Example_asynchronous, Example_peering, Example_stateExchange,
+//     Example_multithreadedServer, Example_signals, Example_coordination.
+//   - messages: ExampleMsg, Example_envelopes, ExampleRouter,
+//     ExampleDealer_Request, ExampleWithSubscribe.
+//   - operation: ExampleWithCurve, ExampleWithPlain, ExampleProxy_control,
+//     ExamplePoller, ExamplePoller_Notify, ExamplePush_TrySend,
+//     Example_highWaterMark, ExampleXPub_Stats, ExampleRouter_ClosePeer.
+//
 // # Differences from libzmq
 //
 // Close waits for queued messages for the linger time, which is 5 s by default
