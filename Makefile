@@ -133,3 +133,4 @@ pictures: build ## draw the pictures of README and docs/ from the recorded resul
 	./$(BIN) demo squares --seed 1 | ./plot terminal 'lintel demo squares' >docs/images/demo.svg
 	./$(BIN) demo pi --seed 7 --plot docs/images/pi.svg 2>/dev/null
 	@rm plot
+	.ci/screenshot ./$(BIN) docs/images/status.png

@@ -1,7 +1,9 @@
 package deploy_test
 
 import (
+	"bufio"
 	"encoding/json"
+	"os/exec"
 	"regexp"
 	"strings"
 	"testing"
@@ -72,7 +74,42 @@ func TestAlerts(t *testing.T) {
 	}
 }
 
-func TestDashboard(t *testing.T) {
+// socketMetrics returns the names of the series that a proxy has.
+func socketMetrics(t *testing.T) map[string]bool {
+	t.Helper()
+	cmd := exec.Command(lintel, "zmq", "proxy", "--front", "pull:tcp://127.0.0.1:*", "--back", "push:tcp://127.0.0.1:*", "--http", "127.0.0.1:0")
+	stderr, err := cmd.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+	}()
+	at := regexp.MustCompile(`http://(\S+)/metrics`)
+	names := make(map[string]bool)
+	for in := bufio.NewScanner(stderr); in.Scan(); {
+		if m := at.FindStringSubmatch(in.Text()); m != nil {
+			for name := range (cacheServer{http: m[1]}).scrape(t) {
+				names[name] = true
+			}
+			return names
+		}
+	}
+	t.Fatal("the proxy did not serve --http")
+	return nil
+}
+
+func TestDashboards(t *testing.T) {
+	t.Run("cache", func(t *testing.T) { testDashboard(t, "grafana/cache-server.json", metrics(t)) })
+	t.Run("sockets", func(t *testing.T) { testDashboard(t, "grafana/zmq-sockets.json", socketMetrics(t)) })
+}
+
+func testDashboard(t *testing.T, file string, names map[string]bool) {
+	t.Helper()
 	type target struct {
 		Expr, RefID string
 		Datasource  struct{ UID string }
@@ -90,10 +127,9 @@ func TestDashboard(t *testing.T) {
 			Targets []target
 		}
 	}
-	if err := json.Unmarshal([]byte(read(t, "grafana/cache-server.json")), &board); err != nil {
+	if err := json.Unmarshal([]byte(read(t, file)), &board); err != nil {
 		t.Fatal(err)
 	}
-	names := metrics(t)
 	for _, v := range board.Templating.List {
 		if m := regexp.MustCompile(`^label_values\((\w+)`).FindStringSubmatch(v.Definition); m != nil && !names[m[1]] {
 			t.Errorf("variable %s: the server has no metric %s", v.Name, m[1])

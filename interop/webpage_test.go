@@ -167,6 +167,20 @@ func TestStatusPage(t *testing.T) {
 	}
 }
 
+// TestProxyPage opens the page of a proxy without peers.
+func TestProxyPage(t *testing.T) {
+	chromium := peers.Program(t, "chromium")
+	cmd := exec.Command(lintel(t), "zmq", "proxy", "--front", "pull:tcp://127.0.0.1:*", "--back", "push:tcp://127.0.0.1:*", "--http", "127.0.0.1:0")
+	url := peers.Start(t, cmd).ExpectLog(`(http://\S+)/metrics`)[1]
+	r := openPage(t, chromium, url, true, 360)
+	if len(r.Errors) > 0 || r.Title != "Lintel proxy" || r.Scroll > r.Width || r.Lines != 14 || !slices.Equal(r.Parts, []string{"front PULL", "back PUSH"}) {
+		t.Errorf("%+v", r)
+	}
+	if figures := strings.Join(r.Figures, "\n"); !strings.Contains(figures, "0 messages since start") {
+		t.Errorf("figures:\n%s", figures)
+	}
+}
+
 // talkTo sends commands to the cache server at a Unix socket and waits until they are executed.
 func talkTo(t *testing.T, socket, commands string) {
 	t.Helper()

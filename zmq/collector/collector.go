@@ -11,19 +11,22 @@ import (
 	"lintel.dev/zmq"
 )
 
+// Source has the statistics of a socket: a zmq.Socket, or what holds one.
+type Source interface{ Stats() zmq.Stats }
+
 // Collector is a prometheus.Collector of named sockets. All methods are safe for
 // concurrent use.
 type Collector struct {
 	mu      sync.Mutex
-	sockets map[string]zmq.Socket // protected by mu
+	sockets map[string]Source // protected by mu
 }
 
 // New returns a Collector without sockets.
-func New() *Collector { return &Collector{sockets: make(map[string]zmq.Socket)} }
+func New() *Collector { return &Collector{sockets: make(map[string]Source)} }
 
 // Add exports the counters of s with the label socket=name. It replaces an earlier
 // socket of that name.
-func (c *Collector) Add(name string, s zmq.Socket) {
+func (c *Collector) Add(name string, s Source) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.sockets[name] = s
@@ -67,7 +70,7 @@ func (c *Collector) Collect(ch chan<- prometheus.Metric) {
 		names = append(names, name)
 	}
 	slices.Sort(names)
-	sockets := make([]zmq.Socket, len(names))
+	sockets := make([]Source, len(names))
 	for i, name := range names {
 		sockets[i] = c.sockets[name]
 	}

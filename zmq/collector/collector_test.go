@@ -1,6 +1,8 @@
 package collector_test
 
 import (
+	"os"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -76,5 +78,22 @@ func TestCollect(t *testing.T) {
 	}
 	if _, ok := got["peers gone connected PULL"]; ok {
 		t.Error("a removed socket is still shown")
+	}
+}
+
+// TestDocumented checks that docs/sockets.md names every metric.
+func TestDocumented(t *testing.T) {
+	text, err := os.ReadFile("../../docs/sockets.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ch := make(chan *prometheus.Desc, 32)
+	collector.New().Describe(ch)
+	close(ch)
+	for d := range ch {
+		name := regexp.MustCompile(`fqName: "(\w+)"`).FindStringSubmatch(d.String())[1]
+		if !strings.Contains(string(text), "`"+name+"`") {
+			t.Errorf("docs/sockets.md does not name %s", name)
+		}
 	}
 }

@@ -199,6 +199,24 @@ func (p *Publisher) Position() Position {
 	return Position{Epoch(p.epoch), p.ring.last}
 }
 
+// PublisherStats holds the figures of a Publisher.
+type PublisherStats struct {
+	Position Position
+	Kept     int   // messages in the ring
+	Octets   int64 // of the ring, as Config.MaxOctets counts them
+
+	Live, Control zmq.Stats // of the sockets
+}
+
+// Stats returns the figures of p.
+func (p *Publisher) Stats() PublisherStats {
+	st := PublisherStats{Position: p.Position(), Live: p.live.Stats(), Control: p.control.Stats()}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	st.Kept, st.Octets = p.ring.n, p.ring.octets
+	return st
+}
+
 // Subscribed reports whether there is any subscriber now. A program whose
 // messages are costly to make can leave them out until there is one.
 func (p *Publisher) Subscribed() bool { return p.live.TopicCount() > 0 }

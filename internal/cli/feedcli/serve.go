@@ -10,8 +10,11 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
 
 	"lintel.dev/internal/cli"
+	"lintel.dev/internal/cli/webpage"
+	"lintel.dev/zmq"
 	"lintel.dev/zmq/feed"
 )
 
@@ -27,6 +30,7 @@ type serveFlags struct {
 	maxOctets   int64
 	maxAge      time.Duration
 	heartbeat   time.Duration
+	http        string
 }
 
 func newServe() *cobra.Command {
@@ -54,6 +58,7 @@ ends with --quit.`,
 	fs.Int64Var(&f.maxOctets, "max-octets", feed.DefaultMaxOctets, "keep at most `N` octets for replay")
 	fs.DurationVar(&f.maxAge, "max-age", 0, "keep messages for replay this long, 0 is no limit")
 	fs.DurationVar(&f.heartbeat, "heartbeat", feed.DefaultHeartbeat, "interval of heartbeats")
+	fs.StringVar(&f.http, "http", "", "serve a status page and /metrics at `ADDR`, HOST:PORT or :PORT")
 	return cmd
 }
 
@@ -87,11 +92,42 @@ func (f *serveFlags) run(cmd *cobra.Command, files []string) (err error) {
 		}
 		fmt.Fprintf(cmd.ErrOrStderr(), "%s %s\n", b.name, addr)
 	}
+	if f.http != "" {
+		ctx, stop := context.WithCancel(cmd.Context())
+		var tasks errgroup.Group
+		defer tasks.Wait()
+		defer stop()
+		if err := f.startHTTP(ctx, &tasks, cmd, p); err != nil {
+			return err
+		}
+	}
 	if err := f.publish(cmd.Context(), p, cmd.InOrStdin(), files); err != nil || f.quit {
 		return err
 	}
 	<-cmd.Context().Done()
 	return nil
+}
+
+// statsFunc is a webpage.Source.
+type statsFunc func() zmq.Stats
+
+func (f statsFunc) Stats() zmq.Stats { return f() }
+
+// startHTTP serves --http: the sockets of the publisher, and its ring.
+func (f *serveFlags) startHTTP(ctx context.Context, tasks *errgroup.Group, cmd *cobra.Command, p *feed.Publisher) error {
+	sockets := []*webpage.Socket{
+		webpage.NewSocket("live", statsFunc(func() zmq.Stats { return p.Stats().Live })),
+		webpage.NewSocket("control", statsFunc(func() zmq.Stats { return p.Stats().Control })),
+	}
+	ring := func(v *webpage.View) {
+		st := p.Stats()
+		v.Parts[0].Figures = append([]webpage.Figure{
+			{Label: "Published", Value: webpage.Number(float64(st.Position.Seq)), Note: "messages of epoch " + st.Position.Epoch.String()[:8]},
+			{Label: "Kept for replay", Value: webpage.Number(float64(st.Kept)), Share: webpage.Share(float64(st.Kept), float64(f.maxMessages)), Note: "of " + webpage.Number(float64(f.maxMessages)) + " messages"},
+			{Label: "Memory of replay", Value: webpage.Size(float64(st.Octets)), Share: webpage.Share(float64(st.Octets), float64(f.maxOctets)), Note: "of " + webpage.Size(float64(f.maxOctets))},
+		}, v.Parts[0].Figures...)
+	}
+	return webpage.StartSockets(ctx, tasks, f.http, "Lintel feed", cmd.Root().Version, sockets, ring, cmd.ErrOrStderr())
 }
 
 func (f *serveFlags) publish(ctx context.Context, p *feed.Publisher, in io.Reader, files []string) error {

@@ -328,7 +328,7 @@ func demandTable(title, what string, all []memcached.Demand) webpage.Table {
 		t.Rows = append(t.Rows, webpage.Row{Share: d.Share, Cells: []string{keyText(d.Name), webpage.Ratio(d.Share)}})
 	}
 	if len(all) == 0 {
-		t.Note = "Nothing sampled yet."
+		t.Note = "None sampled."
 	}
 	return t
 }

@@ -109,6 +109,13 @@ func Handle(mux *http.ServeMux, view func() View) {
 		w.Header().Set("Cache-Control", "no-store")
 		v := view()
 		v.Every = Interval.Milliseconds()
+		for i := range v.Parts {
+			for j := range v.Parts[i].Tables {
+				if t := &v.Parts[i].Tables[j]; t.Rows == nil {
+					t.Rows = []Row{} // not null
+				}
+			}
+		}
 		_ = json.NewEncoder(w).Encode(v) // an error is the client's: it is gone
 	})
 }

@@ -22,7 +22,7 @@ func get(t *testing.T, mux *http.ServeMux, path string) *httptest.ResponseRecord
 // loads nothing from elsewhere.
 func TestHandle(t *testing.T) {
 	mux := http.NewServeMux()
-	Handle(mux, func() View { return View{Title: "T", Parts: []Part{{Name: "<script>"}}} })
+	Handle(mux, func() View { return View{Title: "T", Parts: []Part{{Name: "<script>", Tables: []Table{{Title: "empty"}}}}} })
 	size := 0
 	foreign := regexp.MustCompile(`(src|href|url)\W{0,2}(https?:)?//`)
 	for path, kind := range map[string]string{"/": "text/html", "/page.css": "text/css", "/page.js": "text/javascript", "/icon.svg": "image/svg+xml", "/status.json": "application/json"} {
@@ -49,6 +49,9 @@ func TestHandle(t *testing.T) {
 	}
 	if w := get(t, mux, "/other"); w.Code != http.StatusNotFound {
 		t.Errorf("/other: status %d", w.Code)
+	}
+	if body := get(t, mux, "/status.json").Body.String(); !strings.Contains(body, `"rows":[]`) {
+		t.Errorf("a table without rows has none in %s", body)
 	}
 	var v View
 	if err := json.Unmarshal(get(t, mux, "/status.json").Body.Bytes(), &v); err != nil || v.Every != 2000 || v.Parts[0].Name != "<script>" {

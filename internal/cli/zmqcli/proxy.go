@@ -7,14 +7,17 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
 
 	"lintel.dev/internal/cli"
+	"lintel.dev/internal/cli/webpage"
 	"lintel.dev/zmq"
 )
 
 func newZMQProxy() *cobra.Command {
 	var front, back, capture, control []string
 	var options []string
+	var http string
 	cmd := &cobra.Command{
 		Use:   "proxy --front TYPE:ENDPOINT --back TYPE:ENDPOINT [flags]",
 		Short: "Forward messages between two sockets",
@@ -37,7 +40,7 @@ PAUSE, RESUME, TERMINATE and STATISTICS.`,
 				err = p.attach(cmd.ErrOrStderr())
 			}
 			if err == nil {
-				err = p.run(cmd.Context())
+				err = p.serve(cmd, http)
 			}
 			return errors.Join(err, p.close(cmd.Context()))
 		},
@@ -48,6 +51,7 @@ PAUSE, RESUME, TERMINATE and STATISTICS.`,
 	flags.StringArrayVar(&capture, "capture", nil, "`TYPE:ENDPOINT` that receives a copy of each message (repeatable)")
 	flags.StringArrayVar(&control, "control", nil, "`TYPE:ENDPOINT` that receives commands (repeatable)")
 	flags.StringArrayVar(&options, "option", nil, "option `NAME=VALUE` of each socket that has it (repeatable)")
+	flags.StringVar(&http, "http", "", "serve a status page and /metrics at `ADDR`, HOST:PORT or :PORT")
 	for _, name := range proxySides {
 		cli.Must(cmd.RegisterFlagCompletionFunc(name, cobra.NoFileCompletions))
 	}
@@ -160,6 +164,27 @@ func proxySide(flag string, specs []string) (f zmqFlags, name string, err error)
 		f.endpoints = append(f.endpoints, zmqEndpoint{bind: !connect, at: strings.TrimPrefix(at, "@")})
 	}
 	return f, name, nil
+}
+
+// serve runs the proxy, and beside it --http if it is not empty.
+func (p *proxyRun) serve(cmd *cobra.Command, http string) error {
+	if http == "" {
+		return p.run(cmd.Context())
+	}
+	ctx, stop := context.WithCancel(cmd.Context())
+	var tasks errgroup.Group
+	defer tasks.Wait()
+	defer stop()
+	var sockets []*webpage.Socket
+	for i, s := range p.sockets {
+		if s != nil {
+			sockets = append(sockets, webpage.NewSocket(proxySides[i], s))
+		}
+	}
+	if err := webpage.StartSockets(ctx, &tasks, http, "Lintel proxy", cmd.Root().Version, sockets, nil, cmd.ErrOrStderr()); err != nil {
+		return err
+	}
+	return p.run(ctx)
 }
 
 func (p *proxyRun) run(ctx context.Context) error {
