@@ -22,7 +22,9 @@ func get(t *testing.T, mux *http.ServeMux, path string) *httptest.ResponseRecord
 // loads nothing from elsewhere.
 func TestHandle(t *testing.T) {
 	mux := http.NewServeMux()
-	Handle(mux, func() View { return View{Title: "T", Parts: []Part{{Name: "<script>", Tables: []Table{{Title: "empty"}}}}} })
+	Handle(mux, func() View {
+		return View{Title: "T", Parts: []Part{{Name: "<script>", Tables: []Table{{Title: "empty"}}}}}
+	})
 	size := 0
 	foreign := regexp.MustCompile(`(src|href|url)\W{0,2}(https?:)?//`)
 	for path, kind := range map[string]string{"/": "text/html", "/page.css": "text/css", "/page.js": "text/javascript", "/icon.svg": "image/svg+xml", "/status.json": "application/json"} {
