@@ -16,18 +16,19 @@ import (
 
 // Endpoint is an address to which a socket is bound or connected.
 type Endpoint struct {
-	s       *core
-	given   string
-	at      transport.Endpoint
-	addr    string
-	bound   bool
-	o       options // as they were at Bind or Connect
-	stop    context.CancelFunc
-	live    context.Context // done when the endpoint is to end
-	ln      transport.Listener
-	opened  atomic.Pointer[session] // of datagrams, until reconnect takes it over
-	ended   atomic.Bool             // it will not connect again
-	filters []netip.Prefix
+	s        *core
+	given    string
+	at       transport.Endpoint
+	addr     string
+	bound    bool
+	o        options // as they were at Bind or Connect
+	stop     context.CancelFunc
+	live     context.Context // done when the endpoint is to end
+	ln       transport.Listener
+	opened   atomic.Pointer[session] // of datagrams, until reconnect takes it over
+	ended    atomic.Bool             // it will not connect again
+	draining atomic.Bool             // Drain was called
+	filters  []netip.Prefix
 
 	mu sync.Mutex
 	// The fields below are protected by mu.

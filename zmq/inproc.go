@@ -39,6 +39,9 @@ func (e *inprocEngine) Subscribe(add bool, topic []byte) {
 	}
 }
 
+// Drain does nothing: what the peer sent has arrived.
+func (e *inprocEngine) Drain() bool { return false }
+
 // Close ends the pipe of the peer. What it has not received stays there.
 func (e *inprocEngine) Close(error) { e.peer.end(false) }
 

@@ -52,6 +52,7 @@ type pipe struct {
 	draining  sync.Mutex  // one drain at a time
 	finishing atomic.Bool // finishSending was called
 	over      atomic.Bool // end was called
+	leaving   atomic.Bool // the peer asked for no more messages
 	flushOnce sync.Once
 	flushed   chan struct{} // closed when nothing is left to send
 
@@ -252,7 +253,9 @@ func (p *pipe) end(drop bool) {
 	}
 	p.out.Close()
 	p.setFlushed()
-	if peer == nil {
+	if peer == nil && p.leaving.Load() {
+		p.s.wg.Go(p.reroute)
+	} else if peer == nil {
 		p.dropIfOver()
 	}
 	if e := p.engine.Load(); e != nil {

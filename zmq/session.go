@@ -246,8 +246,12 @@ func (x *session) Ready() bool {
 func (x *session) Prepare(b *flow.Batch) { x.p.in.Prepare(b) }
 
 // Command takes a subscription of the peer. A RADIO takes those to groups, other
-// publishers those to topics.
+// publishers those to topics, a PUSH and a SCATTER take DRAIN.
 func (x *session) Command(c zmtp.Command, topic []byte) {
+	if c == zmtp.CommandDrain {
+		x.stopSending()
+		return
+	}
 	groups := c == zmtp.CommandJoin || c == zmtp.CommandLeave
 	if side, ok := x.s.pat.(publisherSide); ok && groups == (x.s.typ == zmtp.RADIO) {
 		side.subscription(x.p, c == zmtp.CommandSubscribe || c == zmtp.CommandJoin, topic)
@@ -406,7 +410,7 @@ func (e *Endpoint) reconnect(p *pipe) {
 		} else if e.o.Stop&stopOnHandshakeFailed != 0 || p != nil && p.finishing.Load() && refused(err) {
 			return
 		}
-		if x.hungUp(err) || p != nil && p.over.Load() || errors.Is(err, errDuplicateID) && p != nil {
+		if e.draining.Load() || x.hungUp(err) || p != nil && p.over.Load() || errors.Is(err, errDuplicateID) && p != nil {
 			return
 		}
 	}

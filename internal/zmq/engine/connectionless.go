@@ -93,5 +93,8 @@ func (e *Connectionless) KickLater() { e.out.Kick() }
 // Resume continues input.
 func (e *Connectionless) Resume() { e.in.Resume() }
 
+// Drain does nothing: the peers are not known.
+func (e *Connectionless) Drain() bool { return false }
+
 // Subscribe does nothing: the socket filters what arrives.
 func (e *Connectionless) Subscribe(bool, []byte) {}

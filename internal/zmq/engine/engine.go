@@ -41,6 +41,9 @@ type Engine interface {
 	Resume()
 	// Subscribe sends a subscription to topic, or its cancellation.
 	Subscribe(add bool, topic []byte)
+	// Drain asks the peer to send no more messages. It reports whether the peer
+	// will: the connection then ends once all that it sent is pushed to the session.
+	Drain() bool
 	// Close ends the connection without blocking. The reason of the first call
 	// is the one that Run returns.
 	Close(reason error)
@@ -80,7 +83,7 @@ type Session interface {
 	Ready() bool
 	// Prepare gives a batch without memory a buffer that the receiver recycles.
 	Prepare(b *flow.Batch)
-	// Command takes a SUBSCRIBE, CANCEL, JOIN or LEAVE of the peer.
+	// Command takes a SUBSCRIBE, CANCEL, JOIN, LEAVE or DRAIN of the peer.
 	Command(c zmtp.Command, topic []byte)
 	// Writable tells senders that the outgoing queue has room again.
 	Writable()
@@ -155,6 +158,12 @@ type Peer struct {
 	Identity    []byte
 	Metadata    zmtp.Metadata // as the peer sent it
 	Unversioned bool          // too old to send subscriptions: gets everything
+}
+
+// Drains reports whether the peer answers DRAIN.
+func (p *Peer) Drains() bool {
+	_, ok := p.Metadata.Get(zmtp.PropertyDrain)
+	return ok
 }
 
 // Subscription returns the frame that subscribes to topic, or cancels that.

@@ -108,6 +108,15 @@ func (e *Stream) Subscribe(add bool, topic []byte) {
 	e.control(e.cfg.Subscription(e.legacy, add, topic))
 }
 
+// Drain asks the peer to send no more, if it knows how.
+func (e *Stream) Drain() bool {
+	if !e.peer.Drains() {
+		return false
+	}
+	e.control(flow.Command, zmtp.AppendDrain(nil))
+	return true
+}
+
 // control sends a frame ahead of all messages.
 func (e *Stream) control(flags byte, body []byte) {
 	if e.out.AppendControl(flow.AppendFrame(nil, flags, body)) == flow.Wake {
@@ -144,8 +153,10 @@ func (e *Stream) command(body []byte) error {
 		if e.out.ControlLen() < maxPongs {
 			e.control(flow.Command, zmtp.AppendPong(nil, echo))
 		}
-	case zmtp.CommandSubscribe, zmtp.CommandCancel, zmtp.CommandJoin, zmtp.CommandLeave:
+	case zmtp.CommandSubscribe, zmtp.CommandCancel, zmtp.CommandJoin, zmtp.CommandLeave, zmtp.CommandDrain:
 		e.session.Command(c, data)
+	case zmtp.CommandDrained:
+		return ErrClosed // the messages before it are pushed first
 	}
 	return nil
 }

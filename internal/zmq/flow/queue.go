@@ -32,6 +32,7 @@ type Queue struct {
 	wakeAt   int          // when idle: the count at which it is woken
 	bell     *atomic.Bool // how it is woken, if not by Wake
 	closed   bool
+	shut     bool   // nothing is taken after control, until Detach
 	control  []byte // commands, taken before all messages
 	attached bool
 	in, out  Counters
@@ -273,6 +274,20 @@ func (q *Queue) AppendControl(enc []byte) Result {
 	return q.signal()
 }
 
+// Seal is AppendControl of the last commands: what is taken after them waits for the
+// next consumer. It does nothing the second time.
+func (q *Queue) Seal(enc []byte) Result {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if !q.attached || q.shut {
+		return Full
+	}
+	q.shut = true
+	q.control = append(q.control, enc...)
+	q.wakeAt = 0
+	return q.signal()
+}
+
 // ControlLen returns the size of the commands that wait.
 func (q *Queue) ControlLen() int {
 	q.mu.Lock()
@@ -302,7 +317,7 @@ func (q *Queue) Attach() (pending bool) {
 func (q *Queue) Detach() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.attached, q.idle, q.control = false, false, nil
+	q.attached, q.idle, q.shut, q.control = false, false, false, nil
 }
 
 // Unread puts messages back at the front: they were taken and could not be
@@ -405,6 +420,9 @@ func (q *Queue) TakeAll() (b Batch, ok, reopened bool) {
 	if len(q.control) > 0 {
 		b.Enc, q.control = q.control, nil
 		return b, true, false
+	}
+	if q.shut {
+		return b, false, false
 	}
 	if q.head == len(q.sealed) {
 		q.reader.settle() // no batch that waits is a part of a log's segment

@@ -224,6 +224,15 @@ func (e *Engine) Subscribe(add bool, topic []byte) {
 	e.out.Control(e.cfg.Subscription(true, add, topic))
 }
 
+// Drain asks the peer to send no more, if it knows how.
+func (e *Engine) Drain() bool {
+	if !e.peer.Drains() {
+		return false
+	}
+	e.out.Control(flow.Command, zmtp.AppendDrain(nil))
+	return true
+}
+
 // ping sends a PING and waits for the PONG, unless one is awaited.
 func (e *Engine) ping() {
 	if !e.pinging.CompareAndSwap(false, true) {
@@ -375,8 +384,10 @@ func (e *Engine) command(body []byte) error {
 		if e.sealer != nil && e.session.Out().ControlLen() == 0 {
 			e.out.Control(flow.Command, zmtp.AppendPong(nil, echo))
 		}
-	case zmtp.CommandSubscribe, zmtp.CommandCancel, zmtp.CommandJoin, zmtp.CommandLeave:
+	case zmtp.CommandSubscribe, zmtp.CommandCancel, zmtp.CommandJoin, zmtp.CommandLeave, zmtp.CommandDrain:
 		e.session.Command(c, data)
+	case zmtp.CommandDrained:
+		return engine.ErrClosed
 	}
 	return nil
 }

@@ -23,6 +23,8 @@ const (
 	CommandPong
 	CommandJoin
 	CommandLeave
+	CommandDrain
+	CommandDrained
 )
 
 // MaxPingContext is the longest context of a PING that a PONG carries back.
@@ -67,6 +69,10 @@ func commandByName(name []byte) Command {
 		return CommandJoin
 	case "LEAVE":
 		return CommandLeave
+	case "DRAIN":
+		return CommandDrain
+	case "DRAINED":
+		return CommandDrained
 	}
 	return CommandUnknown
 }
@@ -109,6 +115,15 @@ func AppendJoin(dst []byte, group string) []byte { return append(append(dst, "\x
 func AppendLeave(dst []byte, group string) []byte {
 	return append(append(dst, "\x05LEAVE"...), group...)
 }
+
+// AppendDrain appends the body of a DRAIN command. It is not one of ZMTP: it is sent
+// to peers that announce PropertyDrain. It asks for no more messages on this
+// connection.
+func AppendDrain(dst []byte) []byte { return append(dst, "\x05DRAIN"...) }
+
+// AppendDrained appends the body of the DRAINED command that answers a DRAIN. It
+// follows the last message.
+func AppendDrained(dst []byte) []byte { return append(dst, "\x07DRAINED"...) }
 
 // MaxPingTTL is the longest time to live a PING can carry.
 const MaxPingTTL = 0xffff * 100 * time.Millisecond

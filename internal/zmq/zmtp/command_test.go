@@ -21,6 +21,8 @@ func TestParseCommand(t *testing.T) {
 		{in: "\x08INITIATE", want: CommandInitiate},
 		{in: "\x07MESSAGE", want: CommandMessage},
 		{in: "\x09SUBSCRIBE", want: CommandSubscribe},
+		{in: "\x05DRAIN", want: CommandDrain},
+		{in: "\x07DRAINED", want: CommandDrained},
 		{in: "\x09SUBSCRIBEtopic", want: CommandSubscribe, data: "topic"},
 		{in: "\x06CANCELtopic", want: CommandCancel, data: "topic"},
 		{in: "\x04PING\x00\x00", want: CommandPing, data: "\x00\x00"},
@@ -50,6 +52,8 @@ func TestAppendCommands(t *testing.T) {
 	}{
 		{"READY", AppendReady(nil, Metadata{{"Socket-Type", []byte("PUB")}}), "\x05READY\x0bSocket-Type\x00\x00\x00\x03PUB"},
 		{"ERROR", AppendError(nil, "400"), "\x05ERROR\x03400"},
+		{"DRAIN", AppendDrain(nil), "\x05DRAIN"},
+		{"DRAINED", AppendDrained(nil), "\x07DRAINED"},
 		{"SUBSCRIBE", AppendSubscribe(nil, []byte("a")), "\x09SUBSCRIBEa"},
 		{"CANCEL", AppendCancel(nil, []byte("a")), "\x06CANCELa"},
 		{"JOIN", AppendJoin(nil, "a"), "\x04JOINa"},

@@ -10,6 +10,7 @@ const (
 	PropertySocketType = "Socket-Type"
 	PropertyIdentity   = "Identity"
 	PropertyResource   = "Resource"
+	PropertyDrain      = "X-Lintel-Drain" // this side answers DRAIN
 )
 
 // MaxMetadata bounds the encoded properties of one handshake, in bytes.
