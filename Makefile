@@ -14,7 +14,7 @@ FUZZTIME_REST ?= 3s
 SOAK          ?= 60s
 
 .DEFAULT_GOAL := help
-.PHONY: help build bridge check test peers lint fmt unit unit32 race soak interop fuzz cross nested pictures bench-cache bench-zmq bench-go bench-client bench-feed abuse
+.PHONY: help build bridge check test peers lint fmt unit unit32 race soak interop fuzz cross nested pictures bench-cache bench-zmq bench-go bench-client bench-feed bench-near abuse
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -123,6 +123,9 @@ bench-client: ## our cache client beside gomemcache, one table (BENCH="-rounds 9
 
 bench-feed: ## feeds beside plain PUB/SUB, one table (BENCH="-rounds 7 -rows publish")
 	cd bench && $(GO) run ./feedperf $(BENCH)
+
+bench-near: ## near caches: what the feed of invalidations costs the server, one table (BENCH="-rounds 7 -rows subscribers")
+	cd bench && $(GO) run ./nearperf $(BENCH)
 
 abuse: ## what a good client of the cache server notices of attacks, beside memcached (BENCH="-rows watchers")
 	cd bench && $(GO) run ./abuse $(BENCH)

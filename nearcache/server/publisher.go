@@ -20,6 +20,9 @@ import (
 // DefaultHeartbeat is the default of Config.Heartbeat.
 const DefaultHeartbeat = 250 * time.Millisecond
 
+// joinInterval is the least time between the heartbeats that subscriptions cause.
+const joinInterval = 10 * time.Millisecond
+
 // The bounds of what waits for a subscriber and of what it sends.
 const (
 	maxWaiting  = 4096 // messages
@@ -62,10 +65,13 @@ type Publisher struct {
 
 	bell      chan struct{} // wakes the sending goroutine
 	idle      atomic.Bool   // it waits, or is about to
+	joined    atomic.Bool   // a subscription arrived
 	published atomic.Uint64 // changes sent
 
 	// Of the sending goroutine.
 	listening bool
+	beaten    time.Time        // of the last heartbeat
+	soon      <-chan time.Time // joinInterval after it, if a subscription waits for that
 	spare     batch
 	header    []byte
 	numbers   []uint64 // of a heartbeat
@@ -92,6 +98,7 @@ func New(cfg *Config) (*Publisher, error) {
 	opts := append([]zmq.Option{
 		zmq.WithOption("sndhwm", fmt.Sprint(maxWaiting)),
 		zmq.WithOption("rcvhwm_octets", fmt.Sprint(maxReceived)),
+		zmq.WithOption("xpub_verbose", "1"), // each subscription is received
 		zmq.WithLinger(0),
 	}, cfg.Options...)
 	sock, err := zmq.NewXPub(opts...)
@@ -218,12 +225,15 @@ func (p *Publisher) Stats() memcached.FeedStats {
 	return st
 }
 
-// receive drops what subscribers send. Each of their messages may be a subscription,
-// which run looks at.
+// receive reads what subscribers send. All but the fact of a subscription is dropped.
 func (p *Publisher) receive(ctx context.Context) {
 	for {
-		if _, err := p.sock.Recv(ctx); err != nil {
+		m, err := p.sock.Recv(ctx)
+		if err != nil {
 			return
+		}
+		if len(m[0]) > 0 && m[0][0] == 1 {
+			p.joined.Store(true)
 		}
 		p.wake()
 	}
@@ -247,6 +257,8 @@ func (p *Publisher) run(ctx context.Context) {
 			select {
 			case <-tick.C:
 				p.beat()
+			case <-p.soon:
+				p.beat()
 			case <-ctx.Done():
 				return
 			default:
@@ -257,6 +269,8 @@ func (p *Publisher) run(ctx context.Context) {
 		case <-p.bell:
 		case <-tick.C:
 			p.beat()
+		case <-p.soon:
+			p.beat()
 		case <-ctx.Done():
 			return
 		}
@@ -265,19 +279,29 @@ func (p *Publisher) run(ctx context.Context) {
 
 // follow listens to changes while there are subscriptions. Any topic counts: who
 // subscribes to another one costs no more than who subscribes to all.
+//
+// A new subscriber waits for the numbers of all lanes, so it gets them at once, or
+// joinInterval after the last heartbeat: subscriptions may come in any number.
 func (p *Publisher) follow() {
-	on := p.sock.TopicCount() > 0
-	if on == p.listening {
-		return
+	joined := p.joined.Swap(false) // before TopicCount, which then has the topic
+	if on := p.sock.TopicCount() > 0; on != p.listening {
+		p.listening = on
+		p.changes.Listen(on)
+		joined = joined || on
 	}
-	p.listening = on
-	p.changes.Listen(on)
-	p.beat() // the subscriber learns the numbers from which on it is complete
+	switch {
+	case !joined || p.soon != nil:
+	case time.Since(p.beaten) >= joinInterval:
+		p.beat()
+	default:
+		p.soon = time.After(joinInterval)
+	}
 }
 
 // beat sends the last number of each lane, after the records up to it.
 func (p *Publisher) beat() {
-	if !p.listening {
+	p.soon = nil
+	if p.beaten = time.Now(); !p.listening {
 		return
 	}
 	p.numbers = p.changes.Numbers(p.numbers[:0])

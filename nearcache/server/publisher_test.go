@@ -299,6 +299,17 @@ func TestFenceIsReached(t *testing.T) {
 	}
 }
 
+// TestJoin: each new subscriber gets the numbers without waiting for a heartbeat,
+// also beside others.
+func TestJoin(t *testing.T) {
+	c := start(t, time.Hour)
+	for i := range 20 {
+		s := c.subscribe(wire.Topic).join()
+		c.set(fmt.Sprint("k", i))
+		s.reach()
+	}
+}
+
 // TestEpochs: each server has an epoch of its own, in fences and in messages.
 func TestEpochs(t *testing.T) {
 	a, b := start(t, time.Millisecond), start(t, time.Millisecond)

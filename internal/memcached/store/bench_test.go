@@ -84,6 +84,16 @@ func BenchmarkReplace(b *testing.B) {
 	b.ReportMetric(float64(st.Moved)/float64(b.N), "moved/op")
 }
 
+// BenchmarkAnnounce is what numbering adds to a change while nothing listens.
+func BenchmarkAnnounce(b *testing.B) {
+	s, _ := open(b, Options{MaxBytes: MinLimit})
+	sh := &s.shards[0]
+	key := []byte("key")
+	for b.Loop() {
+		sh.announce(Changed, key)
+	}
+}
+
 // BenchmarkZipf asks for keys by Zipf's law and stores what is missing, ten times as many as fit.
 func BenchmarkZipf(b *testing.B) {
 	s := filled(b, 16<<20, 100_000)
