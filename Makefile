@@ -42,6 +42,10 @@ lint: ## gofumpt, go vet, staticcheck, API compatibility
 api: ## record the API of the public packages, which `make lint` compares with
 	LINTEL_API=write $(GO) test -count=1 -run '^TestCompatible$$' ./internal/apitext
 
+.PHONY: notice
+notice: ## write NOTICE: the licences of what the programs contain
+	LINTEL_NOTICE=write $(GO) test -count=1 -run '^TestNotice$$' ./internal
+
 fmt: ## format every Go file
 	$(TOOL) gofumpt -w $(GOFILES)
 
