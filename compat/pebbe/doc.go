@@ -28,6 +28,9 @@
 // A monitor keeps up to 1,024 events until its reader connects, and the value of
 // events that have a file descriptor in libzmq is 0.
 //
+// An attempt to connect ends after 2 s and is made again, unless
+// SetConnectTimeout says otherwise.
+//
 // AuthStart refuses unknown users with an empty password and malformed ZAP
 // requests. ClientAuthCurve returns the error of each key.
 //

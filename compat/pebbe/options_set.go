@@ -3,7 +3,8 @@ package zmq4
 import "time"
 
 // The options that can be set; option.go has those that need more than a name.
-// Durations are truncated to milliseconds, and -1 (ns) is no limit.
+// Durations are truncated to milliseconds. Where -1 (ns) has a meaning, the
+// comment says so.
 
 // SetBacklog sets the length of the queue of connections that wait to be accepted.
 func (soc *Socket) SetBacklog(value int) error { return soc.setInt("backlog", value) }
@@ -16,7 +17,7 @@ func (soc *Socket) SetConnectRid(value string) error { return soc.setString("con
 
 // SetConnectTimeout sets the time limit of an attempt to connect; 0 is the system's.
 func (soc *Socket) SetConnectTimeout(value time.Duration) error {
-	return soc.setDuration("connect_timeout", value)
+	return soc.setInt("connect_timeout", int(value/time.Millisecond))
 }
 
 // SetCurvePublickey sets the public key, 40 characters of Z85 or 32 octets.
@@ -42,22 +43,22 @@ func (soc *Socket) SetGssapiServicePrincipal(_ string) error { return soc.unknow
 
 // SetHandshakeIvl sets the time limit of a handshake; 0 is none.
 func (soc *Socket) SetHandshakeIvl(value time.Duration) error {
-	return soc.setDuration("handshake_ivl", value)
+	return soc.setInt("handshake_ivl", int(value/time.Millisecond))
 }
 
 // SetHeartbeatIvl sets the interval of heartbeats; 0 is none.
 func (soc *Socket) SetHeartbeatIvl(value time.Duration) error {
-	return soc.setDuration("heartbeat_ivl", value)
+	return soc.setInt("heartbeat_ivl", int(value/time.Millisecond))
 }
 
 // SetHeartbeatTimeout sets the silence after a heartbeat that ends the connection.
 func (soc *Socket) SetHeartbeatTimeout(value time.Duration) error {
-	return soc.setDuration("heartbeat_timeout", value)
+	return soc.setInt("heartbeat_timeout", int(value/time.Millisecond))
 }
 
 // SetHeartbeatTtl sets the silence after which the peer shall end the connection.
 func (soc *Socket) SetHeartbeatTtl(value time.Duration) error {
-	return soc.setDuration("heartbeat_ttl", value)
+	return soc.setInt("heartbeat_ttl", int(value/time.Millisecond))
 }
 
 // SetIdentity sets the routing id, of 1 to 255 octets.
@@ -108,12 +109,12 @@ func (soc *Socket) SetReconnectIvl(value time.Duration) error {
 
 // SetReconnectIvlMax sets the longest wait between attempts to connect; 0 does not grow.
 func (soc *Socket) SetReconnectIvlMax(value time.Duration) error {
-	return soc.setDuration("reconnect_ivl_max", value)
+	return soc.setInt("reconnect_ivl_max", int(value/time.Millisecond))
 }
 
 // SetRecoveryIvl sets how far back a multicast source can repair losses.
 func (soc *Socket) SetRecoveryIvl(value time.Duration) error {
-	return soc.setDuration("recovery_ivl", value)
+	return soc.setInt("recovery_ivl", int(value/time.Millisecond))
 }
 
 // SetReqCorrelate sets whether requests carry a number that replies must repeat: 0 or 1.
@@ -162,7 +163,9 @@ func (soc *Socket) SetTcpKeepaliveIntvl(value int) error {
 }
 
 // SetTcpMaxrt sets TCP_USER_TIMEOUT; 0 is the system's default.
-func (soc *Socket) SetTcpMaxrt(value time.Duration) error { return soc.setDuration("tcp_maxrt", value) }
+func (soc *Socket) SetTcpMaxrt(value time.Duration) error {
+	return soc.setInt("tcp_maxrt", int(value/time.Millisecond))
+}
 
 // SetTos sets the type of service of IP packets, 0 to 255.
 func (soc *Socket) SetTos(value int) error { return soc.setInt("tos", value) }

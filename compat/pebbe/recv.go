@@ -109,20 +109,29 @@ func (s *socket) recvPart(flags Flag) ([]byte, error) {
 		return nil, zmq.ErrNotSupported
 	case flags&DONTWAIT == 0 && !s.metadata.Load():
 		b, err := s.in.RecvInto(background, nil)
-		var several *zmq.MultipartError
-		switch {
-		case err == nil && s.lockstep:
-			s.answering.Store(s.typ == REP)
-		case errors.As(err, &several):
-			return bytes.Clone(s.begin(several.Msg)), nil
+		if err != nil {
+			return s.beginSeveral(err)
 		}
-		return b, err
+		if s.lockstep {
+			s.answering.Store(s.typ == REP)
+		}
+		return b, nil
 	}
 	m, err := s.recvWhole(flags)
 	if err != nil {
 		return nil, err
 	}
 	return bytes.Clone(s.begin(m)), nil
+}
+
+// beginSeveral returns the first part of the message of a *zmq.MultipartError, or
+// another error. It is a function of its own because errors.As allocates.
+func (s *socket) beginSeveral(err error) ([]byte, error) {
+	var several *zmq.MultipartError
+	if errors.As(err, &several) {
+		return bytes.Clone(s.begin(several.Msg)), nil
+	}
+	return nil, err
 }
 
 // recvMessage returns the parts that are left of a message that was begun, or
