@@ -126,7 +126,7 @@ func TestInstall(t *testing.T) {
 	}
 
 	do("--install", pack(t, "lintel", "deb", deb.Default))
-	for _, path := range []string{"usr/lib/systemd/system/lintel.service", "usr/lib/systemd/system/lintel@.service", "usr/lib/sysusers.d/lintel.conf", "usr/lib/tmpfiles.d/lintel.conf", "etc/default/lintel"} {
+	for _, path := range []string{"usr/lib/systemd/system/lintel.service", "usr/lib/systemd/system/lintel.socket", "usr/lib/systemd/system/lintel@.service", "usr/lib/sysusers.d/lintel.conf", "usr/lib/tmpfiles.d/lintel.conf", "etc/default/lintel"} {
 		if _, err := os.Stat(filepath.Join(root, path)); err != nil {
 			t.Error(err)
 		}

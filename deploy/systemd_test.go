@@ -1,6 +1,10 @@
 package deploy_test
 
 import (
+	"bufio"
+	"bytes"
+	"io"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -12,11 +16,16 @@ import (
 func TestUnits(t *testing.T) {
 	analyze := tool(t, "systemd-analyze")
 	dir := t.TempDir()
-	for file, unit := range map[string]string{"lintel.service": "lintel.service", "lintel@.service": "lintel@11212.service"} {
+	// lintel.socket refers to the service.
+	write(t, filepath.Join(dir, "lintel.service"), strings.ReplaceAll(read(t, "systemd/lintel.service"), "/usr/bin/lintel", lintel), 0o644)
+	for file, unit := range map[string]string{"lintel.service": "lintel.service", "lintel.socket": "lintel.socket", "lintel@.service": "lintel@11212.service"} {
 		text := strings.ReplaceAll(read(t, "systemd/"+file), "/usr/bin/lintel", lintel)
 		write(t, filepath.Join(dir, unit), text, 0o644)
 		if out := run(t, analyze, "verify", filepath.Join(dir, unit)); strings.Contains(out, unit) {
 			t.Errorf("%s: %s", file, out)
+		}
+		if file == "lintel.socket" {
+			continue
 		}
 		// The threshold is in tenths: at most 2.0 of 10.
 		run(t, analyze, "security", "--offline=true", "--threshold=20", filepath.Join(dir, unit))
@@ -83,5 +92,66 @@ func TestNotify(t *testing.T) {
 	m.wait(t, "STOPPING=1")
 	if err := cmd.Wait(); err != nil {
 		t.Errorf("after KillSignal: %v", err)
+	}
+}
+
+// TestActivation starts the server with sockets that the test has opened, as lintel.socket does: one for TCP, one for
+// UDP. A connection made before the start is answered.
+func TestActivation(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	p, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Close()
+	early, err := net.Dial("tcp", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer early.Close()
+	tcp, err := l.(*net.TCPListener).File()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tcp.Close()
+	udp, err := p.(*net.UDPConn).File()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer udp.Close()
+	socket := filepath.Join(t.TempDir(), "notify")
+	m := newManager(t, socket)
+	cmd := exec.Command("sh", "-c", `LISTEN_PID=$$ LISTEN_FDS=2 exec "$@"`, "sh", lintel, "memcached", "-p", "1", "-u", "root")
+	cmd.ExtraFiles = []*os.File{tcp, udp} // descriptors 3 and 4
+	cmd.Env = append(os.Environ(), "NOTIFY_SOCKET="+socket)
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		_ = cmd.Process.Signal(syscall.SIGTERM)
+		_ = cmd.Wait()
+	}()
+	m.wait(t, "READY=1")
+	if _, err := io.WriteString(early, "mn\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	if reply, err := bufio.NewReader(early).ReadString('\n'); reply != "MN\r\n" {
+		t.Errorf("over TCP: %q, %v", reply, err)
+	}
+	client, err := net.Dial("udp", p.LocalAddr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	if _, err := client.Write([]byte("\x00\x01\x00\x00\x00\x01\x00\x00version\r\n")); err != nil {
+		t.Fatal(err)
+	}
+	reply := make([]byte, 100)
+	if n, err := client.Read(reply); err != nil || !bytes.HasPrefix(reply[8:max(8, n)], []byte("VERSION ")) {
+		t.Errorf("over UDP: %q, %v", reply[:n], err)
 	}
 }

@@ -189,12 +189,25 @@ func (in *instance) closeServer() error {
 // open makes the instances and their sockets. On an error it returns those made
 // so far.
 func (s *serverSettings) open(ctx context.Context, certs *listen.TLS) ([]*instance, *memcached.Topology, error) {
-	var all []*instance
-	for i := range s.instances {
-		in := &instance{}
-		all = append(all, in)
-		if err := s.listenFor(ctx, in, i, certs); err != nil {
-			return all, nil, err
+	tcp, packets, err := inherited()
+	all := []*instance{{tcp: tcp, packets: packets}}
+	if err != nil {
+		return all, nil, err
+	}
+	if active := len(tcp)+len(packets) > 0; !active {
+		all = nil
+		for i := range s.instances {
+			in := &instance{}
+			all = append(all, in)
+			if err := s.listenFor(ctx, in, i, certs); err != nil {
+				return all, nil, err
+			}
+		}
+	} else if s.instances > 1 {
+		return all, nil, cli.Usagef("--instances %d: a service manager has passed sockets (LISTEN_FDS), expected 1 instance", s.instances)
+	} else if certs != nil {
+		for i, l := range tcp {
+			all[0].tcp[i] = certs.Listener(l)
 		}
 	}
 	topology, err := s.topology(all)
