@@ -154,3 +154,22 @@ func TestInstall(t *testing.T) {
 		t.Error("the binary is still there after the removal")
 	}
 }
+
+// TestFormula checks the syntax of the Homebrew formula, and runs the commands of its
+// test with the binary.
+func TestFormula(t *testing.T) {
+	text := read(t, "homebrew/lintel.rb")
+	run(t, tool(t, "ruby"), "-c", "homebrew/lintel.rb")
+	for _, want := range []string{`license "Apache-2.0"`, `"./cmd/lintel"`, "-X main.version=#{version}", `(bin/"lintel", "completion")`, `"cache", "check", "--servers"`} {
+		if !strings.Contains(text, want) {
+			t.Errorf("the formula has no %s", want)
+		}
+	}
+	s := startCache(t)
+	run(t, lintel, "cache", "check", "--servers", s.cache)
+	for _, shell := range []string{"bash", "zsh", "fish"} {
+		if out := run(t, lintel, "completion", shell); !strings.Contains(out, "lintel") {
+			t.Errorf("no completion for %s", shell)
+		}
+	}
+}

@@ -63,6 +63,7 @@ func (s *serverSettings) serve(ctx context.Context, stderr io.Writer, announce b
 		fmt.Fprintf(stderr, "lintel: internal error, connection closed: %v\n%s", v, stack)
 	}
 
+	began := time.Now()
 	instances, topology, err := s.open(ctx, certs)
 	defer func() {
 		for _, in := range instances {
@@ -71,6 +72,9 @@ func (s *serverSettings) serve(ctx context.Context, stderr io.Writer, announce b
 	}()
 	if err != nil {
 		return err
+	}
+	if s.options.MemoryFile != "" && announce {
+		fmt.Fprintf(stderr, "lintel: %d items restored from %s in %v\n", instances[0].server.Stats().Items, s.options.MemoryFile, time.Since(began).Round(time.Millisecond))
 	}
 	for _, w := range s.warnings {
 		fmt.Fprintf(stderr, "lintel: warning: %s\n", w)
