@@ -10,11 +10,12 @@ PLATFORMS ?= linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64 win
 # How long each fuzz target runs: the two wire parsers, and every other one.
 FUZZTIME      ?= 20s
 FUZZTIME_REST ?= 3s
-# How long the sockets' soak test runs.
+# How long the soak tests of the sockets and of the near cache run.
 SOAK          ?= 60s
+NEAR_SOAK     ?= 20s
 
 .DEFAULT_GOAL := help
-.PHONY: help build bridge check test peers lint fmt unit unit32 race soak interop fuzz cross nested pictures bench-cache bench-zmq bench-go bench-client bench-feed bench-near abuse
+.PHONY: help build bridge check test peers lint fmt unit unit32 race soak interop fuzz cross nested pictures bench-cache bench-zmq bench-go bench-client bench-feed bench-near near-soak abuse
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -25,7 +26,7 @@ build: ## build the binary (BIN=lintel)
 bridge: ## build lintel-bridge
 	cd bridge/embedded && CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o $(CURDIR)/lintel-bridge ./cmd/lintel-bridge
 
-test: peers lint cross unit unit32 race soak nested fuzz ## all checks of .ci/run: peers, lint, cross builds, tests, 32 bits, -race, soak, fuzz
+test: peers lint cross unit unit32 race soak near-soak nested fuzz ## all checks of .ci/run: peers, lint, cross builds, tests, 32 bits, -race, soak, fuzz
 	@echo "make test: everything passed"
 
 peers: ## install the third-party software of interop/ (Debian, as root; elsewhere it prints what is missing)
@@ -71,6 +72,9 @@ race: ## every test with the race detector, the interop ones included
 
 soak: ## 50 publishers and 200 subscribers that connect and disconnect, for SOAK (60s) under -race
 	LINTEL_SOAK=$(SOAK) LINTEL_DUPLICATES=10000 $(GO) test -race -count=1 -run '^Test(DuplicateIdentity)?Soak$$' ./zmq
+
+near-soak: ## near caches while servers and clients are killed, stopped, cut off and delayed, for NEAR_SOAK (20s)
+	$(GO) test -count=1 -v -run '^TestSoak$$' ./nearcache -soak $(NEAR_SOAK)
 
 interop: ## tests against third-party software: memcached, its clients, libzmq
 	$(GO) test -count=1 -timeout 15m ./interop/...

@@ -11,16 +11,12 @@ import (
 	"testing/synctest"
 	"time"
 
-	"go.uber.org/goleak"
-
 	"lintel.dev/internal/nearcache/wire"
 	"lintel.dev/internal/sequence"
 	"lintel.dev/memcache"
 	"lintel.dev/memcache/memcachetest"
 	"lintel.dev/zmq"
 )
-
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 const testLanes = 2
 

@@ -41,6 +41,9 @@ func (r *Report) conclusion() string {
 
 // took formats the time of a lookup.
 func took(seconds float64) string {
+	if seconds < 1e-5 {
+		return fmt.Sprintf("%.0f ns", 1e9*seconds)
+	}
 	if seconds < 1e-3 {
 		return fmt.Sprintf("%.0f µs", 1e6*seconds)
 	}
@@ -64,4 +67,9 @@ func (r *Report) printEnd(s *demo.Screen) {
 			s.Paint(demo.Cyan, demo.Bar(got, barWidth)))
 	}
 	s.Printf("\n%s\n", r.conclusion())
+	if n := r.Near; n != nil {
+		s.Printf("near cache  %s lookups without a request, a hit %s (median)\n", demo.Count(n.Hits), took(n.HitSeconds))
+		s.Printf("writer      %s changes; %s lookups were behind it, by %s at most\n", demo.Count(n.Changes), demo.Count(n.Behind), took(n.StalestSeconds))
+		s.Printf("bound       %v\n", maxStale)
+	}
 }

@@ -40,6 +40,9 @@ type Config struct {
 	// Seed makes the numbers the same in every run of the program; 0 chooses a
 	// random seed.
 	Seed uint64
+	// Near keeps values in this process, in a near cache, while a writer changes
+	// some of them at the servers.
+	Near bool
 	// JSON selects one line of JSON as the output instead of tables.
 	JSON bool
 	// Out receives the result, Progress the state while it runs.
@@ -93,6 +96,7 @@ type Report struct {
 	// Uncached is the time that all lookups would have taken without a cache:
 	// their number times SlowSeconds.
 	Uncached float64 `json:"uncached_seconds"`
+	Near     *Near   `json:"near,omitempty"`
 	Seconds  float64 `json:"seconds"`
 }
 
@@ -138,7 +142,11 @@ func Run(ctx context.Context, cfg Config) (err error) {
 		}
 	} else {
 		var f *fleet.Fleet
-		f, err = fleet.Start(cfg.Instances, 64<<20)
+		start := fleet.Start
+		if cfg.Near {
+			start = fleet.StartNear
+		}
+		f, err = start(cfg.Instances, 64<<20)
 		if err != nil {
 			return err
 		}
@@ -147,8 +155,13 @@ func Run(ctx context.Context, cfg Config) (err error) {
 				err = stopErr
 			}
 		}()
-		client, err = memcache.Discover(ctx, f.Addrs()[0], fleet.ClientOptions())
-		where = fmt.Sprintf("%d servers in this process, found through %s", cfg.Instances, f.Addrs()[0])
+		if cfg.Near {
+			client, err = memcache.New(fleet.ClientOptions(), f.Addrs()...)
+			where = fmt.Sprintf("%d servers in this process", cfg.Instances)
+		} else {
+			client, err = memcache.Discover(ctx, f.Addrs()[0], fleet.ClientOptions())
+			where = fmt.Sprintf("%d servers in this process, found through %s", cfg.Instances, f.Addrs()[0])
+		}
 		if cfg.Instances == 1 {
 			where = "a server in this process, " + f.Addrs()[0]
 		}
@@ -177,6 +190,14 @@ func Run(ctx context.Context, cfg Config) (err error) {
 		slow:   slow,
 		random: rand.New(rand.NewPCG(seed, 0)),
 		shares: map[string]*share{},
+	}
+	l.fetch = client.Fetch
+	if cfg.Near {
+		if l.near, err = openNear(ctx, client, cfg.Servers); err != nil {
+			return err
+		}
+		defer l.near.close()
+		l.fetch = l.near.cache.Fetch
 	}
 	report := Report{SlowWay: slow.String()}
 	for run := range cfg.Runs {
@@ -225,6 +246,8 @@ func join(ctx context.Context, servers []string) (*memcache.Client, error) {
 type lookups struct {
 	client *memcache.Client
 	slow   source
+	fetch  func(context.Context, string, memcache.FetchOptions, func(context.Context) ([]byte, error)) ([]byte, error)
+	near   *near // nil without --near
 	random *rand.Rand
 	shares map[string]*share // by server
 }
@@ -249,7 +272,7 @@ func (l *lookups) run(ctx context.Context, requests int, show func(done int)) (p
 		key := key(n)
 		missed := false
 		asked := time.Now()
-		value, err := l.client.Fetch(ctx, key, memcache.FetchOptions{}, func(ctx context.Context) ([]byte, error) {
+		value, err := l.fetch(ctx, key, memcache.FetchOptions{}, func(ctx context.Context) ([]byte, error) {
 			missed = true
 			begun := time.Now()
 			square, err := l.slow.square(ctx, n)
@@ -259,6 +282,10 @@ func (l *lookups) run(ctx context.Context, requests int, show func(done int)) (p
 		if err != nil {
 			return p, err
 		}
+		took := time.Since(asked)
+		if l.near != nil {
+			value = l.near.check(n, value, asked, took, missed)
+		}
 		if string(value) != strconv.Itoa(n*n) {
 			return p, fmt.Errorf("squares: %s is %q, expected %d: does another program use these keys?", key, value, n*n)
 		}
@@ -266,7 +293,7 @@ func (l *lookups) run(ctx context.Context, requests int, show func(done int)) (p
 			p.Misses++
 		} else {
 			p.Hits++
-			p.hit += time.Since(asked)
+			p.hit += took
 		}
 		l.note(key, n)
 	}
@@ -304,6 +331,9 @@ func (r *Report) total(l *lookups) {
 	}
 	if misses > 0 {
 		r.SlowSeconds = slow.Seconds() / float64(misses)
+	}
+	if l.near != nil {
+		r.Near = l.near.report()
 	}
 	r.Uncached = r.SlowSeconds * float64(hits+misses)
 	for _, addr := range l.client.Servers() {

@@ -25,10 +25,15 @@ func newDemoSquares() (*cobra.Command, func(*cobra.Command) error) {
 computed the slow way and stored. Each run finds more squares and takes less
 time.
 
+With --near, values are kept in this process. A writer changes some of them at the
+servers, and the age of what is found is shown. The servers must publish
+invalidations (lintel memcached --invalidate); those in this process do.
+
 The slow way is a pause, or with --db a query of a table of 100,000 rows. The
 table is created and filled if necessary.`,
 		Example: `  lintel demo squares
   lintel demo squares --db sqlite:/tmp/squares.db
+  lintel demo squares --near
   lintel demo squares --servers 10.0.0.1:11211,10.0.0.2:11211 --work 5ms`,
 		Args:              cli.NoArguments,
 		ValidArgsFunction: cobra.NoFileCompletions,
@@ -43,6 +48,7 @@ table is created and filled if necessary.`,
 	f.IntVar(&cfg.Runs, "runs", cfg.Runs, "number of runs")
 	f.IntVar(&cfg.Requests, "requests", cfg.Requests, "lookups in a run")
 	f.Uint64Var(&cfg.Seed, "seed", 0, "seed of the numbers (0: random)")
+	f.BoolVar(&cfg.Near, "near", false, "keep values in a near cache while a writer changes some")
 	f.BoolVar(&cfg.JSON, "json", false, "print one line of JSON instead of the table")
 	completeDB(cmd)
 	return cmd, run
