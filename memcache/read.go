@@ -36,6 +36,9 @@ func (c *Client) Read(ctx context.Context, key string, cas uint64) (Reading, err
 	defer cl.Release()
 	cl.CAS = cas
 	err := c.do(ctx, cl)
+	if cl.Server == "" { // without an answer the connection may still own the call
+		return Reading{}, err
+	}
 	if err == nil && !cl.Read.Found {
 		err = ErrCacheMiss
 	}

@@ -169,3 +169,19 @@ func TestFetched(t *testing.T) {
 		}
 	}
 }
+
+// TestReadThatIsGivenUp: the call still belongs to the connection. The test is for the race
+// detector.
+func TestReadThatIsGivenUp(t *testing.T) {
+	c, _ := newReadTest(t, nil, ProtocolMeta, 1)
+	if err := c.Set(t.Context(), &Item{Key: "k", Value: []byte("v")}); err != nil {
+		t.Fatal(err)
+	}
+	for range 200 {
+		ctx, cancel := context.WithCancel(t.Context())
+		go cancel()
+		if r, err := c.Read(ctx, "k", 0); err != nil && r != (Reading{}) {
+			t.Fatalf("%+v, %v", r, err)
+		}
+	}
+}

@@ -25,8 +25,8 @@ func newDemoSquares() (*cobra.Command, func(*cobra.Command) error) {
 computed the slow way and stored. Each run finds more squares and takes less
 time.
 
-With --near, values are kept in this process. A writer changes some of them at the
-servers, and the age of what is found is shown. The servers must publish
+With --near, values are kept in this process. A writer changes some of them at
+the servers, and the age of what is found is shown. The servers must publish
 invalidations (lintel memcached --invalidate); those in this process do.
 
 The slow way is a pause, or with --db a query of a table of 100,000 rows. The
