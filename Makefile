@@ -15,10 +15,10 @@ SOAK          ?= 60s
 NEAR_SOAK     ?= 20s
 
 .DEFAULT_GOAL := help
-.PHONY: help build bridge check test peers lint fmt unit unit32 race soak interop fuzz cross nested pictures bench-cache bench-zmq bench-go bench-client bench-feed bench-near near-soak abuse
+.PHONY: help build bridge check test peers lint fmt unit unit32 race soak interop fuzz cross nested pictures bench-cache bench-zmq bench-go bench-client bench-feed bench-near bench-near-client near-soak abuse
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 build: ## build the binary (BIN=lintel)
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o $(BIN) ./cmd/lintel
@@ -134,6 +134,9 @@ bench-feed: ## feeds beside plain PUB/SUB, one table (BENCH="-rounds 7 -rows pub
 
 bench-near: ## near caches: what the feed of invalidations costs the server, one table (BENCH="-rounds 7 -rows subscribers")
 	cd bench && $(GO) run ./nearperf $(BENCH)
+
+bench-near-client: ## a hit of the near cache beside otter and loopback, time to the drop, traces (BENCH="-traces DIR")
+	cd bench && $(GO) run ./nearclient $(BENCH)
 
 abuse: ## what a good client of the cache server notices of attacks, beside memcached (BENCH="-rows watchers")
 	cd bench && $(GO) run ./abuse $(BENCH)
