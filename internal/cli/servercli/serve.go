@@ -73,9 +73,7 @@ func (s *serverSettings) serve(ctx context.Context, stderr io.Writer, announce b
 	if err != nil {
 		return err
 	}
-	if s.options.MemoryFile != "" && announce {
-		fmt.Fprintf(stderr, "lintel: %d items restored from %s in %v\n", instances[0].server.Stats().Items, s.options.MemoryFile, time.Since(began).Round(time.Millisecond))
-	}
+	took := time.Since(began)
 	for _, w := range s.warnings {
 		fmt.Fprintf(stderr, "lintel: warning: %s\n", w)
 	}
@@ -136,6 +134,10 @@ func (s *serverSettings) serve(ctx context.Context, stderr io.Writer, announce b
 	}
 	if err := detach(s.options.Verbosity > 0); err != nil {
 		stop(err)
+	}
+	// Scripts wait for these lines: the pid file exists and signals are handled by now.
+	if s.options.MemoryFile != "" && announce {
+		fmt.Fprintf(stderr, "lintel: %d items restored from %s in %v\n", instances[0].server.Stats().Items, s.options.MemoryFile, took.Round(time.Millisecond))
 	}
 	switch at := addresses(instances); {
 	case at == "": // memcached also runs without a listener
