@@ -50,18 +50,21 @@ func New(logger log.Logger, name string, config cache.MemcachedClientConfig, reg
 	if err := config.Validate(); err != nil {
 		return nil, err
 	}
+	var secure *tls.Config
+	if config.TLSEnabled {
+		var err error
+		if secure, err = config.TLS.GetTLSConfig(); err != nil {
+			return nil, fmt.Errorf("TLS configuration: %w", err)
+		}
+	}
 	selector := &cache.MemcachedJumpHashSelector{}
 	client := memcache.NewFromSelector(selector)
 	client.Timeout, client.ConnectTimeout = config.Timeout, config.ConnectTimeout
 	client.MaxIdleConns = config.MaxIdleConnections
 	client.MinIdleConnsHeadroomPercentage = config.MinIdleConnectionsHeadroomPercentage
-	if config.TLSEnabled {
-		cfg, err := config.TLS.GetTLSConfig()
-		if err != nil {
-			return nil, fmt.Errorf("TLS configuration: %w", err)
-		}
+	if secure != nil {
 		client.DialTimeout = func(network, address string, timeout time.Duration) (net.Conn, error) {
-			return tls.DialWithDialer(&net.Dialer{Timeout: timeout}, network, address, cfg)
+			return tls.DialWithDialer(&net.Dialer{Timeout: timeout}, network, address, secure)
 		}
 	}
 	if reg != nil {

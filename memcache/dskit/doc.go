@@ -24,5 +24,6 @@
 // # Concurrency
 //
 // All methods are safe for concurrent use. Stop waits for the goroutines. It may
-// be called more than once; sets that are still queued are dropped.
+// be called more than once; sets that are still queued are dropped. One goroutine
+// of dskit's DNS provider, which cannot be stopped, stays, as with dskit's client.
 package dskit
