@@ -122,7 +122,11 @@ func writeNotice(t *testing.T) {
 	for _, goos := range []string{"linux", "darwin", "windows"} {
 		all = append(all, linkedModules(t, goos)...)
 	}
-	all = append(all, linked{Path: "The Go standard library", Dir: runtime.GOROOT()})
+	goroot, err := exec.Command("go", "env", "GOROOT").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	all = append(all, linked{Path: "The Go standard library", Dir: strings.TrimSpace(string(goroot))})
 	slices.SortStableFunc(all, func(a, b linked) int { return cmp.Compare(strings.ToLower(a.Path), strings.ToLower(b.Path)) })
 	all = slices.CompactFunc(all, func(a, b linked) bool { return a.Path == b.Path })
 	var b strings.Builder

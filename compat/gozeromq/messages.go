@@ -65,10 +65,10 @@ func (s *socket) sendSubscription(msg Msg) error {
 }
 
 // Recv receives a message.
-func (s *socket) Recv() (Msg, error) { return s.recvUntil(nil) }
+func (s *socket) Recv() (Msg, error) { return s.recvUntil(s.ctx) }
 
-// recvUntil is Recv that also ends with the signal stop, if that is not nil:
-// with the error context.Canceled.
+// recvUntil is Recv that also ends when stop is done, with the error
+// context.Canceled.
 func (s *socket) recvUntil(stop context.Context) (Msg, error) {
 	switch {
 	case s.err != nil:
@@ -92,7 +92,7 @@ func (s *socket) recvUntil(stop context.Context) (Msg, error) {
 			return Msg{Frames: m}, nil
 		case s.ctx.Err() != nil:
 			return failed(s.ctx.Err())
-		case stop != nil && stop.Err() != nil:
+		case stop.Err() != nil:
 			return failed(context.Canceled)
 		case ctx.Err() == nil:
 			return failed(s.reason(err))
@@ -106,7 +106,7 @@ func (s *socket) recvUntil(stop context.Context) (Msg, error) {
 }
 
 func (s *socket) recvOnce(ctx, stop context.Context) (zmq.Msg, error) {
-	if stop == nil {
+	if stop == s.ctx { // ctx ends with that anyway
 		return s.recv.Recv(ctx)
 	}
 	ctx, cancel := context.WithCancel(ctx)
