@@ -148,3 +148,10 @@ pictures: build ## draw the pictures of README and docs/ from the recorded resul
 	./$(BIN) demo pi --seed 7 --plot docs/images/pi.svg 2>/dev/null
 	@rm plot
 	.ci/screenshot ./$(BIN) docs/images/status.png
+
+.PHONY: bridge-torture bench-bridge
+bridge-torture: ## kill the bridge, its producers and workers about every second for TORTURE (5m)
+	cd bridge/embedded && TORTURE=$(or $(TORTURE),5m) $(GO) test -count 1 -timeout 30m -v -run 'TestTorture|TestKilledWorker' ./cmd/lintel-bridge
+
+bench-bridge: ## puts through the bridge beside nats.go, one table (BENCH="-time 5s -rows always")
+	cd bridge/embedded && $(GO) run ./internal/bridgeperf $(BENCH)

@@ -5,6 +5,7 @@
 // A [Queue] is a work queue. Producers put messages with REQ or DEALER sockets and
 // get a reply when the engine holds them, or with PUSH and get none. Workers take
 // jobs with REQ or DEALER sockets and acknowledge them, or with PULL and cannot.
+// A [Log] is a feed (package zmq/feed) whose messages are replayed from the store.
 // docs/bridge.md specifies the protocol, and what each combination guarantees.
 //
 // Messages are stored by an engine: package jetstream on a NATS cluster, package
@@ -32,6 +33,6 @@
 //
 // # Locks
 //
-// A Queue has none of its own. Desk.mu is held while messages are sent to
+// Queue and Log have none of their own. Desk.mu is held while messages are sent to
 // workers, which does not block.
 package bridge

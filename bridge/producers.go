@@ -104,20 +104,11 @@ func permanent(err error) bool {
 	return errors.Is(err, engine.ErrTooLarge) || errors.Is(err, engine.ErrMessage) || errors.Is(err, protocol.ErrInvalid)
 }
 
-// serveUnacknowledged puts the messages of PUSH producers until ctx is done, with
-// at most outstanding of them without a result. A message that the engine did not
-// take is put again, with the same id, while the others wait: the producers reach
-// their high-water marks.
-func (in *intake) serveUnacknowledged(ctx context.Context, pull *zmq.Pull, outstanding int) {
-	in.serveReceived(ctx, outstanding, func() ([]byte, [][]byte, error) {
-		frames, err := pull.Recv(ctx)
-		return nil, frames, err
-	})
-}
-
-// serveReceived is serveUnacknowledged for messages of any source. receive returns
-// the id, which may be nil, and the frames.
-func (in *intake) serveReceived(ctx context.Context, outstanding int, receive func() ([]byte, [][]byte, error)) {
+// serveUnacknowledged puts what a socket of PUSH or PUB producers receives until ctx
+// is done, with at most outstanding messages without a result. A message that the
+// engine did not take is put again, with the same id, while the others wait: the
+// producers reach their high-water marks.
+func (in *intake) serveUnacknowledged(ctx context.Context, socket zmq.Receiver, outstanding int) {
 	type message struct {
 		id     []byte
 		frames [][]byte
@@ -174,13 +165,10 @@ func (in *intake) serveReceived(ctx context.Context, outstanding int, receive fu
 			return
 		case room <- struct{}{}:
 		}
-		id, frames, err := receive()
+		frames, err := socket.Recv(ctx)
 		if err != nil {
-			return
+			return // ctx is done
 		}
-		if id == nil {
-			id = fmt.Appendf(nil, "%s-%d", life, n)
-		}
-		put(message{id, frames})
+		put(message{fmt.Appendf(nil, "%s-%d", life, n), frames})
 	}
 }

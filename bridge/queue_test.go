@@ -146,7 +146,7 @@ func TestReqProducer(t *testing.T) {
 }
 
 func TestDealerProducer(t *testing.T) {
-	const n = 500
+	const n = 5000 // all are sent before the first reply is read
 	f := newFixture(t, all(engine.QueueConfig{}), memory.Options{})
 	p := peer(f, zmq.NewDealer, "in DEALER")
 	for i := range n {

@@ -2,6 +2,7 @@ package bridge
 
 import (
 	"fmt"
+	"strconv"
 	"sync/atomic"
 	"time"
 
@@ -69,7 +70,7 @@ func bindProducers(req, dealer, push []string, options []zmq.Option, bound func(
 		if len(p.endpoints) == 0 {
 			continue
 		}
-		if p.socket.router, err = newRouter(options); err != nil {
+		if p.socket.router, err = newRouter(options, zmq.WithOption("sndhwm", strconv.Itoa(replyHWM))); err != nil {
 			return routers, nil, err
 		}
 		routers = append(routers, p.socket)
@@ -88,6 +89,11 @@ func bindProducers(req, dealer, push []string, options []zmq.Option, bound func(
 	}
 	return routers, pull, nil
 }
+
+// replyHWM is the send mark of the sockets of REQ and DEALER producers, for each of
+// them: more replies than any sensible window has. A producer may have its whole
+// window answered before it reads the first reply.
+const replyHWM = 16384
 
 // pullHWM is the receive mark of the socket of PUSH producers, for each of them.
 const pullHWM = 64

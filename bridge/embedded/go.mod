@@ -44,5 +44,5 @@ require (
 	golang.org/x/term v0.47.0 // indirect
 	golang.org/x/time v0.16.0 // indirect
 	google.golang.org/protobuf v1.36.12 // indirect
-	lintel.dev v0.0.0 // indirect
+	lintel.dev v0.0.0
 )

@@ -235,7 +235,8 @@ type Log interface {
 
 // Bounds are the positions of the oldest and newest entry of a log. First is
 // Last+1 if it is empty. Epoch identifies one life of the log: positions of a log
-// that was deleted and created again have no meaning in the new one.
+// that was deleted and created again have no meaning in the new one. The epoch of a
+// later life compares greater.
 type Bounds struct {
 	Epoch       [16]byte
 	First, Last uint64

@@ -246,9 +246,11 @@ func (e *Engine) failed(_ *nats.Conn, sub *nats.Subscription, err error) {
 	e.cfg.Logger.Warn("jetstream: asynchronous error", slog.String("subject", subject), slog.Any("error", err))
 }
 
-// life identifies a stream by name and time of creation.
+// life identifies a stream by time of creation and name. That of a stream that was
+// created later compares greater.
 func life(info *jetstream.StreamInfo) (epoch [16]byte) {
 	sum := sha256.Sum256(binary.BigEndian.AppendUint64([]byte(info.Config.Name), uint64(info.Created.UnixNano())))
-	copy(epoch[:], sum[:])
+	binary.BigEndian.PutUint64(epoch[:8], uint64(info.Created.UnixNano()))
+	copy(epoch[8:], sum[:])
 	return epoch
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/rand"
+	"encoding/binary"
 	"iter"
 	"sync"
 	"time"
@@ -37,7 +38,8 @@ type logState struct {
 
 func newLogState() *logState {
 	s := &logState{first: 1, changed: make(chan struct{})}
-	rand.Read(s.epoch[:]) // never fails
+	binary.BigEndian.PutUint64(s.epoch[:8], uint64(time.Now().UnixNano()))
+	rand.Read(s.epoch[8:]) // never fails
 	return s
 }
 

@@ -40,9 +40,11 @@
 //
 // # When not to use it
 //
-// A feed keeps nothing on disk: what left the ring of a publisher that has no
-// snapshots is gone, and a restarted publisher begins anew. Messages are not
-// acknowledged. Two publishers cannot stand in for each other.
+// A feed without a History keeps nothing on disk: what left the ring of a
+// publisher that has no snapshots is gone, a restarted publisher begins anew, and
+// two publishers cannot stand in for each other. With a History the messages and
+// their numbers are those of a store outside; lintel.dev/bridge has one on NATS
+// JetStream. Messages are not acknowledged.
 //
 // # Locks
 //

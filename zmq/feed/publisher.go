@@ -46,6 +46,11 @@ type Config struct {
 	// the same time, 256 if 0. Further ones are refused and ask again.
 	MaxReplays int
 
+	// History, if not nil, holds the messages that left the ring. The feed then
+	// has the epoch and the numbers of History, and messages are published with
+	// PublishStored instead of Publish. Only the format Native has histories.
+	History *History
+
 	// Format is the wire format; the zero Format is Native.
 	Format Format
 
@@ -89,6 +94,9 @@ func NewPublisher(cfg *Config) (*Publisher, error) {
 	if c.Snapshot != nil && c.Format != Native && c.Format != VLLMEpoch {
 		return nil, fmt.Errorf("feed: the format %v has no snapshots", c.Format)
 	}
+	if err := c.History.check(c.Format); err != nil {
+		return nil, err
+	}
 	if c.MaxMessages < 0 || c.MaxOctets < 0 || c.MaxAge < 0 || c.Heartbeat < 0 || c.MaxReplays < 0 {
 		return nil, fmt.Errorf("feed: configuration has a negative bound: messages %d, octets %d, age %v, heartbeat %v, replays %d",
 			c.MaxMessages, c.MaxOctets, c.MaxAge, c.Heartbeat, c.MaxReplays)
@@ -99,6 +107,9 @@ func NewPublisher(cfg *Config) (*Publisher, error) {
 	c.MaxReplays = orDefault(c.MaxReplays, 256)
 	p.ring = ring{maxMessages: c.MaxMessages, maxOctets: c.MaxOctets, maxAge: c.MaxAge}
 
+	if c.History != nil {
+		p.epoch, p.ring.last = sequence.Epoch(c.History.After.Epoch), c.History.After.Seq
+	}
 	if c.Format == Bitcoin {
 		p.numbers = make(map[string]uint32)
 	}
@@ -230,6 +241,9 @@ func (p *Publisher) Publish(topic string, payloads ...[]byte) (Position, error) 
 	if len(payloads) == 0 {
 		return Position{}, errors.New("feed: publish: no payload")
 	}
+	if p.cfg.History != nil {
+		return Position{}, errors.New("feed: publish: the messages of this feed have numbers, see PublishStored")
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.closed {
@@ -244,11 +258,16 @@ func (p *Publisher) Publish(topic string, payloads ...[]byte) (Position, error) 
 	if err := p.sendLive(now, t, first, payloads); err != nil {
 		return Position{}, fmt.Errorf("feed: publish: %w", err)
 	}
+	p.notePublished()
+	return Position{Epoch(p.epoch), p.ring.last}, nil
+}
+
+// notePublished wakes the goroutine that sends heartbeats.
+func (p *Publisher) notePublished() {
 	select {
 	case p.published <- struct{}{}:
 	default:
 	}
-	return Position{Epoch(p.epoch), p.ring.last}, nil
 }
 
 // sendLive sends messages that have numbers from first. p.mu is held.

@@ -23,11 +23,11 @@ type replayServer struct {
 
 	mu sync.Mutex
 	// The fields below are protected by mu.
-	active   map[replayKey]*replay
-	waiting  []*replay // snapshots that wait for their turn
-	snapping int       // snapshots under way
+	active  map[replayKey]*replay
+	waiting []*replay // snapshots and readings of the history that wait for their turn
+	running int       // those under way
 
-	snapshots sync.WaitGroup
+	slow sync.WaitGroup // the goroutines of running
 }
 
 const (
@@ -37,8 +37,9 @@ const (
 	replayIdle = 30 * time.Second
 	// blockedRetry is how long a replay without a window waits for room.
 	blockedRetry = 10 * time.Millisecond
-	// maxSnapshots is how many snapshot functions run at a time.
-	maxSnapshots = 4
+	// maxSlow is how many snapshot functions, and how many readings of the history
+	// together with them, run at a time.
+	maxSlow = 4
 	// maxPerReader is how many requests one reader may have open.
 	maxPerReader = 2
 	// controlHWM is the high-water mark of the control sockets, in messages: the
@@ -57,14 +58,16 @@ type replay struct {
 	key      replayKey
 	next, to uint64
 	snapshot bool
-	stop     context.CancelFunc // of a snapshot
+	stop     context.CancelFunc // of a snapshot or a reading of the history
 	free     bool               // of a format without windows
 	blocked  bool               // free, and the reader's connection has no room for now
+
+	reading bool // by a goroutine that reads the history
 
 	sent, sentOctets   uint64
 	taken, takenOctets uint64
 	last               time.Time     // of the reader's last request or acknowledgement
-	opened             chan struct{} // the window of a snapshot opened
+	opened             chan struct{} // the window opened
 }
 
 // room returns how many messages and octets may be sent.
@@ -130,16 +133,14 @@ func (s *replayServer) request(peer string, c control, now time.Time) {
 	key := replayKey{peer, c.id}
 	switch c.cmd {
 	case cmdPing:
-		s.p.mu.Lock()
-		first, last := s.p.ring.first(), s.p.ring.last
-		s.p.mu.Unlock()
+		first, last := s.p.bounds()
 		s.send(peer, control{cmd: cmdInfo, nonce: c.nonce, epoch: s.p.epoch, from: first, to: last, snapshot: s.p.cfg.Snapshot != nil})
 	case cmdRange:
 		if c.epoch != s.p.epoch || c.from == 0 || c.to < c.from {
 			s.tooOld(peer, c.id)
 			return
 		}
-		s.begin(&replay{key: key, next: c.from, to: c.to, last: now})
+		s.begin(&replay{key: key, next: c.from, to: c.to, last: now, opened: make(chan struct{}, 1)})
 	case cmdSnapshot:
 		if s.p.cfg.Snapshot == nil {
 			s.tooOld(peer, c.id)
@@ -173,8 +174,7 @@ func (s *replayServer) begin(r *replay) {
 	}
 	s.active[r.key] = r
 	if r.snapshot {
-		s.waiting = append(s.waiting, r)
-		s.startSnapshots()
+		s.queueSlow(r)
 	}
 	s.mu.Unlock()
 	s.kick()
@@ -189,11 +189,9 @@ func (s *replayServer) more(key replayKey, c control, now time.Time) {
 		return
 	}
 	r.taken, r.takenOctets, r.last = c.seq, c.octets, now
-	if r.snapshot {
-		select {
-		case r.opened <- struct{}{}:
-		default:
-		}
+	select {
+	case r.opened <- struct{}{}:
+	default:
 	}
 	s.kick()
 }
@@ -212,7 +210,7 @@ func (s *replayServer) end(key replayKey) {
 
 // serve sends what the windows of all replays have room for.
 func (s *replayServer) serve(ctx context.Context) {
-	defer s.snapshots.Wait()
+	defer s.slow.Wait()
 	t := time.NewTicker(min(s.p.cfg.Heartbeat, replayIdle))
 	defer t.Stop()
 	var turn []*replay
@@ -221,7 +219,7 @@ func (s *replayServer) serve(ctx context.Context) {
 		turn = turn[:0]
 		s.mu.Lock()
 		for _, r := range s.active {
-			if !r.snapshot && r.open() {
+			if !r.snapshot && !r.reading && r.open() {
 				turn = append(turn, r)
 			}
 		}
@@ -285,6 +283,15 @@ func (s *replayServer) replay(r *replay, entries []entry) []entry {
 	if len(entries) == 0 && next <= min(to, last) && next < first {
 		if r.free {
 			r.next = first // vLLM's replays go on at the oldest there is
+			return entries
+		}
+		if s.p.cfg.History.has(next) {
+			s.mu.Lock()
+			if s.active[r.key] == r {
+				r.reading = true
+				s.queueSlow(r)
+			}
+			s.mu.Unlock()
 			return entries
 		}
 		s.finish(r)
@@ -358,9 +365,11 @@ func (s *replayServer) finish(r *replay) {
 }
 
 func (s *replayServer) tooOld(peer string, id uint32) {
-	s.p.mu.Lock()
-	first, last := s.p.ring.first(), s.p.ring.last
-	s.p.mu.Unlock()
+	first, last := s.p.bounds()
+	s.sendTooOld(peer, id, first, last)
+}
+
+func (s *replayServer) sendTooOld(peer string, id uint32, first, last uint64) {
 	s.send(peer, control{cmd: cmdTooOld, id: id, epoch: s.p.epoch, from: first, to: last, snapshot: s.p.cfg.Snapshot != nil})
 }
 

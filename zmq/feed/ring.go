@@ -50,6 +50,12 @@ func (r *ring) add(e entry) {
 	r.expire(e.time)
 }
 
+// restart empties the ring. The next message follows last.
+func (r *ring) restart(last uint64) {
+	clear(r.buf)
+	r.head, r.n, r.octets, r.last = 0, 0, 0, last
+}
+
 func (r *ring) grow() {
 	bigger := make([]entry, max(16, 2*len(r.buf)))
 	for i := range r.n {

@@ -58,9 +58,16 @@ func (w *SnapshotWriter) run() (cut uint64, err error) {
 
 var errReaderGone = errors.New("feed: snapshot: the reader is gone")
 
-// startSnapshots starts the snapshots whose turn it is. s.mu is held.
-func (s *replayServer) startSnapshots() {
-	for s.snapping < maxSnapshots && len(s.waiting) > 0 && s.ctx.Err() == nil {
+// queueSlow lets a goroutine serve r when there is one free. s.mu is held.
+func (s *replayServer) queueSlow(r *replay) {
+	s.waiting = append(s.waiting, r)
+	s.startSlow()
+}
+
+// startSlow starts the snapshots and readings of the history whose turn it is.
+// s.mu is held.
+func (s *replayServer) startSlow() {
+	for s.running < maxSlow && len(s.waiting) > 0 && s.ctx.Err() == nil {
 		r := s.waiting[0]
 		s.waiting = s.waiting[1:]
 		if s.active[r.key] != r {
@@ -68,13 +75,17 @@ func (s *replayServer) startSnapshots() {
 		}
 		ctx, stop := context.WithCancel(s.ctx)
 		r.stop = stop
-		s.snapping++
-		s.snapshots.Go(func() {
+		s.running++
+		s.slow.Go(func() {
 			defer stop()
-			s.snapshot(ctx, r)
+			if r.snapshot {
+				s.snapshot(ctx, r)
+			} else {
+				s.readHistory(ctx, r)
+			}
 			s.mu.Lock()
-			s.snapping--
-			s.startSnapshots()
+			s.running--
+			s.startSlow()
 			s.mu.Unlock()
 		})
 	}
@@ -107,18 +118,8 @@ func (s *replayServer) snapshot(ctx context.Context, r *replay) {
 
 // item sends one item when the reader's window is open.
 func (s *replayServer) item(ctx context.Context, r *replay, topic, payload []byte) error {
-	for {
-		s.mu.Lock()
-		open := r.open()
-		s.mu.Unlock()
-		if open {
-			break
-		}
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-r.opened:
-		}
+	if err := s.waitWindow(ctx, r); err != nil {
+		return err
 	}
 	if !s.send(r.key.peer, control{cmd: cmdItem, id: r.key.id, topic: topic, payload: payload}) {
 		return errReaderGone
@@ -128,6 +129,23 @@ func (s *replayServer) item(ctx context.Context, r *replay, topic, payload []byt
 	r.sentOctets += uint64(len(topic) + len(payload))
 	s.mu.Unlock()
 	return ctx.Err()
+}
+
+// waitWindow waits until the reader's window is open.
+func (s *replayServer) waitWindow(ctx context.Context, r *replay) error {
+	for {
+		s.mu.Lock()
+		open := r.open()
+		s.mu.Unlock()
+		if open {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-r.opened:
+		}
+	}
 }
 
 // maxVLLMSnapshot bounds a snapshot in the format VLLMEpoch, in octets: it is one

@@ -75,18 +75,23 @@ func newStatus() *cobra.Command {
 	var f askFlags
 	cmd := &cobra.Command{
 		Use:     "status [flags]",
-		Short:   "Show the state of a running queue",
+		Short:   "Show the state of a running bridge",
 		Example: "  lintel-bridge status --http 127.0.0.1:9464 --json",
 		Args:    cli.NoArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			var s bridge.QueueStatus
+			var s status
 			if err := f.ask(cmd.Context(), "/status", &s); err != nil {
 				return err
 			}
-			if f.json {
-				return cli.PrintJSON(cmd.OutOrStdout(), s)
+			out := cmd.OutOrStdout()
+			switch {
+			case f.json:
+				return cli.PrintJSON(out, s)
+			case s.Queue != nil:
+				printQueue(out, *s.Queue)
+			case s.Log != nil:
+				printLog(out, *s.Log)
 			}
-			printStatus(cmd.OutOrStdout(), s)
 			return nil
 		},
 	}
@@ -94,30 +99,47 @@ func newStatus() *cobra.Command {
 	return cmd
 }
 
-func printStatus(w io.Writer, s bridge.QueueStatus) {
+// row is a line of status.
+type row struct {
+	name  string
+	value any
+}
+
+func printRows(w io.Writer, rows []row) {
+	for _, r := range rows {
+		fmt.Fprintf(w, "%-14s%v\n", r.name, r.value)
+	}
+}
+
+func intakeRows(s bridge.IntakeStatus) []row {
+	return []row{{"producers", s.Producers}, {"stored", s.Stored}, {"refused", s.Refused}, {"unavailable", s.Unavailable}, {"lost", s.Lost}}
+}
+
+func printQueue(w io.Writer, s bridge.QueueStatus) {
 	fmt.Fprintf(w, "queue %s\n%s\n", s.Name, s.Guarantee)
-	for _, row := range []struct {
-		name  string
-		value any
-	}{
+	printRows(w, []row{
 		{"waiting", s.Queue.Waiting},
 		{"in flight", s.Queue.Unacked},
 		{"dead letters", s.Queue.Dead},
 		{"octets", s.Queue.Bytes},
-		{"producers", s.Producers},
+	})
+	printRows(w, intakeRows(s.IntakeStatus))
+	printRows(w, []row{
+		{"duplicates", s.Duplicates},
 		{"workers", s.Workers},
 		{"jobs held", s.Held},
-		{"stored", s.Stored},
-		{"duplicates", s.Duplicates},
-		{"refused", s.Refused},
-		{"lost", s.Lost},
 		{"delivered", s.Delivered},
 		{"acknowledged", s.Acked},
 		{"returned", s.Returned},
 		{"late", s.Late},
-	} {
-		fmt.Fprintf(w, "%-14s%v\n", row.name, row.value)
-	}
+	})
+}
+
+func printLog(w io.Writer, s bridge.LogStatus) {
+	fmt.Fprintf(w, "log %s\n%s\n", s.Name, s.Guarantee)
+	printRows(w, []row{{"first", s.First}, {"last", s.Last}})
+	printRows(w, intakeRows(s.IntakeStatus))
+	printRows(w, []row{{"published", s.Published}, {"skipped", s.Skipped}})
 }
 
 func newDead() *cobra.Command {

@@ -17,6 +17,7 @@ import (
 	"lintel.dev/bridge/internal/bridgecli"
 	"lintel.dev/internal/cli"
 	"lintel.dev/zmq"
+	"lintel.dev/zmq/feed"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -112,7 +113,8 @@ func TestQueueCommand(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := json.Unmarshal([]byte(out), &s); err != nil {
+		answer := struct{ Queue *bridge.QueueStatus }{&s}
+		if err := json.Unmarshal([]byte(out), &answer); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -126,7 +128,7 @@ func TestQueueCommand(t *testing.T) {
 	}
 	for path, want := range map[string]string{
 		"/healthz": "ok\n",
-		"/metrics": `lintel_bridge_jobs_total{event="terminated",queue="jobs"} 1`,
+		"/metrics": `lintel_bridge_jobs_total{event="terminated",name="jobs"} 1`,
 	} {
 		resp, err := http.Get("http://" + address + path)
 		if err != nil {
@@ -137,6 +139,48 @@ func TestQueueCommand(t *testing.T) {
 		if err != nil || !strings.Contains(string(body), want) {
 			t.Errorf("%s: got %q, %v, want %q", path, body, err, want)
 		}
+	}
+	http.DefaultClient.CloseIdleConnections()
+}
+
+func TestLogCommand(t *testing.T) {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	one := "tcp://127.0.0.1:*"
+	lines := start(t, "log", "prices", "--memory", "--http", "127.0.0.1:0", "--in", "req="+one, "--in", "pub="+one, "--live", one, "--control", one)
+	s, err := zmq.NewReq()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if _, err := s.Connect(lines["in REQ"]); err != nil {
+		t.Fatal(err)
+	}
+	if reply, err := s.Request(ctx, zmq.NewMsg("topic", "body")); err != nil || reply.String() != "OK|1" {
+		t.Fatalf("append: got %v, %v", reply, err)
+	}
+	r, err := feed.Open(nil, feed.Source{Live: lines["live"], Control: lines["control"], From: feed.Oldest})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	for e, err := range r.Messages(ctx) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if e.Kind == feed.Message {
+			if e.Position.Seq != 1 || string(e.Payload) != "body" {
+				t.Errorf("got %+v", e)
+			}
+			break
+		}
+	}
+	address := strings.TrimSuffix(strings.TrimPrefix(lines["http"], "http://"), "/metrics")
+	if out, _, err := execute(ctx, "status", "--http", address); err != nil || !strings.Contains(out, "last          1\n") {
+		t.Errorf("status: got %q, %v", out, err)
+	}
+	if out, _, err := execute(ctx, "dead", "--http", address); err != nil || out != "" {
+		t.Errorf("dead: got %q, %v", out, err)
 	}
 	http.DefaultClient.CloseIdleConnections()
 }

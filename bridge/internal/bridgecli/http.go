@@ -16,6 +16,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/net/netutil"
 
+	"lintel.dev/bridge"
 	"lintel.dev/internal/cli"
 )
 
@@ -36,8 +37,15 @@ func (f *httpFlags) add(cmd *cobra.Command) {
 // A source is a bridge that is asked for its state.
 type source interface {
 	prometheus.Collector
-	status(ctx context.Context) (any, error)
+	status(ctx context.Context) (status, error)
+	// dead returns at most limit dead letters. A log has none.
 	dead(ctx context.Context, limit int) ([]deadLetter, error)
+}
+
+// status is the answer of /status: one of its fields is set.
+type status struct {
+	Queue *bridge.QueueStatus `json:"queue,omitempty"`
+	Log   *bridge.LogStatus   `json:"log,omitempty"`
 }
 
 // serve starts the HTTP server of --http, if there is one. stop ends it.

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -80,7 +79,7 @@ func (f *queueFlags) run(cmd *cobra.Command, p Program, name string) (err error)
 		return err
 	}
 	stderr := cmd.ErrOrStderr()
-	logger := slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
+	logger := newLogger(stderr)
 	ctx := cmd.Context()
 	e, err := f.open(ctx, p, logger)
 	if err != nil {

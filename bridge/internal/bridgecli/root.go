@@ -64,6 +64,6 @@ before it confirms them, and delivers each until a worker acknowledges it.`,
 	root.SetVersionTemplate("lintel-bridge {{.Version}}\n")
 	root.SetUsageTemplate(strings.ReplaceAll(root.UsageTemplate(), ".FlagUsages", ".FlagUsagesWrapped 80"))
 	root.SetFlagErrorFunc(cli.FlagError)
-	root.AddCommand(newQueue(p), newStatus(), newDead())
+	root.AddCommand(newQueue(p), newLog(p), newStatus(), newDead())
 	return root
 }
