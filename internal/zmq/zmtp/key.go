@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"fmt"
 
+	//lint:ignore SA1019 RFC 26 is made of it, see curveStream
 	"golang.org/x/crypto/salsa20/salsa"
 )
 
