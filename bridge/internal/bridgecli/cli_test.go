@@ -199,6 +199,16 @@ func TestClaims(t *testing.T) {
 	}
 }
 
+// TestTypesAlone: a TYPE without an endpoint gets a free port, which is printed.
+func TestTypesAlone(t *testing.T) {
+	lines := start(t, "queue", "jobs", "--memory", "--in", "req,dealer,push", "--out", "dealer,req,push")
+	for _, what := range []string{"in REQ", "in DEALER", "in PUSH", "out REQ", "out DEALER", "out PULL"} {
+		if !strings.HasPrefix(lines[what], "tcp://127.0.0.1:") {
+			t.Errorf("%s: address %q", what, lines[what])
+		}
+	}
+}
+
 func TestUsageErrors(t *testing.T) {
 	for _, test := range []struct {
 		args []string
@@ -208,6 +218,8 @@ func TestUsageErrors(t *testing.T) {
 		{[]string{"queue", "q", "--in", "req=tcp://127.0.0.1:*"}, "nats embedded memory"},
 		{[]string{"queue", "q", "--memory"}, "--in, --out"},
 		{[]string{"queue", "q", "--memory", "--in", "tcp://127.0.0.1:*"}, "TYPE=ENDPOINT"},
+		{[]string{"queue", "q", "--memory", "--in", "req="}, "TYPE=ENDPOINT"},
+		{[]string{"queue", "q", "--memory", "--in", "pull"}, "TYPE=ENDPOINT"},
 		{[]string{"queue", "q", "--memory", "--in", "pull=tcp://127.0.0.1:*"}, "req, dealer, push"},
 		{[]string{"queue", "no spaces", "--memory", "--in", "req=tcp://127.0.0.1:*"}, "name"},
 		{[]string{"queue", "q", "--memory", "--in", "req=nonsense"}, "nonsense"},

@@ -50,7 +50,7 @@ publish the same one.`,
 	f.socketFlags.add(cmd)
 	f.httpFlags.add(cmd)
 	fs := cmd.Flags()
-	fs.StringArrayVar(&f.in, "in", nil, "producers connect to `TYPE=ENDPOINT`; repeatable, or separated by commas")
+	fs.StringArrayVar(&f.in, "in", nil, "producers connect to `TYPE=ENDPOINT`; TYPE alone: a free port; repeatable, or separated by commas")
 	fs.StringArrayVar(&f.live, "live", nil, "`ENDPOINT` of the live messages; repeatable")
 	fs.StringArrayVar(&f.control, "control", nil, "`ENDPOINT` of replay and liveness; repeatable")
 	fs.DurationVar(&f.log.MaxAge, "max-age", 0, "remove messages of this age; 0 is no limit")

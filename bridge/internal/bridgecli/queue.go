@@ -46,8 +46,8 @@ the others.`,
 	f.socketFlags.add(cmd)
 	f.httpFlags.add(cmd)
 	fs := cmd.Flags()
-	fs.StringArrayVar(&f.in, "in", nil, "producers connect to `TYPE=ENDPOINT`; repeatable, or separated by commas")
-	fs.StringArrayVar(&f.out, "out", nil, "workers connect to `TYPE=ENDPOINT`; repeatable, or separated by commas")
+	fs.StringArrayVar(&f.in, "in", nil, "producers connect to `TYPE=ENDPOINT`; TYPE alone: a free port; repeatable, or separated by commas")
+	fs.StringArrayVar(&f.out, "out", nil, "workers connect to `TYPE=ENDPOINT`; TYPE alone: a free port; repeatable, or separated by commas")
 	fs.DurationVar(&f.queue.AckWait, "ack-wait", defaults.AckWait, "deliver a job again that is not acknowledged for this long")
 	fs.IntVar(&f.queue.MaxDeliver, "max-deliver", defaults.MaxDeliver, "deliveries before a job is a dead letter; negative: no limit")
 	fs.IntVar(&f.queue.MaxUnacked, "max-unacked", defaults.MaxUnacked, "jobs that all workers together may hold")
@@ -64,7 +64,7 @@ func (f *queueFlags) run(cmd *cobra.Command, p Program, name string) (err error)
 	if err != nil {
 		return err
 	}
-	out, err := endpoints("out", f.out, "req", "dealer", "pull")
+	out, err := endpoints("out", f.out, "req", "dealer", "pull", "push")
 	if err != nil {
 		return err
 	}
@@ -74,6 +74,7 @@ func (f *queueFlags) run(cmd *cobra.Command, p Program, name string) (err error)
 	if err := engine.CheckName(name); err != nil {
 		return cli.Usage(err)
 	}
+	pull := append(out["pull"], out["push"]...) // push is the bridge's own type
 	options, err := f.parse()
 	if err != nil {
 		return err
@@ -89,7 +90,7 @@ func (f *queueFlags) run(cmd *cobra.Command, p Program, name string) (err error)
 	q, err := bridge.NewQueue(ctx, e, name, bridge.QueueConfig{
 		Engine:       f.queue,
 		ReqProducers: in["req"], DealerProducers: in["dealer"], PushProducers: in["push"],
-		ReqWorkers: out["req"], DealerWorkers: out["dealer"], PullWorkers: out["pull"],
+		ReqWorkers: out["req"], DealerWorkers: out["dealer"], PullWorkers: pull,
 		DeadAfter: f.dead, Options: options, Logger: logger,
 	})
 	if err != nil {
@@ -106,7 +107,7 @@ func (f *queueFlags) run(cmd *cobra.Command, p Program, name string) (err error)
 	}
 	defer stop()
 	printEndpoints(stderr, q.Endpoints())
-	printClaims(stderr, e.Guarantee(), len(in["push"]) > 0, len(out["pull"]) > 0)
+	printClaims(stderr, e.Guarantee(), len(in["push"]) > 0, len(pull) > 0)
 	fmt.Fprintln(stderr, "ready")
 	<-ctx.Done()
 	return nil
