@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net"
+	"runtime"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -80,4 +81,51 @@ func TestCloseIsBounded(t *testing.T) {
 			t.Error(err)
 		}
 	})
+}
+
+// TestConnectWhileClosing: a Bind or Connect during Close leaves nothing running:
+// the endpoint is ended by Close, or refused.
+func TestConnectWhileClosing(t *testing.T) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	for name, open := range map[string]func(*zmq.Dealer) (*zmq.Endpoint, error){
+		"tcp connect":    func(s *zmq.Dealer) (*zmq.Endpoint, error) { return s.Connect("tcp://" + ln.Addr().String()) },
+		"tcp bind":       func(s *zmq.Dealer) (*zmq.Endpoint, error) { return s.Bind("tcp://127.0.0.1:*") },
+		"inproc connect": func(s *zmq.Dealer) (*zmq.Endpoint, error) { return s.Connect("inproc://while-closing") },
+		"inproc bind":    func(s *zmq.Dealer) (*zmq.Endpoint, error) { return s.Bind("inproc://while-closing") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			for i := range 300 {
+				c := new(zmq.Context)
+				s, err := zmq.NewDealer(zmq.InContext(c), zmq.WithLinger(0))
+				if err != nil {
+					t.Fatal(err)
+				}
+				var wg sync.WaitGroup
+				begin := make(chan struct{})
+				wg.Go(func() {
+					<-begin
+					if _, err := open(s); err != nil && !errors.Is(err, zmq.ErrClosed) {
+						t.Error(err)
+					}
+				})
+				close(begin)
+				for range i % 20 {
+					runtime.Gosched() // Close meets another step of open each time
+				}
+				if err := s.Close(); err != nil {
+					t.Error(err)
+				}
+				wg.Wait()
+				ctx, cancel := context.WithTimeout(t.Context(), limit)
+				if err := c.Close(ctx); err != nil {
+					t.Error(err)
+				}
+				cancel()
+			}
+		})
+	}
 }

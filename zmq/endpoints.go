@@ -22,8 +22,10 @@ func newEndpoints() endpoints {
 	}
 }
 
-// add adds a new endpoint. It returns ErrClosed when the socket is being closed.
-func (x *endpoints) add(e *Endpoint) error {
+// add adds a new endpoint, and counts its beginning in wg, so that Close waits
+// until the caller has called Done. It returns ErrClosed when the socket is being
+// closed.
+func (x *endpoints) add(e *Endpoint, wg *sync.WaitGroup) error {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	if x.closing {
@@ -31,6 +33,7 @@ func (x *endpoints) add(e *Endpoint) error {
 	}
 	x.open[e] = struct{}{}
 	x.last = e.addr
+	wg.Add(1)
 	return nil
 }
 

@@ -69,10 +69,11 @@ func (s *core) bindInproc(e *Endpoint) (*Endpoint, error) {
 		c.mu.Unlock()
 		return nil, fmt.Errorf("%w: %s", ErrAddressInUse, e.addr)
 	}
-	if err := s.endpoints.add(e); err != nil {
+	if err := s.endpoints.add(e, &s.wg); err != nil {
 		c.mu.Unlock()
 		return nil, err
 	}
+	defer s.wg.Done()
 	c.inproc[name] = e
 	waiting := c.waiting[name]
 	delete(c.waiting, name)
@@ -87,15 +88,21 @@ func (s *core) bindInproc(e *Endpoint) (*Endpoint, error) {
 func (s *core) connectInproc(e *Endpoint) (*Endpoint, error) {
 	name := e.at.Address
 	p := e.connectPipe(e.o.RecvHWM, e.o.SendHWM)
-	if err := s.endpoints.add(e); err != nil {
+	if err := s.endpoints.add(e, &s.wg); err != nil {
 		return nil, err
 	}
+	defer s.wg.Done()
 	if err := e.attach(p); err != nil {
 		s.endpoints.remove(e)
 		return nil, err
 	}
 	c := s.ctx
 	c.mu.Lock()
+	if s.endpoints.isClosing() { // and may have withdrawn the connection already
+		c.mu.Unlock()
+		p.end(true)
+		return nil, ErrClosed
+	}
 	to := c.inproc[name]
 	if to == nil {
 		c.waiting[name] = append(c.waiting[name], p)

@@ -95,10 +95,11 @@ func (s *core) listen(e *Endpoint, ln transport.Listener) (*Endpoint, error) {
 		return nil, err
 	}
 	e.ln, e.filters = ln, filters
-	if err := s.endpoints.add(e); err != nil {
+	if err := s.endpoints.add(e, &s.wg); err != nil {
 		ln.Close()
 		return nil, err
 	}
+	defer s.wg.Done()
 	s.emit(event.Event{Type: event.Listening, Endpoint: e.addr})
 	context.AfterFunc(e.live, e.closeListener)
 	s.wg.Go(e.acceptAll)
@@ -154,9 +155,10 @@ func (s *core) connectNet(e *Endpoint) (*Endpoint, error) {
 
 // dialOut starts to connect to e and to keep the connection.
 func (s *core) dialOut(e *Endpoint) (*Endpoint, error) {
-	if err := s.endpoints.add(e); err != nil {
+	if err := s.endpoints.add(e, &s.wg); err != nil {
 		return nil, err
 	}
+	defer s.wg.Done()
 	var p *pipe
 	if !e.o.Immediate {
 		p = e.newNetPipe()
