@@ -173,7 +173,11 @@ func TestMetaDump(t *testing.T) {
 	}
 	c.want("lru_crawler metadump 1,99\r\n", "BADCLASS invalid class id"+"\r\n")
 
-	// A client that leaves in the middle of a dump.
+	// A client that leaves in the middle of a dump, which does not fit into what
+	// waits to be sent.
+	for i := range 5000 {
+		c.send(fmt.Sprintf("set %0200d 0 0 1 noreply\r\nx\r\n", i))
+	}
 	d := dial(t, s)
 	if _, step := d.s.Data([]byte("lru_crawler metadump all\r\n"), newSmallWriter()); step != netloop.Wait {
 		t.Fatalf("a dump returned step %d, want Wait", step)
@@ -183,9 +187,6 @@ func TestMetaDump(t *testing.T) {
 		runtime.Gosched()
 	}
 	// One dump at a time.
-	for i := range 5000 {
-		c.send(fmt.Sprintf("set %0200d 0 0 1 noreply\r\nx\r\n", i))
-	}
 	d = dial(t, s)
 	d.s.Data([]byte("lru_crawler metadump all\r\n"), newSmallWriter())
 	c.want("lru_crawler metadump all\r\n", "BUSY currently processing crawler request\r\n")

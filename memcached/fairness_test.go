@@ -70,21 +70,27 @@ func TestDetailDumpRuns(t *testing.T) {
 	for i := range prefixes {
 		c.send(fmt.Sprintf("get p%d:k\r\n", i))
 	}
-	var waiting []*client
+	type dump struct {
+		*client
+		reply string // so far
+	}
+	var dumps []dump
 	for range 40 {
-		d := dial(t, s)
-		if _, step := d.s.Data([]byte("stats detail dump\r\n"), netloop.NewWriter(1<<16)); step != netloop.Wait {
-			t.Fatalf("step %d, want Wait", step)
+		d, w := dial(t, s), netloop.NewWriter(1<<16)
+		_, step := d.s.Data([]byte("stats detail dump\r\n"), w)
+		reply := string(w.Drain(nil))
+		if ended := strings.HasSuffix(reply, "END\r\n"); ended != (step == netloop.NeedMore) || !ended && step != netloop.Wait {
+			t.Fatalf("step %d, reply complete %v", step, ended)
 		}
-		waiting = append(waiting, d)
+		dumps = append(dumps, dump{d, reply})
 	}
 	c.want("get p1:k\r\n", "END\r\n")
 	// Clients that have not read their replies leave, and others get theirs.
-	for _, d := range waiting[:20] {
+	for _, d := range dumps[:20] {
 		d.hangUp()
 	}
-	for _, d := range waiting[20:] {
-		if got := d.send(""); strings.Count(got, "PREFIX ") != prefixes || !strings.HasSuffix(got, "END\r\n") {
+	for _, d := range dumps[20:] {
+		if got := d.reply + d.send(""); strings.Count(got, "PREFIX ") != prefixes || !strings.HasSuffix(got, "END\r\n") {
 			t.Fatalf("%d prefixes", strings.Count(got, "PREFIX "))
 		}
 	}
