@@ -84,16 +84,8 @@ func (p *pipe) reroute() {
 				flags, frame = c.Next()
 				m = append(m, frame)
 			}
-			if h.lockReady(p.s.closeNow) != nil {
+			if h.sendPatiently(p.s.closeNow, flow.Message{Parts: m.Clone()}) != nil {
 				break
-			}
-			wake, err := h.out.sendMsg(flow.Message{Parts: m.Clone()})
-			h.Unlock()
-			if err != nil {
-				break
-			}
-			if wake != nil {
-				wake.kick()
 			}
 		}
 		p.s.counter.lost.Add(uint64(left))

@@ -83,6 +83,24 @@ func (h *sendHalf) lockReady(ctx context.Context) error {
 	}
 }
 
+// sendPatiently sends m, waiting for room until ctx is done, without a timeout.
+func (h *sendHalf) sendPatiently(ctx context.Context, m flow.Message) error {
+	for {
+		if err := h.lockReady(ctx); err != nil {
+			return err
+		}
+		wake, err := h.out.sendMsg(m)
+		h.Unlock()
+		if err == errAgain {
+			continue // sendBytes took the room, without the lock
+		}
+		if wake != nil {
+			wake.kick()
+		}
+		return err
+	}
+}
+
 // ready reports whether a message can be sent now. The lock is held.
 func (h *sendHalf) ready() bool { return h.out != nil && h.out.canSend() }
 
