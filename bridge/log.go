@@ -33,7 +33,7 @@ type LogConfig struct {
 
 	// Options are those of all sockets, such as zmq.WithCurveServer.
 	Options []zmq.Option
-	// Logger receives errors of the engine that no peer is told about. Nil discards
+	// Logger receives errors of the engine that no reply reports. Nil discards
 	// them.
 	Logger *slog.Logger
 }

@@ -12,8 +12,8 @@ import (
 	"lintel.dev/zmq"
 )
 
-// TestDuplicateIdentitySoak closes a DEALER that waits for ever for its message to
-// leave (linger -1) while a ROUTER without handover refuses it, since another
+// TestDuplicateIdentitySoak closes a DEALER that waits without limit for its message
+// to leave (linger -1) while a ROUTER without handover refuses it, since another
 // DEALER has its identity. In half of the runs that one leaves meanwhile, so that
 // the message may arrive. Close must return in each of LINTEL_DUPLICATES runs
 // (10,000 in the soak of the Makefile), and the message must have arrived or be

@@ -107,7 +107,7 @@ func logRoundTrip(e *env) {
 	}
 }
 
-// logPositions checks that a reading begins where it is told to.
+// logPositions checks that a reading begins at the position that it is given.
 func logPositions(e *env) {
 	l := e.log(engine.LogConfig{})
 	for i := range 10 {

@@ -11,7 +11,7 @@ import (
 	"lintel.dev/bridge/engine"
 )
 
-// The error codes of the server that are told apart (errors.json of nats-server).
+// The error codes of the server that are handled differently (errors.json of nats-server).
 const (
 	codeNotAvailable     = 10008 // JSClusterNotAvailErr
 	codeResources        = 10023 // JSInsufficientResourcesErr

@@ -226,7 +226,7 @@ func (c *Client) store(ctx context.Context, op, key string, value []byte, ttl ti
 	return err
 }
 
-// seconds returns a TTL in seconds. 0 is for ever. A TTL of less than a second,
+// seconds returns a TTL in seconds; 0 is no limit. A TTL of less than a second,
 // and one that servers would take for a date, is cache.ErrInvalidTTL.
 func seconds(ttl time.Duration) (int32, error) {
 	if ttl != 0 && ttl < time.Second || ttl > maxTTL {

@@ -231,8 +231,8 @@ func TestSubscriber(t *testing.T) {
 	}
 }
 
-// TestNumbersWithoutSubscribers: changes are numbered while nobody subscribes, so
-// that who comes back sees the gap.
+// TestNumbersWithoutSubscribers: changes are numbered without subscribers too, so
+// that one that comes back sees the gap.
 func TestNumbersWithoutSubscribers(t *testing.T) {
 	c := start(t, time.Millisecond)
 	before := c.fence()
@@ -320,8 +320,8 @@ func TestEpochs(t *testing.T) {
 	}
 }
 
-// TestJunk: topics that do not exist, and messages, from subscribers cost nobody else
-// anything.
+// TestJunk: topics that do not exist, and messages, from a subscriber do
+// not affect the others.
 func TestJunk(t *testing.T) {
 	c := start(t, time.Millisecond)
 	s := c.subscribe(wire.Topic).join()

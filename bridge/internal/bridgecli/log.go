@@ -2,28 +2,24 @@ package bridgecli
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
-	"time"
 
 	"github.com/spf13/cobra"
 
 	"lintel.dev/bridge"
 	"lintel.dev/bridge/engine"
 	"lintel.dev/internal/cli"
+	"lintel.dev/zmq"
 	"lintel.dev/zmq/feed"
 )
 
 type logFlags struct {
-	engineFlags
-	socketFlags
-	httpFlags
-	in, live, control []string
-	log               engine.LogConfig
-	ring              int
-	shutdown          time.Duration
+	serveFlags
+	live, control []string
+	log           engine.LogConfig
+	ring          int
 }
 
 func newLog(p Program) *cobra.Command {
@@ -44,13 +40,10 @@ publish the same one.`,
 		Example: `  lintel-bridge log prices --embedded /var/lib/prices --in pub=tcp://*:5601,req=tcp://*:5604 --live tcp://*:5602 --control tcp://*:5603
   lintel feed tail --live tcp://host:5602 --control tcp://host:5603`,
 		Args: cli.Between(1, 1, "the name of the log"),
-		RunE: func(cmd *cobra.Command, args []string) error { return f.run(cmd, p, args[0]) },
+		RunE: func(cmd *cobra.Command, args []string) error { return f.serveLog(cmd, p, args[0]) },
 	}
-	f.engineFlags.add(cmd)
-	f.socketFlags.add(cmd)
-	f.httpFlags.add(cmd)
+	f.add(cmd)
 	fs := cmd.Flags()
-	fs.StringArrayVar(&f.in, "in", nil, "producers connect to `TYPE=ENDPOINT`; TYPE alone: a free port; repeatable, or separated by commas")
 	fs.StringArrayVar(&f.live, "live", nil, "`ENDPOINT` of the live messages; repeatable")
 	fs.StringArrayVar(&f.control, "control", nil, "`ENDPOINT` of replay and liveness; repeatable")
 	fs.DurationVar(&f.log.MaxAge, "max-age", 0, "remove messages of this age; 0 is no limit")
@@ -58,11 +51,10 @@ publish the same one.`,
 	fs.Int64Var(&f.log.MaxBytes, "max-bytes", 0, "keep at most this many octets; 0: the limit of the store")
 	fs.IntVar(&f.log.MaxOutstanding, "max-outstanding", engine.LogConfig{}.WithDefaults().MaxOutstanding, "messages on their way to the store, before producers wait")
 	fs.IntVar(&f.ring, "ring", feed.DefaultMaxMessages, "replay this many messages from memory")
-	fs.DurationVar(&f.shutdown, "shutdown", 10*time.Second, "wait this long for outstanding messages when interrupted")
 	return cmd
 }
 
-func (f *logFlags) run(cmd *cobra.Command, p Program, name string) (err error) {
+func (f *logFlags) serveLog(cmd *cobra.Command, p Program, name string) error {
 	in, err := endpoints("in", f.in, "req", "dealer", "push", "pub")
 	if err != nil {
 		return err
@@ -70,44 +62,17 @@ func (f *logFlags) run(cmd *cobra.Command, p Program, name string) (err error) {
 	if len(in)+len(f.live)+len(f.control) == 0 {
 		return cli.Usagef("--in, --live, --control: expected at least one endpoint")
 	}
-	if err := engine.CheckName(name); err != nil {
-		return cli.Usage(err)
+	open := func(ctx context.Context, e engine.Engine, options []zmq.Option, logger *slog.Logger) (server, error) {
+		l, err := bridge.NewLog(ctx, e, name, bridge.LogConfig{
+			Engine:       f.log,
+			ReqProducers: in["req"], DealerProducers: in["dealer"], PushProducers: in["push"], PubProducers: in["pub"],
+			Live: f.live, Control: f.control, Ring: f.ring, Options: options, Logger: logger,
+		})
+		return logSource{l}, err
 	}
-	options, err := f.parse()
-	if err != nil {
-		return err
-	}
-	stderr := cmd.ErrOrStderr()
-	logger := newLogger(stderr)
-	ctx := cmd.Context()
-	e, err := f.open(ctx, p, logger)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, e.Close()) }()
-	l, err := bridge.NewLog(ctx, e, name, bridge.LogConfig{
-		Engine:       f.log,
-		ReqProducers: in["req"], DealerProducers: in["dealer"], PushProducers: in["push"], PubProducers: in["pub"],
-		Live: f.live, Control: f.control, Ring: f.ring, Options: options, Logger: logger,
+	return f.run(cmd, p, name, open, func(w io.Writer, g engine.Guarantee) {
+		printLogClaims(w, g, len(in["push"])+len(in["pub"]) > 0)
 	})
-	if err != nil {
-		return cli.EndpointError(err)
-	}
-	defer func() {
-		over, cancel := context.WithTimeout(context.WithoutCancel(ctx), f.shutdown)
-		defer cancel()
-		err = errors.Join(err, l.Close(over))
-	}()
-	stop, err := f.serve(ctx, p.Version, logSource{l}, stderr)
-	if err != nil {
-		return err
-	}
-	defer stop()
-	printEndpoints(stderr, l.Endpoints())
-	printLogClaims(stderr, e.Guarantee(), len(in["push"])+len(in["pub"]) > 0)
-	fmt.Fprintln(stderr, "ready")
-	<-ctx.Done()
-	return nil
 }
 
 // printLogClaims writes what a log guarantees.
@@ -119,9 +84,4 @@ func printLogClaims(w io.Writer, g engine.Guarantee, unacknowledged bool) {
 	}
 	fmt.Fprintln(w, "readers of the feed: each message once and in order, or a gap for what left the store")
 	fmt.Fprintln(w, "plain SUB sockets: best effort, as of any PUB")
-}
-
-// newLogger writes warnings and errors.
-func newLogger(w io.Writer) *slog.Logger {
-	return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: slog.LevelWarn}))
 }

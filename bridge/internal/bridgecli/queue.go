@@ -2,9 +2,9 @@ package bridgecli
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -12,16 +12,14 @@ import (
 	"lintel.dev/bridge"
 	"lintel.dev/bridge/engine"
 	"lintel.dev/internal/cli"
+	"lintel.dev/zmq"
 )
 
 type queueFlags struct {
-	engineFlags
-	socketFlags
-	httpFlags
-	in, out  []string
-	queue    engine.QueueConfig
-	dead     time.Duration
-	shutdown time.Duration
+	serveFlags
+	out   []string
+	queue engine.QueueConfig
+	dead  time.Duration
 }
 
 func newQueue(p Program) *cobra.Command {
@@ -40,13 +38,10 @@ the others.`,
 		Example: `  lintel-bridge queue jobs --embedded /var/lib/jobs --in req=tcp://*:5601 --out req=tcp://*:5602
   lintel-bridge queue jobs --nats nats://db1 --in dealer=tcp://*:5601,push=tcp://*:5603 --out dealer=tcp://*:5602`,
 		Args: cli.Between(1, 1, "the name of the queue"),
-		RunE: func(cmd *cobra.Command, args []string) error { return f.run(cmd, p, args[0]) },
+		RunE: func(cmd *cobra.Command, args []string) error { return f.serveQueue(cmd, p, args[0]) },
 	}
-	f.engineFlags.add(cmd)
-	f.socketFlags.add(cmd)
-	f.httpFlags.add(cmd)
+	f.add(cmd)
 	fs := cmd.Flags()
-	fs.StringArrayVar(&f.in, "in", nil, "producers connect to `TYPE=ENDPOINT`; TYPE alone: a free port; repeatable, or separated by commas")
 	fs.StringArrayVar(&f.out, "out", nil, "workers connect to `TYPE=ENDPOINT`; TYPE alone: a free port; repeatable, or separated by commas")
 	fs.DurationVar(&f.queue.AckWait, "ack-wait", defaults.AckWait, "deliver a job again that is not acknowledged for this long")
 	fs.IntVar(&f.queue.MaxDeliver, "max-deliver", defaults.MaxDeliver, "deliveries before a job is a dead letter; negative: no limit")
@@ -55,11 +50,10 @@ the others.`,
 	fs.IntVar(&f.queue.MaxOutstanding, "max-outstanding", defaults.MaxOutstanding, "messages on their way to the store, before producers wait")
 	fs.Int64Var(&f.queue.MaxBytes, "max-bytes", 0, "size of the waiting messages; 0: the limit of the store")
 	fs.DurationVar(&f.dead, "dead-after", bridge.DefaultDeadAfter, "a DEALER worker that is silent for this long is dead")
-	fs.DurationVar(&f.shutdown, "shutdown", 10*time.Second, "wait this long for outstanding puts when interrupted")
 	return cmd
 }
 
-func (f *queueFlags) run(cmd *cobra.Command, p Program, name string) (err error) {
+func (f *queueFlags) serveQueue(cmd *cobra.Command, p Program, name string) error {
 	in, err := endpoints("in", f.in, "req", "dealer", "push")
 	if err != nil {
 		return err
@@ -71,46 +65,19 @@ func (f *queueFlags) run(cmd *cobra.Command, p Program, name string) (err error)
 	if len(in)+len(out) == 0 {
 		return cli.Usagef("--in, --out: expected at least one endpoint")
 	}
-	if err := engine.CheckName(name); err != nil {
-		return cli.Usage(err)
-	}
 	pull := append(out["pull"], out["push"]...) // push is the bridge's own type
-	options, err := f.parse()
-	if err != nil {
-		return err
+	open := func(ctx context.Context, e engine.Engine, options []zmq.Option, logger *slog.Logger) (server, error) {
+		q, err := bridge.NewQueue(ctx, e, name, bridge.QueueConfig{
+			Engine:       f.queue,
+			ReqProducers: in["req"], DealerProducers: in["dealer"], PushProducers: in["push"],
+			ReqWorkers: out["req"], DealerWorkers: out["dealer"], PullWorkers: pull,
+			DeadAfter: f.dead, Options: options, Logger: logger,
+		})
+		return queueSource{q}, err
 	}
-	stderr := cmd.ErrOrStderr()
-	logger := newLogger(stderr)
-	ctx := cmd.Context()
-	e, err := f.open(ctx, p, logger)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, e.Close()) }()
-	q, err := bridge.NewQueue(ctx, e, name, bridge.QueueConfig{
-		Engine:       f.queue,
-		ReqProducers: in["req"], DealerProducers: in["dealer"], PushProducers: in["push"],
-		ReqWorkers: out["req"], DealerWorkers: out["dealer"], PullWorkers: pull,
-		DeadAfter: f.dead, Options: options, Logger: logger,
+	return f.run(cmd, p, name, open, func(w io.Writer, g engine.Guarantee) {
+		printClaims(w, g, len(in["push"]) > 0, len(pull) > 0)
 	})
-	if err != nil {
-		return cli.EndpointError(err)
-	}
-	defer func() {
-		over, cancel := context.WithTimeout(context.WithoutCancel(ctx), f.shutdown)
-		defer cancel()
-		err = errors.Join(err, q.Close(over))
-	}()
-	stop, err := f.serve(ctx, p.Version, queueSource{q}, stderr)
-	if err != nil {
-		return err
-	}
-	defer stop()
-	printEndpoints(stderr, q.Endpoints())
-	printClaims(stderr, e.Guarantee(), len(in["push"]) > 0, len(pull) > 0)
-	fmt.Fprintln(stderr, "ready")
-	<-ctx.Done()
-	return nil
 }
 
 // printClaims writes what a queue guarantees.
