@@ -53,6 +53,27 @@ func Lines(dir, trim string, packages ...string) ([]string, error) {
 	return slices.Compact(w.lines), nil
 }
 
+// Compare compares the facts about the packages with the lines of a file: missing are
+// in the file alone, extra in the packages alone. The names are trimmed by the path
+// of the first package. The go command runs in the current folder.
+func Compare(file string, packages ...string) (missing, extra []string, err error) {
+	got, err := Lines(".", packages[0], packages...)
+	if err != nil {
+		return nil, nil, err
+	}
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return nil, nil, err
+	}
+	want := strings.Split(strings.TrimSpace(string(text)), "\n")
+	return without(want, got), without(got, want), nil
+}
+
+// without returns the lines of a that are not in b.
+func without(a, b []string) []string {
+	return slices.DeleteFunc(slices.Clone(a), func(line string) bool { return slices.Contains(b, line) })
+}
+
 type writer struct {
 	trim  string
 	lines []string
