@@ -35,8 +35,8 @@ type options struct {
 	MaxMessage int64  // octets of a message that arrives; -1: no limit
 	MaxFrame   int64  // octets of one of its frames, libzmq's maxmsgsize; -1: as many as of a message
 	MaxFrames  int    // frames of a message that arrives
-	// UnfinishedBytes bounds the octets of messages that are incomplete, of all peers
-	// together but the one with the most, 512 MiB; 0: no limit; at any time.
+	// UnfinishedBytes bounds the octets that have arrived of incomplete messages, of
+	// all peers together but the one with the most, 512 MiB; 0: no limit; at any time.
 	UnfinishedBytes int
 	Backlog         int           // of a listener, 100
 	Reconnect       time.Duration // first wait before connecting again, 100 ms; -1: never

@@ -10,7 +10,8 @@ import (
 //
 // A frame of 512 MiB needs buffers of 585 MiB in all with a growth of 8, and of
 // 1 GiB with a growth of 2. Pages of a new buffer take no memory before they
-// are written.
+// are written. Budget counts what has arrived, not the buffer: a peer with a small
+// part of a large frame is not closed before one with more.
 const (
 	maxTrust = 256 << 10
 	growth   = 8
