@@ -123,10 +123,6 @@ func (f *Fence) parseLanes(token []byte) error {
 	return nil
 }
 
-// ParseNonce parses the argument of the command: a decimal number below 2^64
-// without leading zeros.
-func ParseNonce(b []byte) (uint64, bool) { return parseNumber(b) }
-
 // parseNumber parses a decimal number in the form in which AppendUint writes it.
 func parseNumber(b []byte) (uint64, bool) {
 	if len(b) == 0 || len(b) > 1 && b[0] == '0' || b[0] == '+' {

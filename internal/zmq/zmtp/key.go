@@ -65,11 +65,6 @@ func (p *KeyPair) shared(public *Key) (key Key, ok bool) {
 
 func randomBytes(b []byte) { _, _ = rand.Read(b) } // never fails: it aborts the program instead
 
-// PublicKey returns the public key of a secret one.
-func PublicKey(secret Key) Key {
-	return PairOf(secret).Public
-}
-
 // ParseKey reads a key: 32 bytes as they are, or 40 characters of Z85, which
 // may end in the NUL that C programs count in.
 func ParseKey(s string) (Key, error) {

@@ -55,7 +55,7 @@ func TestKeys(t *testing.T) {
 	if err != nil || s.String() != secret {
 		t.Fatal(s, err)
 	}
-	if got := PublicKey(s).String(); got != public {
+	if got := PairOf(s).Public.String(); got != public {
 		t.Errorf("public key %s, want %s", got, public)
 	}
 	if nul, err := ParseKey(secret + "\x00"); err != nil || nul != s {
@@ -70,7 +70,7 @@ func TestKeys(t *testing.T) {
 		}
 	}
 	a, b := NewKeyPair(), NewKeyPair()
-	if a == b || a.Public != PublicKey(a.Secret) {
+	if a == b || a.Public != PairOf(a.Secret).Public {
 		t.Error("key pairs are not random pairs")
 	}
 }
