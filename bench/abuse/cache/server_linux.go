@@ -1,4 +1,4 @@
-package main
+package cache
 
 import (
 	"bufio"
@@ -34,19 +34,19 @@ func freeAddr() (string, error) {
 	return ln.Addr().String(), nil
 }
 
-func (b *bench) start(side int, flags []string) (*server, error) {
+func (o *Options) start(side int, flags []string) (*server, error) {
 	addr, err := freeAddr()
 	if err != nil {
 		return nil, err
 	}
 	_, port, _ := net.SplitHostPort(addr)
 	args := append([]string{"-u", "root", "-l", "127.0.0.1", "-p", port, "-U", port, "-c", "10000", "-m", "1024", "-t", "2"}, flags...)
-	s := &server{name: "memcached", addr: addr, cmd: exec.Command(b.peer, args...)}
+	s := &server{name: "memcached", addr: addr, cmd: exec.Command(o.Peer, args...)}
 	if side == harness.Ours {
 		if s.http, err = freeAddr(); err != nil {
 			return nil, err
 		}
-		s.name, s.cmd = "lintel", exec.Command(b.lintel, append([]string{"memcached", "--http", s.http}, args...)...)
+		s.name, s.cmd = "lintel", exec.Command(o.Lintel, append([]string{"memcached", "--http", s.http}, args...)...)
 	}
 	var stderr bytes.Buffer
 	s.cmd.Stderr = &stderr
