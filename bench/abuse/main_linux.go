@@ -54,6 +54,9 @@ func run(ctx context.Context) error {
 	if o.Peer, err = exec.LookPath(o.Peer); err != nil {
 		return err
 	}
+	if o.Certificate, err = harness.NewCertificate(dir); err != nil {
+		return err
+	}
 	t.Head(fmt.Sprintf("%d items, 2 threads, attacks of %v", o.Items, o.Length))
 	for _, m := range o.Measures() {
 		if !t.Wants(m) {

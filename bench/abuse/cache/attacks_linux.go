@@ -19,6 +19,7 @@ type attack struct {
 	flags    []string // of the server, beside the common ones
 	before   []string // commands sent first
 	oursOnly bool     // memcached does not have what is attacked
+	tls      bool     // the server listens with TLS too, and a second good client uses it
 	run      func(ctx context.Context, s *server) error
 }
 
@@ -35,6 +36,10 @@ var attacks = []attack{
 	{name: "metrics", oursOnly: true, run: metrics},
 	{name: "pipelines", run: flood(400, []byte(strings.Repeat("get key1 key2 key3\r\n", 500)))},
 	{name: "failed logins", run: flood(10, login())},
+	{name: "TLS handshakes cut", tls: true, run: handshakes(64, cut)},
+	{name: "TLS handshakes cut later", tls: true, run: handshakes(64, cutLater)},
+	{name: "TLS handshakes", tls: true, run: handshakes(64, complete)},
+	{name: "TLS handshakes left half", tls: true, run: halfHandshakes(4000)},
 	{name: "all together", before: []string{"stats detail on"}, run: both(
 		watchers(20), flood(50, junkGets("prefix%d:")), flood(20, sets), flood(100, []byte(strings.Repeat("get key1 key2 key3\r\n", 500))),
 		dumps("lru_crawler metadump all", "stats sizes"), datagrams("stats cachedump 3 0\r\n"),

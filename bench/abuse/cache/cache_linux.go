@@ -4,8 +4,12 @@ package cache
 
 import (
 	"context"
+	"crypto/tls"
+	"errors"
 	"fmt"
 	"math"
+	"slices"
+	"sync"
 	"time"
 
 	"lintel.dev/bench/harness"
@@ -23,6 +27,8 @@ type Options struct {
 	Peer   string        // the program memcached
 	Items  int           // items that the server holds
 	Length time.Duration // of an attack
+
+	Certificate *harness.Certificate // of the servers that listen with TLS
 }
 
 // Measures returns a measure for each attack.
@@ -30,24 +36,36 @@ func (o *Options) Measures() []*harness.Measure {
 	all := make([]*harness.Measure, len(attacks))
 	for i, a := range attacks {
 		all[i] = &harness.Measure{
-			Rows: []harness.Row{
-				{Name: a.name + ": worst wait", Unit: "ms", Less: true, Limit: maxWait},
-				{Name: a.name + ": memory", Unit: "MB", Less: true, Limit: maxMemory},
-			},
+			Rows: a.rows(),
 			Take: func(ctx context.Context, side int) ([]float64, error) { return o.take(ctx, a, side) },
 		}
 	}
 	return all
 }
 
-// take runs one attack on one server and returns the good client's longest wait
-// and the growth of the server.
-func (o *Options) take(ctx context.Context, a attack, side int) ([]float64, error) {
-	none := []float64{math.NaN(), math.NaN()}
-	if side == harness.Peer && a.oursOnly {
-		return none, nil
+// rows returns what is measured of an attack: the waits of each good client, and
+// the growth of the server.
+func (a attack) rows() []harness.Row {
+	clients := []string{""}
+	if a.tls {
+		clients = append(clients, " over TLS")
 	}
-	s, err := o.start(side, a.flags)
+	var rows []harness.Row
+	for _, client := range clients {
+		rows = append(rows,
+			harness.Row{Name: a.name + ": worst wait" + client, Unit: "ms", Less: true, Limit: maxWait},
+			harness.Row{Name: a.name + ": p99" + client, Unit: "ms", Less: true},
+		)
+	}
+	return append(rows, harness.Row{Name: a.name + ": memory", Unit: "MB", Less: true, Limit: maxMemory})
+}
+
+// take runs one attack on one server and returns the figures of its rows.
+func (o *Options) take(ctx context.Context, a attack, side int) ([]float64, error) {
+	if side == harness.Peer && a.oursOnly {
+		return slices.Repeat([]float64{math.NaN()}, len(a.rows())), nil
+	}
+	s, err := o.start(side, a)
 	if err != nil {
 		return nil, err
 	}
@@ -62,20 +80,47 @@ func (o *Options) take(ctx context.Context, a attack, side int) ([]float64, erro
 	if err != nil {
 		return nil, err
 	}
-	good, err := newGoodClient(s.addr, o.Items)
-	if err != nil {
-		return nil, err
+	good := make([]*goodClient, 0, 2)
+	for _, at := range []struct {
+		addr   string
+		config *tls.Config
+	}{{s.addr, nil}, {s.tls, o.Certificate.Client()}} {
+		if at.addr == "" {
+			continue
+		}
+		g, err := newGoodClient(at.addr, at.config, o.Items)
+		if err != nil {
+			return nil, fmt.Errorf("good client of %s: %w", s.name, err)
+		}
+		defer g.Close()
+		good = append(good, g)
 	}
-	defer good.Close()
 
 	ctx, cancel := context.WithTimeout(ctx, o.Length)
 	defer cancel()
 	ended := make(chan error, 1)
 	go func() { ended <- a.run(ctx, s) }()
-	worst, peak, err := good.watch(ctx, s)
-	cancel()
-	if attackErr := <-ended; err == nil && attackErr != nil {
-		err = fmt.Errorf("attack on %s: %w", s.name, attackErr)
+	seen, errs := make([]noticed, len(good)), make([]error, len(good))
+	var wg sync.WaitGroup
+	for i, g := range good {
+		wg.Go(func() { seen[i], errs[i] = g.watch(ctx, s) })
 	}
-	return []float64{float64(worst.Microseconds()) / 1000, peak - before}, err
+	wg.Wait()
+	cancel()
+	attackErr := <-ended
+	if err := errors.Join(errs...); err != nil {
+		return nil, err
+	}
+	if attackErr != nil {
+		return nil, fmt.Errorf("attack on %s: %w", s.name, attackErr)
+	}
+	var figures []float64
+	peak := 0.0
+	for _, n := range seen {
+		figures = append(figures, milliseconds(n.worst()), milliseconds(n.p99()))
+		peak = max(peak, n.peak)
+	}
+	return append(figures, peak-before), nil
 }
+
+func milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }

@@ -4,11 +4,13 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
 	"os"
 	"os/exec"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -22,6 +24,7 @@ type server struct {
 	name string
 	addr string // of TCP and UDP
 	http string // of the metrics page; ours only
+	tls  string // address of TLS; empty without
 	cmd  *exec.Cmd
 }
 
@@ -34,14 +37,21 @@ func freeAddr() (string, error) {
 	return ln.Addr().String(), nil
 }
 
-func (o *Options) start(side int, flags []string) (*server, error) {
+func (o *Options) start(side int, a attack) (*server, error) {
 	addr, err := freeAddr()
 	if err != nil {
 		return nil, err
 	}
 	_, port, _ := net.SplitHostPort(addr)
-	args := append([]string{"-u", "root", "-l", "127.0.0.1", "-p", port, "-U", port, "-c", "10000", "-m", "1024", "-t", "2"}, flags...)
-	s := &server{name: "memcached", addr: addr, cmd: exec.Command(o.Peer, args...)}
+	args := append([]string{"-u", "root", "-l", "127.0.0.1", "-p", port, "-U", port, "-c", "10000", "-m", "1024", "-t", "2"}, a.flags...)
+	s := &server{name: "memcached", addr: addr}
+	if a.tls {
+		if s.tls, err = freeAddr(); err != nil {
+			return nil, err
+		}
+		args = append([]string{"-u", "root", "-l", "notls:" + addr, "-l", s.tls, "-Z", "-o", o.Certificate.Option(), "-c", "10000", "-m", "1024", "-t", "2"}, a.flags...)
+	}
+	s.cmd = exec.Command(o.Peer, args...)
 	if side == harness.Ours {
 		if s.http, err = freeAddr(); err != nil {
 			return nil, err
@@ -134,10 +144,19 @@ type goodClient struct {
 	items int
 }
 
-func newGoodClient(addr string, items int) (*goodClient, error) {
+// newGoodClient connects to addr, with TLS if config is not nil.
+func newGoodClient(addr string, config *tls.Config, items int) (*goodClient, error) {
 	c, err := net.Dial("tcp", addr)
 	if err != nil {
 		return nil, err
+	}
+	if config != nil {
+		secured := tls.Client(c, config)
+		if err := secured.Handshake(); err != nil {
+			c.Close()
+			return nil, err
+		}
+		c = secured
 	}
 	return &goodClient{c, bufio.NewReader(c), items}, nil
 }
@@ -145,32 +164,45 @@ func newGoodClient(addr string, items int) (*goodClient, error) {
 // giveUp is when a server counts as dead.
 const giveUp = 20 * time.Second
 
-// watch runs until ctx is done, and a request is answered. It returns the
-// longest wait and the largest memory seen.
-func (g *goodClient) watch(ctx context.Context, s *server) (worst time.Duration, peak float64, err error) {
+// noticed is what a good client notices of an attack.
+type noticed struct {
+	waits []time.Duration // for the replies, sorted
+	peak  float64         // largest memory of the server seen, in megabytes
+}
+
+// p99 returns the wait that one request in a hundred exceeds.
+func (n noticed) p99() time.Duration { return n.waits[len(n.waits)*99/100] }
+
+// worst returns the longest wait.
+func (n noticed) worst() time.Duration { return n.waits[len(n.waits)-1] }
+
+// watch runs until ctx is done, and a request is answered.
+func (g *goodClient) watch(ctx context.Context, s *server) (noticed, error) {
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()
-	for n := 0; ctx.Err() == nil; n++ {
+	var seen noticed
+	for n := 0; ctx.Err() == nil || n == 0; n++ {
 		began := time.Now()
 		err := g.request(n)
-		worst = max(worst, time.Since(began))
+		seen.waits = append(seen.waits, time.Since(began))
 		var timeout net.Error
-		switch {
-		case errors.As(err, &timeout) && timeout.Timeout():
-			return worst, peak, nil // the server is dead: the wait says so
-		case err != nil:
-			return 0, 0, fmt.Errorf("good client of %s: %w", s.name, err)
+		if errors.As(err, &timeout) && timeout.Timeout() {
+			break // the server is dead: the wait says so
+		}
+		if err != nil {
+			return seen, fmt.Errorf("good client of %s: %w", s.name, err)
 		}
 		if n%50 == 0 {
 			now, err := s.memory()
 			if err != nil {
-				return 0, 0, err
+				return seen, err
 			}
-			peak = max(peak, now)
+			seen.peak = max(seen.peak, now)
 		}
 		<-tick.C
 	}
-	return worst, peak, nil
+	slices.Sort(seen.waits)
+	return seen, nil
 }
 
 func (g *goodClient) request(n int) error {
