@@ -138,7 +138,7 @@ bench-near: ## near caches: what the feed of invalidations costs the server, one
 bench-near-client: ## a hit of the near cache beside otter and loopback, time to the drop, traces (BENCH="-traces DIR")
 	cd bench && $(GO) run ./nearclient $(BENCH)
 
-abuse: ## what a good client of the cache server notices of attacks, beside memcached (BENCH="-rows watchers")
+abuse: ## what a good client notices of attacks: the cache server beside memcached, sockets beside libzmq (BENCH="-rows PING")
 	cd bench && $(GO) run ./abuse $(BENCH)
 
 pictures: build ## draw the pictures of README and docs/ from the recorded results and the demonstrations

@@ -73,6 +73,8 @@ type Table struct {
 	Only   *regexp.Regexp // rows to measure; nil: all
 	JSON   bool           // one line of JSON for each row
 
+	NameWidth int // of the column with the rows' names, 42; 34 is a table of 80 columns
+
 	progress io.Writer // a terminal, or nil
 	notes    []string
 }
@@ -81,7 +83,7 @@ type Table struct {
 // older name -only) and -json. The table is complete once fs is parsed and
 // Check has returned nil.
 func Flags(fs *flag.FlagSet, out io.Writer, peer string, rounds int) *Table {
-	t := &Table{Out: out, Peer: peer, Only: regexp.MustCompile("")}
+	t := &Table{Out: out, Peer: peer, Only: regexp.MustCompile(""), NameWidth: 42}
 	fs.IntVar(&t.Rounds, "rounds", rounds, "measurements of each side, of which the median counts")
 	only := func(text string) (err error) {
 		t.Only, err = regexp.Compile(text)
@@ -112,7 +114,7 @@ func (t *Table) Wants(m *Measure) bool {
 // Head prints a line about the run and the heads of the columns.
 func (t *Table) Head(title string) {
 	if !t.JSON {
-		fmt.Fprintf(t.Out, "%s, %d rounds\n\n%-42s %14s %14s %8s  %s\n", title, t.Rounds, "measure", "ours", t.Peer, "ratio", "target")
+		fmt.Fprintf(t.Out, "%s, %d rounds\n\n%-*s %9s %9s %7s %s\n", title, t.Rounds, t.NameWidth, "measure", "ours", t.Peer, "ratio", "target")
 	}
 }
 
@@ -230,9 +232,9 @@ func (t *Table) Print(r Result) error {
 	}
 	verdict := ""
 	if !r.met() {
-		verdict = "  missed"
+		verdict = " missed"
 	}
-	_, err := fmt.Fprintf(t.Out, "%-42s %14s %14s %8s  %s%s\n", r.Name, show(r.Ours, r.Unit), show(r.Peer, r.Unit), ratio, r.target(), verdict)
+	_, err := fmt.Fprintf(t.Out, "%-*s %9s %9s %7s %s%s\n", t.NameWidth, r.Name, show(r.Ours, r.Unit), show(r.Peer, r.Unit), ratio, r.target(), verdict)
 	return err
 }
 
@@ -244,7 +246,7 @@ func (r *Result) target() string {
 	}
 	switch {
 	case r.Limit != 0:
-		return "ours " + sign + " " + show(r.Limit, r.Unit)
+		return sign + " " + show(r.Limit, r.Unit)
 	case r.Target != 0:
 		return fmt.Sprintf("%s %.2f", sign, r.Target)
 	}

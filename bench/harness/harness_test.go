@@ -68,7 +68,7 @@ func TestTable(t *testing.T) {
 	want := []string{
 		"speed 4 M/s 2 M/s 2.000 >= 2.00",
 		"beside bare 4 M/s 8 M/s 0.500 >= 1.00 missed",
-		"size 12 B 12 B 1.000 ours <= 10 B missed",
+		"size 12 B 12 B 1.000 <= 10 B missed",
 		"beside bare 12 B 12 B 1.000 <= 1.00",
 	}
 	lines := strings.Split(strings.TrimSpace(out.String()), "\n")[3:]

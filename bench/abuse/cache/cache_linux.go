@@ -8,27 +8,35 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"os/exec"
 	"slices"
 	"sync"
 	"time"
 
+	"lintel.dev/bench/abuse/victim"
 	"lintel.dev/bench/harness"
-)
-
-// Bounds of what one attack may do to ours.
-const (
-	maxWait   = 250 // milliseconds
-	maxMemory = 150 // megabytes
 )
 
 // Options is what the rows need to know.
 type Options struct {
-	Lintel string        // the program lintel
 	Peer   string        // the program memcached
 	Items  int           // items that the server holds
 	Length time.Duration // of an attack
 
-	Certificate *harness.Certificate // of the servers that listen with TLS
+	lintel      string               // the program lintel
+	certificate *harness.Certificate // of the servers that listen with TLS
+}
+
+// Build finds memcached, and builds into dir what the servers need.
+func (o *Options) Build(ctx context.Context, dir string) (err error) {
+	if o.lintel, err = harness.BuildLintel(ctx, dir); err != nil {
+		return err
+	}
+	if o.Peer, err = exec.LookPath(o.Peer); err != nil {
+		return err
+	}
+	o.certificate, err = harness.NewCertificate(dir)
+	return err
 }
 
 // Measures returns a measure for each attack.
@@ -53,11 +61,11 @@ func (a attack) rows() []harness.Row {
 	var rows []harness.Row
 	for _, client := range clients {
 		rows = append(rows,
-			harness.Row{Name: a.name + ": worst wait" + client, Unit: "ms", Less: true, Limit: maxWait},
+			harness.Row{Name: a.name + ": worst wait" + client, Unit: "ms", Less: true, Limit: victim.MaxWait},
 			harness.Row{Name: a.name + ": p99" + client, Unit: "ms", Less: true},
 		)
 	}
-	return append(rows, harness.Row{Name: a.name + ": memory", Unit: "MB", Less: true, Limit: maxMemory})
+	return append(rows, harness.Row{Name: a.name + ": memory", Unit: "MB", Less: true, Limit: victim.MaxMemory})
 }
 
 // take runs one attack on one server and returns the figures of its rows.
@@ -76,15 +84,11 @@ func (o *Options) take(ctx context.Context, a attack, side int) ([]float64, erro
 	if err := s.prepare(a); err != nil {
 		return nil, fmt.Errorf("%s: %w", s.name, err)
 	}
-	before, err := s.memory()
-	if err != nil {
-		return nil, err
-	}
 	good := make([]*goodClient, 0, 2)
 	for _, at := range []struct {
 		addr   string
 		config *tls.Config
-	}{{s.addr, nil}, {s.tls, o.Certificate.Client()}} {
+	}{{s.addr, nil}, {s.tls, o.certificate.Client()}} {
 		if at.addr == "" {
 			continue
 		}
@@ -96,6 +100,10 @@ func (o *Options) take(ctx context.Context, a attack, side int) ([]float64, erro
 		good = append(good, g)
 	}
 
+	watched, err := victim.Watch(s.cmd.Process.Pid)
+	if err != nil {
+		return nil, err
+	}
 	ctx, cancel := context.WithTimeout(ctx, o.Length)
 	defer cancel()
 	ended := make(chan error, 1)
@@ -103,24 +111,23 @@ func (o *Options) take(ctx context.Context, a attack, side int) ([]float64, erro
 	seen, errs := make([]noticed, len(good)), make([]error, len(good))
 	var wg sync.WaitGroup
 	for i, g := range good {
-		wg.Go(func() { seen[i], errs[i] = g.watch(ctx, s) })
+		wg.Go(func() { seen[i], errs[i] = g.watch(ctx) })
 	}
 	wg.Wait()
 	cancel()
 	attackErr := <-ended
-	if err := errors.Join(errs...); err != nil {
+	growth, err := watched.Growth()
+	if err := errors.Join(append(errs, err)...); err != nil {
 		return nil, err
 	}
 	if attackErr != nil {
 		return nil, fmt.Errorf("attack on %s: %w", s.name, attackErr)
 	}
 	var figures []float64
-	peak := 0.0
 	for _, n := range seen {
 		figures = append(figures, milliseconds(n.worst()), milliseconds(n.p99()))
-		peak = max(peak, n.peak)
 	}
-	return append(figures, peak-before), nil
+	return append(figures, growth), nil
 }
 
 func milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }

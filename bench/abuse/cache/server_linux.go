@@ -8,10 +8,8 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"os"
 	"os/exec"
 	"slices"
-	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -49,14 +47,14 @@ func (o *Options) start(side int, a attack) (*server, error) {
 		if s.tls, err = freeAddr(); err != nil {
 			return nil, err
 		}
-		args = append([]string{"-u", "root", "-l", "notls:" + addr, "-l", s.tls, "-Z", "-o", o.Certificate.Option(), "-c", "10000", "-m", "1024", "-t", "2"}, a.flags...)
+		args = append([]string{"-u", "root", "-l", "notls:" + addr, "-l", s.tls, "-Z", "-o", o.certificate.Option(), "-c", "10000", "-m", "1024", "-t", "2"}, a.flags...)
 	}
 	s.cmd = exec.Command(o.Peer, args...)
 	if side == harness.Ours {
 		if s.http, err = freeAddr(); err != nil {
 			return nil, err
 		}
-		s.name, s.cmd = "lintel", exec.Command(o.Lintel, append([]string{"memcached", "--http", s.http}, args...)...)
+		s.name, s.cmd = "lintel", exec.Command(o.lintel, append([]string{"memcached", "--http", s.http}, args...)...)
 	}
 	var stderr bytes.Buffer
 	s.cmd.Stderr = &stderr
@@ -75,20 +73,6 @@ func (o *Options) start(side int, a attack) (*server, error) {
 func (s *server) stop() {
 	_ = s.cmd.Process.Signal(syscall.SIGKILL)
 	_ = s.cmd.Wait()
-}
-
-// memory returns the resident memory in megabytes.
-func (s *server) memory() (float64, error) {
-	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", s.cmd.Process.Pid))
-	if err != nil {
-		return 0, err
-	}
-	_, rest, ok := strings.Cut(string(status), "VmRSS:")
-	if !ok {
-		return 0, errors.New("no VmRSS")
-	}
-	kb, err := strconv.ParseFloat(strings.Fields(rest)[0], 64)
-	return kb / 1024, err
 }
 
 // fill stores items with keys key0, key1 ... and values of 32 octets.
@@ -167,7 +151,6 @@ const giveUp = 20 * time.Second
 // noticed is what a good client notices of an attack.
 type noticed struct {
 	waits []time.Duration // for the replies, sorted
-	peak  float64         // largest memory of the server seen, in megabytes
 }
 
 // p99 returns the wait that one request in a hundred exceeds.
@@ -177,7 +160,7 @@ func (n noticed) p99() time.Duration { return n.waits[len(n.waits)*99/100] }
 func (n noticed) worst() time.Duration { return n.waits[len(n.waits)-1] }
 
 // watch runs until ctx is done, and a request is answered.
-func (g *goodClient) watch(ctx context.Context, s *server) (noticed, error) {
+func (g *goodClient) watch(ctx context.Context) (noticed, error) {
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()
 	var seen noticed
@@ -190,14 +173,7 @@ func (g *goodClient) watch(ctx context.Context, s *server) (noticed, error) {
 			break // the server is dead: the wait says so
 		}
 		if err != nil {
-			return seen, fmt.Errorf("good client of %s: %w", s.name, err)
-		}
-		if n%50 == 0 {
-			now, err := s.memory()
-			if err != nil {
-				return seen, err
-			}
-			seen.peak = max(seen.peak, now)
+			return seen, fmt.Errorf("good client: %w", err)
 		}
 		<-tick.C
 	}
