@@ -123,8 +123,8 @@ nested: ## the nested modules: vet, tests, and each benchmark once
 		done; \
 	done
 
-bench-cache: ## our cache server beside memcached, as ratios (BENCH="-rounds 9 -traces DIR -rows cpu")
-	cd bench && CGO_ENABLED=0 $(GO) run ./serverperf $(BENCH)
+bench-cache: ## our cache server beside memcached, as ratios (PEER=memcached,pogocache BENCH="-rounds 9 -traces DIR -rows cpu")
+	cd bench && CGO_ENABLED=0 $(GO) run ./serverperf $(if $(PEER),-peers $(PEER)) $(BENCH)
 
 bench-client: ## our cache client beside gomemcache, one table (BENCH="-rounds 99 -rows ^get -server HOST:PORT")
 	cd bench && $(GO) run ./cacheperf $(BENCH)

@@ -19,6 +19,7 @@ import (
 	"os"
 	"regexp"
 	"slices"
+	"strings"
 )
 
 // Sides 0 and 1 of each measure. A measure may have more, for its Refs.
@@ -36,7 +37,8 @@ type Row struct {
 	Less   bool    // lower is better: targets and limits are upper bounds
 }
 
-// Ref is a further line below each row of a measure: side A beside side B.
+// Ref is a further line below each row of a measure: side A beside side B. Below
+// an indented row the label follows the row's name.
 type Ref struct {
 	Label  string
 	A, B   int
@@ -154,8 +156,12 @@ func (t *Table) Run(ctx context.Context, m *Measure) (results []Result, err erro
 		}
 		results = append(results, result)
 		for _, ref := range m.Refs {
+			label := ref.Label
+			if indented, ok := strings.CutPrefix(r.Name, "  "); ok {
+				label = indented + ", " + label
+			}
 			line := Result{
-				Row{Name: "  " + ref.Label, Unit: r.Unit, Target: ref.Target, Less: r.Less},
+				Row{Name: "  " + label, Unit: r.Unit, Target: ref.Target, Less: r.Less},
 				Median(got[ref.A][i]), Median(got[ref.B][i]), medianRatio(got[ref.A][i], got[ref.B][i]),
 			}
 			if err := t.Print(line); err != nil {

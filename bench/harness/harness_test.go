@@ -46,7 +46,7 @@ func TestTable(t *testing.T) {
 	m := &Measure{
 		Rows: []Row{
 			{Name: "speed", Unit: "/s", Target: 2},
-			{Name: "size", Unit: "B", Limit: 10, Less: true},
+			{Name: "  size", Unit: "B", Limit: 10, Less: true},
 		},
 		Sides: 3,
 		Refs:  []Ref{{Label: "beside bare", A: Ours, B: 2, Target: 1}},
@@ -69,7 +69,7 @@ func TestTable(t *testing.T) {
 		"speed 4 M/s 2 M/s 2.000 >= 2.00",
 		"beside bare 4 M/s 8 M/s 0.500 >= 1.00 missed",
 		"size 12 B 12 B 1.000 <= 10 B missed",
-		"beside bare 12 B 12 B 1.000 <= 1.00",
+		"size, beside bare 12 B 12 B 1.000 <= 1.00",
 	}
 	lines := strings.Split(strings.TrimSpace(out.String()), "\n")[3:]
 	for i, line := range lines {

@@ -6,14 +6,17 @@ import (
 	"html"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 )
 
-// bar is one row of the picture: a row of recorded results.
+// bar is one row of the picture: a row of recorded results. A row of further
+// peers, "beside NAME", that belongs to it has a bar of its own below.
 type bar struct {
 	label   string
 	measure string // the first column of the results; of equal ones the first counts
@@ -98,6 +101,22 @@ func results(dir, name string) (map[string]result, error) {
 	return all, nil
 }
 
+// beside returns the measures of have that compare a measure with further
+// peers, by the name of the peer.
+func beside(have map[string]result, measure string) map[string]string {
+	peers := map[string]string{}
+	for name := range have {
+		rest, ok := strings.CutPrefix(name, measure)
+		if !ok || len(rest) < 2 || rest[:2] != ": " && rest[:2] != ", " {
+			continue
+		}
+		if peer, ok := strings.CutPrefix(rest[2:], "beside "); ok {
+			peers[peer] = name
+		}
+	}
+	return peers
+}
+
 const (
 	width  = 880
 	left   = 262 // where the bars begin
@@ -112,6 +131,7 @@ func bars(out io.Writer, dir string) error {
 		bar
 		result
 		times float64 // how many times as good as the peer
+		class string  // in style
 	}
 	var all [][]drawn
 	longest := 1.0
@@ -127,12 +147,22 @@ func bars(out io.Writer, dir string) error {
 			if !ok || r.ratio <= 0 {
 				return fmt.Errorf("%s: no row %q", g.file, b.measure)
 			}
-			d := drawn{b, r, r.ratio}
-			if b.less {
-				d.times = 1 / r.ratio
+			add := func(b bar, r result, class string) {
+				d := drawn{b, r, r.ratio, class}
+				if b.less {
+					d.times = 1 / r.ratio
+				}
+				longest = max(longest, d.times)
+				rows = append(rows, d)
 			}
-			longest = max(longest, d.times)
-			rows = append(rows, d)
+			add(b, r, "bar")
+			peers := beside(have, b.measure)
+			for _, peer := range slices.Sorted(maps.Keys(peers)) {
+				if r := have[peers[peer]]; r.ratio > 0 {
+					b.label = "beside " + peer
+					add(b, r, "bar more")
+				}
+			}
 		}
 		all = append(all, rows)
 		lines += len(rows)
@@ -149,8 +179,8 @@ func bars(out io.Writer, dir string) error {
 		top := y + 8
 		for _, d := range all[i] {
 			y += pitch
-			fmt.Fprintf(out, `<text class="end" x="%d" y="%d">%s</text><rect class="bar" x="%d" y="%d" width="%.1f" height="%d" rx="2"/>`,
-				left-10, y, escape(d.label), left, y-12, d.times*scale, height)
+			fmt.Fprintf(out, `<text class="end" x="%d" y="%d">%s</text><rect class="%s" x="%d" y="%d" width="%.1f" height="%d" rx="2"/>`,
+				left-10, y, escape(d.label), d.class, left, y-12, d.times*scale, height)
 			fmt.Fprintf(out, `<text x="%.1f" y="%d">%.1f× <tspan class="dim">%s against %s</tspan></text>`+"\n",
 				left+d.times*scale+8, y, d.times, escape(d.figure(d.ours)), escape(d.figure(d.theirs)))
 		}

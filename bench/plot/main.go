@@ -41,7 +41,7 @@ const style = `<style>
 text{font-family:ui-sans-serif,system-ui,-apple-system,"Segoe UI",Helvetica,Arial,sans-serif;font-size:13px;fill:#1f2328}
 .head{font-weight:600;font-size:14px}.dim{fill:#59636e}.end{text-anchor:end}.mid{text-anchor:middle}
 .mono{font-family:ui-monospace,SFMono-Regular,Menlo,Consolas,"DejaVu Sans Mono",monospace;font-size:13px;white-space:pre}
-.bar{fill:#0969da}.peer{stroke:#59636e;stroke-width:1.5}.grid{stroke:#d1d9e0;stroke-width:1}
+.bar{fill:#0969da}.more{opacity:.55}.peer{stroke:#59636e;stroke-width:1.5}.grid{stroke:#d1d9e0;stroke-width:1}
 .frame{fill:#f6f8fa;stroke:#d1d9e0}.prompt{fill:#0969da;font-weight:600}
 @media (prefers-color-scheme:dark){
 text{fill:#f0f6fc}.dim{fill:#9198a1}.bar{fill:#4493f8}.peer{stroke:#9198a1}.grid{stroke:#3d444d}

@@ -1,12 +1,14 @@
 // Command serverperf measures our cache server beside memcached: memory,
-// misses, cpu time, latency and the gain of a second thread. Both servers run
+// misses, cpu time, latency and the gain of a second thread. All servers run
 // on one core and the load generator, lintel perf cache, on another. It prints
 // one table with the target of each row.
 //
-//	go run ./serverperf [-rounds 5] [-rows REGEXP] [-memory 256] [-threads 2] [-traces DIR]
+//	go run ./serverperf [-peers memcached,pogocache] [-rounds 5] [-rows REGEXP] [-memory 256] [-threads 2] [-traces DIR]
 //
-// It needs memcached, or another server with its flags (-peer). cpu is user and
-// system time of the server's process divided by the keys served.
+// It needs memcached or another server of its text protocol (-peers). The first
+// peer has a column; each further one has a line "beside NAME" below every row.
+// Pogocache is started with its own flags, every other peer with memcached's.
+// cpu is user and system time of the server's process divided by the keys served.
 package main
 
 import (
@@ -19,6 +21,8 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -28,8 +32,8 @@ import (
 // settings are the flags, and what the rows share.
 type settings struct {
 	table     *harness.Table
-	peer      string
-	memory    int // MiB
+	peers     []string // paths of the other servers
+	memory    int      // MiB
 	threads   int
 	duration  time.Duration
 	traces    string
@@ -54,7 +58,9 @@ func parse(args []string) (*settings, error) {
 	s := &settings{}
 	f := flag.NewFlagSet("serverperf", flag.ExitOnError)
 	s.table = harness.Flags(f, os.Stdout, "peer", 5)
-	f.StringVar(&s.peer, "peer", "memcached", "the other server, a `program` that has memcached's flags")
+	peers := "memcached"
+	f.StringVar(&peers, "peers", peers, "the other servers, `programs` separated by commas: pogocache, or one with memcached's flags")
+	f.StringVar(&peers, "peer", peers, "the same as -peers")
 	f.IntVar(&s.memory, "memory", 256, "memory of each server in `megabytes` (-m)")
 	f.IntVar(&s.threads, "threads", 2, "threads of each server (-t)")
 	f.DurationVar(&s.duration, "duration", 2*time.Second, "length of a run")
@@ -72,11 +78,18 @@ func parse(args []string) (*settings, error) {
 	case s.memory < 8:
 		return nil, fmt.Errorf("-memory %d, expected at least 8", s.memory)
 	}
-	path, err := exec.LookPath(s.peer)
-	if err != nil {
-		return nil, fmt.Errorf("-peer: %w; install memcached or name another server", err)
+	for name := range strings.SplitSeq(peers, ",") {
+		path, err := exec.LookPath(name)
+		if err == nil {
+			// exec finds a relative path only from this directory.
+			path, err = filepath.Abs(path)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("-peers: %w; install memcached or name another server", err)
+		}
+		s.peers = append(s.peers, path)
 	}
-	s.peer = path
+	s.table.Peer = filepath.Base(s.peers[0])
 	return s, nil
 }
 
@@ -122,11 +135,16 @@ func run(ctx context.Context, args []string) error {
 	return nil
 }
 
-// measure adds to m what starts and ends the two servers.
+// measure adds to m what starts and ends the servers, and a line for each peer
+// after the first.
 func (s *settings) measure(m *measure) *harness.Measure {
-	var servers [2]*server
+	var servers []*server
+	var refs []harness.Ref
+	for side := 2; side <= len(s.peers); side++ {
+		refs = append(refs, harness.Ref{Label: "beside " + filepath.Base(s.peers[side-1]), A: harness.Ours, B: side})
+	}
 	return &harness.Measure{
-		Rows: m.rows, Once: m.once,
+		Rows: m.rows, Once: m.once, Sides: 1 + len(s.peers), Refs: refs,
 		Prepare: func(ctx context.Context) (end func(), err error) {
 			servers = s.servers(s.threads, cmp.Or(m.memory, s.memory))
 			end = func() {
@@ -145,6 +163,12 @@ func (s *settings) measure(m *measure) *harness.Measure {
 			}
 			return end, err
 		},
-		Take: func(ctx context.Context, side int) ([]float64, error) { return m.take(ctx, s, servers[side]) },
+		Take: func(ctx context.Context, side int) ([]float64, error) {
+			figures, err := m.take(ctx, s, servers[side])
+			if side != harness.Ours && errors.Is(err, errNotSpoken) {
+				figures, err = slices.Repeat([]float64{math.NaN()}, len(m.rows)), nil
+			}
+			return figures, err
+		},
 	}
 }

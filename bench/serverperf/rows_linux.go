@@ -18,7 +18,7 @@ import (
 // measure is what one or more rows are taken from.
 type measure struct {
 	rows    []harness.Row
-	prepare func(ctx context.Context, s *settings, servers [2]*server) error
+	prepare func(ctx context.Context, s *settings, servers []*server) error
 	take    func(ctx context.Context, s *settings, v *server) ([]float64, error)
 	once    bool // nothing in it is a time: one round is enough
 	alone   bool // starts servers of its own
@@ -150,7 +150,7 @@ func distinctKeys(name string) (int, error) {
 func halfPeak() *measure {
 	return &measure{
 		rows: []harness.Row{less("p99 at half of the peer's peak", "us", 1)},
-		prepare: func(ctx context.Context, s *settings, servers [2]*server) error {
+		prepare: func(ctx context.Context, s *settings, servers []*server) error {
 			r, err := s.load(ctx, servers[harness.Peer], "--duration", s.duration.String())
 			if err != nil {
 				return err
@@ -190,10 +190,10 @@ func idleBytes(_ context.Context, _ *settings, v *server) ([]float64, error) {
 			return nil, err
 		}
 		conns = append(conns, c)
-		if _, err := io.WriteString(c, "mn\r\n"); err != nil {
+		if _, err := io.WriteString(c, "get none\r\n"); err != nil {
 			return nil, err
 		}
-		if _, err := io.ReadFull(c, make([]byte, len("MN\r\n"))); err != nil {
+		if _, err := io.ReadFull(c, make([]byte, len("END\r\n"))); err != nil {
 			return nil, err
 		}
 	}

@@ -11,6 +11,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"runtime"
 	"strconv"
 	"strings"
@@ -23,23 +24,33 @@ import (
 // startIn bounds how long a server may take until it accepts connections.
 const startIn = 5 * time.Second
 
+// errNotSpoken is returned for a command that a server does not know. A peer has
+// no figure then.
+var errNotSpoken = errors.New("not answered")
+
 // server is a server under test.
 type server struct {
-	name string // "lintel" or "peer"
+	name string // "lintel" or the name of the peer's program
 	args []string
 	addr string
 	cmd  *exec.Cmd // nil: not running
 	peak float64   // requests a second of the peer, for loads relative to it
 }
 
-// servers returns ours and the peer, not started, with as many threads and
+// servers returns ours and the peers, not started, with as many threads and
 // megabytes.
-func (s *settings) servers(threads, memory int) [2]*server {
-	flags := []string{"-u", "root", "-l", "127.0.0.1", "-c", "10000", "-m", strconv.Itoa(memory), "-t", strconv.Itoa(threads)}
-	return [2]*server{
-		{name: "lintel", args: append([]string{s.lintel, "memcached"}, flags...)},
-		{name: "peer", args: append([]string{s.peer}, flags...)},
+func (s *settings) servers(threads, memory int) []*server {
+	size := []string{"-m", strconv.Itoa(memory), "-t", strconv.Itoa(threads)}
+	flags := append([]string{"-u", "root", "-l", "127.0.0.1", "-c", "10000"}, size...)
+	all := []*server{{name: "lintel", args: append([]string{s.lintel, "memcached"}, flags...)}}
+	for _, path := range s.peers {
+		v := &server{name: filepath.Base(path), args: append([]string{path}, flags...)}
+		if v.name == "pogocache" {
+			v.args = append([]string{path, "-h", "127.0.0.1", "--maxconns", "10000"}, size...)
+		}
+		all = append(all, v)
 	}
+	return all
 }
 
 // start runs the server on a free port and the given cores, and returns when
@@ -164,5 +175,5 @@ func (v *server) stat(name string) (float64, error) {
 			return strconv.ParseFloat(value, 64)
 		}
 	}
-	return 0, fmt.Errorf("stats of %s: no line %s", v.name, name)
+	return 0, fmt.Errorf("stats of %s: line %s: %w", v.name, name, errNotSpoken)
 }
