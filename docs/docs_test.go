@@ -269,6 +269,27 @@ func TestMakeTargets(t *testing.T) {
 	}
 }
 
+// TestBuildLines checks that the command lines which build lintel build a
+// static binary. Where gcc is installed, go build otherwise links with libc.
+func TestBuildLines(t *testing.T) {
+	line := regexp.MustCompile(`(?m)^ *(.*\bgo build .*)\./cmd/lintel\b`)
+	found := 0
+	for page, text := range files(t, ".md") {
+		for _, m := range line.FindAllStringSubmatch(text, -1) {
+			if strings.Contains(m[1], "`") {
+				continue // a sentence about a command
+			}
+			found++
+			if !strings.HasPrefix(m[1], "CGO_ENABLED=0 go build ") {
+				t.Errorf("%s: %s./cmd/lintel: expected CGO_ENABLED=0 go build", page, m[1])
+			}
+		}
+	}
+	if found == 0 {
+		t.Error("no page has a line that builds lintel")
+	}
+}
+
 // TestPrograms checks that the Go programs of the README are part of the
 // examples of this package, which are compiled and run.
 func TestPrograms(t *testing.T) {
