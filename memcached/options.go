@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"net"
 	"time"
 
 	"lintel.dev/internal/memcached/exec"
@@ -119,6 +120,10 @@ type Options struct {
 
 	// OnPanic is called after a panic that closed a connection.
 	OnPanic func(v any, stack []byte)
+
+	// OnHandshakeError is called after a TLS handshake that failed. The connection is
+	// closed. It is called by several goroutines, as often as clients connect.
+	OnHandshakeError func(client net.Addr, err error)
 
 	// Settings are lines of stats settings, by their names there, that belong to
 	// parts of memcached this server does not have or to the program that opens

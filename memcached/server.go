@@ -87,6 +87,8 @@ func (s *Server) loopConfig() netloop.Config {
 		SendBudget:    max(s.opts.WatcherBuffer, watch.MinBuffer),
 		Now:           s.engine.Clock.Now,
 		OnPanic:       s.panicked,
+
+		OnHandshakeError: s.opts.OnHandshakeError,
 	}
 }
 

@@ -6,10 +6,11 @@ import (
 	"log/slog"
 )
 
-// logger is the server's logger on slog. It discards everything without one.
+// logger is the server's logger on slog. It discards everything without one. The
+// server's notices, such as its banner, are for debugging.
 type logger struct{ to *slog.Logger }
 
-func (l logger) Noticef(format string, v ...any) { l.log(slog.LevelInfo, format, v) }
+func (l logger) Noticef(format string, v ...any) { l.log(slog.LevelDebug, format, v) }
 func (l logger) Warnf(format string, v ...any)   { l.log(slog.LevelWarn, format, v) }
 func (l logger) Errorf(format string, v ...any)  { l.log(slog.LevelError, format, v) }
 func (l logger) Fatalf(format string, v ...any)  { l.log(slog.LevelError, format, v) }

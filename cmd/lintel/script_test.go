@@ -2,9 +2,11 @@ package main
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -58,6 +60,8 @@ func TestMain(m *testing.M) {
 //	start NAME REGEXP PROGRAM [ARG...]  run a program in the background and go
 //	                                    on when a line of its output matches;
 //	                                    the first group, if any, becomes $NAME
+//	says NAME REGEXP                    go on when a line of its output matches,
+//	                                    also an earlier one
 //	stop NAME [STATUS]                  interrupt it, wait for it, check its
 //	                                    exit status (0); its output is left in
 //	                                    the files NAME.out and NAME.err
@@ -72,6 +76,7 @@ func TestMain(m *testing.M) {
 //	exits STATUS PROGRAM [ARG...]       run it, check its exit status; stdout
 //	                                    and stderr are there for the next lines
 //	oneline FILE                        FILE (or stdout, stderr) is one line
+//	records FILE                        each line is a record of a log in JSON
 //
 // and the condition [root].
 func TestScripts(t *testing.T) {
@@ -91,10 +96,12 @@ func TestScripts(t *testing.T) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"start":       cmdStart,
+			"says":        cmdSays,
 			"stop":        cmdStop,
 			"ends":        cmdEnds,
 			"exits":       cmdExits,
 			"oneline":     cmdOneLine,
+			"records":     cmdRecords,
 			"ask":         cmdAsk,
 			"await":       cmdAwait,
 			"fetch":       cmdFetch,
@@ -116,6 +123,7 @@ type procsKey struct{}
 type proc struct {
 	cmd      *exec.Cmd
 	out, err bytes.Buffer // whole once done is closed
+	lines    lineMatcher  // of both
 	done     chan struct{}
 	waitErr  error
 }
@@ -163,13 +171,9 @@ func cmdStart(ts *testscript.TestScript, neg bool, args []string) {
 	if all[name] != nil {
 		ts.Fatalf("start %s: already running", name)
 	}
-	re, err := regexp.Compile("(?m)" + args[1])
-	ts.Check(err)
-
 	p := &proc{cmd: command(ts, args[2:]), done: make(chan struct{})}
-	watch := &matcher{re: re, found: make(chan []string, 1)}
-	p.cmd.Stdout = io.MultiWriter(&p.out, watch.stream())
-	p.cmd.Stderr = io.MultiWriter(&p.err, watch.stream())
+	p.cmd.Stdout = io.MultiWriter(&p.out, &lineWriter{m: &p.lines})
+	p.cmd.Stderr = io.MultiWriter(&p.err, &lineWriter{m: &p.lines})
 	ts.Check(p.cmd.Start())
 	go func() {
 		defer close(p.done)
@@ -181,27 +185,45 @@ func cmdStart(ts *testscript.TestScript, neg bool, args []string) {
 		<-p.done
 	})
 
+	if m := p.says(ts, name, args[1]); len(m) > 1 {
+		ts.Setenv(name, m[1])
+	}
+}
+
+func cmdSays(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: says NAME REGEXP")
+	}
+	p := procs(ts)[args[0]]
+	if p == nil {
+		ts.Fatalf("says %s: not started", args[0])
+	}
+	p.says(ts, args[0], args[1])
+}
+
+// says waits for a line that matches and returns the submatches.
+func (p *proc) says(ts *testscript.TestScript, name, pattern string) []string {
+	re, err := regexp.Compile(pattern)
+	ts.Check(err)
+	found := p.lines.find(re)
 	giveUp := time.NewTimer(readyIn)
 	defer giveUp.Stop()
 	select {
-	case m := <-watch.found:
-		if len(m) > 1 {
-			ts.Setenv(name, m[1])
-		}
+	case m := <-found:
+		return m
 	case <-p.done:
 		select {
-		case m := <-watch.found: // said it and ended, both before we looked
-			if len(m) > 1 {
-				ts.Setenv(name, m[1])
-			}
+		case m := <-found: // said it and ended, both before we looked
+			return m
 		default:
-			ts.Fatalf("%s ended (%v) before a line matched %q\n%s%s", args[2], p.waitErr, args[1], p.out.String(), p.err.String())
+			ts.Fatalf("%s ended (%v) before a line matched %q\n%s%s", name, p.waitErr, pattern, p.out.String(), p.err.String())
 		}
 	case <-giveUp.C:
 		p.cmd.Process.Kill()
 		<-p.done
-		ts.Fatalf("%s: no line matched %q in %v\n%s%s", args[2], args[1], readyIn, p.out.String(), p.err.String())
+		ts.Fatalf("%s: no line matched %q in %v\n%s%s", name, pattern, readyIn, p.out.String(), p.err.String())
 	}
+	return nil
 }
 
 func cmdStop(ts *testscript.TestScript, neg bool, args []string) { end(ts, "stop", neg, args, true) }
@@ -274,19 +296,70 @@ func cmdOneLine(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// matcher reports the first line of any of its streams that re matches.
-type matcher struct {
+func cmdRecords(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: records FILE")
+	}
+	text := ts.ReadFile(args[0])
+	if text == "" {
+		ts.Fatalf("%s is empty", args[0])
+	}
+	for line := range strings.Lines(text) {
+		var r struct {
+			Time  time.Time
+			Level slog.Level
+			Msg   string
+		}
+		r.Level = slog.Level(-100)
+		if err := json.Unmarshal([]byte(line), &r); err != nil || r.Time.IsZero() || r.Level == -100 || r.Msg == "" {
+			ts.Fatalf("%s: not a record with time, level and msg (%v): %s", args[0], err, line)
+		}
+	}
+}
+
+// lineMatcher finds lines in the output of a program.
+type lineMatcher struct {
+	mu    sync.Mutex // guards what follows
+	lines []string
+	waits []lineWait
+}
+
+type lineWait struct {
 	re    *regexp.Regexp
-	once  sync.Once
 	found chan []string
 }
 
-// stream returns a writer for one output of the program. Lines are looked at
-// when they are whole.
-func (m *matcher) stream() io.Writer { return &lineWriter{m: m} }
+// find returns a channel for the submatches of the first line that re matches.
+func (m *lineMatcher) find(re *regexp.Regexp) <-chan []string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	w := lineWait{re, make(chan []string, 1)}
+	for _, line := range m.lines {
+		if sub := re.FindStringSubmatch(line); sub != nil {
+			w.found <- sub
+			return w.found
+		}
+	}
+	m.waits = append(m.waits, w)
+	return w.found
+}
 
+func (m *lineMatcher) add(line string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.lines = append(m.lines, line)
+	m.waits = slices.DeleteFunc(m.waits, func(w lineWait) bool {
+		sub := w.re.FindStringSubmatch(line)
+		if sub != nil {
+			w.found <- sub
+		}
+		return sub != nil
+	})
+}
+
+// lineWriter gives the whole lines of one output to m.
 type lineWriter struct {
-	m    *matcher
+	m    *lineMatcher
 	line []byte
 }
 
@@ -297,13 +370,7 @@ func (w *lineWriter) Write(p []byte) (int, error) {
 		if i < 0 {
 			return len(p), nil
 		}
-		if sub := w.m.re.FindSubmatch(w.line[:i]); sub != nil {
-			groups := make([]string, len(sub))
-			for j, s := range sub {
-				groups[j] = string(s)
-			}
-			w.m.once.Do(func() { w.m.found <- groups })
-		}
+		w.m.add(string(w.line[:i]))
 		w.line = w.line[i+1:]
 	}
 }

@@ -1,7 +1,6 @@
 package bridgecli_test
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
@@ -33,14 +32,14 @@ func execute(ctx context.Context, args ...string) (stdout, stderr string, err er
 	return out.String(), log.String(), err
 }
 
-// start runs a command until the test ends and returns the lines that it printed
-// before ready: the first word or words of a line, and the rest.
-func start(t *testing.T, args ...string) (lines map[string]string) {
+// start runs a command until the test ends. It returns the messages that the command
+// logged before it was ready, with their addresses.
+func start(t *testing.T, args ...string) (said map[string]string) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	r, w := io.Pipe()
 	root := bridgecli.New(bridgecli.Program{Version: "test"})
-	root.SetArgs(args)
+	root.SetArgs(append(args, "--log-format", "json"))
 	root.SetErr(w)
 	done := make(chan error, 1)
 	go func() {
@@ -54,23 +53,28 @@ func start(t *testing.T, args ...string) (lines map[string]string) {
 			t.Errorf("%q: %v", args, err)
 		}
 	})
-	lines = make(map[string]string)
-	s := bufio.NewScanner(r)
-	for s.Scan() && s.Text() != "ready" {
-		i := strings.LastIndex(s.Text(), " ")
-		lines[s.Text()[:i]] = s.Text()[i+1:]
-	}
-	if s.Text() != "ready" {
-		t.Fatalf("%q ended before it was ready", args)
+	said = make(map[string]string)
+	for d := json.NewDecoder(r); ; {
+		var record struct {
+			Msg             string
+			Endpoints, URLs []string
+		}
+		if err := d.Decode(&record); err != nil {
+			t.Fatalf("%q ended before it was ready: %v", args, err)
+		}
+		if record.Msg == "ready" {
+			break
+		}
+		said[record.Msg] = strings.Join(append(record.Endpoints, record.URLs...), ",")
 	}
 	go func() { _, _ = io.Copy(io.Discard, r) }()
-	return lines
+	return said
 }
 
 func TestQueueCommand(t *testing.T) {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
-	lines := start(t, "queue", "jobs", "--memory", "--http", "127.0.0.1:0",
+	said := start(t, "queue", "jobs", "--memory", "--http", "127.0.0.1:0",
 		"--in", "req=tcp://127.0.0.1:*,push=tcp://127.0.0.1:*", "--out", "req=tcp://127.0.0.1:*", "--out", "pull=tcp://127.0.0.1:*")
 	ask := func(endpoint string, frames ...string) zmq.Msg {
 		s, err := zmq.NewReq()
@@ -87,7 +91,7 @@ func TestQueueCommand(t *testing.T) {
 		}
 		return reply
 	}
-	if reply := ask(lines["in REQ"], "job"); reply.String() != "OK|1" {
+	if reply := ask(said["bound in REQ"], "job"); reply.String() != "OK|1" {
 		t.Fatalf("put: got %v", reply)
 	}
 	worker, err := zmq.NewReq()
@@ -95,7 +99,7 @@ func TestQueueCommand(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer worker.Close()
-	if _, err := worker.Connect(lines["out REQ"]); err != nil {
+	if _, err := worker.Connect(said["bound out REQ"]); err != nil {
 		t.Fatal(err)
 	}
 	job, err := worker.Request(ctx, zmq.NewMsg("NEXT"))
@@ -106,7 +110,7 @@ func TestQueueCommand(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	address := strings.TrimSuffix(strings.TrimPrefix(lines["http"], "http://"), "/metrics")
+	address := strings.TrimSuffix(strings.TrimPrefix(said["metrics on"], "http://"), "/metrics")
 	var s bridge.QueueStatus
 	for s.Terminated == 0 && ctx.Err() == nil { // TERM has no reply before there is a job
 		out, _, err := execute(ctx, "status", "--http", address, "--json")
@@ -147,19 +151,19 @@ func TestLogCommand(t *testing.T) {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	one := "tcp://127.0.0.1:*"
-	lines := start(t, "log", "prices", "--memory", "--http", "127.0.0.1:0", "--in", "req="+one, "--in", "pub="+one, "--live", one, "--control", one)
+	said := start(t, "log", "prices", "--memory", "--http", "127.0.0.1:0", "--in", "req="+one, "--in", "pub="+one, "--live", one, "--control", one)
 	s, err := zmq.NewReq()
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer s.Close()
-	if _, err := s.Connect(lines["in REQ"]); err != nil {
+	if _, err := s.Connect(said["bound in REQ"]); err != nil {
 		t.Fatal(err)
 	}
 	if reply, err := s.Request(ctx, zmq.NewMsg("topic", "body")); err != nil || reply.String() != "OK|1" {
 		t.Fatalf("append: got %v, %v", reply, err)
 	}
-	r, err := feed.Open(nil, feed.Source{Live: lines["live"], Control: lines["control"], From: feed.Oldest})
+	r, err := feed.Open(nil, feed.Source{Live: said["bound live"], Control: said["bound control"], From: feed.Oldest})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -175,7 +179,7 @@ func TestLogCommand(t *testing.T) {
 			break
 		}
 	}
-	address := strings.TrimSuffix(strings.TrimPrefix(lines["http"], "http://"), "/metrics")
+	address := strings.TrimSuffix(strings.TrimPrefix(said["metrics on"], "http://"), "/metrics")
 	if out, _, err := execute(ctx, "status", "--http", address); err != nil || !strings.Contains(out, "last          1\n") {
 		t.Errorf("status: got %q, %v", out, err)
 	}
@@ -187,10 +191,10 @@ func TestLogCommand(t *testing.T) {
 
 // TestClaims checks that a bridge says at its start what it guarantees.
 func TestClaims(t *testing.T) {
-	lines := start(t, "queue", "jobs", "--memory", "--in", "push=tcp://127.0.0.1:*", "--out", "pull=tcp://127.0.0.1:*")
+	said := start(t, "queue", "jobs", "--memory", "--in", "push=tcp://127.0.0.1:*", "--out", "pull=tcp://127.0.0.1:*")
 	var all strings.Builder
-	for line, last := range lines {
-		all.WriteString(line + " " + last + "\n")
+	for msg := range said {
+		all.WriteString(msg + "\n")
 	}
 	for _, want := range []string{"store: volatile", "PUSH producers: best effort", "PULL workers: best effort", "exactly once: not claimed"} {
 		if !strings.Contains(all.String(), want) {
@@ -201,10 +205,10 @@ func TestClaims(t *testing.T) {
 
 // TestTypesAlone: a TYPE without an endpoint gets a free port, which is printed.
 func TestTypesAlone(t *testing.T) {
-	lines := start(t, "queue", "jobs", "--memory", "--in", "req,dealer,push", "--out", "dealer,req,push")
+	said := start(t, "queue", "jobs", "--memory", "--in", "req,dealer,push", "--out", "dealer,req,push")
 	for _, what := range []string{"in REQ", "in DEALER", "in PUSH", "out REQ", "out DEALER", "out PULL"} {
-		if !strings.HasPrefix(lines[what], "tcp://127.0.0.1:") {
-			t.Errorf("%s: address %q", what, lines[what])
+		if !strings.HasPrefix(said["bound "+what], "tcp://127.0.0.1:") {
+			t.Errorf("%s: address %q", what, said["bound "+what])
 		}
 	}
 }

@@ -1,13 +1,13 @@
 package bridgecli
 
 import (
-	"fmt"
-	"io"
+	"log/slog"
 	"maps"
 	"slices"
 	"strings"
 
 	"lintel.dev/internal/cli"
+	"lintel.dev/internal/cli/logging"
 )
 
 // freePort is the endpoint of a TYPE without one.
@@ -34,11 +34,9 @@ func endpoints(flag string, values []string, types ...string) (map[string][]stri
 	return all, nil
 }
 
-// printEndpoints writes one line for each address.
-func printEndpoints(w io.Writer, all map[string][]string) {
+// logEndpoints logs the addresses of each direction.
+func logEndpoints(log *slog.Logger, all map[string][]string) {
 	for _, what := range slices.Sorted(maps.Keys(all)) {
-		for _, addr := range all[what] {
-			fmt.Fprintf(w, "%s %s\n", what, addr)
-		}
+		log.Info("bound "+what, "endpoints", logging.List(all[what]))
 	}
 }

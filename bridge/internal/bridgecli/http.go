@@ -5,7 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"time"
@@ -18,6 +18,7 @@ import (
 
 	"lintel.dev/bridge"
 	"lintel.dev/internal/cli"
+	"lintel.dev/internal/cli/logging"
 )
 
 // The bounds of what --http uses.
@@ -49,7 +50,7 @@ type status struct {
 }
 
 // serve starts the HTTP server of --http, if there is one. stop ends it.
-func (f *httpFlags) serve(ctx context.Context, version string, s source, stderr io.Writer) (stop func(), err error) {
+func (f *httpFlags) serve(ctx context.Context, version string, s source, log *slog.Logger) (stop func(), err error) {
 	if f.http == "" {
 		return func() {}, nil
 	}
@@ -92,10 +93,10 @@ func (f *httpFlags) serve(ctx context.Context, version string, s source, stderr 
 	go func() {
 		defer close(done)
 		if err := srv.Serve(netutil.LimitListener(l, maxHTTPConns)); !errors.Is(err, http.ErrServerClosed) {
-			fmt.Fprintf(stderr, "lintel-bridge: --http: %v\n", err)
+			log.Error("--http: not served any more", "err", err)
 		}
 	}()
-	fmt.Fprintf(stderr, "http http://%s/metrics\n", l.Addr())
+	log.Info("metrics on", "urls", logging.List{"http://" + l.Addr().String() + "/metrics"})
 	return func() {
 		srv.Close()
 		<-done

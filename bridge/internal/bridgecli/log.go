@@ -3,7 +3,6 @@ package bridgecli
 import (
 	"context"
 	"fmt"
-	"io"
 	"log/slog"
 
 	"github.com/spf13/cobra"
@@ -70,18 +69,21 @@ func (f *logFlags) serveLog(cmd *cobra.Command, p Program, name string) error {
 		})
 		return logSource{l}, err
 	}
-	return f.run(cmd, p, name, open, func(w io.Writer, g engine.Guarantee) {
-		printLogClaims(w, g, len(in["push"])+len(in["pub"]) > 0)
+	return f.run(cmd, p, name, open, func(g engine.Guarantee) []string {
+		return logClaims(g, len(in["push"])+len(in["pub"]) > 0)
 	})
 }
 
-// printLogClaims writes what a log guarantees.
-func printLogClaims(w io.Writer, g engine.Guarantee, unacknowledged bool) {
-	fmt.Fprintf(w, "store: %v\n", g)
-	fmt.Fprintln(w, "REQ and DEALER producers: OK means that the store has the message as above; a repeated message is a second one")
-	if unacknowledged {
-		fmt.Fprintln(w, "PUSH and PUB producers: best effort; messages in their queues, in the network and in the bridge are lost with these")
+// logClaims returns what a log guarantees.
+func logClaims(g engine.Guarantee, unacknowledged bool) []string {
+	claims := []string{
+		fmt.Sprintf("store: %v", g),
+		"REQ and DEALER producers: OK means that the store has the message as above; a repeated message is a second one",
 	}
-	fmt.Fprintln(w, "readers of the feed: each message once and in order, or a gap for what left the store")
-	fmt.Fprintln(w, "plain SUB sockets: best effort, as of any PUB")
+	if unacknowledged {
+		claims = append(claims, "PUSH and PUB producers: best effort; messages in their queues, in the network and in the bridge are lost with these")
+	}
+	return append(claims,
+		"readers of the feed: each message once and in order, or a gap for what left the store",
+		"plain SUB sockets: best effort, as of any PUB")
 }

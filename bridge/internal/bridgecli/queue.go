@@ -3,7 +3,6 @@ package bridgecli
 import (
 	"context"
 	"fmt"
-	"io"
 	"log/slog"
 	"time"
 
@@ -75,21 +74,23 @@ func (f *queueFlags) serveQueue(cmd *cobra.Command, p Program, name string) erro
 		})
 		return queueSource{q}, err
 	}
-	return f.run(cmd, p, name, open, func(w io.Writer, g engine.Guarantee) {
-		printClaims(w, g, len(in["push"]) > 0, len(pull) > 0)
+	return f.run(cmd, p, name, open, func(g engine.Guarantee) []string {
+		return queueClaims(g, len(in["push"]) > 0, len(pull) > 0)
 	})
 }
 
-// printClaims writes what a queue guarantees.
-func printClaims(w io.Writer, g engine.Guarantee, push, pull bool) {
-	fmt.Fprintf(w, "store: %v\n", g)
-	fmt.Fprintln(w, "REQ and DEALER producers: OK means that the store has the message as above")
-	fmt.Fprintln(w, "REQ and DEALER workers: each stored message is delivered until it is acknowledged, so at least once")
+// queueClaims returns what a queue guarantees.
+func queueClaims(g engine.Guarantee, push, pull bool) []string {
+	claims := []string{
+		fmt.Sprintf("store: %v", g),
+		"REQ and DEALER producers: OK means that the store has the message as above",
+		"REQ and DEALER workers: each stored message is delivered until it is acknowledged, so at least once",
+	}
 	if push {
-		fmt.Fprintln(w, "PUSH producers: best effort; messages in their queues, in the network and in the bridge are lost with these")
+		claims = append(claims, "PUSH producers: best effort; messages in their queues, in the network and in the bridge are lost with these")
 	}
 	if pull {
-		fmt.Fprintln(w, "PULL workers: best effort; a worker that ends loses the jobs that were sent to it")
+		claims = append(claims, "PULL workers: best effort; a worker that ends loses the jobs that were sent to it")
 	}
-	fmt.Fprintln(w, "exactly once: not claimed; use ids, and workers for which a second delivery does no harm")
+	return append(claims, "exactly once: not claimed; use ids, and workers for which a second delivery does no harm")
 }

@@ -3,15 +3,15 @@ package bridgecli
 import (
 	"context"
 	"errors"
-	"fmt"
-	"io"
 	"log/slog"
+	"os"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"lintel.dev/bridge/engine"
 	"lintel.dev/internal/cli"
+	"lintel.dev/internal/cli/logging"
 	"lintel.dev/zmq"
 )
 
@@ -20,6 +20,7 @@ type serveFlags struct {
 	engineFlags
 	socketFlags
 	httpFlags
+	logs     logging.Flags
 	in       []string
 	shutdown time.Duration
 }
@@ -31,6 +32,7 @@ func (f *serveFlags) add(cmd *cobra.Command) {
 	fs := cmd.Flags()
 	fs.StringArrayVar(&f.in, "in", nil, "producers connect to `TYPE=ENDPOINT`; TYPE alone: a free port; repeatable, or separated by commas")
 	fs.DurationVar(&f.shutdown, "shutdown", 10*time.Second, "wait this long for outstanding messages when interrupted")
+	f.logs.Add(cmd)
 }
 
 // server is a queue or a log that is served.
@@ -43,9 +45,14 @@ type server interface {
 // opener opens a queue or a log of an engine.
 type opener func(ctx context.Context, e engine.Engine, options []zmq.Option, logger *slog.Logger) (server, error)
 
-// run opens the engine and what is in it, prints the addresses and what the mode
+// run opens the engine and what is in it, logs the addresses and what the mode
 // claims, and serves until the command is interrupted.
-func (f *serveFlags) run(cmd *cobra.Command, p Program, name string, open opener, claims func(io.Writer, engine.Guarantee)) (err error) {
+func (f *serveFlags) run(cmd *cobra.Command, p Program, name string, open opener, claims func(engine.Guarantee) []string) error {
+	log := f.logs.New(cmd.ErrOrStderr())
+	return f.logs.Failed(log, f.serveLogged(cmd.Context(), p, name, open, claims, log))
+}
+
+func (f *serveFlags) serveLogged(ctx context.Context, p Program, name string, open opener, claims func(engine.Guarantee) []string, log *slog.Logger) (err error) {
 	if err := engine.CheckName(name); err != nil {
 		return cli.Usage(err)
 	}
@@ -53,15 +60,12 @@ func (f *serveFlags) run(cmd *cobra.Command, p Program, name string, open opener
 	if err != nil {
 		return err
 	}
-	stderr := cmd.ErrOrStderr()
-	logger := newLogger(stderr)
-	ctx := cmd.Context()
-	e, err := f.open(ctx, p, logger)
+	e, err := f.open(ctx, p, log)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, e.Close()) }()
-	s, err := open(ctx, e, options, logger)
+	s, err := open(ctx, e, append(options, zmq.WithLogger(log)), log)
 	if err != nil {
 		return cli.EndpointError(err)
 	}
@@ -70,19 +74,18 @@ func (f *serveFlags) run(cmd *cobra.Command, p Program, name string, open opener
 		defer cancel()
 		err = errors.Join(err, s.Close(over))
 	}()
-	stop, err := f.serve(ctx, p.Version, s, stderr)
+	stop, err := f.serve(ctx, p.Version, s, log)
 	if err != nil {
 		return err
 	}
 	defer stop()
-	printEndpoints(stderr, s.Endpoints())
-	claims(stderr, e.Guarantee())
-	fmt.Fprintln(stderr, "ready")
+	log.Info("started", "lintel-bridge", p.Version, "name", name, "pid", os.Getpid())
+	logEndpoints(log, s.Endpoints())
+	for _, claim := range claims(e.Guarantee()) {
+		log.Info(claim)
+	}
+	log.Info("ready")
 	<-ctx.Done()
+	log.Info("stopping")
 	return nil
-}
-
-// newLogger writes warnings and errors.
-func newLogger(w io.Writer) *slog.Logger {
-	return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: slog.LevelWarn}))
 }

@@ -7,12 +7,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"time"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
 
 	"lintel.dev/internal/cli"
+	"lintel.dev/internal/cli/logging"
 	"lintel.dev/internal/cli/webpage"
 	"lintel.dev/zmq"
 	"lintel.dev/zmq/feed"
@@ -31,6 +33,7 @@ type serveFlags struct {
 	maxAge      time.Duration
 	heartbeat   time.Duration
 	http        string
+	log         logging.Flags
 }
 
 func newServe() *cobra.Command {
@@ -47,7 +50,10 @@ ends with --quit.`,
 		Example: `  vmstat 1 | lintel feed serve --live tcp://*:5556 --control tcp://*:5557
   lintel feed serve --live tcp://*:5556 --control tcp://*:5557 *.json
   lintel feed serve --format vllm --live tcp://*:5557 --control tcp://*:5558`,
-		RunE: func(cmd *cobra.Command, args []string) error { return f.run(cmd, args) },
+		RunE: func(cmd *cobra.Command, args []string) error {
+			log := f.log.New(cmd.ErrOrStderr())
+			return f.log.Failed(log, f.run(cmd, log, args))
+		},
 	}
 	f.add(cmd, "native")
 	fs := cmd.Flags()
@@ -59,10 +65,11 @@ ends with --quit.`,
 	fs.DurationVar(&f.maxAge, "max-age", 0, "keep messages for replay this long, 0 is no limit")
 	fs.DurationVar(&f.heartbeat, "heartbeat", feed.DefaultHeartbeat, "interval of heartbeats")
 	fs.StringVar(&f.http, "http", "", "serve a status page and /metrics at `ADDR`, HOST:PORT or :PORT")
+	f.log.Add(cmd)
 	return cmd
 }
 
-func (f *serveFlags) run(cmd *cobra.Command, files []string) (err error) {
+func (f *serveFlags) run(cmd *cobra.Command, log *slog.Logger, files []string) (err error) {
 	format, options, err := f.parse()
 	switch {
 	case err != nil:
@@ -73,7 +80,8 @@ func (f *serveFlags) run(cmd *cobra.Command, files []string) (err error) {
 		return cli.Usagef("--topic and --topics are for lines, files have their names as topics")
 	}
 	p, err := feed.NewPublisher(&feed.Config{
-		Format: format, MaxMessages: f.maxMessages, MaxOctets: f.maxOctets, MaxAge: f.maxAge, Heartbeat: f.heartbeat, Options: options,
+		Format: format, MaxMessages: f.maxMessages, MaxOctets: f.maxOctets, MaxAge: f.maxAge, Heartbeat: f.heartbeat,
+		Options: append(options, zmq.WithLogger(log)),
 	})
 	if err != nil {
 		return cli.Usage(err)
@@ -90,14 +98,14 @@ func (f *serveFlags) run(cmd *cobra.Command, files []string) (err error) {
 		if err != nil {
 			return cli.EndpointError(fmt.Errorf("--%s: %w", b.name, err))
 		}
-		fmt.Fprintf(cmd.ErrOrStderr(), "%s %s\n", b.name, addr)
+		log.Info("bound "+b.name, "endpoints", logging.List{addr})
 	}
 	if f.http != "" {
 		ctx, stop := context.WithCancel(cmd.Context())
 		var tasks errgroup.Group
 		defer tasks.Wait()
 		defer stop()
-		if err := f.startHTTP(ctx, &tasks, cmd, p); err != nil {
+		if err := f.startHTTP(ctx, &tasks, cmd.Root().Version, log, p); err != nil {
 			return err
 		}
 	}
@@ -105,6 +113,7 @@ func (f *serveFlags) run(cmd *cobra.Command, files []string) (err error) {
 		return err
 	}
 	<-cmd.Context().Done()
+	log.Info("stopping")
 	return nil
 }
 
@@ -114,7 +123,7 @@ type statsFunc func() zmq.Stats
 func (f statsFunc) Stats() zmq.Stats { return f() }
 
 // startHTTP serves --http: the sockets of the publisher, and its ring.
-func (f *serveFlags) startHTTP(ctx context.Context, tasks *errgroup.Group, cmd *cobra.Command, p *feed.Publisher) error {
+func (f *serveFlags) startHTTP(ctx context.Context, tasks *errgroup.Group, version string, log *slog.Logger, p *feed.Publisher) error {
 	sockets := []*webpage.Socket{
 		webpage.NewSocket("live", statsFunc(func() zmq.Stats { return p.Stats().Live })),
 		webpage.NewSocket("control", statsFunc(func() zmq.Stats { return p.Stats().Control })),
@@ -127,7 +136,7 @@ func (f *serveFlags) startHTTP(ctx context.Context, tasks *errgroup.Group, cmd *
 			{Label: "Memory of replay", Value: webpage.Size(float64(st.Octets)), Share: webpage.Share(float64(st.Octets), float64(f.maxOctets)), Note: "of " + webpage.Size(float64(f.maxOctets))},
 		}, v.Parts[0].Figures...)
 	}
-	return webpage.StartSockets(ctx, tasks, f.http, "Lintel feed", cmd.Root().Version, sockets, ring, cmd.ErrOrStderr())
+	return webpage.StartSockets(ctx, tasks, f.http, "Lintel feed", version, sockets, ring, log)
 }
 
 func (f *serveFlags) publish(ctx context.Context, p *feed.Publisher, in io.Reader, files []string) error {

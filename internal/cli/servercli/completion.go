@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"lintel.dev/internal/cli"
+	"lintel.dev/internal/cli/logging"
 )
 
 // addCompletions completes the values of flags: file names where a flag takes a
@@ -20,6 +21,10 @@ func (s *serverSettings) addCompletions(cmd *cobra.Command) {
 			continue // cobra's default: file names
 		case f.long == "protocol":
 			complete = cobra.FixedCompletions([]string{"ascii", "auto", "binary"}, cobra.ShellCompDirectiveNoFileComp)
+		case f.long == "log-format":
+			complete = cobra.FixedCompletions(logging.Formats, cobra.ShellCompDirectiveNoFileComp)
+		case f.long == "log-level":
+			complete = cobra.FixedCompletions(logging.Levels, cobra.ShellCompDirectiveNoFileComp)
 		case f.long == "extended":
 			complete = completeSuboptions
 		}

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"lintel.dev/internal/cli"
+	"lintel.dev/internal/cli/logging"
 	"lintel.dev/internal/memcached/listen"
 	"lintel.dev/memcached"
 )
@@ -36,6 +37,9 @@ type serverSettings struct {
 
 	tls   bool
 	certs listen.TLSOptions
+
+	log      logging.Flags
+	logLevel bool // given
 
 	instances int
 	cluster   string
@@ -102,7 +106,7 @@ var serverFlags = []serverFlag{
 	{short: 'k', long: "lock-memory", set: on(func(s *serverSettings) *bool { return &s.lockAll }), help: "lock memory pages, so that none is swapped out"},
 	{
 		short: 'v', long: "verbose", set: func(s *serverSettings, _ string) error { s.options.Verbosity++; return nil },
-		help: "log to stderr; -vv: also commands and replies",
+		help: "log at level debug; -vv: also commands and replies, as memcached prints them",
 	},
 	{short: 'h', long: "help", set: on(func(s *serverSettings) *bool { return &s.help }), help: "print this help and exit"},
 	{short: 'i', long: "license", set: on(func(s *serverSettings) *bool { return &s.license }), help: "print the licence and exit"},
@@ -167,6 +171,18 @@ var serverFlags = []serverFlag{
 		help: "options separated by commas, see below; may be repeated",
 	},
 	{
+		long: "log-format", arg: "name", set: named("--log-format", func(s *serverSettings, v string) error { return s.log.SetFormat(v) }),
+		help: "log as text or json (default text)",
+	},
+	{
+		long: "log-level", arg: "name",
+		set: named("--log-level", func(s *serverSettings, v string) error {
+			s.logLevel = true
+			return s.log.SetLevel(v)
+		}),
+		help: "log from this level on: debug, info, warn or error (default info; warn if started as memcached)",
+	},
+	{
 		long: "instances", arg: "num", set: (*serverSettings).setInstances,
 		help: "serve this many caches on consecutive ports, each with its own memory, items and statistics. config get cluster lists them",
 	},
@@ -191,6 +207,16 @@ var serverFlags = []serverFlag{
 func on(field func(*serverSettings) *bool) func(*serverSettings, string) error {
 	return func(s *serverSettings, _ string) error {
 		*field(s) = true
+		return nil
+	}
+}
+
+// named returns set with usage errors that begin with the flag and its value.
+func named(flag string, set func(*serverSettings, string) error) func(*serverSettings, string) error {
+	return func(s *serverSettings, v string) error {
+		if err := set(s, v); err != nil {
+			return cli.Usagef("%s %s: %w", flag, v, err)
+		}
 		return nil
 	}
 }

@@ -3,7 +3,7 @@ package servercli
 import (
 	"context"
 	"errors"
-	"io"
+	"log/slog"
 	"strconv"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -14,7 +14,7 @@ import (
 )
 
 // startHTTP serves the page and the metrics of the servers on --http until ctx is done.
-func (s *serverSettings) startHTTP(ctx context.Context, tasks *errgroup.Group, all []*instance, stderr io.Writer) error {
+func (s *serverSettings) startHTTP(ctx context.Context, tasks *errgroup.Group, all []*instance, log *slog.Logger) error {
 	registry, err := metrics(all, s.build)
 	if err != nil {
 		return err
@@ -23,7 +23,7 @@ func (s *serverSettings) startHTTP(ctx context.Context, tasks *errgroup.Group, a
 	for i, in := range all {
 		monitors[i] = &monitor{name: in.name(), server: in.server}
 	}
-	err = webpage.Start(ctx, tasks, s.http, registry, func() webpage.View { return s.view(monitors) }, stderr)
+	err = webpage.Start(ctx, tasks, s.http, registry, func() webpage.View { return s.view(monitors) }, log)
 	if err == nil {
 		tasks.Go(func() error { watchServers(ctx, monitors); return nil })
 	}

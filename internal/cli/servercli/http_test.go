@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -16,6 +17,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"lintel.dev/internal/cli/logging"
 	"lintel.dev/memcached"
 )
 
@@ -61,7 +63,7 @@ func fetchMetrics(t *testing.T, s *serverSettings, all []*instance) string {
 	ctx, stop := context.WithCancel(t.Context())
 	var tasks errgroup.Group
 	var said bytes.Buffer
-	if err := s.startHTTP(ctx, &tasks, all, &said); err != nil {
+	if err := s.startHTTP(ctx, &tasks, all, logging.New(&said, logging.Text, slog.LevelInfo)); err != nil {
 		t.Fatal(err)
 	}
 	defer tasks.Wait()

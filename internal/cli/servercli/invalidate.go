@@ -1,14 +1,15 @@
 package servercli
 
 import (
-	"fmt"
-	"io"
+	"log/slog"
 	"net"
 	"strconv"
 	"strings"
 
 	"lintel.dev/internal/cli"
+	"lintel.dev/internal/cli/logging"
 	"lintel.dev/nearcache/server"
+	"lintel.dev/zmq"
 )
 
 // addFeed adds an endpoint of --invalidate.
@@ -22,7 +23,7 @@ func (s *serverSettings) addFeed(v string) error {
 
 // openFeed opens the feed of instance number i, if --invalidate was given. Each
 // instance has ports of its own, counted from those of the flag.
-func (s *serverSettings) openFeed(i int) (*server.Publisher, error) {
+func (s *serverSettings) openFeed(i int, log *slog.Logger) (*server.Publisher, error) {
 	if len(s.feed) == 0 {
 		return nil, nil
 	}
@@ -34,7 +35,7 @@ func (s *serverSettings) openFeed(i int) (*server.Publisher, error) {
 		}
 		endpoints = append(endpoints, own)
 	}
-	feed, err := server.New(&server.Config{Endpoints: endpoints})
+	feed, err := server.New(&server.Config{Endpoints: endpoints, Options: []zmq.Option{zmq.WithLogger(log)}})
 	if err != nil {
 		return nil, cli.Usagef("--invalidate: %w", err)
 	}
@@ -62,15 +63,15 @@ func shiftedEndpoint(endpoint string, n int) (string, error) {
 	return "tcp://" + net.JoinHostPort(host, strconv.Itoa(first+n)), nil
 }
 
-// announceFeeds prints the endpoints of all instances.
-func announceFeeds(w io.Writer, instances []*instance) {
-	var all []string
+// announceFeeds logs the endpoints of all instances.
+func announceFeeds(log *slog.Logger, instances []*instance) {
+	var all logging.List
 	for _, in := range instances {
 		if in.feed != nil {
 			all = append(all, in.feed.Endpoints()...)
 		}
 	}
 	if len(all) > 0 {
-		fmt.Fprintf(w, "lintel: invalidations on %s\n", strings.Join(all, ", "))
+		log.Info("invalidations on", "endpoints", all)
 	}
 }

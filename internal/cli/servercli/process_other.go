@@ -3,7 +3,7 @@
 package servercli
 
 import (
-	"io"
+	"log/slog"
 
 	"lintel.dev/internal/cli"
 )
@@ -17,7 +17,7 @@ func detach(bool) error { return nil }
 // onSignals does nothing: these signals do not exist on this system.
 func onSignals(_, _ func()) func() { return func() {} }
 
-func (s *serverSettings) prepareProcess(io.Writer) error {
+func (s *serverSettings) prepareProcess(*slog.Logger) error {
 	switch {
 	case s.coreDumps:
 		return cli.Usagef("-r: not available on this system")

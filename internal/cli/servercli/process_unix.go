@@ -5,7 +5,7 @@ package servercli
 import (
 	"errors"
 	"fmt"
-	"io"
+	"log/slog"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -115,7 +115,7 @@ func onSignals(stop, reload func()) func() {
 
 // prepareProcess applies the flags that concern the process: limits, locked
 // memory, the user.
-func (s *serverSettings) prepareProcess(stderr io.Writer) error {
+func (s *serverSettings) prepareProcess(log *slog.Logger) error {
 	if s.coreDumps {
 		var lim unix.Rlimit
 		if err := unix.Getrlimit(unix.RLIMIT_CORE, &lim); err != nil {
@@ -134,7 +134,7 @@ func (s *serverSettings) prepareProcess(stderr io.Writer) error {
 	}
 	if s.lockAll {
 		if err := lockMemory(); err != nil {
-			fmt.Fprintf(stderr, "lintel: warning: -k: memory is not locked: %v\n", err)
+			log.Warn("-k: memory is not locked", "err", err)
 		}
 	}
 	if os.Geteuid() == 0 && s.user != "" && s.user != "root" {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"log/slog"
 	"maps"
 	"net"
 	"os"
@@ -19,6 +20,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"lintel.dev/internal/cli"
+	"lintel.dev/internal/cli/logging"
 	"lintel.dev/internal/memcached/listen"
 	"lintel.dev/memcached"
 	"lintel.dev/nearcache/server"
@@ -36,9 +38,34 @@ type instance struct {
 }
 
 // serve runs the instances until ctx is done, or a signal or a command ends them.
-// With announce it prints the addresses when it listens.
-func (s *serverSettings) serve(ctx context.Context, stderr io.Writer, announce bool) (err error) {
-	if err := s.prepareProcess(stderr); err != nil {
+// It logs to stderr.
+func (s *serverSettings) serve(ctx context.Context, stderr io.Writer) error {
+	var level slog.LevelVar
+	setVerbosity := func(verbosity int) {
+		level.Set(s.log.Level)
+		if verbosity > 0 {
+			level.Set(slog.LevelDebug)
+		}
+	}
+	setVerbosity(s.options.Verbosity)
+	log := logging.New(stderr, s.log.Format, &level)
+	s.options.OnVerbosity = setVerbosity
+	s.options.Trace = func(line string) { log.Debug(line) }
+	if s.log.Format == logging.Text {
+		s.options.Trace = func(line string) { fmt.Fprintln(stderr, line) } // as memcached
+	}
+	s.options.OnPanic = func(v any, stack []byte) {
+		log.Error("internal error, connection closed", "panic", fmt.Sprint(v), "stack", string(stack))
+	}
+	s.options.OnHandshakeError = func(client net.Addr, err error) {
+		log.Debug("TLS handshake failed", "client", client, "err", err)
+	}
+	return s.log.Failed(log, s.serveInstances(ctx, log))
+}
+
+// serveInstances is serve with a logger.
+func (s *serverSettings) serveInstances(ctx context.Context, log *slog.Logger) (err error) {
+	if err := s.prepareProcess(log); err != nil {
 		return err
 	}
 	// Each event loop keeps its P while it runs. One more P leaves the other
@@ -58,13 +85,9 @@ func (s *serverSettings) serve(ctx context.Context, stderr io.Writer, announce b
 	defer stop(nil)
 	s.options.OnShutdown = func(bool) { stop(errStopped) }
 	s.options.TrackLatency, s.options.TrackKeys = s.http != "", s.http != ""
-	s.options.Trace = func(line string) { fmt.Fprintln(stderr, line) }
-	s.options.OnPanic = func(v any, stack []byte) {
-		fmt.Fprintf(stderr, "lintel: internal error, connection closed: %v\n%s", v, stack)
-	}
 
 	began := time.Now()
-	instances, topology, err := s.open(ctx, certs)
+	instances, topology, err := s.open(ctx, certs, log)
 	defer func() {
 		for _, in := range instances {
 			err = errors.Join(err, in.close())
@@ -74,8 +97,9 @@ func (s *serverSettings) serve(ctx context.Context, stderr io.Writer, announce b
 		return err
 	}
 	took := time.Since(began)
+	log.Info("started", "lintel", s.build, "memcached", memcached.DefaultVersion, "pid", os.Getpid())
 	for _, w := range s.warnings {
-		fmt.Fprintf(stderr, "lintel: warning: %s\n", w)
+		log.Warn(w)
 	}
 	if err := s.writePortFile(instances); err != nil {
 		return err
@@ -86,7 +110,7 @@ func (s *serverSettings) serve(ctx context.Context, stderr io.Writer, announce b
 			err = os.WriteFile(s.pidFile, []byte(strconv.Itoa(os.Getpid())+"\n"), 0o644)
 		}
 		if err != nil {
-			fmt.Fprintf(stderr, "lintel: warning: -P: %v\n", err) // as memcached: not fatal
+			log.Warn("-P: no pid file", "err", err) // as memcached: not fatal
 		} else {
 			defer os.Remove(s.pidFile)
 		}
@@ -94,12 +118,12 @@ func (s *serverSettings) serve(ctx context.Context, stderr io.Writer, announce b
 	reload := func() {
 		for _, in := range instances {
 			if err := in.server.ReloadAuth(); err != nil {
-				fmt.Fprintf(stderr, "lintel: reload users: %v\n", err)
+				log.Error("reload users: the old ones stay", "err", err)
 			}
 		}
 		if certs != nil {
 			if err := certs.Reload(); err != nil {
-				fmt.Fprintf(stderr, "lintel: reload certificates: %v\n", err)
+				log.Error("reload certificates: the old ones stay", "err", err)
 			}
 		}
 	}
@@ -122,13 +146,13 @@ func (s *serverSettings) serve(ctx context.Context, stderr io.Writer, announce b
 	if s.cluster != "" {
 		tasks.Go(func() error {
 			s.watchCluster(ctx, topology, func(err error) {
-				fmt.Fprintf(stderr, "lintel: reload --cluster: %v\n", err)
+				log.Error("reload --cluster: the old list stays", "err", err)
 			})
 			return nil
 		})
 	}
 	if s.http != "" {
-		if err := s.startHTTP(ctx, &tasks, instances, stderr); err != nil {
+		if err := s.startHTTP(ctx, &tasks, instances, log); err != nil {
 			stop(err)
 		}
 	}
@@ -136,23 +160,24 @@ func (s *serverSettings) serve(ctx context.Context, stderr io.Writer, announce b
 		stop(err)
 	}
 	// Scripts wait for these lines: the pid file exists and signals are handled by now.
-	if s.options.MemoryFile != "" && announce {
-		fmt.Fprintf(stderr, "lintel: %d items restored from %s in %v\n", instances[0].server.Stats().Items, s.options.MemoryFile, took.Round(time.Millisecond))
+	if s.options.MemoryFile != "" {
+		log.Info(fmt.Sprintf("%d items restored from %s in %v", instances[0].server.Stats().Items, s.options.MemoryFile, took.Round(time.Millisecond)))
 	}
 	switch at := addresses(instances); {
-	case at == "": // memcached also runs without a listener
-		fmt.Fprintln(stderr, "lintel: warning: nothing to listen on: -p 0 without -s or -U (-p -1 is any free port)")
-	case announce && ctx.Err() == nil:
-		announceFeeds(stderr, instances)
-		fmt.Fprintf(stderr, "lintel: memcached listens on %s\n", at)
+	case len(at) == 0: // memcached also runs without a listener
+		log.Warn("nothing to listen on: -p 0 without -s or -U (-p -1 is any free port)")
+	case ctx.Err() == nil:
+		announceFeeds(log, instances)
+		log.Info("memcached listens on", "addresses", at)
 	}
 
 	if ctx.Err() == nil {
 		if err := notify("READY=1"); err != nil {
-			fmt.Fprintf(stderr, "lintel: warning: NOTIFY_SOCKET: %v\n", err)
+			log.Warn("NOTIFY_SOCKET: the service manager was not notified", "err", err)
 		}
 	}
 	<-ctx.Done()
+	log.Info("stopping")
 	_ = notify("STOPPING=1") // best effort: the manager also sees the process end
 	for i := range instances {
 		err = errors.Join(err, instances[i].close())
@@ -160,6 +185,9 @@ func (s *serverSettings) serve(ctx context.Context, stderr io.Writer, announce b
 	tasks.Wait()
 	if cause := context.Cause(ctx); !errors.Is(cause, errStopped) && !errors.Is(cause, context.Canceled) {
 		err = errors.Join(cause, err)
+	}
+	if err == nil {
+		log.Info("stopped", "uptime", time.Since(began).Round(time.Second).String())
 	}
 	return err
 }
@@ -194,7 +222,7 @@ func (in *instance) closeServer() error {
 
 // open makes the instances and their sockets. On an error it returns those made
 // so far.
-func (s *serverSettings) open(ctx context.Context, certs *listen.TLS) ([]*instance, *memcached.Topology, error) {
+func (s *serverSettings) open(ctx context.Context, certs *listen.TLS, log *slog.Logger) ([]*instance, *memcached.Topology, error) {
 	tcp, packets, err := inherited()
 	all := []*instance{{tcp: tcp, packets: packets}}
 	if err != nil {
@@ -227,7 +255,7 @@ func (s *serverSettings) open(ctx context.Context, certs *listen.TLS) ([]*instan
 			o.Settings = maps.Clone(o.Settings)
 			o.Settings["tcpport"] = strconv.Itoa(s.port + i)
 		}
-		if in.feed, err = s.openFeed(i); err != nil {
+		if in.feed, err = s.openFeed(i, log); err != nil {
 			return all, nil, err
 		}
 		if in.feed != nil {
@@ -370,8 +398,8 @@ func writePorts(b *strings.Builder, network string, ip net.IP, port int) {
 }
 
 // addresses lists the addresses of all sockets.
-func addresses(all []*instance) string {
-	var words []string
+func addresses(all []*instance) logging.List {
+	var words logging.List
 	for _, in := range all {
 		for _, l := range in.tcp {
 			words = append(words, l.Addr().String())
@@ -380,5 +408,5 @@ func addresses(all []*instance) string {
 			words = append(words, "udp "+p.LocalAddr().String())
 		}
 	}
-	return strings.Join(words, ", ")
+	return words
 }

@@ -11,6 +11,7 @@ package servercli
 
 import (
 	"fmt"
+	"log/slog"
 	"os"
 	"strconv"
 
@@ -86,7 +87,10 @@ func (s *serverSettings) run(cmd *cobra.Command, program string, dropIn bool) er
 	if s.daemon && !isDaemon() {
 		return daemonize()
 	}
-	return s.serve(cmd.Context(), stderr, !dropIn || s.options.Verbosity > 0)
+	if dropIn && !s.logLevel {
+		s.log.Level = slog.LevelWarn // memcached prints nothing when it starts
+	}
+	return s.serve(cmd.Context(), stderr)
 }
 
 // rootWarning is the warning of a server that root started without -u.

@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"time"
@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"lintel.dev/internal/cli"
+	"lintel.dev/internal/cli/logging"
 )
 
 // The bounds of what --http uses. A scrape takes about a millisecond of CPU time.
@@ -24,9 +25,9 @@ const (
 	maxConns   = 256 // others wait to be accepted
 )
 
-// Start serves --http at addr, in tasks, until ctx is done: the page, /metrics and /healthz. It writes the addresses to
-// stderr, and later errors.
-func Start(ctx context.Context, tasks *errgroup.Group, addr string, metrics prometheus.Gatherer, view func() View, stderr io.Writer) error {
+// Start serves --http at addr, in tasks, until ctx is done: the page, /metrics and /healthz. It logs the
+// addresses, and later errors.
+func Start(ctx context.Context, tasks *errgroup.Group, addr string, metrics prometheus.Gatherer, view func() View, log *slog.Logger) error {
 	l, err := net.Listen("tcp", addr)
 	if wrong := (*net.AddrError)(nil); errors.As(err, &wrong) {
 		return cli.Usagef("--http %s: %s, expected HOST:PORT or :PORT", addr, wrong.Err)
@@ -37,7 +38,7 @@ func Start(ctx context.Context, tasks *errgroup.Group, addr string, metrics prom
 	srv := NewServer(ctx, metrics, view)
 	tasks.Go(func() error {
 		if err := srv.Serve(netutil.LimitListener(l, maxConns)); !errors.Is(err, http.ErrServerClosed) {
-			fmt.Fprintf(stderr, "lintel: --http: %v\n", err)
+			log.Error("--http: the page is not served any more", "err", err)
 		}
 		return nil
 	})
@@ -46,7 +47,9 @@ func Start(ctx context.Context, tasks *errgroup.Group, addr string, metrics prom
 		srv.Close()
 		return nil
 	})
-	fmt.Fprintf(stderr, "lintel: status on http://%s/, metrics on http://%s/metrics\n", l.Addr(), l.Addr())
+	page := "http://" + l.Addr().String() + "/"
+	log.Info("status on", "urls", logging.List{page})
+	log.Info("metrics on", "urls", logging.List{page + "metrics"})
 	return nil
 }
 

@@ -4,7 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"io"
+	"log/slog"
 	"slices"
 	"sync"
 	"time"
@@ -83,7 +83,7 @@ func (s *Socket) Sample(now time.Time) {
 
 // StartSockets is Start for named sockets: the page shows each, and /metrics has the metrics of package zmq/collector. view
 // may change what the page shows; nil changes nothing.
-func StartSockets(ctx context.Context, tasks *errgroup.Group, addr, title, version string, all []*Socket, view func(*View), stderr io.Writer) error {
+func StartSockets(ctx context.Context, tasks *errgroup.Group, addr, title, version string, all []*Socket, view func(*View), log *slog.Logger) error {
 	metrics, registry := collector.New(), NewRegistry(version)
 	for _, s := range all {
 		metrics.Add(s.name, s.source)
@@ -101,7 +101,7 @@ func StartSockets(ctx context.Context, tasks *errgroup.Group, addr, title, versi
 			view(&v)
 		}
 		return v
-	}, stderr)
+	}, log)
 	if err == nil {
 		tasks.Go(func() error { watch(ctx, all); return nil })
 	}

@@ -60,7 +60,7 @@ func monitorSocket(cmd *cobra.Command, s zmq.Socket, f *zmqFlags) error {
 		defer cancel()
 	}
 	events := s.Events(ctx) // before Bind, so that its event is shown
-	failed := f.attach(s, cmd.ErrOrStderr())
+	failed := f.attach(s, printTo(cmd.ErrOrStderr()))
 	if failed != nil {
 		failed = errors.Join(failed, s.Close()) // events until then are shown
 	}

@@ -3,13 +3,14 @@ package zmqcli
 import (
 	"context"
 	"errors"
-	"io"
+	"log/slog"
 	"strings"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
 
 	"lintel.dev/internal/cli"
+	"lintel.dev/internal/cli/logging"
 	"lintel.dev/internal/cli/webpage"
 	"lintel.dev/zmq"
 )
@@ -18,6 +19,7 @@ func newZMQProxy() *cobra.Command {
 	var front, back, capture, control []string
 	var options []string
 	var http string
+	var logs logging.Flags
 	cmd := &cobra.Command{
 		Use:   "proxy --front TYPE:ENDPOINT --back TYPE:ENDPOINT [flags]",
 		Short: "Forward messages between two sockets",
@@ -35,14 +37,15 @@ PAUSE, RESUME, TERMINATE and STATISTICS.`,
   lintel zmq proxy --front 'pull:>tcp://10.0.0.1:5563' --back 'push:tcp://*:5564'`,
 		Args: cli.NoArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			p, err := openProxy([4][]string{front, back, capture, control}, options)
+			log := logs.New(cmd.ErrOrStderr())
+			p, err := openProxy([4][]string{front, back, capture, control}, options, log)
 			if err == nil {
-				err = p.attach(cmd.ErrOrStderr())
+				err = p.attach()
 			}
 			if err == nil {
 				err = p.serve(cmd, http)
 			}
-			return errors.Join(err, p.close(cmd.Context()))
+			return logs.Failed(log, errors.Join(err, p.close(cmd.Context())))
 		},
 	}
 	flags := cmd.Flags()
@@ -52,6 +55,7 @@ PAUSE, RESUME, TERMINATE and STATISTICS.`,
 	flags.StringArrayVar(&control, "control", nil, "`TYPE:ENDPOINT` that receives commands (repeatable)")
 	flags.StringArrayVar(&options, "option", nil, "option `NAME=VALUE` of each socket that has it (repeatable)")
 	flags.StringVar(&http, "http", "", "serve a status page and /metrics at `ADDR`, HOST:PORT or :PORT")
+	logs.Add(cmd)
 	for _, name := range proxySides {
 		cli.Must(cmd.RegisterFlagCompletionFunc(name, cobra.NoFileCompletions))
 	}
@@ -66,10 +70,12 @@ var proxySides = [4]string{"front", "back", "capture", "control"}
 type proxyRun struct {
 	flags   [4]zmqFlags
 	sockets [4]zmq.Socket
+	log     *slog.Logger
 }
 
 // openProxy makes the sockets. It binds and connects nothing.
-func openProxy(specs [4][]string, options []string) (p proxyRun, err error) {
+func openProxy(specs [4][]string, options []string, log *slog.Logger) (p proxyRun, err error) {
+	p.log = log
 	for i, side := range proxySides {
 		if len(specs[i]) == 0 {
 			if i < 2 {
@@ -81,7 +87,7 @@ func openProxy(specs [4][]string, options []string) (p proxyRun, err error) {
 		if p.flags[i], name, err = proxySide(side, specs[i]); err != nil {
 			return p, err
 		}
-		if p.sockets[i], err = p.flags[i].open(name); err != nil {
+		if p.sockets[i], err = p.flags[i].open(name, zmq.WithLogger(log)); err != nil {
 			return p, err
 		}
 	}
@@ -127,12 +133,13 @@ func (p *proxyRun) setOptions(options []string) error {
 	return nil
 }
 
-func (p *proxyRun) attach(stderr io.Writer) error {
+func (p *proxyRun) attach() error {
+	report := func(what, endpoint string) { p.log.Info(what, "endpoints", logging.List{endpoint}) }
 	for i, s := range p.sockets {
 		if s == nil {
 			continue
 		}
-		if err := p.flags[i].attach(s, stderr); err != nil {
+		if err := p.flags[i].attach(s, report); err != nil {
 			return err
 		}
 	}
@@ -181,7 +188,7 @@ func (p *proxyRun) serve(cmd *cobra.Command, http string) error {
 			sockets = append(sockets, webpage.NewSocket(proxySides[i], s))
 		}
 	}
-	if err := webpage.StartSockets(ctx, &tasks, http, "Lintel proxy", cmd.Root().Version, sockets, nil, cmd.ErrOrStderr()); err != nil {
+	if err := webpage.StartSockets(ctx, &tasks, http, "Lintel proxy", cmd.Root().Version, sockets, nil, p.log); err != nil {
 		return err
 	}
 	return p.run(ctx)
@@ -196,6 +203,7 @@ func (p *proxyRun) run(ctx context.Context) error {
 		proxy.Control = p.sockets[3].(zmq.Receiver)
 	}
 	err := proxy.Run(ctx)
+	p.log.Info("stopping")
 	switch {
 	case errors.Is(err, zmq.ErrNotSupported):
 		return cli.Usage(err)

@@ -54,7 +54,7 @@ func runSocket(cmd *cobra.Command, s zmq.Socket, f *zmqFlags) error {
 			return errors.Join(cli.Usagef("--reply: %v", err), s.Close())
 		}
 	}
-	if err := f.attach(s, r.stderr); err != nil {
+	if err := f.attach(s, printTo(r.stderr)); err != nil {
 		return errors.Join(err, s.Close())
 	}
 

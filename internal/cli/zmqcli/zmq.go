@@ -235,10 +235,9 @@ func (f *zmqFlags) check(cmd *cobra.Command) error {
 	return nil
 }
 
-// open returns a socket with its options and subscriptions. It binds and connects
-// nothing.
-func (f *zmqFlags) open(name string) (zmq.Socket, error) {
-	var opts []zmq.Option
+// open returns a socket with opts, and the options and subscriptions of the flags.
+// It binds and connects nothing.
+func (f *zmqFlags) open(name string, opts ...zmq.Option) (zmq.Socket, error) {
 	var later [][2]string
 	for _, o := range f.options {
 		name, value, err := parseOption(o)
@@ -328,22 +327,30 @@ func (f *zmqFlags) joinGroups(s zmq.Socket) error {
 	return nil
 }
 
-// attach binds and connects in order. It prints each bound endpoint on stderr, and
-// for PEER the routing id of each connection.
-func (f *zmqFlags) attach(s zmq.Socket, stderr io.Writer) error {
+// attach binds and connects in order. It reports each bound endpoint, and for PEER
+// the routing id of each connection.
+func (f *zmqFlags) attach(s zmq.Socket, report reporter) error {
 	for _, ep := range f.endpoints {
-		if err := attach(s, ep, stderr); err != nil {
+		if err := attach(s, ep, report); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func attach(s zmq.Socket, ep zmqEndpoint, stderr io.Writer) error {
+// reporter is called with what was done and the endpoint.
+type reporter func(what, endpoint string)
+
+// printTo returns a reporter that prints lines.
+func printTo(w io.Writer) reporter {
+	return func(what, endpoint string) { fmt.Fprintf(w, "%s %s\n", what, endpoint) }
+}
+
+func attach(s zmq.Socket, ep zmqEndpoint, report reporter) error {
 	if !ep.bind {
 		e, err := s.Connect(ep.at)
 		if _, ok := s.(*zmq.Peer); ok && err == nil && e.RoutingID() != nil {
-			fmt.Fprintf(stderr, "peer %s at %s\n", textLines.append(nil, zmq.Msg{e.RoutingID()}), ep.at)
+			report(fmt.Sprintf("peer %s at", textLines.append(nil, zmq.Msg{e.RoutingID()})), ep.at)
 		}
 		return cli.EndpointError(err)
 	}
@@ -351,6 +358,6 @@ func attach(s zmq.Socket, ep zmqEndpoint, stderr io.Writer) error {
 	if err != nil {
 		return cli.EndpointError(err)
 	}
-	fmt.Fprintf(stderr, "bound %s\n", bound.Addr())
+	report("bound", bound.Addr())
 	return nil
 }

@@ -399,6 +399,9 @@ func (c *netConn) serve() {
 		cancel()
 		if err != nil {
 			l.badHandshakes.Add(1)
+			if l.cfg.OnHandshakeError != nil {
+				l.cfg.OnHandshakeError(c.nc.RemoteAddr(), err)
+			}
 			return
 		}
 		l.handshakes.Add(1)

@@ -121,6 +121,9 @@ type Config struct {
 	// OnPanic is called after a panic in a session, whose connection is closed.
 	// The other connections are not affected.
 	OnPanic func(v any, stack []byte)
+	// OnHandshakeError is called after a TLS handshake that failed, whose connection is
+	// closed.
+	OnHandshakeError func(peer net.Addr, err error)
 }
 
 const (

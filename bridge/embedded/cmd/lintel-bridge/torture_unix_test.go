@@ -116,7 +116,7 @@ func (x *torture) run(args ...string) *process {
 	args = append(args, "--embedded", filepath.Join(x.dir, "store"))
 	ready := make(chan struct{})
 	p := x.start(exec.Command(x.program, args...), (*exec.Cmd).StderrPipe, func(line string) {
-		if line == "ready" {
+		if strings.HasSuffix(line, " INFO ready") {
 			close(ready)
 		}
 	})

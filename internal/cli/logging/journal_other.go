@@ -1,0 +1,7 @@
+//go:build !unix
+
+package logging
+
+import "io"
+
+func isJournal(io.Writer) bool { return false }
