@@ -47,6 +47,10 @@ api: ## record the API of the public packages, which `make lint` compares with
 notice: ## write NOTICE: the licences of what the programs contain
 	LINTEL_NOTICE=write $(GO) test -count=1 -run '^TestNotice$$' ./internal
 
+.PHONY: man
+man: ## write the man pages and shell completions of deploy/ from the commands
+	cd bridge/manual && $(GO) run . $(CURDIR)/deploy
+
 fmt: ## format every Go file
 	$(TOOL) gofumpt -w $(GOFILES)
 

@@ -328,7 +328,7 @@ func TestPackages(t *testing.T) {
 		if strings.HasSuffix(path, "_test.go") || strings.Contains("/"+dir+"/", "/internal/") || regexp.MustCompile(`^(interop|bench|deploy|tools|docs)`).MatchString(dir) {
 			continue
 		}
-		if strings.Contains(src, "\npackage main\n") && dir != "cmd/lintel" || dir == "demo" {
+		if strings.Contains("\n"+src, "\npackage main\n") && dir != "cmd/lintel" || dir == "demo" {
 			continue
 		}
 		if !named[dir] && !strings.Contains(string(readme), "("+dir+")") {

@@ -2,8 +2,15 @@
 // servers, ZeroMQ sockets, and demonstrations of them, in one binary.
 package main
 
-import "os"
+import (
+	"os"
+
+	"lintel.dev/internal/cli/rootcli"
+)
+
+// version is set by the linker (see Makefile).
+var version = "devel"
 
 func main() {
-	os.Exit(run(os.Args, os.Stdin, os.Stdout, os.Stderr))
+	os.Exit(rootcli.Run(version, os.Args, os.Stdin, os.Stdout, os.Stderr))
 }

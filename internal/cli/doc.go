@@ -5,7 +5,7 @@
 // Each family is a package of its own below this one and exports New, which
 // returns its command: cachecli (lintel cache), servercli (lintel memcached),
 // zmqcli (lintel zmq), feedcli (lintel feed), perfcli (lintel perf) and democli
-// (lintel demo). cmd/lintel adds them to the root command and turns the error of
-// a command into an exit status with [Status]. Commands return errors; they never
-// call os.Exit.
+// (lintel demo). Package rootcli adds them to the root command and turns the error
+// of a command into an exit status with [Status]. Commands return errors; they never
+// call os.Exit. Commands that serve log with package logging.
 package cli

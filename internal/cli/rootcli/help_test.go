@@ -1,4 +1,4 @@
-package main
+package rootcli
 
 import (
 	"fmt"
@@ -13,7 +13,7 @@ import (
 // TestHelpExamples types what the help of every command shows as an example,
 // as far as the flags and arguments: a flag that is gone would fail here.
 func TestHelpExamples(t *testing.T) {
-	root := newRoot()
+	root := New("test")
 	typed := 0
 	var walk func(cmd *cobra.Command)
 	walk = func(cmd *cobra.Command) {
@@ -48,7 +48,7 @@ func TestHelpExamples(t *testing.T) {
 
 // TestHelpWidth checks that the help of every command fits 80 columns.
 func TestHelpWidth(t *testing.T) {
-	root := newRoot()
+	root := New("test")
 	var walk func(cmd *cobra.Command)
 	walk = func(cmd *cobra.Command) {
 		var out strings.Builder
@@ -71,7 +71,7 @@ func TestHelpWidth(t *testing.T) {
 
 // typeIn finds the command and gives it its flags and arguments; it is not run.
 func typeIn(args []string) error {
-	root := newRoot()
+	root := New("test")
 	cmd, rest, err := root.Find(args)
 	if err != nil {
 		return err

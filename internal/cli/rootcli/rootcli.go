@@ -1,4 +1,6 @@
-package main
+// Package rootcli is the command lintel: the root of the command tree, which has the
+// families below it. The program memcached is the same command with another name.
+package rootcli
 
 import (
 	"context"
@@ -21,17 +23,14 @@ import (
 	"lintel.dev/internal/cli/zmqcli"
 )
 
-// version is set by the linker (see Makefile).
-var version = "devel"
-
-// run runs the command that args name and returns the exit status. SIGINT and
+// Run runs the command that args name and returns the exit status. SIGINT and
 // SIGTERM cancel the context of the command. When args[0] is memcached, the
-// command is lintel memcached.
-func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+// command is lintel memcached. version is that of the program.
+func Run(version string, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 
-	root := newRoot()
+	root := New(version)
 	rest := args[1:]
 	if name := filepath.Base(args[0]); name == "memcached" || name == "memcached-debug" {
 		rest = append([]string{"memcached"}, rest...)
@@ -49,8 +48,8 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	return cli.Status(err)
 }
 
-// newRoot returns the command tree.
-func newRoot() *cobra.Command {
+// New returns the command tree.
+func New(version string) *cobra.Command {
 	root := &cobra.Command{
 		Use:   "lintel",
 		Short: "A cache that replaces memcached and message queues that talk to ZeroMQ",

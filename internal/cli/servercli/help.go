@@ -37,22 +37,45 @@ func serverHelp(program, build string) string {
 			}
 		}
 	}
-	b.WriteString("\nOptions of -o:\n")
+	b.WriteString("\n")
+	helpSuboptions(&b)
+	b.WriteString("\nExamples:\n")
+	for _, args := range serverExamples {
+		b.WriteString("  " + program + " " + args + "\n")
+	}
+	return b.String()
+}
+
+// serverManual returns the description of the manual page.
+func serverManual() string {
+	var b strings.Builder
+	b.WriteString(`Run a cache server with memcached's protocols and flags.
+
+Started as memcached, the program is this command. It then requires -u when root
+starts it, and logs from level warn on.
+
+SIGINT and SIGTERM stop the server. SIGUSR1 stops it and keeps the items in the
+file of -e. SIGHUP reads the password file and the certificates again.
+
+`)
+	helpSuboptions(&b)
+	return b.String()
+}
+
+// helpSuboptions writes the options of -o.
+func helpSuboptions(b *strings.Builder) {
+	b.WriteString("Options of -o:\n")
 	for _, inert := range []bool{false, true} {
 		if inert {
 			b.WriteString("\nOptions of -o that only change what stats settings shows:\n")
 		}
 		for i := range suboptions {
 			if o := &suboptions[i]; o.inert == inert && o.help != "" {
-				helpLine(&b, "  "+o.usage(), o.help)
+				helpLine(b, "  "+o.usage(), o.help)
 			}
 		}
 	}
-	b.WriteString("\nslab_reassign, slab_automove, lru_maintainer and inline_ascii_resp may have the\nprefix no_. slab_*, lru_* and hash* describe memcached's allocator, which this\nserver does not have.\n\nExamples:\n")
-	for _, args := range serverExamples {
-		b.WriteString("  " + program + " " + args + "\n")
-	}
-	return b.String()
+	b.WriteString("\nslab_reassign, slab_automove, lru_maintainer and inline_ascii_resp may have the\nprefix no_. slab_*, lru_* and hash* describe memcached's allocator, which this\nserver does not have.\n")
 }
 
 // name returns the flag as the help shows it.

@@ -35,6 +35,7 @@ func New(version string) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "memcached [flags]",
 		Short: "Run a cache server with memcached's protocols and flags",
+		Long:  serverManual(), // of the manual page; the help is serverHelp
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) > 0 {
 				return cli.Usagef("unexpected argument %q, see -h", args[0])
