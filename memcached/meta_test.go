@@ -114,6 +114,28 @@ func TestMetaSet(t *testing.T) {
 	})
 }
 
+// TestCompareWithZero: a CAS value of 0 stands for none, in a command and, with -C, in
+// every item. Nothing compares with it: a set that must compare is refused, an append
+// is not checked.
+func TestCompareWithZero(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		opts   Options
+		values []string
+	}{{"CAS values", Options{}, []string{"0"}}, {"-C", Options{DisableCAS: true}, []string{"0", "1", "99999999999"}}} {
+		t.Run(c.name, func(t *testing.T) {
+			for _, cas := range c.values {
+				talk(t, c.opts, []exchange{
+					{"ms a 1 MS\r\n5\r\nms a 1 C" + cas + "\r\n6\r\nms a 1 MR C" + cas + "\r\n6\r\n", "HD\r\nEX\r\nEX\r\n"},
+					{"ms a 1 I C" + cas + "\r\n6\r\nmg a v\r\n", "EX\r\nVA 1\r\n5\r\n"},
+					{"cas a 0 0 1 " + cas + "\r\n6\r\ncas b 0 0 1 " + cas + "\r\n6\r\n", "EXISTS\r\nNOT_FOUND\r\n"},
+					{"ms a 1 MA C" + cas + "\r\n6\r\nms a 1 MP C" + cas + " I\r\n4\r\nmg a v\r\n", "HD\r\nHD\r\nVA 3\r\n456\r\n"},
+				})
+			}
+		})
+	}
+}
+
 func TestMetaDelete(t *testing.T) {
 	talk(t, Options{}, []exchange{
 		{"ms a 1 E5\r\n1\r\nmd a C4 O1 k\r\nmd a C5 q\r\nmd a q\r\n", "HD\r\nEX O1 ka\r\nNF\r\n"},

@@ -184,7 +184,7 @@ func (b *Batch) decide(tx *store.Txn, c *Change, r *store.Record, found bool) Ou
 		case !found && !c.Vivify:
 			return NotStored
 		case !found:
-		case c.Checked && c.Compare != tx.CAS():
+		case c.Checked && comparable(c, tx) && c.Compare != tx.CAS():
 			return Exists
 		default:
 			old, value := tx.Value(), r.Parts[0]
@@ -199,9 +199,9 @@ func (b *Batch) decide(tx *store.Txn, c *Change, r *store.Record, found bool) Ou
 		case !found:
 			b.Count(CASMisses)
 			return NotFound
-		case c.Compare == tx.CAS():
+		case comparable(c, tx) && c.Compare == tx.CAS():
 			b.countClass(CASHits, tx.Size())
-		case c.Lower && c.Compare < tx.CAS():
+		case comparable(c, tx) && c.Lower && c.Compare < tx.CAS():
 			r.Expiry, r.Stale, r.Won = tx.Expiry(), true, tx.Won()
 			b.countClass(CASHits, tx.Size())
 		default:
@@ -211,6 +211,11 @@ func (b *Batch) decide(tx *store.Txn, c *Change, r *store.Record, found bool) Ou
 	}
 	return Stored
 }
+
+// comparable reports whether the CAS value of c can be compared with that of the item
+// of tx. It is not if one of them is 0: with -C no item has a value, and 0 in a
+// command stands for none.
+func comparable(c *Change, tx *store.Txn) bool { return c.Compare != 0 && tx.CAS() != 0 }
 
 // Refuse counts and logs a change whose value of n bytes is too large. With drop
 // set it removes the old item, whose value the client no longer expects.
