@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"go/ast"
 	"go/build"
+	"go/importer"
 	"go/parser"
 	"go/token"
 	"go/types"
@@ -14,17 +15,16 @@ import (
 	"testing"
 )
 
-// apiFile lists upstream's API: one line for each exported identifier, with its
-// type.
-const apiFile = "testdata/api.txt"
-
-// TestAPI checks that the package has exactly upstream's API.
+// TestAPI checks that the package and package draft have exactly upstream's API.
+// A file lists it: one line for each exported identifier, with its type.
 func TestAPI(t *testing.T) {
-	want, err := os.ReadFile(apiFile)
-	if err != nil {
-		t.Fatal(err)
+	for _, dir := range []string{".", "draft"} {
+		want, err := os.ReadFile(filepath.Join(dir, "testdata", "api.txt"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		diffAPI(t, "package "+dir, apiOf(t, dir, false), strings.Split(strings.TrimSpace(string(want)), "\n"))
 	}
-	diffAPI(t, "this package", apiOf(t, ".", false), strings.Split(strings.TrimSpace(string(want)), "\n"))
 }
 
 // diffAPI reports what differs between two lists.
@@ -45,28 +45,7 @@ func diffAPI(t *testing.T, name string, got, want []string) {
 // apiOf lists the API of the package in dir, as it is on Linux.
 func apiOf(t *testing.T, dir string, cgo bool) []string {
 	t.Helper()
-	fset := token.NewFileSet()
-	ctx := build.Default
-	ctx.GOOS, ctx.CgoEnabled = "linux", cgo
-	pkg, err := ctx.ImportDir(dir, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var files []*ast.File
-	for _, name := range slices.Concat(pkg.GoFiles, pkg.CgoFiles) {
-		f, err := parser.ParseFile(fset, filepath.Join(dir, name), nil, 0)
-		if err != nil {
-			t.Fatal(err)
-		}
-		files = append(files, f)
-	}
-	conf := types.Config{
-		Importer:         onlyTime{},
-		IgnoreFuncBodies: true,
-		FakeImportC:      cgo,
-		Error:            func(error) {}, // of what is imported from elsewhere; no exported identifier needs it
-	}
-	p, _ := conf.Check("zmq4", fset, files, nil)
+	p, files := checkPackage(t, dir, cgo)
 	conversions := constConversions(files)
 	var api []string
 	for _, name := range p.Scope().Names() {
@@ -93,6 +72,34 @@ func apiOf(t *testing.T, dir string, cgo bool) []string {
 	return api
 }
 
+// checkPackage returns the package in dir without the bodies of its functions.
+func checkPackage(t *testing.T, dir string, cgo bool) (*types.Package, []*ast.File) {
+	t.Helper()
+	fset := token.NewFileSet()
+	ctx := build.Default
+	ctx.GOOS, ctx.CgoEnabled = "linux", cgo
+	pkg, err := ctx.ImportDir(dir, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var files []*ast.File
+	for _, name := range slices.Concat(pkg.GoFiles, pkg.CgoFiles) {
+		f, err := parser.ParseFile(fset, filepath.Join(dir, name), nil, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		files = append(files, f)
+	}
+	conf := types.Config{
+		Importer:         needed{t},
+		IgnoreFuncBodies: true,
+		FakeImportC:      cgo,
+		Error:            func(error) {}, // of what is imported from elsewhere; no exported identifier needs it
+	}
+	p, _ := conf.Check("zmq4", fset, files, nil)
+	return p, files
+}
+
 // constConversions returns the types of constants that are declared as a
 // conversion, because the value of one of cgo is unknown.
 func constConversions(files []*ast.File) map[string]string {
@@ -116,9 +123,10 @@ func constConversions(files []*ast.File) map[string]string {
 	return found
 }
 
-// typeAPI lists a type, its exported fields and methods.
+// typeAPI lists a type, its exported fields and methods, also those of what it
+// embeds. An alias is listed as the type that it stands for.
 func typeAPI(obj *types.TypeName) []string {
-	named := obj.Type().(*types.Named)
+	named := types.Unalias(obj.Type()).(*types.Named)
 	var api []string
 	switch u := named.Underlying().(type) {
 	case *types.Struct:
@@ -131,8 +139,8 @@ func typeAPI(obj *types.TypeName) []string {
 	default:
 		api = append(api, "type "+obj.Name()+" "+typeText(u))
 	}
-	for m := range named.Methods() {
-		if m.Exported() {
+	for selection := range types.NewMethodSet(types.NewPointer(named)).Methods() {
+		if m := selection.Obj().(*types.Func); m.Exported() {
 			api = append(api, "method ("+typeText(m.Signature().Recv().Type())+") "+m.Name()+signature(m))
 		}
 	}
@@ -168,20 +176,19 @@ func typeText(typ types.Type) string {
 	}), "interface{}", "any")
 }
 
-// onlyTime imports time, the only package that the API refers to, with the two
-// types that it needs; others fail.
-type onlyTime struct{}
+// needed imports the packages that the APIs refer to; others fail.
+type needed struct{ t *testing.T }
 
-func (onlyTime) Import(path string) (*types.Package, error) {
-	if path != "time" {
-		return nil, fmt.Errorf("%s is not needed", path)
+func (n needed) Import(path string) (*types.Package, error) {
+	switch path {
+	case "lintel.dev/compat/pebbe":
+		p, _ := checkPackage(n.t, ".", false)
+		return p, nil
+	case "lintel.dev/compat/pebbe/internal/hooks":
+		p, _ := checkPackage(n.t, filepath.Join("internal", "hooks"), false)
+		return p, nil
+	case "syscall", "time":
+		return importer.Default().Import(path)
 	}
-	p := types.NewPackage(path, path)
-	for name, u := range map[string]types.Type{"Duration": types.Typ[types.Int64], "Time": types.NewStruct(nil, nil)} {
-		obj := types.NewTypeName(token.NoPos, p, name, nil)
-		types.NewNamed(obj, u, nil)
-		p.Scope().Insert(obj)
-	}
-	p.MarkComplete()
-	return p, nil
+	return nil, fmt.Errorf("%s is not needed", path)
 }

@@ -4,7 +4,8 @@
 //	import zmq "lintel.dev/compat/pebbe" // was: zmq "github.com/pebbe/zmq4"
 //
 // Types, constants, functions and methods are spelled as upstream, and the API
-// is closed: what is new belongs to lintel.dev/zmq. Errors of the sockets are
+// is closed: what is new belongs to lintel.dev/zmq. Package draft has the types
+// of sockets that libzmq calls drafts, and is the rest of this package. Errors of the sockets are
 // bare Errno values, so that AsErrno and == work.
 //
 // # How it works

@@ -284,8 +284,8 @@ func (soc *Socket) GetMechanism() (Mechanism, error) {
 	return 0, einval
 }
 
-// GetThreadSafe returns false, as libzmq does for these types of sockets.
+// GetThreadSafe returns true for the draft types except DGRAM, as libzmq does.
 func (soc *Socket) GetThreadSafe() (bool, error) {
-	_, err := soc.opened()
-	return false, err
+	s, err := soc.opened()
+	return err == nil && s.typ.threadSafe(), err
 }

@@ -107,7 +107,7 @@ func (s *socket) recvPart(flags Flag) ([]byte, error) {
 		return bytes.Clone(s.nextPart()), nil
 	case s.in == nil:
 		return nil, zmq.ErrNotSupported
-	case flags&DONTWAIT == 0 && !s.metadata.Load():
+	case flags&DONTWAIT == 0 && !s.metadata.Load() && !s.headed:
 		b, err := s.in.RecvInto(background, nil)
 		if err != nil {
 			return s.beginSeveral(err)
@@ -149,8 +149,17 @@ func (soc *Socket) recvMessage(flags Flag) (zmq.Msg, error) {
 	return m, errnoOf(err, ENOTSUP)
 }
 
-// recvWhole receives a message.
-func (s *socket) recvWhole(flags Flag) (m zmq.Msg, err error) {
+// recvWhole receives a message, without its head.
+func (s *socket) recvWhole(flags Flag) (zmq.Msg, error) {
+	m, err := s.receive(flags)
+	if err == nil && s.headed {
+		m = m[1:]
+	}
+	return m, err
+}
+
+// receive receives a message, with its head.
+func (s *socket) receive(flags Flag) (m zmq.Msg, err error) {
 	switch {
 	case s.in == nil:
 		return nil, zmq.ErrNotSupported

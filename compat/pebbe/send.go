@@ -26,7 +26,7 @@ func (soc *Socket) SendBytes(data []byte, flags Flag) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	if flags == 0 && s.out != nil && !s.lockstep && !s.partial.Load() {
+	if flags == 0 && s.direct && !s.partial.Load() {
 		err = s.out.SendBytes(background, data)
 	} else {
 		err = s.sendPart(data, flags)
@@ -95,6 +95,9 @@ func (soc *Socket) sendMessage(flags Flag, parts []any) (total int, err error) {
 
 // sendMsg sends all parts that a message still needs.
 func (s *socket) sendMsg(m zmq.Msg, flags Flag) error {
+	if s.typ.threadSafe() {
+		return s.sendSingle(m, flags, nil)
+	}
 	if s.partial.Load() {
 		s.mu.Lock()
 		whole := append(s.unsent, m...)
@@ -108,7 +111,7 @@ func (s *socket) sendMsg(m zmq.Msg, flags Flag) error {
 
 // sendPart sends one part, or keeps it until the last one is sent.
 func (s *socket) sendPart(data []byte, flags Flag) error {
-	if flags&SNDMORE == 0 {
+	if flags&SNDMORE == 0 || s.typ.threadSafe() {
 		return s.sendMsg(zmq.Msg{data}, flags)
 	}
 	if !s.partial.Load() {
@@ -129,6 +132,8 @@ func (s *socket) sendWhole(m zmq.Msg, flags Flag) (err error) {
 		return zmq.ErrNotSupported
 	case s.lockstep && s.more.Load():
 		return EFSM // the request or reply is not read to its end
+	case s.typ == dgram && len(m) != 2:
+		return einval // not an address and a datagram
 	case flags&DONTWAIT != 0:
 		err = s.out.TrySend(m)
 	default:

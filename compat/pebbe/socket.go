@@ -26,6 +26,8 @@ type socket struct {
 	out      zmq.Sender   // nil: the type does not send
 	typ      Type
 	lockstep bool // REQ or REP
+	headed   bool // a zmq.Msg begins with a routing id or a group
+	direct   bool // zmq's SendBytes sends a message of one part
 	group    *group
 
 	closed    atomic.Bool
@@ -53,8 +55,8 @@ type endpoint struct {
 	bound bool
 }
 
-// NewSocket makes a socket. Its linger time is without limit (for SUB and XSUB
-// 0) until SetLinger changes it. The socket is closed when it becomes
+// NewSocket makes a socket. Its linger time is without limit (for SUB, XSUB and
+// DISH 0) until SetLinger changes it. The socket is closed when it becomes
 // unreachable.
 func (ctx *Context) NewSocket(t Type) (soc *Socket, err error) {
 	set, err := ctx.g.enter()
@@ -79,24 +81,25 @@ func newSocket(g *group, t Type, set settings) (*socket, error) {
 	switch {
 	case !set.blocky:
 		opts = append(opts, zmq.WithLinger(0))
-	case t != SUB && t != XSUB:
+	case t != SUB && t != XSUB && t != dish:
 		opts = append(opts, zmq.WithLinger(-1))
 	}
-	z, err := zmq.New(t.String(), opts...)
+	z, err := zmq.New(t.socketName(), opts...)
 	if err != nil {
 		return nil, err
 	}
-	s := &socket{Socket: z, typ: t, lockstep: t == REQ || t == REP, group: g}
+	s := &socket{Socket: z, typ: t, lockstep: t == REQ || t == REP, headed: t.headed(), group: g}
 	s.in, _ = z.(zmq.Receiver)
 	s.out, _ = z.(zmq.Sender)
+	s.direct = s.out != nil && !s.lockstep && !s.headed && t != dgram
 	s.sndtimeo.Store(-1)
 	return s, nil
 }
 
 // opened returns the open socket.
 func (soc *Socket) opened() (*socket, error) {
-	if s := soc.s; s != nil && !s.closed.Load() {
-		return s, nil
+	if soc != nil && soc.s != nil && !soc.s.closed.Load() {
+		return soc.s, nil
 	}
 	return nil, ErrorSocketClosed
 }
@@ -108,16 +111,16 @@ func (soc Socket) String() string {
 		return "Socket(CLOSED)"
 	}
 	if id, err := soc.GetIdentity(); err == nil && id != "" {
-		return fmt.Sprintf("Socket(%v,%q)", s.typ, id)
+		return fmt.Sprintf("Socket(%s,%q)", s.Type(), id)
 	}
-	return fmt.Sprintf("Socket(%v,%p)", s.typ, s)
+	return fmt.Sprintf("Socket(%s,%p)", s.Type(), s)
 }
 
 // Close closes the socket and returns at once. Blocked calls return ETERM, later
 // ones ErrorSocketClosed. Queued messages are sent in the background, at most
 // for the linger time; Term waits for that.
 func (soc *Socket) Close() error {
-	if soc.s != nil {
+	if soc != nil && soc.s != nil {
 		soc.s.close()
 	}
 	return nil

@@ -39,16 +39,18 @@ func TestUpstream(t *testing.T) {
 	root, err := filepath.Abs("../..")
 	check(t, err)
 
-	t.Run("api", func(t *testing.T) {
-		diffAPI(t, "upstream", apiOf(t, source, true), apiOf(t, ".", false))
-	})
-	t.Run("tests", func(t *testing.T) {
-		dir := newModule(t, root, "judge")
-		for _, f := range glob(t, source, "*_test.go") {
-			rewrite(t, f, filepath.Join(dir, filepath.Base(f)), "judge")
-		}
-		run(t, dir, 5*time.Minute, "go", "test", "-count=1", "-v", ".")
-	})
+	for _, pkg := range []string{".", "draft"} {
+		t.Run("api/"+pkg, func(t *testing.T) {
+			diffAPI(t, "upstream", apiOf(t, filepath.Join(source, pkg), true), apiOf(t, pkg, false))
+		})
+		t.Run("tests/"+pkg, func(t *testing.T) {
+			dir := newModule(t, root, "judge")
+			for _, f := range glob(t, filepath.Join(source, pkg), "*_test.go") {
+				rewrite(t, f, filepath.Join(dir, filepath.Base(f)), "judge")
+			}
+			run(t, dir, 5*time.Minute, "go", "test", "-count=1", "-v", ".")
+		})
+	}
 	t.Run("examples", func(t *testing.T) {
 		dir := newModule(t, root, "examples")
 		check(t, os.CopyFS(dir, os.DirFS(filepath.Join(programs, "examples"))))
@@ -109,6 +111,7 @@ func rewrite(t *testing.T, from, to, module string) {
 	check(t, err)
 	changed := strings.NewReplacer(
 		`"`+upstream+`"`, `"lintel.dev/compat/pebbe"`,
+		`"`+upstream+`/draft"`, `"lintel.dev/compat/pebbe/draft"`,
 		`"`+upstream+`/examples/`, `"`+module+`/`,
 	).Replace(string(text))
 	_ = os.Remove(to) // what the module cache holds is read-only
