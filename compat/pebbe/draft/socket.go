@@ -112,7 +112,8 @@ func (soc *Socket) SendBytes(data []byte, flags Flag, options ...interface{}) (i
 				head = []byte(o)
 			}
 		default:
-			return 0, fmt.Errorf("Invalid message option: %#v", option) //lint:ignore ST1005 the text is upstream's
+			//lint:ignore ST1005 the text is upstream's
+			return 0, fmt.Errorf("Invalid message option: %#v", option)
 		}
 	}
 	return hooks.Send(soc.socket, data, int(flags), head)
