@@ -47,7 +47,7 @@ func pack(t *testing.T, id, format string, packager nfpm.Packager) string {
 			if c.Type != files.TypeSymlink {
 				source = fromRoot(source)
 			}
-			contents = append(contents, &files.Content{Source: source, Destination: c.Destination, Type: c.Type})
+			contents = append(contents, &files.Content{Source: source, Destination: c.Destination, Type: c.Type, Packager: c.Packager})
 		}
 		if !n.Meta {
 			contents = append(contents, &files.Content{Source: lintel, Destination: "/usr/bin/lintel", FileInfo: &files.ContentFileInfo{Mode: 0o755}})
@@ -89,6 +89,11 @@ func TestRelease(t *testing.T) {
 	if env := project.Builds[0].Env; len(env) != 1 || env[0] != "CGO_ENABLED=0" {
 		t.Errorf("the environment of the build is %v", env)
 	}
+	for _, f := range project.Archives[0].Files {
+		if found, err := filepath.Glob(fromRoot(f.Source)); err != nil || len(found) == 0 {
+			t.Errorf("the archive's %s: no such files (%v)", f.Source, err)
+		}
+	}
 }
 
 func TestRPM(t *testing.T) {
@@ -117,6 +122,8 @@ func TestInstall(t *testing.T) {
 	write(t, filepath.Join(root, "etc/group"), "", 0o644)
 	theirs := filepath.Join(root, "usr/bin/memcached")
 	write(t, theirs, "memcached's own\n", 0o755)
+	manual := filepath.Join(root, "usr/share/man/man1")
+	write(t, filepath.Join(manual, "memcached.1.gz"), "memcached's page\n", 0o644)
 	do := func(args ...string) {
 		t.Helper()
 		cmd := exec.Command(dpkg, append([]string{"--root=" + root, "--force-script-chrootless", "--force-not-root", "--log=/dev/null"}, args...)...)
@@ -126,9 +133,18 @@ func TestInstall(t *testing.T) {
 	}
 
 	do("--install", pack(t, "lintel", "deb", deb.Default))
-	for _, path := range []string{"usr/lib/systemd/system/lintel.service", "usr/lib/systemd/system/lintel.socket", "usr/lib/systemd/system/lintel@.service", "usr/lib/sysusers.d/lintel.conf", "usr/lib/tmpfiles.d/lintel.conf", "etc/default/lintel"} {
+	for _, path := range []string{"usr/lib/systemd/system/lintel.service", "usr/lib/systemd/system/lintel.socket", "usr/lib/systemd/system/lintel@.service", "usr/lib/sysusers.d/lintel.conf", "usr/lib/tmpfiles.d/lintel.conf", "etc/default/lintel", "usr/share/man/man1/lintel.1", "usr/share/man/man1/lintel-memcached.1", "usr/share/bash-completion/completions/lintel", "usr/share/zsh/vendor-completions/_lintel", "usr/share/fish/vendor_completions.d/lintel.fish"} {
 		if _, err := os.Stat(filepath.Join(root, path)); err != nil {
 			t.Error(err)
+		}
+	}
+	pages, err := filepath.Glob("man/lintel/*.1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, page := range pages {
+		if got := read(t, filepath.Join(manual, filepath.Base(page))); got != read(t, page) {
+			t.Errorf("the installed %s differs", page)
 		}
 	}
 	if text := run(t, filepath.Join(root, "usr/bin/lintel"), "--version"); !strings.HasPrefix(text, "lintel") {
@@ -145,9 +161,21 @@ func TestInstall(t *testing.T) {
 	if text := read(t, theirs+".distrib"); text != "memcached's own\n" {
 		t.Errorf("memcached was moved to %q", text)
 	}
+	if text := read(t, filepath.Join(manual, "memcached.distrib.1.gz")); text != "memcached's page\n" {
+		t.Errorf("memcached's page was moved to %q", text)
+	}
+	if _, err := os.Stat(filepath.Join(manual, "memcached.1.gz")); err == nil {
+		t.Error("two pages have the name memcached")
+	}
+	if page := run(t, tool(t, "man"), "-M", filepath.Dir(manual), "-P", "cat", "memcached"); !strings.Contains(page, "--max-item-size") {
+		t.Errorf("man memcached shows\n%s", page)
+	}
 	do("--remove", "lintel-memcached")
 	if text := read(t, theirs); text != "memcached's own\n" {
 		t.Errorf("/usr/bin/memcached is %q after the removal", text)
+	}
+	if text := read(t, filepath.Join(manual, "memcached.1.gz")); text != "memcached's page\n" {
+		t.Errorf("memcached's page is %q after the removal", text)
 	}
 	do("--remove", "lintel")
 	if _, err := os.Stat(filepath.Join(root, "usr/bin/lintel")); err == nil {
@@ -160,7 +188,7 @@ func TestInstall(t *testing.T) {
 func TestFormula(t *testing.T) {
 	text := read(t, "homebrew/lintel.rb")
 	run(t, tool(t, "ruby"), "-c", "homebrew/lintel.rb")
-	for _, want := range []string{`license "Apache-2.0"`, `"./cmd/lintel"`, "-X main.version=#{version}", `(bin/"lintel", "completion")`, `"cache", "check", "--servers"`} {
+	for _, want := range []string{`license "Apache-2.0"`, `"./cmd/lintel"`, "-X main.version=#{version}", `(bin/"lintel", "completion")`, `man1.install Dir["deploy/man/lintel/*.1"]`, `"cache", "check", "--servers"`} {
 		if !strings.Contains(text, want) {
 			t.Errorf("the formula has no %s", want)
 		}

@@ -13,6 +13,7 @@ class Lintel < Formula
     ldflags = "-s -w -X main.version=#{version}"
     system "go", "build", *std_go_args(ldflags: ldflags), "./cmd/lintel"
     generate_completions_from_executable(bin/"lintel", "completion")
+    man1.install Dir["deploy/man/lintel/*.1"]
   end
 
   service do
