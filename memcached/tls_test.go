@@ -220,6 +220,50 @@ func TestTLSPlainClientIsClosed(t *testing.T) {
 	}
 }
 
+// TestOnHandshakeError checks that a failed handshake is reported with the address of
+// the client.
+func TestOnHandshakeError(t *testing.T) {
+	a := newAuthority(t)
+	chain, key, _, _ := a.issue("server")
+	certs, err := listen.LoadTLS(listen.TLSOptions{Chain: chain, Key: key})
+	if err != nil {
+		t.Fatal(err)
+	}
+	type failure struct {
+		client net.Addr
+		err    error
+	}
+	failures := make(chan failure, 1)
+	srv, err := memcached.New(memcached.Options{OnHandshakeError: func(client net.Addr, err error) { failures <- failure{client, err} }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	served := make(chan error, 1)
+	go func() { served <- srv.Serve(certs.Listener(l)) }()
+	c, err := net.Dial("tcp", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if _, err := c.Write([]byte("version\r\n")); err != nil {
+		t.Fatal(err)
+	}
+	got := <-failures
+	if got.client.String() != c.LocalAddr().String() || !strings.Contains(got.err.Error(), "TLS") {
+		t.Errorf("got %v, %v, want client %v", got.client, got.err, c.LocalAddr())
+	}
+	if err := srv.Shutdown(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if err := <-served; !errors.Is(err, memcached.ErrServerClosed) {
+		t.Errorf("Serve: %v", err)
+	}
+}
+
 func TestTLSReload(t *testing.T) {
 	a := newAuthority(t)
 	chain, key, _, _ := a.issue("server")

@@ -93,7 +93,7 @@ func (f *httpFlags) serve(ctx context.Context, version string, s source, log *sl
 	go func() {
 		defer close(done)
 		if err := srv.Serve(netutil.LimitListener(l, maxHTTPConns)); !errors.Is(err, http.ErrServerClosed) {
-			log.Error("--http: not served any more", "err", err)
+			log.Error("--http: not served any more", "error", err)
 		}
 	}()
 	log.Info("metrics on", "urls", logging.List{"http://" + l.Addr().String() + "/metrics"})

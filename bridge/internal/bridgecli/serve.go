@@ -49,7 +49,7 @@ type opener func(ctx context.Context, e engine.Engine, options []zmq.Option, log
 // claims, and serves until the command is interrupted.
 func (f *serveFlags) run(cmd *cobra.Command, p Program, name string, open opener, claims func(engine.Guarantee) []string) error {
 	log := f.logs.New(cmd.ErrOrStderr())
-	return f.logs.Failed(log, f.serveLogged(cmd.Context(), p, name, open, claims, log))
+	return logging.Failed(log, f.serveLogged(cmd.Context(), p, name, open, claims, log))
 }
 
 func (f *serveFlags) serveLogged(ctx context.Context, p Program, name string, open opener, claims func(engine.Guarantee) []string, log *slog.Logger) (err error) {

@@ -52,7 +52,7 @@ ends with --quit.`,
   lintel feed serve --format vllm --live tcp://*:5557 --control tcp://*:5558`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			log := f.log.New(cmd.ErrOrStderr())
-			return f.log.Failed(log, f.run(cmd, log, args))
+			return logging.Failed(log, f.run(cmd, log, args))
 		},
 	}
 	f.add(cmd, "native")

@@ -4,7 +4,7 @@
 // The text format is for people and for scripts that wait for a line:
 //
 //	2026-11-28T12:00:00.000+01:00 INFO memcached listens on 127.0.0.1:11211
-//	2026-11-28T12:00:07.312+01:00 ERROR certificates are not read again err="open tls.pem: permission denied"
+//	2026-11-28T12:00:07.312+01:00 ERROR certificates are not read again error="open tls.pem: permission denied"
 //
 // It is the time, the level, the message and the attributes. An attribute of type
 // [List] ends the sentence of the message and has no name in text. If standard error

@@ -89,11 +89,12 @@ func New(w io.Writer, format Format, level slog.Leveler) *slog.Logger {
 	return slog.New(&textHandler{out, slog.NewTextHandler(&out.line, &slog.HandlerOptions{Level: level, ReplaceAttr: onlyAttributes})})
 }
 
-// Failed returns err for the caller to return from its command. In JSON, it logs err
-// and returns an error with the same exit status that prints nothing, so that the
-// output consists of records. Usage errors stay as they are.
-func (f *Flags) Failed(log *slog.Logger, err error) error {
-	if err == nil || f.Format == Text || cli.IsUsage(err) || err.Error() == "" {
+// Failed returns err for the caller to return from its command. If log writes JSON or
+// to the journal, Failed logs err and returns an error with the same exit status that
+// prints nothing, so that the output consists of records. Usage errors stay as they are.
+func Failed(log *slog.Logger, err error) error {
+	h, isText := log.Handler().(*textHandler)
+	if err == nil || isText && !h.out.journal || cli.IsUsage(err) || err.Error() == "" {
 		return err
 	}
 	log.Error(err.Error())

@@ -104,7 +104,7 @@ func TestJournal(t *testing.T) {
 	defer f.Close()
 	stream := streamID(t, f)
 	for _, c := range []struct{ variable, want string }{
-		{stream, "<7>d\n<6>i n=1\n<4>w\n<3>e\n"},
+		{stream, "<7>d\n<6>i n=1\n<4>w\n<3>e\n<3>broken\n"},
 		{stream + "1", ""},
 		{"", ""},
 	} {
@@ -120,6 +120,9 @@ func TestJournal(t *testing.T) {
 		log.Info("i", "n", 1)
 		log.Warn("w")
 		log.Error("e")
+		if err := Failed(log, errors.New("broken")); (err.Error() == "") != (c.want != "") {
+			t.Errorf("JOURNAL_STREAM=%s: Failed returned %q", c.variable, err)
+		}
 		got, err := os.ReadFile(name)
 		if err != nil {
 			t.Fatal(err)
@@ -159,8 +162,8 @@ func TestFlags(t *testing.T) {
 	}
 }
 
-// TestFailed: a failure is a record in JSON only, with the same exit status, and a
-// usage error never is.
+// TestFailed: a failure is a record in JSON, with the same exit status, and a usage
+// error never is.
 func TestFailed(t *testing.T) {
 	for _, c := range []struct {
 		format Format
@@ -176,7 +179,7 @@ func TestFailed(t *testing.T) {
 	} {
 		var out bytes.Buffer
 		f := Flags{Format: c.format}
-		got := f.Failed(f.New(&out), c.err)
+		got := Failed(f.New(&out), c.err)
 		if (out.Len() > 0) != c.logged || cli.Status(got) != cli.Status(c.err) {
 			t.Errorf("%v: got %v, logged %q", c.err, got, out.String())
 		}

@@ -134,7 +134,7 @@ func (s *serverSettings) prepareProcess(log *slog.Logger) error {
 	}
 	if s.lockAll {
 		if err := lockMemory(); err != nil {
-			log.Warn("-k: memory is not locked", "err", err)
+			log.Warn("-k: memory is not locked", "error", err)
 		}
 	}
 	if os.Geteuid() == 0 && s.user != "" && s.user != "root" {

@@ -58,9 +58,9 @@ func (s *serverSettings) serve(ctx context.Context, stderr io.Writer) error {
 		log.Error("internal error, connection closed", "panic", fmt.Sprint(v), "stack", string(stack))
 	}
 	s.options.OnHandshakeError = func(client net.Addr, err error) {
-		log.Debug("TLS handshake failed", "client", client, "err", err)
+		log.Debug("TLS handshake failed", "client", client.String(), "error", err)
 	}
-	return s.log.Failed(log, s.serveInstances(ctx, log))
+	return logging.Failed(log, s.serveInstances(ctx, log))
 }
 
 // serveInstances is serve with a logger.
@@ -110,7 +110,7 @@ func (s *serverSettings) serveInstances(ctx context.Context, log *slog.Logger) (
 			err = os.WriteFile(s.pidFile, []byte(strconv.Itoa(os.Getpid())+"\n"), 0o644)
 		}
 		if err != nil {
-			log.Warn("-P: no pid file", "err", err) // as memcached: not fatal
+			log.Warn("-P: no pid file", "error", err) // as memcached: not fatal
 		} else {
 			defer os.Remove(s.pidFile)
 		}
@@ -118,12 +118,12 @@ func (s *serverSettings) serveInstances(ctx context.Context, log *slog.Logger) (
 	reload := func() {
 		for _, in := range instances {
 			if err := in.server.ReloadAuth(); err != nil {
-				log.Error("reload users: the old ones stay", "err", err)
+				log.Error("reload users: the old ones stay", "error", err)
 			}
 		}
 		if certs != nil {
 			if err := certs.Reload(); err != nil {
-				log.Error("reload certificates: the old ones stay", "err", err)
+				log.Error("reload certificates: the old ones stay", "error", err)
 			}
 		}
 	}
@@ -146,7 +146,7 @@ func (s *serverSettings) serveInstances(ctx context.Context, log *slog.Logger) (
 	if s.cluster != "" {
 		tasks.Go(func() error {
 			s.watchCluster(ctx, topology, func(err error) {
-				log.Error("reload --cluster: the old list stays", "err", err)
+				log.Error("reload --cluster: the old list stays", "error", err)
 			})
 			return nil
 		})
@@ -173,7 +173,7 @@ func (s *serverSettings) serveInstances(ctx context.Context, log *slog.Logger) (
 
 	if ctx.Err() == nil {
 		if err := notify("READY=1"); err != nil {
-			log.Warn("NOTIFY_SOCKET: the service manager was not notified", "err", err)
+			log.Warn("NOTIFY_SOCKET: the service manager was not notified", "error", err)
 		}
 	}
 	<-ctx.Done()

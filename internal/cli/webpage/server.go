@@ -38,7 +38,7 @@ func Start(ctx context.Context, tasks *errgroup.Group, addr string, metrics prom
 	srv := NewServer(ctx, metrics, view)
 	tasks.Go(func() error {
 		if err := srv.Serve(netutil.LimitListener(l, maxConns)); !errors.Is(err, http.ErrServerClosed) {
-			log.Error("--http: the page is not served any more", "err", err)
+			log.Error("--http: the page is not served any more", "error", err)
 		}
 		return nil
 	})

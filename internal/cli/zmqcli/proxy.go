@@ -45,7 +45,7 @@ PAUSE, RESUME, TERMINATE and STATISTICS.`,
 			if err == nil {
 				err = p.serve(cmd, http)
 			}
-			return logs.Failed(log, errors.Join(err, p.close(cmd.Context())))
+			return logging.Failed(log, errors.Join(err, p.close(cmd.Context())))
 		},
 	}
 	flags := cmd.Flags()
