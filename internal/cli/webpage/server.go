@@ -35,7 +35,7 @@ func Start(ctx context.Context, tasks *errgroup.Group, addr string, metrics prom
 	if err != nil {
 		return fmt.Errorf("--http: %w", err)
 	}
-	srv := NewServer(ctx, metrics, view)
+	srv := NewServer(ctx, addr, metrics, view)
 	tasks.Go(func() error {
 		if err := srv.Serve(netutil.LimitListener(l, maxConns)); !errors.Is(err, http.ErrServerClosed) {
 			log.Error("--http: the page is not served any more", "error", err)
@@ -53,10 +53,10 @@ func Start(ctx context.Context, tasks *errgroup.Group, addr string, metrics prom
 	return nil
 }
 
-// NewServer returns the server of Start. /healthz fails once ctx is done.
-func NewServer(ctx context.Context, metrics prometheus.Gatherer, view func() View) *http.Server {
+// NewServer returns the server of Start at addr. /healthz fails once ctx is done.
+func NewServer(ctx context.Context, addr string, metrics prometheus.Gatherer, view func() View) *http.Server {
 	mux := http.NewServeMux()
-	Handle(mux, view)
+	Handle(mux, addr, view)
 	mux.Handle("GET /metrics", promhttp.HandlerFor(metrics, promhttp.HandlerOpts{MaxRequestsInFlight: maxScrapes}))
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
 		if ctx.Err() != nil {

@@ -31,7 +31,7 @@ func TestMetricsInFlight(t *testing.T) {
 	slow := slowCollector{make(chan struct{}), make(chan struct{})}
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(slow)
-	handler := NewServer(t.Context(), registry, func() View { return View{} }).Handler
+	handler := NewServer(t.Context(), "127.0.0.1:0", registry, func() View { return View{} }).Handler
 	get := func(path string) int {
 		w := httptest.NewRecorder()
 		handler.ServeHTTP(w, httptest.NewRequest(http.MethodGet, path, nil))
@@ -92,7 +92,7 @@ func TestMetricsTimeouts(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				srv := NewServer(t.Context(), prometheus.NewRegistry(), func() View { return View{} })
+				srv := NewServer(t.Context(), "127.0.0.1:0", prometheus.NewRegistry(), func() View { return View{} })
 				ended := make(chan time.Time, 1)
 				began := time.Now()
 				srv.ConnState = func(_ net.Conn, s http.ConnState) {

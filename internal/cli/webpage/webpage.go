@@ -8,7 +8,9 @@
 // sheet. The script puts texts into the document as text nodes only, so names that clients choose, such as keys, cannot
 // become markup.
 //
-// Start serves all of it for a flag --http, with /metrics for Prometheus and /healthz.
+// Start serves all of it for a flag --http, with /metrics for Prometheus and /healthz. The page and the View are refused
+// to requests for another host, see checkHost; /metrics and /healthz are not, because Prometheus may know the machine by
+// any name, and they contain no keys.
 //
 // A History is safe for concurrent use. The rest has no state.
 package webpage
@@ -95,15 +97,15 @@ var files embed.FS
 const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
 // Handle adds the page to mux, at /, /page.css, /page.js, /icon.svg and /status.json. view is called for each request of
-// the last, by several goroutines.
-func Handle(mux *http.ServeMux, view func() View) {
+// the last, by several goroutines. addr is that of --http, whose name the page may be asked for by.
+func Handle(mux *http.ServeMux, addr string, view func() View) {
 	for path, name := range map[string]string{"/{$}": "page.html", "/page.css": "page.css", "/page.js": "page.js", "/icon.svg": "icon.svg"} {
-		mux.HandleFunc("GET "+path, func(w http.ResponseWriter, r *http.Request) {
+		mux.HandleFunc("GET "+path, checkHost(addr, func(w http.ResponseWriter, r *http.Request) {
 			secure(w)
 			http.ServeFileFS(w, r, files, name)
-		})
+		}))
 	}
-	mux.HandleFunc("GET /status.json", func(w http.ResponseWriter, _ *http.Request) {
+	mux.HandleFunc("GET /status.json", checkHost(addr, func(w http.ResponseWriter, _ *http.Request) {
 		secure(w)
 		w.Header().Set("Content-Type", "application/json")
 		w.Header().Set("Cache-Control", "no-store")
@@ -117,7 +119,7 @@ func Handle(mux *http.ServeMux, view func() View) {
 			}
 		}
 		_ = json.NewEncoder(w).Encode(v) // an error is the client's: it is gone
-	})
+	}))
 }
 
 func secure(w http.ResponseWriter) {

@@ -14,7 +14,7 @@ import (
 func get(t *testing.T, mux *http.ServeMux, path string) *httptest.ResponseRecorder {
 	t.Helper()
 	w := httptest.NewRecorder()
-	mux.ServeHTTP(w, httptest.NewRequest(http.MethodGet, path, nil))
+	mux.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "http://localhost"+path, nil))
 	return w
 }
 
@@ -22,7 +22,7 @@ func get(t *testing.T, mux *http.ServeMux, path string) *httptest.ResponseRecord
 // loads nothing from elsewhere.
 func TestHandle(t *testing.T) {
 	mux := http.NewServeMux()
-	Handle(mux, func() View {
+	Handle(mux, ":9150", func() View {
 		return View{Title: "T", Parts: []Part{{Name: "<script>", Tables: []Table{{Title: "empty"}}}}}
 	})
 	size := 0
