@@ -4,8 +4,10 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"net/netip"
 	"strings"
 
+	"lintel.dev/internal/zmq/address"
 	"lintel.dev/internal/zmq/engine"
 	"lintel.dev/internal/zmq/epgm"
 	"lintel.dev/internal/zmq/udp"
@@ -42,17 +44,30 @@ func (s *core) joinGroup(e *Endpoint) (*Endpoint, error) {
 	return s.dialOut(e)
 }
 
-// resolved is an address with the port that was bound, and without the wildcard *,
-// so that peers can connect to it.
-func resolved(address, bound string) string {
-	host, port, err := net.SplitHostPort(bound)
-	if strings.HasPrefix(address, "*:") && err == nil {
+// resolved is the address of a datagram socket that is bound, so that peers can
+// connect to it: the address of a group with the port, and any other one as the
+// system reports it.
+func resolved(given, bound string) string {
+	_, port, err := net.SplitHostPort(bound)
+	if err != nil {
+		return given
+	}
+	where, rest, found := strings.Cut(given, ";")
+	if !found {
+		rest = given
+	}
+	host, _, err := address.Split(rest)
+	if err != nil {
+		return given
+	}
+	at, err := netip.ParseAddr(host)
+	switch {
+	case found:
+		return where + ";" + net.JoinHostPort(host, port)
+	case err == nil && at.IsMulticast():
 		return net.JoinHostPort(host, port)
 	}
-	if i := strings.LastIndexByte(address, ':'); i >= 0 && err == nil {
-		return address[:i+1] + port
-	}
-	return address
+	return address.Bound(bound, host)
 }
 
 // groupSession makes the session of an engine without a connection.

@@ -5,7 +5,6 @@ package epgm
 
 import (
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"math"
 	"net"
@@ -15,6 +14,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"lintel.dev/internal/zmq/address"
 	"lintel.dev/internal/zmq/engine"
 	"lintel.dev/internal/zmq/pgm"
 )
@@ -114,15 +114,15 @@ func (c Config) maxBuffered() int {
 // Parse reads what follows the scheme of an endpoint: interface;group:port,
 // where the interface is a name or an address and may be left out with its
 // semicolon.
-func Parse(address string) (Config, error) {
+func Parse(endpoint string) (Config, error) {
 	var c Config
-	where, rest, found := strings.Cut(address, ";")
+	where, rest, found := strings.Cut(endpoint, ";")
 	if !found {
-		where, rest = "", address
+		where, rest = "", endpoint
 	}
 	host, port, err := net.SplitHostPort(rest)
 	if err != nil {
-		return c, fmt.Errorf("%q, expected interface;group:port", address)
+		return c, fmt.Errorf("%q, expected interface;group:port", endpoint)
 	}
 	n, err := strconv.ParseUint(port, 10, 16)
 	if err != nil || n == 0 {
@@ -133,40 +133,8 @@ func Parse(address string) (Config, error) {
 		return c, fmt.Errorf("group %q, expected an IPv4 multicast address, 224.0.0.0 to 239.255.255.255", host)
 	}
 	c.Group = netip.AddrPortFrom(group, uint16(n))
-	c.Interface, c.Source, err = FindInterface(where)
+	c.Interface, c.Source, err = address.Multicast(where, address.IPv4)
 	return c, err
-}
-
-// FindInterface returns the interface with a name or an address, and an address
-// of it.
-func FindInterface(where string) (*net.Interface, netip.Addr, error) {
-	all, err := net.Interfaces()
-	if err != nil {
-		return nil, netip.Addr{}, err
-	}
-	for i := range all {
-		ifi := &all[i]
-		if where == "" && (ifi.Flags&net.FlagUp == 0 || ifi.Flags&net.FlagMulticast == 0 || ifi.Flags&net.FlagLoopback != 0) {
-			continue
-		}
-		addrs, err := ifi.Addrs()
-		if err != nil {
-			continue
-		}
-		for _, a := range addrs {
-			p, err := netip.ParsePrefix(a.String())
-			if err != nil || !p.Addr().Is4() {
-				continue
-			}
-			if where == "" || ifi.Name == where || p.Addr().String() == where {
-				return ifi, p.Addr(), nil
-			}
-		}
-	}
-	if where == "" {
-		return nil, netip.Addr{}, errors.New("no interface with multicast and an IPv4 address is up, name one: interface;group:port")
-	}
-	return nil, netip.Addr{}, fmt.Errorf("interface %q, expected the name or an IPv4 address of an interface of this host", where)
 }
 
 // count adds to Dropped what was refused since the total was before.

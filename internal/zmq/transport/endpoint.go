@@ -6,11 +6,12 @@ package transport
 import (
 	"errors"
 	"fmt"
-	"net"
+	"net/url"
 	"strconv"
 	"strings"
 	"syscall"
 
+	"lintel.dev/internal/zmq/address"
 	"lintel.dev/internal/zmq/epgm"
 )
 
@@ -85,6 +86,9 @@ func Parse(s string, bind bool) (Endpoint, error) {
 		if i := strings.IndexByte(rest, '/'); i >= 0 {
 			e.Address, e.Path = rest[:i], rest[i:]
 		}
+		if err := checkPath(e.Path); err != nil {
+			return e, fmt.Errorf("endpoint %q: %w", s, err)
+		}
 		if err := checkTCP(e.Address, bind); err != nil {
 			return e, fmt.Errorf("endpoint %q: %w", s, err)
 		}
@@ -95,11 +99,11 @@ func Parse(s string, bind bool) (Endpoint, error) {
 	case "tipc":
 		// No socket type supports the transport, so the rest is not checked.
 	case "udp":
-		address := rest
+		to := rest
 		if _, after, ok := strings.Cut(rest, ";"); ok {
-			address = after
+			to = after
 		}
-		if err := checkTCP(address, bind); err != nil {
+		if err := checkTCP(to, bind); err != nil {
 			return e, fmt.Errorf("endpoint %q: %w", s, err)
 		}
 	case "epgm", "pgm":
@@ -113,7 +117,7 @@ func Parse(s string, bind bool) (Endpoint, error) {
 }
 
 func checkTCP(hostport string, bind bool) error {
-	host, port, err := splitHostPort(hostport)
+	host, port, err := address.Split(hostport)
 	if err != nil {
 		return err
 	}
@@ -136,17 +140,13 @@ func checkTCP(hostport string, bind bool) error {
 	return nil
 }
 
-// splitHostPort allows an IPv6 address without brackets, as libzmq does: the
-// port follows the last colon.
-func splitHostPort(s string) (host, port string, err error) {
-	if host, port, err = net.SplitHostPort(s); err == nil {
-		return host, port, nil
+// checkPath checks what an HTTP request asks for: a path and maybe a query.
+func checkPath(path string) error {
+	if strings.ContainsRune(path, '#') {
+		return fmt.Errorf("path %q has a fragment, which clients do not send", path)
 	}
-	i := strings.LastIndexByte(s, ':')
-	if i < 0 {
-		return "", "", fmt.Errorf("address %q has no port, expected host:port", s)
-	}
-	return strings.Trim(s[:i], "[]"), s[i+1:], nil
+	_, err := url.Parse("//host" + path)
+	return err
 }
 
 // String is the endpoint as Parse reads it.

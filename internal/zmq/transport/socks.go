@@ -6,6 +6,8 @@ import (
 	"net"
 
 	"golang.org/x/net/proxy"
+
+	"lintel.dev/internal/zmq/address"
 )
 
 // Proxy is a SOCKS5 proxy (RFC 1928), with a user name and password
@@ -26,7 +28,7 @@ func DialSOCKS(ctx context.Context, e Endpoint, o Options, p Proxy) (net.Conn, e
 	if err != nil {
 		return nil, fmt.Errorf("SOCKS proxy %s: %w", p.Address, err)
 	}
-	host, port, err := splitHostPort(e.Address)
+	host, port, err := address.Split(e.Address)
 	if err != nil {
 		return nil, err
 	}
@@ -44,12 +46,12 @@ type toProxy struct {
 	conn   net.Conn
 }
 
-func (d *toProxy) Dial(network, address string) (net.Conn, error) {
-	return d.DialContext(context.Background(), network, address)
+func (d *toProxy) Dial(network, to string) (net.Conn, error) {
+	return d.DialContext(context.Background(), network, to)
 }
 
-func (d *toProxy) DialContext(ctx context.Context, _, address string) (net.Conn, error) {
+func (d *toProxy) DialContext(ctx context.Context, _, to string) (net.Conn, error) {
 	var err error
-	d.conn, err = dialStream(ctx, Endpoint{Scheme: "tcp", Address: address, Source: d.source}, d.o)
+	d.conn, err = dialStream(ctx, Endpoint{Scheme: "tcp", Address: to, Source: d.source}, d.o)
 	return d.conn, err
 }

@@ -5,10 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"net/netip"
 	"strings"
 	"syscall"
 	"time"
+
+	"lintel.dev/internal/zmq/address"
 )
 
 // Options are what a connection or listener is made with. The zero value
@@ -70,49 +71,43 @@ func dialStream(ctx context.Context, e Endpoint, o Options) (net.Conn, error) {
 		ctx, stop = context.WithTimeout(ctx, o.ConnectTimeout)
 		defer stop()
 	}
-	network, address := "tcp", e.Address
+	network, to := "tcp", e.Address
 	switch e.Scheme {
 	case "ipc":
 		network = "unix"
 	case "vsock":
-		a, err := parseVSOCK(address, false)
+		a, err := parseVSOCK(to, false)
 		if err != nil {
 			return nil, err
 		}
 		if o.Dial == nil {
 			return dialVSOCK(ctx, a)
 		}
-		network, address = a.Network(), a.String()
+		network, to = a.Network(), a.String()
 	case "tcp":
-		host, port, err := splitHostPort(address)
+		host, port, err := address.Split(to)
 		if err != nil {
 			return nil, err
 		}
-		address = net.JoinHostPort(host, port)
-		if !o.IPv6 && !isIPv6(host) {
+		to = net.JoinHostPort(host, port)
+		if !o.IPv6 && address.FamilyOf(host, address.IPv4) == address.IPv4 {
 			network = "tcp4"
+		}
+		if e.Source != "" && o.Dial == nil {
+			return o.dialFrom(ctx, e.Source, host, port)
 		}
 	default:
 		return nil, fmt.Errorf("transport %s has no connections", e.Scheme)
 	}
 	if o.Dial != nil {
-		return o.Dial(ctx, strings.TrimSuffix(network, "4"), address)
+		return o.Dial(ctx, strings.TrimSuffix(network, "4"), to)
 	}
-	d := net.Dialer{KeepAliveConfig: o.keepAlive(), ControlContext: o.control}
-	if e.Source != "" {
-		d.ControlContext = func(ctx context.Context, network, address string, c syscall.RawConn) error {
-			// A fixed source port may still be in TIME_WAIT, or used to another peer.
-			if err := reuseAddress(c); err != nil {
-				return err
-			}
-			return o.control(ctx, network, address, c)
-		}
-		local, err := resolveSource(e.Source, o.IPv6)
-		if err != nil {
-			return nil, err
-		}
-		d.LocalAddr = local
-	}
+	return o.dialNet(ctx, net.Dialer{ControlContext: o.control}, network, to)
+}
+
+// dialNet makes a connection of the system's and sets its options.
+func (o Options) dialNet(ctx context.Context, d net.Dialer, network, address string) (net.Conn, error) {
+	d.KeepAliveConfig = o.keepAlive()
 	conn, err := d.DialContext(ctx, network, address)
 	if err != nil {
 		return nil, err
@@ -123,6 +118,35 @@ func dialStream(ctx context.Context, e Endpoint, o Options) (net.Conn, error) {
 		return nil, fmt.Errorf("connected to itself at %s", address)
 	}
 	return conn, o.tune(conn)
+}
+
+// dialFrom connects to host and port from a source address, which is of the family
+// of host. A name may have addresses of both.
+func (o Options) dialFrom(ctx context.Context, source, host, port string) (net.Conn, error) {
+	d := net.Dialer{ControlContext: func(ctx context.Context, network, address string, c syscall.RawConn) error {
+		// A fixed source port may still be in TIME_WAIT, or used to another peer.
+		if err := reuseAddress(c); err != nil {
+			return err
+		}
+		return o.control(ctx, network, address, c)
+	}}
+	families := []address.Family{address.FamilyOf(host, address.IPv4)}
+	if o.IPv6 && address.FamilyOf(host, address.Any) == address.Any {
+		families = append(families, address.IPv6)
+	}
+	var failed error
+	for _, f := range families {
+		local, err := resolveSource(source, f)
+		if err == nil {
+			d.LocalAddr = local
+			var conn net.Conn
+			if conn, err = o.dialNet(ctx, d, f.Network("tcp"), net.JoinHostPort(host, port)); err == nil {
+				return conn, nil
+			}
+		}
+		failed = errors.Join(failed, err)
+	}
+	return nil, failed
 }
 
 // tune sets what can be set on any connection, also an accepted one.
@@ -164,59 +188,19 @@ func ifSet(d time.Duration) time.Duration {
 	return d
 }
 
-func isIPv4(host string) bool {
-	a, err := netip.ParseAddr(host)
-	return err == nil && a.Is4()
-}
-
-func isIPv6(host string) bool {
-	a, err := netip.ParseAddr(host)
-	return err == nil && a.Is6()
-}
-
-func resolveSource(source string, v6 bool) (*net.TCPAddr, error) {
-	host, port, err := splitHostPort(source)
+// resolveSource returns the address of a family to connect from.
+func resolveSource(source string, f address.Family) (*net.TCPAddr, error) {
+	host, port, err := address.Split(source)
 	if err != nil {
 		return nil, err
 	}
-	if host, err = interfaceAddr(host, v6); err != nil {
+	if host, err = address.Local(host, f); err != nil {
 		return nil, err
 	}
 	if port == "*" {
 		port = "0"
 	}
-	return net.ResolveTCPAddr("tcp", net.JoinHostPort(host, port))
-}
-
-// interfaceAddr turns * into the wildcard address and the name of an
-// interface into its first address; anything else is left as it is.
-func interfaceAddr(host string, v6 bool) (string, error) {
-	if host == "*" {
-		if v6 {
-			return "::", nil
-		}
-		return "0.0.0.0", nil
-	}
-	if _, err := netip.ParseAddr(host); err == nil {
-		return host, nil
-	}
-	i, err := net.InterfaceByName(host)
-	if err != nil {
-		return host, nil
-	}
-	addrs, err := i.Addrs()
-	if err != nil {
-		return "", err
-	}
-	for _, a := range addrs {
-		if n, ok := a.(*net.IPNet); ok && (v6 || n.IP.To4() != nil) {
-			if n.IP.To4() == nil && n.IP.IsLinkLocalUnicast() {
-				return n.IP.String() + "%" + host, nil
-			}
-			return n.IP.String(), nil
-		}
-	}
-	return "", fmt.Errorf("interface %s has no usable address", host)
+	return net.ResolveTCPAddr(f.Network("tcp"), net.JoinHostPort(host, port))
 }
 
 // Listen listens at e. The endpoint it returns is resolved: it can be
@@ -254,11 +238,15 @@ func listenAtVSOCK(e Endpoint, o Options) (net.Listener, Endpoint, error) {
 }
 
 func listenTCP(ctx context.Context, e Endpoint, o Options) (net.Listener, Endpoint, error) {
-	host, port, err := splitHostPort(e.Address)
+	host, port, err := address.Split(e.Address)
 	if err != nil {
 		return nil, e, err
 	}
-	if host, err = interfaceAddr(host, o.IPv6); err != nil {
+	f := address.IPv4
+	if o.IPv6 {
+		f = address.Any
+	}
+	if host, err = address.Local(host, f); err != nil {
 		return nil, e, err
 	}
 	if port == "*" {
@@ -266,7 +254,7 @@ func listenTCP(ctx context.Context, e Endpoint, o Options) (net.Listener, Endpoi
 	}
 	// Go listens at both wildcard addresses when it is asked for either.
 	network := "tcp"
-	if isIPv4(host) || !o.IPv6 && !isIPv6(host) {
+	if address.FamilyOf(host, f) == address.IPv4 {
 		network = "tcp4"
 	}
 	lc := net.ListenConfig{KeepAliveConfig: o.keepAlive(), Control: func(network, address string, c syscall.RawConn) error {
@@ -277,7 +265,7 @@ func listenTCP(ctx context.Context, e Endpoint, o Options) (net.Listener, Endpoi
 		return nil, e, err
 	}
 	setBacklog(ln, o.Backlog)
-	e.Address = ln.Addr().String()
+	e.Address = address.Bound(ln.Addr().String(), host)
 	return &tuned{ln, o}, e, nil
 }
 

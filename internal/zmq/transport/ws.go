@@ -8,6 +8,7 @@ import (
 	"log"
 	"net"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"sync"
@@ -15,6 +16,7 @@ import (
 
 	"github.com/coder/websocket"
 
+	"lintel.dev/internal/zmq/address"
 	"lintel.dev/internal/zmq/ws"
 )
 
@@ -41,18 +43,23 @@ func dialWS(ctx context.Context, e Endpoint, o Options) (Conn, error) {
 	}
 	t := &http.Transport{
 		TLSClientConfig: o.WS.TLS,
-		DialContext: func(ctx context.Context, _, address string) (net.Conn, error) {
-			c, err := dial(ctx, Endpoint{Scheme: "tcp", Address: address})
+		DialContext: func(ctx context.Context, _, to string) (net.Conn, error) {
+			c, err := dial(ctx, Endpoint{Scheme: "tcp", Address: to})
 			conn = c
 			return c, err
 		},
 	}
 	defer t.CloseIdleConnections()
-	path := e.Path
-	if path == "" {
-		path = "/"
+	host, port, err := address.Split(e.Address)
+	if err != nil {
+		return nil, err
 	}
-	c, _, err := websocket.Dial(ctx, e.Scheme+"://"+e.Address+path, &websocket.DialOptions{
+	to, err := e.request()
+	if err != nil {
+		return nil, err
+	}
+	to.Scheme, to.Host = e.Scheme, net.JoinHostPort(host, port)
+	c, _, err := websocket.Dial(ctx, to.String(), &websocket.DialOptions{
 		HTTPClient:   &http.Client{Transport: t},
 		Subprotocols: ws.Subprotocols(o.WS.Mechanism),
 	})
@@ -66,10 +73,23 @@ func dialWS(ctx context.Context, e Endpoint, o Options) (Conn, error) {
 	return ws.NewConn(c, conn.LocalAddr(), conn.RemoteAddr()), nil
 }
 
+// request returns the path and the query that a client asks for.
+func (e Endpoint) request() (*url.URL, error) {
+	u, err := url.Parse("//host" + e.Path)
+	if err == nil && u.Path == "" {
+		u.Path = "/"
+	}
+	return u, err
+}
+
 // listenWS serves upgrades at one path of a new tcp listener.
 func listenWS(ctx context.Context, e Endpoint, o Options) (Listener, Endpoint, error) {
 	if e.Scheme == "wss" && (o.WS.TLS == nil || len(o.WS.TLS.Certificates) == 0 && o.WS.TLS.GetCertificate == nil && o.WS.TLS.GetConfigForClient == nil) {
 		return nil, e, errors.New("wss needs a TLS configuration with a certificate")
+	}
+	want, err := e.request()
+	if err != nil {
+		return nil, e, err
 	}
 	tcp, at, err := listenTCP(ctx, Endpoint{Scheme: "tcp", Address: e.Address}, o)
 	if err != nil {
@@ -77,13 +97,9 @@ func listenWS(ctx context.Context, e Endpoint, o Options) (Listener, Endpoint, e
 	}
 	e.Address = at.Address
 	l := NewUpgrader(o.WS, tcp.Addr())
-	path := e.Path
-	if path == "" {
-		path = "/"
-	}
 	l.server = &http.Server{
 		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			if r.URL.Path != path {
+			if r.URL.Path != want.Path || want.RawQuery != "" && r.URL.RawQuery != want.RawQuery {
 				http.NotFound(w, r)
 				return
 			}

@@ -17,6 +17,7 @@ import (
 	"golang.org/x/net/ipv4"
 	"golang.org/x/net/ipv6"
 
+	"lintel.dev/internal/zmq/address"
 	"lintel.dev/internal/zmq/engine"
 	"lintel.dev/internal/zmq/epgm"
 	"lintel.dev/internal/zmq/flow"
@@ -38,17 +39,18 @@ type Config struct {
 }
 
 // Parse reads what follows the scheme of an endpoint: host:port or, for
-// multicast, interface;group:port. bind allows the host *. Names are looked
-// up; with v6 they, and the host *, mean IPv6 addresses too.
-func Parse(ctx context.Context, address string, bind, v6 bool) (Config, error) {
+// multicast, interface;group:port. bind allows the host * and names of interfaces.
+// Names are looked up; with v6 they, and the host *, mean IPv6 addresses too. The
+// interface * is the system's choice.
+func Parse(ctx context.Context, endpoint string, bind, v6 bool) (Config, error) {
 	var c Config
-	where, rest, found := strings.Cut(address, ";")
+	where, rest, found := strings.Cut(endpoint, ";")
 	if !found {
-		where, rest = "", address
+		where, rest = "", endpoint
 	}
-	host, port, err := net.SplitHostPort(rest)
+	host, port, err := address.Split(rest)
 	if err != nil {
-		return c, fmt.Errorf("%q, expected host:port or interface;group:port", address)
+		return c, fmt.Errorf("%q, expected host:port or interface;group:port", endpoint)
 	}
 	if port == "*" && bind {
 		port = "0"
@@ -57,26 +59,31 @@ func Parse(ctx context.Context, address string, bind, v6 bool) (Config, error) {
 	if err != nil || n == 0 && !bind {
 		return c, fmt.Errorf("port %q, expected a number from 1 to 65535", port)
 	}
-	var at netip.Addr
-	switch {
-	case host == "*" && bind:
-		at = netip.IPv4Unspecified()
-		if v6 {
-			at = netip.IPv6Unspecified()
-		}
-	case host == "*" || host == "":
+	if host == "" || host == "*" && !bind {
 		return c, fmt.Errorf("host %q, expected a name or an address", host)
-	default:
-		if at, err = lookup(ctx, host, v6); err != nil {
+	}
+	if bind {
+		f := address.IPv4
+		if v6 {
+			f = address.Any
+		}
+		if host, err = address.Local(host, f); err != nil {
 			return c, err
 		}
 	}
-	c.Addr = netip.AddrPortFrom(at, uint16(n))
+	at, err := lookup(ctx, host, v6)
+	if err != nil {
+		return c, err
+	}
 	if found && !at.IsMulticast() {
 		return c, fmt.Errorf("%s is no multicast group, expected one behind an interface", at)
 	}
-	if where != "" {
-		c.Interface, c.Source, err = epgm.FindInterface(where)
+	if at.IsMulticast() && where == "" {
+		where = at.Zone()
+	}
+	c.Addr = netip.AddrPortFrom(at, uint16(n))
+	if where != "" && where != "*" {
+		c.Interface, c.Source, err = address.Multicast(where, address.FamilyOf(at.WithZone("").String(), address.Any))
 	}
 	return c, err
 }
