@@ -44,6 +44,8 @@ func FuzzSession(f *testing.F) {
 			in = in[n:]
 			for again := true; again; {
 				data := bytes.Clone(pending)
+				p := c.s.(netloop.Prefetcher)
+				p.PrefetchRest(p.Prefetch(data))
 				n, next := c.s.Data(data, w)
 				if n < 0 || n > len(data) {
 					t.Fatalf("consumed %d of %d", n, len(data))

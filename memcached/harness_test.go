@@ -101,6 +101,8 @@ func (c *client) send(input string) string {
 		w := netloop.NewWriter(1 << 16)
 		// The session must not keep its input.
 		in := []byte(string(c.in))
+		p := c.s.(netloop.Prefetcher)
+		p.PrefetchRest(p.Prefetch(in))
 		n, next := c.s.Data(in, w)
 		for i := range in {
 			in[i] = 0xdb

@@ -10,6 +10,8 @@
 //   - On Linux, TCP and unix sockets are served by epoll loops, one goroutine
 //     each, whose read and reply buffers belong to the loop. An idle connection
 //     has none.
+//   - While an epoll loop answers a connection, it has read the next ones, so that a
+//     [Prefetcher] can load what they ask for.
 //   - All other connections (TLS, other systems) have a goroutine each.
 //   - A session that returns [Yield] is called again after the other connections.
 //     One that returns [Wait] is parked until [Conn.Wake].

@@ -23,34 +23,17 @@ type rest struct {
 	in  []byte // part of buf
 }
 
-// readable reads what has arrived and passes it to the session.
-func (t *thread) readable(c *conn) {
-	for range rereads {
+// readAndFeed reads what has arrived, at most limit times, and passes it to the
+// session.
+func (t *thread) readAndFeed(c *conn, limit int) {
+	for range limit {
 		kept := copy(t.in, c.in)
 		room := t.in[kept : kept+readSize]
 		if c.flags&streams != 0 {
 			kept, room = 0, t.in
 		}
-		n, e := recv(int(c.fd), room)
-		switch {
-		case e == unix.EAGAIN || e == unix.EINTR:
-			return
-		case e != 0:
-			t.hangUp(c, Failed)
-			return
-		case n == 0:
-			t.hangUp(c, Normal)
-			return
-		}
-		t.read += uint64(n)
-		c.active.Store(t.seconds())
-		if t.cfg.IdleTimeout > 0 {
-			c.seen = t.millis()
-		}
-		if c.flags&streams == 0 && !t.feed(c, t.in[:kept+n], nil) {
-			return
-		}
-		if n < len(room) {
+		n := t.receive(c, room)
+		if n == 0 || c.flags&streams == 0 && !t.feed(c, t.in[:kept+n], nil) || n < len(room) {
 			return
 		}
 	}
@@ -90,7 +73,7 @@ func (t *thread) feed(c *conn, in, buf []byte) bool {
 		switch step {
 		case Yield:
 			t.yielded++
-			alone := t.more == 0 && len(t.yieldQueue) == 0 && turns < maxStreak
+			alone := t.more == 0 && t.ahead.n == 0 && len(t.yieldQueue) == 0 && turns < maxStreak
 			if alone && !t.w.Full() {
 				continue
 			}

@@ -26,6 +26,10 @@ type toy struct {
 	bench *bench
 	flood int // bytes still to be sent by "flood"
 	turns int // yields still to be taken by "yield"
+
+	// What the driver has promised: the input of the next Data.
+	ahead  []byte
+	rested bool // PrefetchRest was called
 }
 
 // bench is what the tests see of the server's side.
@@ -41,16 +45,39 @@ type bench struct {
 	released, lent atomic.Int64
 	held, resume   chan struct{} // a session has come to "hold", and goes on
 	maxLen         atomic.Int64  // largest Writer.Len seen at the end of a call
+	prefetched     atomic.Int64  // calls of Data that Prefetch came before
 }
 
 func (s *toy) Closed(why netloop.Reason) { s.bench.closed <- why }
 
 func (s *toy) Data(in []byte, w *netloop.Writer) (int, netloop.Step) {
+	if s.ahead != nil {
+		if !s.rested || !bytes.Equal(in, s.ahead) {
+			s.bench.t.Errorf("Data(%.80q), want the input of Prefetch, %.80q, and PrefetchRest before: %v", in, s.ahead, s.rested)
+		}
+		s.ahead, s.rested = nil, false
+		s.bench.prefetched.Add(1)
+	}
 	used, next := s.data(in, w)
 	if n := int64(w.Len()); n > s.bench.maxLen.Load() {
 		s.bench.maxLen.Store(n)
 	}
 	return used, next
+}
+
+func (s *toy) Prefetch(in []byte) netloop.Hint {
+	if s.ahead != nil {
+		s.bench.t.Errorf("Prefetch(%.80q) after Prefetch(%.80q)", in, s.ahead)
+	}
+	s.ahead = append([]byte{}, in...)
+	return netloop.Hint{Hash: uint64(len(in)), Change: true}
+}
+
+func (s *toy) PrefetchRest(h netloop.Hint) {
+	if want := (netloop.Hint{Hash: uint64(len(s.ahead)), Change: true}); h != want || s.rested {
+		s.bench.t.Errorf("PrefetchRest(%v), want %v, once", h, want)
+	}
+	s.rested = true
 }
 
 func (s *toy) data(in []byte, w *netloop.Writer) (int, netloop.Step) {

@@ -23,6 +23,24 @@ type Drainer interface {
 	Drained()
 }
 
+// Prefetcher is implemented by a session whose Data waits for memory. The driver
+// may read several connections before it answers the first, and have the waits
+// overlap. Neither method may change the session or wait for anything.
+type Prefetcher interface {
+	// Prefetch starts to load what Data(in) will need, as far as that is known. in
+	// is valid during the call only.
+	Prefetch(in []byte) Hint
+	// PrefetchRest comes some time later and goes on with what Prefetch returned.
+	// Meanwhile Data was not called for this connection.
+	PrefetchRest(h Hint)
+}
+
+// Hint is what a session has the driver keep between Prefetch and PrefetchRest.
+type Hint struct {
+	Hash   uint64
+	Change bool
+}
+
 // HalfCloser is implemented by a session that cancels its work when the peer
 // stops sending.
 type HalfCloser interface {

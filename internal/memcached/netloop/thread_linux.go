@@ -33,6 +33,7 @@ type thread struct {
 	pieces     [][]byte
 	yieldQueue []rest // connections that yielded, to be resumed
 	more       int    // events of this batch not yet handled
+	ahead      ahead
 	acceptors  []*acceptor
 	nextLoop   int
 	retryAt    int64 // when paused acceptors try again, by millis; 0: on msgResume
@@ -141,6 +142,7 @@ func (t *thread) run() {
 			t.more = n - i - 1
 			t.handle(&t.events[i])
 		}
+		t.answerAll()
 		// Connections that yield again are resumed after the next events.
 		for n := len(t.yieldQueue); n > 0 && len(t.yieldQueue) > 0; n-- {
 			next := t.yieldQueue[0]
@@ -259,8 +261,10 @@ func (t *thread) publish() {
 func (t *thread) handle(ev *unix.EpollEvent) {
 	switch {
 	case ev.Fd == wakeEvent:
+		t.answerAll()
 		t.readInbox()
 	case ev.Fd < wakeEvent:
+		t.answerAll()
 		if i := int(wakeEvent - 1 - ev.Fd); t.acceptors[i] != nil {
 			t.accept(t.acceptors[i])
 		}
@@ -269,8 +273,10 @@ func (t *thread) handle(ev *unix.EpollEvent) {
 		switch {
 		case c == nil: // closed earlier in this wake-up
 		case c.out != nil:
+			t.answerAll()
 			t.writable(c)
 		case c.flags&parked != 0:
+			t.answerAll()
 			t.parkedEvent(c, ev.Events)
 		case c.flags&queued == 0:
 			t.readable(c)

@@ -5,6 +5,7 @@ import (
 
 	"lintel.dev/internal/memcached/exec"
 	"lintel.dev/internal/memcached/mcproto"
+	"lintel.dev/internal/memcached/netloop"
 	"lintel.dev/internal/memcached/store"
 )
 
@@ -57,6 +58,43 @@ func prefetch(b *exec.Batch, in []byte, most int) (seen int) {
 		b.Keys.Load(change)
 	}
 	return seen
+}
+
+// Prefetch implements netloop.Prefetcher for the first command of in.
+func (s *Session) Prefetch(in []byte) (h netloop.Hint) {
+	if s.proto != ascii || s.Pending != nil || s.engine.AuthText() && !s.Authed {
+		return h
+	}
+	end := bytes.IndexByte(in, '\n')
+	if end < 0 {
+		return h
+	}
+	verb, key, _ := cutKey(in[:end])
+	if len(key) == 0 || len(key) > store.MaxKey {
+		return h
+	}
+	switch string(verb) {
+	case "get", "gets", "mg":
+	default:
+		h.Change = true
+	}
+	var l store.Lookup
+	s.engine.Items.Prefetch(&l, key)
+	h.Hash = l.Hash()
+	return h
+}
+
+// PrefetchRest implements netloop.Prefetcher.
+func (s *Session) PrefetchRest(h netloop.Hint) {
+	if h.Hash == 0 {
+		return
+	}
+	l := store.Hashed(h.Hash)
+	if h.Change {
+		s.engine.Items.PrefetchChange(&l)
+	} else {
+		s.engine.Items.PrefetchItem(&l)
+	}
 }
 
 // cutKey cuts the first two words off a line, which may end with a carriage

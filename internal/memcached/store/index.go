@@ -36,47 +36,66 @@ const (
 // insertion moves at most one leaf.
 type index struct {
 	pool   *pool
-	mem    arena.Memory
-	stride int64 // bytes of address space of a leaf
+	all    *indexes
+	first  int // of leaves in all
 	leaves []leaf
 	bytes  int64
+	_      [8]byte
 }
 
 type leaf struct {
-	slots  []uint64
-	n      int
-	places atomic.Uint64 // spread, for readers without the lock
+	slots []uint64
+	n     int
 }
 
-func (x *index) init(p *pool, limit, most int64) error {
+// indexes is the memory of the indexes of all shards, one leaf after the other.
+// Its fields do not change, so they can be read without a lock.
+type indexes struct {
+	mem    arena.Memory
+	stride int64  // bytes of address space of a leaf
+	each   uint64 // leaves of a shard
+	shift  uint   // a hash shifted right by it is the number of the shard
+	leaves []leaf
+	places []atomic.Uint64 // spread of each leaf, for readers without the lock
+}
+
+// init reserves the indexes of shards that have limit bytes of memory each, and
+// most after the limit has been raised as far as it can be.
+func (x *indexes) init(shards int, limit, most int64) error {
+	x.shift = shardShift(shards)
 	n := max(1, (limit/typicalItem+leafItems-1)/leafItems)
 	// A leaf has room for its part of a memory full of the smallest items.
 	x.stride = (most/16/n*8*5/4 + 64*arena.Page) / arena.Page * arena.Page
-	x.pool = p
+	all := int64(shards) * n
 	var err error
-	if x.mem, err = arena.Reserve(x.stride * n); err != nil {
-		return fmt.Errorf("store: reserving %d bytes of addresses: %w", x.stride*n, err)
+	if x.mem, err = arena.Reserve(x.stride * all); err != nil {
+		return fmt.Errorf("store: reserving %d bytes of addresses: %w", x.stride*all, err)
 	}
-	x.mem.SmallPages(0, x.stride*n)
-	x.leaves = make([]leaf, n)
+	x.mem.SmallPages(0, x.stride*all)
+	x.each, x.leaves, x.places = uint64(n), make([]leaf, all), make([]atomic.Uint64, all)
 	return nil
 }
 
-func (x *index) close() error {
+// of returns the index of shard i.
+func (x *indexes) of(i int, p *pool) index {
+	from, to := i*int(x.each), (i+1)*int(x.each)
+	return index{pool: p, all: x, first: from, leaves: x.leaves[from:to:to]}
+}
+
+func (x *indexes) close() error {
 	if x.mem.Size() == 0 {
 		return nil
 	}
 	return x.mem.Release()
 }
 
-func (x *index) leaf(h uint64) *leaf { return &x.leaves[x.leafOf(h)] }
+func (x *index) leaf(h uint64) *leaf { return &x.leaves[leafOf(h, uint64(len(x.leaves)))] }
 
-func (x *index) leafOf(h uint64) uint64 {
-	return (h >> tagBits & (1<<32 - 1)) * uint64(len(x.leaves)) >> 32
-}
+// leafOf returns the number of the leaf of a hash among n.
+func leafOf(h, n uint64) uint64 { return (h >> tagBits & (1<<32 - 1)) * n >> 32 }
 
 // base returns where the slots of leaf i are in mem.
-func (x *index) base(i uint64) arena.Loc { return arena.Loc(int64(i) * x.stride) }
+func (x *indexes) base(i uint64) arena.Loc { return arena.Loc(int64(i) * x.stride) }
 
 func tagOf(h uint64) uint64 { return h & (1<<tagBits - 1) }
 
@@ -96,7 +115,7 @@ func (l *leaf) start(tag uint64) int {
 
 // insert adds a slot for h. It returns false if the leaf has no more addresses.
 func (x *index) insert(h uint64, word uint64) bool {
-	at := x.leafOf(h)
+	at := leafOf(h, uint64(len(x.leaves)))
 	l := &x.leaves[at]
 	tag := tagOf(h)
 	word |= tag << tagShift
@@ -140,7 +159,8 @@ func (l *leaf) remove(i int) {
 // resize gives leaf i n slots or a few more.
 func (x *index) resize(i, n int) bool {
 	l := &x.leaves[i]
-	base := x.base(uint64(i))
+	all := x.all
+	base := all.base(uint64(x.first + i))
 	old := len(l.slots)
 	if n < old { // move the words to the front before the end is cut off
 		k := 0
@@ -153,18 +173,18 @@ func (x *index) resize(i, n int) bool {
 		}
 	}
 	for {
-		if int64(n)*8 > x.stride || x.mem.Commit(base, int64(n)*8) != nil {
+		if int64(n)*8 > all.stride || all.mem.Commit(base, int64(n)*8) != nil {
 			return false
 		}
-		l.slots = arena.Slice[uint64](&x.mem, base, n)
+		l.slots = arena.Slice[uint64](&all.mem, base, n)
 		if l.respread() {
 			break
 		}
 		n += leafStep
 	}
-	l.places.Store(l.spread())
+	all.places[x.first+i].Store(l.spread())
 	if n < old {
-		x.mem.Decommit(base+arena.Loc(n)*8, int64(old-n)*8)
+		all.mem.Decommit(base+arena.Loc(n)*8, int64(old-n)*8)
 	}
 	d := int64(n-old) * 8
 	x.bytes += d

@@ -20,24 +20,27 @@ type Lookup struct {
 	at   int // slot in the leaf where the item may be; 0 if unknown
 }
 
+// Hash returns the key's hash, for Hashed.
+func (l *Lookup) Hash() uint64 { return l.hash }
+
+// Hashed returns a Lookup for PrefetchItem and PrefetchChange. It has no key.
+func Hashed(hash uint64) Lookup { return Lookup{hash: hash} }
+
 // Prefetch sets l to key and fetches the key's index slot.
 func (s *Store) Prefetch(l *Lookup, key []byte) {
 	h := s.hash.sum(key)
 	l.Key, l.hash, l.at = key, h, 0
 	if arena.Prefetches {
-		sh := s.shardOf(h)
-		x := &sh.index
-		i := x.leafOf(h)
-		arena.PrefetchSlot(arena.At[uint64](&x.mem, x.base(i)+arena.Loc(x.leaves[i].homeNow(tagOf(h)))*8), &sh.gone)
+		i, home := s.indexes.home(h)
+		arena.PrefetchSlot(s.indexes.slot(i, home), &s.shardOf(h).gone)
 	}
 }
 
 // PrefetchItem fetches the item for reading. Prefetch comes before it.
 func (s *Store) PrefetchItem(l *Lookup) {
 	if arena.Prefetches {
-		sh := s.shardOf(l.hash)
-		if loc := sh.index.peek(l); loc != 0 {
-			sh.pool.PrefetchRecord(loc)
+		if loc := s.indexes.peek(l); loc != 0 {
+			s.pool.PrefetchRecord(loc)
 		}
 	}
 }
@@ -45,9 +48,8 @@ func (s *Store) PrefetchItem(l *Lookup) {
 // PrefetchChange is PrefetchItem for an item to be replaced or removed.
 func (s *Store) PrefetchChange(l *Lookup) {
 	if arena.Prefetches {
-		sh := s.shardOf(l.hash)
-		if loc := sh.index.peek(l); loc != 0 {
-			sh.pool.PrefetchChange(loc, sh.pool.Base(loc), arena.Loc(sh.end.Load()))
+		if loc := s.indexes.peek(l); loc != 0 {
+			s.pool.PrefetchChange(loc, s.pool.Base(loc), arena.Loc(s.shardOf(l.hash).end.Load()))
 		}
 	}
 }
@@ -63,14 +65,11 @@ func (s *Store) BeginPrefetched(t *Txn, l *Lookup) {
 // peek returns the likely location of a key's record, 0 for none. It does not
 // hold the shard's lock, so the slots may be changing. Their addresses stay valid
 // while the store is open.
-func (x *index) peek(l *Lookup) arena.Loc {
-	i := x.leafOf(l.hash)
-	leaf := &x.leaves[i]
+func (x *indexes) peek(l *Lookup) arena.Loc {
 	tag := tagOf(l.hash)
-	base := x.base(i)
-	home := leaf.homeNow(tag)
+	i, home := x.home(l.hash)
 	for j := home; j < home+peekSlots; j++ {
-		w := atomic.LoadUint64(arena.At[uint64](&x.mem, base+arena.Loc(j)*8))
+		w := atomic.LoadUint64(x.slot(i, j))
 		if w == 0 || w>>tagShift > tag {
 			break
 		}
@@ -85,5 +84,14 @@ func (x *index) peek(l *Lookup) arena.Loc {
 // peekSlots bounds the search of peek. The item is then found without prefetch.
 const peekSlots = 32
 
-// homeNow is home for callers without the shard's lock.
-func (l *leaf) homeNow(tag uint64) int { return int(tag * l.places.Load() >> tagBits) }
+// home returns the leaf of a hash among those of all shards, and leaf.home of its
+// tag. It does not need the shard's lock.
+func (x *indexes) home(h uint64) (leaf uint64, slot int) {
+	leaf = h>>x.shift*x.each + leafOf(h, x.each)
+	return leaf, int(tagOf(h) * x.places[leaf].Load() >> tagBits)
+}
+
+// slot returns the address of a slot of a leaf.
+func (x *indexes) slot(leaf uint64, slot int) *uint64 {
+	return arena.At[uint64](&x.mem, x.base(leaf)+arena.Loc(slot)*8)
+}

@@ -12,7 +12,7 @@ func TestPeek(t *testing.T) {
 		key = benchKey(key, i)
 		var a Lookup
 		s.Prefetch(&a, key)
-		loc := s.shardOf(a.hash).index.peek(&a)
+		loc := s.indexes.peek(&a)
 		var tx Txn
 		s.BeginPrefetched(&tx, &a)
 		if !tx.Find() {
@@ -30,7 +30,7 @@ func TestPeek(t *testing.T) {
 	for i := range uint64(n) {
 		var a Lookup
 		s.Prefetch(&a, benchKey(key, n+i))
-		if s.shardOf(a.hash).index.peek(&a) != 0 {
+		if s.indexes.peek(&a) != 0 {
 			wrong++
 		}
 		var tx Txn

@@ -78,12 +78,12 @@ type (
 	loader  struct{ *shard } // restart file
 )
 
-func (sh *shard) init(s *Store, id int, limit, most int64) error {
+func (sh *shard) init(s *Store, id int) {
 	sh.s, sh.pool, sh.id = s, &s.pool, id
 	// CAS values are unique until a shard has written 64 GiB.
 	sh.cas = sh.s.opts.CAS + uint64(id)<<34
 	sh.publish()
-	return sh.index.init(sh.pool, limit, most)
+	sh.index = s.indexes.of(id, sh.pool)
 }
 
 // maxSpins is how often a goroutine tries a lock before it sleeps. That is longer

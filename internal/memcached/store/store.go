@@ -92,6 +92,7 @@ type Store struct {
 	shards   []shard
 	shift    uint // a hash shifted right by it is the number of the shard
 	hash     keyed
+	indexes  indexes
 	now      func() int64
 	clock    atomic.Int64
 	stamp    atomic.Uint64        // segments opened
@@ -208,7 +209,7 @@ func (s *Store) build() error {
 	_, _ = rand.Read(seed[:]) // never fails
 	s.hash = keyed{binary.LittleEndian.Uint64(seed[:]), binary.LittleEndian.Uint64(seed[8:])}
 	s.shards = make([]shard, n)
-	s.shift = uint(64 - bits.TrailingZeros(uint(n)))
+	s.shift = shardShift(n)
 	s.pool.setSums(file != nil)
 	switch {
 	case file != nil:
@@ -220,16 +221,21 @@ func (s *Store) build() error {
 			return err
 		}
 	}
+	if err := s.indexes.init(n, limit/int64(n), s.pool.MaxLimit()/int64(n)); err != nil {
+		return err
+	}
 	for i := range s.shards {
-		if err := s.shards[i].init(s, i, limit/int64(n), s.pool.MaxLimit()/int64(n)); err != nil {
-			return err
-		}
+		s.shards[i].init(s, i)
 	}
 	if had != nil {
 		return s.load()
 	}
 	return nil
 }
+
+// shardShift returns by how much a hash is shifted right to be the number of one
+// of n shards. n is a power of two.
+func shardShift(n int) uint { return uint(64 - bits.TrailingZeros(uint(n))) }
 
 func (s *Store) shardOf(h uint64) *shard { return &s.shards[h>>s.shift] }
 
@@ -248,11 +254,7 @@ func (s *Store) Close() error {
 }
 
 func (s *Store) unmap() error {
-	var errs []error
-	for i := range s.shards {
-		errs = append(errs, s.shards[i].index.close())
-	}
-	return errors.Join(append(errs, s.pool.Close())...)
+	return errors.Join(s.indexes.close(), s.pool.Close())
 }
 
 // Now returns the unix second by the clock of the store.
