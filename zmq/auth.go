@@ -46,7 +46,8 @@ type security struct {
 
 // Authenticator decides whether a peer may connect. ctx ends when the peer
 // leaves or the handshake times out. An error is a temporary failure: the
-// connection ends without a reason, and the peer may try again.
+// connection ends without a reason, and the peer may try again. What it returns
+// after ctx has ended is ignored.
 type Authenticator func(ctx context.Context, r AuthRequest) (AuthResult, error)
 
 // AuthRequest describes a peer that wants to connect (RFC 27).
@@ -317,7 +318,7 @@ func (x *session) Authenticate(ctx context.Context, m zmtp.Mechanism) (status in
 		case r.Mechanism == mechanismCurve && len(credentials) == 1:
 			copy(r.PublicKey[:], credentials[0])
 		}
-		res, err := sec.Authenticator(ctx, r)
+		res, err := inTime(ctx, func() (AuthResult, error) { return sec.Authenticator(ctx, r) }, nil)
 		switch {
 		case err != nil:
 			status = zmtp.StatusRetry
@@ -345,6 +346,35 @@ func (x *session) Authenticate(ctx context.Context, m zmtp.Mechanism) (status in
 		x.userID, x.granted = reply.UserID, reply.Metadata
 	}
 	return status, nil
+}
+
+// inTime returns what f returns, or the error of ctx when that is done first. A
+// function of the application that ignores its context delays only itself. late,
+// if not nil, gets the result that came too late without an error.
+func inTime[T any](ctx context.Context, f func() (T, error), late func(T)) (T, error) {
+	type result struct {
+		v   T
+		err error
+	}
+	done := make(chan result, 1)
+	go func() {
+		v, err := f()
+		done <- result{v, err}
+	}()
+	select {
+	case r := <-done:
+		return r.v, r.err
+	case <-ctx.Done():
+		if late != nil {
+			go func() {
+				if r := <-done; r.err == nil {
+					late(r.v)
+				}
+			}()
+		}
+		var none T
+		return none, ctx.Err()
+	}
 }
 
 // askZAP sends one request to the ZAP handler and waits for the reply.

@@ -129,3 +129,36 @@ func TestConnectWhileClosing(t *testing.T) {
 		})
 	}
 }
+
+// An authenticator and a dialer that ignore their context do not hold Close up. A
+// connection that such a dialer makes too late is closed.
+func TestCloseBesideStuckCallbacks(t *testing.T) {
+	r := overTCP(t)
+	asked, release := make(chan struct{}, 1), make(chan struct{})
+	rep := made(r, zmq.NewRep, zmq.WithOption("plain_server", "1"), zmq.WithAuthenticator(
+		func(context.Context, zmq.AuthRequest) (zmq.AuthResult, error) {
+			asked <- struct{}{}
+			<-release
+			return zmq.AuthResult{}, nil
+		}))
+	req := made(r, zmq.NewReq, zmq.WithPlain("user", "password"), zmq.WithLinger(0))
+	r.connect(req, r.bind(rep))
+	<-asked
+	r.must(rep.Close())
+
+	here, there := net.Pipe()
+	push := made(r, zmq.NewPush, zmq.WithLinger(0), zmq.WithDialer(
+		func(context.Context, string, string) (net.Conn, error) {
+			asked <- struct{}{}
+			<-release
+			return here, nil
+		}))
+	r.connect(push, "tcp://127.0.0.1:1")
+	<-asked
+	r.must(push.Close())
+	close(release)
+	if n, err := there.Read(make([]byte, 1)); err == nil {
+		t.Errorf("read %d octets from a connection that came too late", n)
+	}
+	there.Close()
+}

@@ -15,11 +15,17 @@ import (
 
 func (e *Endpoint) transportOptions() transport.Options {
 	o := &e.o
+	dial := o.Dial
+	if dial != nil {
+		dial = func(ctx context.Context, network, address string) (net.Conn, error) {
+			return inTime(ctx, func() (net.Conn, error) { return o.Dial(ctx, network, address) }, func(c net.Conn) { c.Close() })
+		}
+	}
 	return transport.Options{
 		IPv6: o.IPv6, Backlog: o.Backlog, SendBuffer: o.SendBuffer, RecvBuffer: o.RecvBuffer,
 		TOS: o.TOS, Priority: o.Priority, BindToDevice: o.BindToDevice,
 		KeepAlive: o.KeepAlive, KeepIdle: o.KeepIdle, KeepInterval: o.KeepInterval, KeepCount: o.KeepCount,
-		MaxRT: o.MaxRT, ConnectTimeout: o.ConnectTimeout, Dial: o.Dial, WS: e.webSocket(),
+		MaxRT: o.MaxRT, ConnectTimeout: o.ConnectTimeout, Dial: dial, WS: e.webSocket(),
 	}
 }
 
