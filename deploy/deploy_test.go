@@ -10,22 +10,18 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 )
 
-// lintel is the binary that the tests run. TestMain builds it.
-var lintel string
+// lintel is the binary that the tests run. TestMain builds it in the folder binaries.
+var lintel, binaries string
 
 func TestMain(m *testing.M) {
 	dir, err := os.MkdirTemp("", "deploy")
 	if err == nil {
-		lintel = filepath.Join(dir, "lintel")
-		build := exec.Command("go", "build", "-trimpath", "-o", lintel, "./cmd/lintel")
-		build.Dir, build.Env = "..", append(os.Environ(), "CGO_ENABLED=0")
-		var out []byte
-		if out, err = build.CombinedOutput(); err != nil {
-			err = fmt.Errorf("go build: %w\n%s", err, out)
-		}
+		binaries = dir
+		lintel, err = build("..", "./cmd/lintel")
 	}
 	code := 1
 	if err != nil {
@@ -35,6 +31,29 @@ func TestMain(m *testing.M) {
 	}
 	os.RemoveAll(dir)
 	os.Exit(code)
+}
+
+// build builds the program of a module and returns its path.
+func build(module, program string) (string, error) {
+	path := filepath.Join(binaries, filepath.Base(program))
+	cmd := exec.Command("go", "build", "-trimpath", "-o", path, program)
+	cmd.Dir, cmd.Env = module, append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("go build %s: %w\n%s", program, err, out)
+	}
+	return path, nil
+}
+
+var buildBridge = sync.OnceValues(func() (string, error) { return build("../bridge/embedded", "./cmd/lintel-bridge") })
+
+// bridge returns the path of lintel-bridge. The first call builds it.
+func bridge(t *testing.T) string {
+	t.Helper()
+	path, err := buildBridge()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path
 }
 
 // tool returns the path of a program. If it is not installed the test is

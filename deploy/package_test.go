@@ -50,7 +50,11 @@ func pack(t *testing.T, id, format string, packager nfpm.Packager) string {
 			contents = append(contents, &files.Content{Source: source, Destination: c.Destination, Type: c.Type, Packager: c.Packager})
 		}
 		if !n.Meta {
-			contents = append(contents, &files.Content{Source: lintel, Destination: "/usr/bin/lintel", FileInfo: &files.ContentFileInfo{Mode: 0o755}})
+			binary := lintel
+			if id == "lintel-bridge" {
+				binary = bridge(t)
+			}
+			contents = append(contents, &files.Content{Source: binary, Destination: "/usr/bin/" + id, FileInfo: &files.ContentFileInfo{Mode: 0o755}})
 		}
 		info := nfpm.WithDefaults(&nfpm.Info{
 			Name: n.PackageName, Version: "0.0.1", Arch: "amd64", Platform: "linux", Section: n.Section,
@@ -83,23 +87,55 @@ func pack(t *testing.T, id, format string, packager nfpm.Packager) string {
 
 func TestRelease(t *testing.T) {
 	project := release(t)
-	if project.Version != 2 || len(project.Builds) != 1 || project.Builds[0].Main != "./cmd/lintel" {
-		t.Errorf("version %d, builds %+v", project.Version, project.Builds)
+	if project.Version != 2 || len(project.Builds) != 2 {
+		t.Fatalf("version %d, builds %+v", project.Version, project.Builds)
 	}
-	if env := project.Builds[0].Env; len(env) != 1 || env[0] != "CGO_ENABLED=0" {
-		t.Errorf("the environment of the build is %v", env)
+	for _, b := range project.Builds {
+		if _, err := os.Stat(filepath.Join(fromRoot(b.Dir), b.Main, "main.go")); err != nil && b.Dir != "" {
+			t.Error(err)
+		}
+		if len(b.Env) != 1 || b.Env[0] != "CGO_ENABLED=0" || len(b.Goos) != 3 || len(b.Flags) != 1 {
+			t.Errorf("build %s: %+v", b.ID, b)
+		}
 	}
-	for _, f := range project.Archives[0].Files {
-		if found, err := filepath.Glob(fromRoot(f.Source)); err != nil || len(found) == 0 {
-			t.Errorf("the archive's %s: no such files (%v)", f.Source, err)
+	for _, a := range project.Archives {
+		if len(a.IDs) != 1 || a.IDs[0] != a.ID {
+			t.Errorf("archive %s is of %v", a.ID, a.IDs)
+		}
+		for _, f := range a.Files {
+			if found, err := filepath.Glob(fromRoot(f.Source)); err != nil || len(found) == 0 {
+				t.Errorf("archive %s: %s: no such files (%v)", a.ID, f.Source, err)
+			}
 		}
 	}
 }
 
 func TestRPM(t *testing.T) {
-	info, err := os.Stat(pack(t, "lintel", "rpm", rpm.DefaultRPM))
-	if err != nil || info.Size() < 1<<20 {
-		t.Errorf("%v, %v", info, err)
+	for _, id := range []string{"lintel", "lintel-bridge"} {
+		info, err := os.Stat(pack(t, id, "rpm", rpm.DefaultRPM))
+		if err != nil || info.Size() < 1<<20 {
+			t.Errorf("%s: %v, %v", id, info, err)
+		}
+	}
+}
+
+// TestBridgePackage checks the contents of the package lintel-bridge.
+func TestBridgePackage(t *testing.T) {
+	dir := t.TempDir()
+	run(t, tool(t, "dpkg-deb"), "--extract", pack(t, "lintel-bridge", "deb", deb.Default), dir)
+	for _, path := range []string{
+		"usr/lib/systemd/system/lintel-bridge@.service", "usr/share/man/man1/lintel-bridge-queue.1", "usr/share/bash-completion/completions/lintel-bridge",
+		"usr/share/zsh/vendor-completions/_lintel-bridge", "usr/share/fish/vendor_completions.d/lintel-bridge.fish", "usr/share/doc/lintel-bridge/bridge.md",
+	} {
+		if _, err := os.Stat(filepath.Join(dir, path)); err != nil {
+			t.Error(err)
+		}
+	}
+	if text := run(t, filepath.Join(dir, "usr/bin/lintel-bridge"), "--version"); !strings.HasPrefix(text, "lintel-bridge ") {
+		t.Errorf("the binary prints %q", text)
+	}
+	if page := run(t, tool(t, "man"), "-M", filepath.Join(dir, "usr/share/man"), "-P", "cat", "lintel-bridge-queue"); !strings.Contains(page, "--ack-wait") {
+		t.Errorf("man lintel-bridge-queue shows\n%s", page)
 	}
 }
 

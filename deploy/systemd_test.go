@@ -18,8 +18,8 @@ func TestUnits(t *testing.T) {
 	dir := t.TempDir()
 	// lintel.socket refers to the service.
 	write(t, filepath.Join(dir, "lintel.service"), strings.ReplaceAll(read(t, "systemd/lintel.service"), "/usr/bin/lintel", lintel), 0o644)
-	for file, unit := range map[string]string{"lintel.service": "lintel.service", "lintel.socket": "lintel.socket", "lintel@.service": "lintel@11212.service"} {
-		text := strings.ReplaceAll(read(t, "systemd/"+file), "/usr/bin/lintel", lintel)
+	for file, unit := range map[string]string{"lintel.service": "lintel.service", "lintel.socket": "lintel.socket", "lintel@.service": "lintel@11212.service", "lintel-bridge@.service": "lintel-bridge@jobs.service"} {
+		text := strings.NewReplacer("/usr/bin/lintel-bridge", lintel, "/usr/bin/lintel", lintel).Replace(read(t, "systemd/"+file))
 		write(t, filepath.Join(dir, unit), text, 0o644)
 		if out := run(t, analyze, "verify", "--man=no", filepath.Join(dir, unit)); strings.Contains(out, unit) {
 			t.Errorf("%s: %s", file, out)
@@ -92,6 +92,33 @@ func TestNotify(t *testing.T) {
 	m.wait(t, "STOPPING=1")
 	if err := cmd.Wait(); err != nil {
 		t.Errorf("after KillSignal: %v", err)
+	}
+}
+
+// TestBridgeNotify runs the command line of the bridge's unit, with a store in the
+// folder that systemd would make, and follows what the bridge tells the service manager.
+func TestBridgeNotify(t *testing.T) {
+	unit := read(t, "systemd/lintel-bridge@.service")
+	_, line, _ := strings.Cut(unit, "\nExecStart=/usr/bin/lintel-bridge ")
+	line, _, _ = strings.Cut(line, "\n")
+	_, store, _ := strings.Cut(unit, " STORE=")
+	store, _, _ = strings.Cut(store, "\n")
+	line = strings.NewReplacer("$MODE", "queue", "$STORE", store, "$OPTIONS", "--in req").Replace(line)
+	line = strings.NewReplacer("%S", t.TempDir(), "%i", "jobs").Replace(line)
+	socket := filepath.Join(t.TempDir(), "notify")
+	m := newManager(t, socket)
+	cmd := exec.Command(bridge(t), strings.Fields(line)...)
+	cmd.Env = append(os.Environ(), "NOTIFY_SOCKET="+socket)
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	m.wait(t, "READY=1")
+	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	m.wait(t, "STOPPING=1")
+	if err := cmd.Wait(); err != nil {
+		t.Errorf("after SIGTERM: %v", err)
 	}
 }
 

@@ -1,6 +1,6 @@
 // Package cli holds what the command families of lintel share: usage errors
-// and exit statuses, checks of arguments, terminals, progress bars and JSON
-// output.
+// and exit statuses, checks of arguments, terminals, progress bars, JSON
+// output and the service manager.
 //
 // Each family is a package of its own below this one and exports New, which
 // returns its command: cachecli (lintel cache), servercli (lintel memcached),

@@ -85,7 +85,11 @@ func (f *serveFlags) serveLogged(ctx context.Context, p Program, name string, op
 		log.Info(claim)
 	}
 	log.Info("ready")
+	if err := cli.Notify("READY=1"); err != nil {
+		log.Warn("NOTIFY_SOCKET: the service manager was not notified", "error", err)
+	}
 	<-ctx.Done()
 	log.Info("stopping")
+	_ = cli.Notify("STOPPING=1") // best effort: the manager also sees the process end
 	return nil
 }

@@ -172,13 +172,13 @@ func (s *serverSettings) serveInstances(ctx context.Context, log *slog.Logger) (
 	}
 
 	if ctx.Err() == nil {
-		if err := notify("READY=1"); err != nil {
+		if err := cli.Notify("READY=1"); err != nil {
 			log.Warn("NOTIFY_SOCKET: the service manager was not notified", "error", err)
 		}
 	}
 	<-ctx.Done()
 	log.Info("stopping")
-	_ = notify("STOPPING=1") // best effort: the manager also sees the process end
+	_ = cli.Notify("STOPPING=1") // best effort: the manager also sees the process end
 	for i := range instances {
 		err = errors.Join(err, instances[i].close())
 	}

@@ -1,14 +1,14 @@
-package servercli
+package cli
 
 import (
 	"net"
 	"os"
 )
 
-// notify sends a state such as "READY=1" to the service manager, as sd_notify
+// Notify sends a state such as "READY=1" to the service manager, as sd_notify
 // does: one datagram to the Unix socket that NOTIFY_SOCKET names. It does
 // nothing if the variable is not set.
-func notify(state string) error {
+func Notify(state string) error {
 	name := os.Getenv("NOTIFY_SOCKET")
 	if name == "" {
 		return nil

@@ -1,4 +1,4 @@
-package servercli
+package cli
 
 import (
 	"net"
@@ -9,7 +9,7 @@ import (
 
 func TestNotify(t *testing.T) {
 	t.Setenv("NOTIFY_SOCKET", "")
-	if err := notify("READY=1"); err != nil {
+	if err := Notify("READY=1"); err != nil {
 		t.Errorf("without a service manager: %v", err)
 	}
 	if runtime.GOOS == "windows" {
@@ -22,7 +22,7 @@ func TestNotify(t *testing.T) {
 	}
 	defer manager.Close()
 	t.Setenv("NOTIFY_SOCKET", name)
-	if err := notify("READY=1"); err != nil {
+	if err := Notify("READY=1"); err != nil {
 		t.Fatal(err)
 	}
 	state := make([]byte, 64)
@@ -31,7 +31,7 @@ func TestNotify(t *testing.T) {
 		t.Errorf("received %q, %v, expected READY=1", state[:n], err)
 	}
 	manager.Close()
-	if err := notify("STOPPING=1"); err == nil {
+	if err := Notify("STOPPING=1"); err == nil {
 		t.Error("no error without a receiver")
 	}
 }
