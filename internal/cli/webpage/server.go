@@ -36,6 +36,7 @@ func Start(ctx context.Context, tasks *errgroup.Group, addr string, metrics prom
 		return fmt.Errorf("--http: %w", err)
 	}
 	srv := NewServer(ctx, addr, metrics, view)
+	srv.ErrorLog = slog.NewLogLogger(log.Handler(), slog.LevelWarn)
 	tasks.Go(func() error {
 		if err := srv.Serve(netutil.LimitListener(l, maxConns)); !errors.Is(err, http.ErrServerClosed) {
 			log.Error("--http: the page is not served any more", "error", err)

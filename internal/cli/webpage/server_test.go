@@ -1,16 +1,26 @@
 package webpage
 
 import (
+	"bytes"
+	"context"
+	"encoding/json"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"regexp"
+	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/goleak"
+	"golang.org/x/sync/errgroup"
+
+	"lintel.dev/internal/cli/logging"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -120,4 +130,54 @@ func TestMetricsTimeouts(t *testing.T) {
 			})
 		})
 	}
+}
+
+// lockedBuffer is a bytes.Buffer for several goroutines.
+type lockedBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *lockedBuffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *lockedBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
+
+// TestErrorLog checks that what net/http reports of its server is a record of the log.
+func TestErrorLog(t *testing.T) {
+	var out lockedBuffer
+	log := logging.New(&out, logging.JSON, slog.LevelInfo)
+	ctx, stop := context.WithCancel(t.Context())
+	var tasks errgroup.Group
+	err := Start(ctx, &tasks, "127.0.0.1:0", prometheus.NewRegistry(), func() View { panic("broken view") }, log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := regexp.MustCompile(`http://[^"]+/`).FindString(out.String())
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	if resp, err := client.Get(at + "status.json"); err == nil {
+		resp.Body.Close()
+		t.Errorf("status %s of a page that panics", resp.Status)
+	}
+	stop()
+	if err := tasks.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(out.String()) {
+		var record struct{ Level, Msg string }
+		if err := json.Unmarshal([]byte(line), &record); err != nil {
+			t.Fatalf("%v: %s", err, line)
+		}
+		if record.Level == "WARN" && strings.Contains(record.Msg, "broken view") {
+			return
+		}
+	}
+	t.Errorf("the log has no record of the panic:\n%s", out.String())
 }
