@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 
 	"lintel.dev/internal/zmq/engine"
+	"lintel.dev/internal/zmq/flow"
 	"lintel.dev/internal/zmq/zmtp"
 )
 
@@ -30,6 +31,7 @@ type core struct {
 	events     eventLog
 	counter    socketCounters
 	unfinished engine.Budget
+	waiting    flow.Share   // messages that arrived on connections
 	wrote      atomic.Int64 // when a sender wrote itself last, in nanoseconds since epoch
 
 	endpoints endpoints
@@ -139,6 +141,7 @@ func (s *core) optionsChanged() {
 	o := s.options()
 	s.lockBoth()
 	s.unfinished.SetLimit(o.UnfinishedBytes)
+	s.waiting.SetLimit(o.RecvBytes)
 	s.send.timeout, s.recv.timeout = o.SendTimeout, o.RecvTimeout
 	for p := range s.pipes {
 		p.setHWM(&o)

@@ -1,6 +1,10 @@
 package zmq
 
-import "lintel.dev/internal/zmq/flow"
+import (
+	"slices"
+
+	"lintel.dev/internal/zmq/flow"
+)
 
 // fairQueue takes messages from the peers in turn (libzmq's fq). It is the
 // receiving part of PULL, SUB, DEALER and others, which deliver messages as
@@ -110,6 +114,9 @@ func (q *fairQueue) rest(p *pipe, flags byte, frame []byte) (one []byte, parts M
 // appendRest appends the frames that follow one with these flags.
 func (q *fairQueue) appendRest(p *pipe, flags byte, parts Msg) Msg {
 	for flags&flow.More != 0 {
+		if len(parts) == cap(parts) {
+			parts = slices.Grow(parts, p.cur.Frames())
+		}
 		var frame []byte
 		flags, frame = p.cur.Next()
 		parts = append(parts, frame)

@@ -36,6 +36,41 @@ func TestRecvOctets(t *testing.T) {
 	}
 }
 
+// The octets of all peers together are bounded too, but for 1 MiB of each. A peer
+// that sends little is not held back for the others.
+func TestRecvOctetsOfAll(t *testing.T) {
+	const limit, peers, messages, size, own = 4 << 20, 6, 16, 500_000, 1 << 20
+	r := overTCP(t)
+	pull := made(r, zmq.NewPull, zmq.WithOption("rcvhwm_octets", fmt.Sprint(limit)), zmq.WithHWM(0))
+	at := r.bind(pull)
+	for range peers {
+		push := made(r, zmq.NewPush, zmq.WithHWM(0))
+		r.connect(push, at)
+		for range messages {
+			r.must(push.SendBytes(r.ctx, make([]byte, size)))
+		}
+	}
+	r.until(func() bool { return pull.Stats().BytesReceived >= peers*own })
+	good := made(r, zmq.NewPush)
+	r.connect(good, at)
+	r.must(good.SendBytes(r.ctx, []byte("good")))
+	got, goodAt := 0, 0
+	for i := range peers*messages + 1 {
+		b, err := pull.RecvBytes(r.ctx)
+		r.must(err)
+		if got += len(b); string(b) == "good" {
+			goodAt = i + 1
+		}
+		// The limit, and of each peer its own part, a batch and a read beyond.
+		if over := int(pull.Stats().BytesReceived) - got; over > limit+peers*(own+size+128<<10) {
+			t.Fatalf("%d octets wait", over)
+		}
+	}
+	if want := peers*messages*size + len("good"); got != want || goodAt == 0 {
+		t.Errorf("%d octets, want %d; the good peer's message was number %d", got, want, goodAt)
+	}
+}
+
 // In process, too, few octets wait for a socket that does not receive, whatever
 // the messages are: the sender waits, or drops them if that is what its type does.
 func TestRecvOctetsInproc(t *testing.T) {

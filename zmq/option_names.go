@@ -125,8 +125,8 @@ var optionNames = map[string]option{
 // OptionNames returns the names that SetOption knows, sorted. They are
 // libzmq's, and six that libzmq does not have: conflate_topics keeps the latest
 // message of each topic of a SUB, max_message and max_frames bound a message
-// that is received, rcvhwm_octets bounds the octets that wait from each peer
-// (64 MiB; the peer is held back), unfinished_octets bounds the octets of incomplete
+// that is received, rcvhwm_octets bounds the octets that wait from a peer, and from
+// all peers together but for 1 MiB of each (64 MiB; peers are held back), unfinished_octets bounds the octets of incomplete
 // messages of all peers but the one with the most (512 MiB; beyond, the peer is
 // disconnected that sent nothing for the longest time), ws_origins lists the hosts whose web
 // pages may connect.

@@ -22,7 +22,7 @@ type options struct {
 
 	SendHWM     int           // messages queued for each peer, 1000; 0: no limit; at any time
 	RecvHWM     int           // messages queued from each peer, 1000; 0: no limit; at any time
-	RecvBytes   int           // octets queued from each peer, 64 MiB; 0: no limit
+	RecvBytes   int           // octets queued from each peer, 64 MiB; 0: no limit; likewise of all peers but for 1 MiB of each, at any time
 	SendTimeout time.Duration // how long Send waits, -1: no limit; at any time
 	RecvTimeout time.Duration // how long Recv waits, -1: no limit; at any time
 	Linger      time.Duration // how long Close waits, 5 s (SUB, XSUB, DISH: 0), -1: no limit; at any time

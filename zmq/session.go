@@ -274,6 +274,7 @@ func (x *session) Unsent(b flow.Batch) {
 func (e *Endpoint) newNetPipe() *pipe {
 	p := e.connectPipe(e.o.RecvHWM, e.o.SendHWM)
 	p.out.UseBlocks()
+	p.in.ShareBytes(&e.s.waiting)
 	return p
 }
 

@@ -23,6 +23,10 @@ type attack struct {
 	run      func(ctx context.Context, at endpoints) error
 }
 
+// waitingMemory is the bound of rcvhwm_octets, 64 MiB and 1 MiB of each peer, twice:
+// a Go heap takes up to double what it holds. libzmq counts messages, not octets.
+const waitingMemory = 200
+
 // unfinishedMemory is the bound of unfinished_octets, 512 MiB beside the peer
 // with the most, and what the collector has not freed yet.
 const unfinishedMemory = 640
@@ -33,8 +37,9 @@ var attacks = []attack{
 	{name: "PUB, 1 M topics leave", kinds: []string{"pub"}, run: leavers("pub", 1_000_000)},
 	{name: "XPUB, 1 M topics leave", kinds: []string{"xpub"}, run: leavers("xpub", 1_000_000)},
 	{name: "XPUB, 1 MiB upstream", kinds: []string{"xpub"}, run: upstream(4)},
-	{name: "60,000-frame messages", kinds: []string{"pull"}, run: manyFrames(4)},
+	{name: "60,000-frame messages", kinds: []string{"pull"}, memory: waitingMemory, run: manyFrames(4)},
 	{name: "unfinished messages", kinds: []string{"router"}, memory: unfinishedMemory, run: unfinished(50, 1<<30)},
+	{name: "half frames, 2,000 peers", kinds: []string{"router"}, run: halfFrames(2000)},
 	{name: "CURVE, bad HELLO", kinds: []string{"curve"}, run: curve(20, badHello)},
 	{name: "CURVE, cut after HELLO", kinds: []string{"curve"}, run: curve(20, cutHello)},
 	{name: "CURVE, bad INITIATE", kinds: []string{"curve"}, run: curve(20, badInitiate)},
@@ -188,6 +193,17 @@ func unfinished(n int, total int64) func(context.Context, endpoints) error {
 				}
 			}
 			<-ctx.Done()
+		})
+	}
+}
+
+// halfFrames begin a frame and wait.
+func halfFrames(n int) func(context.Context, endpoints) error {
+	return func(ctx context.Context, at endpoints) error {
+		return crowd(ctx, n, joiner(at, "router", "DEALER"), func(c net.Conn) {
+			if _, err := c.Write([]byte{0}); err == nil {
+				<-ctx.Done()
+			}
 		})
 	}
 }

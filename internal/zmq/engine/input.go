@@ -45,8 +45,14 @@ func (in *Input) Init(s Session, l Limits, beat *Heartbeat, closed <-chan struct
 // connection. Release must follow.
 func (in *Input) Share(b *Budget, end func(error)) { in.budget, in.claim.close = b, end }
 
-// Release ends the use of in. It gives back what in holds of the budget.
+// Release ends the use of in. It gives back what in holds of the budget, and the
+// memory of the large frames of an incomplete message: without that, peers that
+// are closed for the budget leave as much garbage as the budget allows.
 func (in *Input) Release() {
+	for _, ref := range in.asm.Refs {
+		flow.PutBuffer(ref.B)
+	}
+	in.asm = flow.Batch{}
 	if in.claimed {
 		in.budget.set(&in.claim, 0)
 		in.claimed = false

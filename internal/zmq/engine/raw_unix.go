@@ -13,6 +13,7 @@ package engine
 import (
 	"io"
 	"net"
+	"slices"
 	"syscall"
 
 	"lintel.dev/internal/rawio"
@@ -112,9 +113,8 @@ func (r *reader) tryRead(fd uintptr) bool {
 		case syscall.EINTR:
 			continue
 		case syscall.EAGAIN:
-			if r.filled == r.start {
-				r.release()
-			}
+			r.shrink()
+			r.streak = 0
 			if r.noWait {
 				r.err = ErrNothing
 			}
@@ -138,6 +138,19 @@ func (r *reader) makeRoom() {
 		r.start, r.filled, r.block = 0, left, true
 	default:
 		r.resize(len(r.buf))
+	}
+}
+
+// shrink gives the block back before a wait. A part of a frame that is in it moves
+// to a buffer of its size: thousands of peers may leave one frame half sent each.
+func (r *reader) shrink() {
+	switch left := r.buf[r.start:r.filled]; {
+	case len(left) == 0:
+		r.release()
+	case r.block:
+		left = slices.Clone(left)
+		r.release()
+		r.buf, r.filled = left, len(left)
 	}
 }
 

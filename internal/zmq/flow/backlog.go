@@ -121,6 +121,15 @@ func (b *backlog) take() (x Batch, ok bool) {
 	return x, true
 }
 
+// size returns the bytes of all messages.
+func (b *backlog) size() int {
+	n := b.tail.Size()
+	for i := range b.sealed[b.head:] {
+		n += b.sealed[b.head+i].Size()
+	}
+	return n
+}
+
 // clear drops all messages and returns how many there were.
 func (b *backlog) clear() (msgs int) {
 	for _, x := range b.sealed[b.head:] {

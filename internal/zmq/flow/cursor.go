@@ -91,6 +91,16 @@ func (c *Cursor) Next() (flags byte, p []byte) {
 	return flags, c.enc[at:c.pos:c.pos]
 }
 
+// Frames returns how many frames are left of the message whose last read frame
+// was not the last one.
+func (c *Cursor) Frames() int {
+	n := 1
+	for d := *c; d.More(); n++ {
+		d.Next()
+	}
+	return n
+}
+
 // SkipMessage moves past the rest of the message whose last read frame had
 // these flags.
 func (c *Cursor) SkipMessage(flags byte) {

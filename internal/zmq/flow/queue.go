@@ -39,6 +39,7 @@ type Queue struct {
 
 	conflated *conflation // nil: all messages are kept
 	reader    logReader
+	share     *Share // nil: only this queue's bytes are bounded
 }
 
 // Counters add up what passed one end of a queue.
@@ -242,6 +243,7 @@ func (q *Queue) Push(batches ...Batch) (r Result, full bool) {
 			continue
 		}
 		q.push(b)
+		q.hold(b.Size())
 		q.count += b.Msgs
 	}
 	if full = q.full(); full {
@@ -352,7 +354,7 @@ func (q *Queue) full() bool {
 	if q.conflated != nil && !q.conflated.byTopic {
 		return false
 	}
-	return q.hwm > 0 && q.count >= q.hwm || heavy(q, q.maxBytes)
+	return q.hwm > 0 && q.count >= q.hwm || heavy(q, q.maxBytes) || crowded(q, ownShare)
 }
 
 // heavy reports whether n bytes or more wait in q, if n is not 0. The lock is
@@ -407,6 +409,7 @@ func (q *Queue) take() (b Batch, ok bool) {
 	}
 	if ok {
 		q.out.add(b.Msgs, b.Size())
+		q.hold(-b.Size())
 	}
 	return b, ok
 }
@@ -457,7 +460,7 @@ func (q *Queue) Ack(n int) (reopened bool) {
 // reopen reports whether a producer that was refused may try again. The lock is
 // held.
 func (q *Queue) reopen() bool {
-	if !q.refused || q.full() || heavy(q, (q.maxBytes+1)/2) {
+	if !q.refused || q.full() || heavy(q, (q.maxBytes+1)/2) || crowded(q, ownShare/2) {
 		return false
 	}
 	q.refused = false
@@ -545,6 +548,7 @@ func (q *Queue) Clear() (dropped int) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.leave()
+	q.hold(-q.backlog.size())
 	dropped = q.backlog.clear()
 	if q.conflated != nil {
 		dropped += q.conflated.clear()
