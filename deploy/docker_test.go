@@ -85,7 +85,9 @@ func TestImage(t *testing.T) {
 		t.Fatal(err)
 	}
 	port := freePort(t)
-	for _, command := range [][]string{entry, {"/usr/bin/memcached"}} {
+	// The second is docker run lintel memcached -m 1024 ..., which manifests for the
+	// image of memcached have.
+	for _, command := range [][]string{entry, append(slices.Clone(entry), "memcached"), {"/usr/bin/memcached"}} {
 		args := append(slices.Clone(command[1:]), "-m", "1024", "-I", "8m", "-l", "127.0.0.1", "-p", port)
 		cmd := exec.Command(command[0], args...)
 		cmd.Path = command[0] // in the new root

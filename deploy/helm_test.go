@@ -3,6 +3,7 @@ package deploy_test
 import (
 	"bytes"
 	"encoding/json"
+	"slices"
 	"strings"
 	"testing"
 
@@ -77,6 +78,32 @@ func TestChartLint(t *testing.T) {
 	}
 }
 
+// TestChartAnnotations checks the annotations for Artifact Hub that are lists.
+func TestChartAnnotations(t *testing.T) {
+	chart, err := loader.Load(chartDir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, keys := range map[string][]string{"images": {"name", "image"}, "links": {"name", "url"}, "changes": {"kind", "description"}} {
+		var list []map[string]string
+		if err := yaml.Unmarshal([]byte(chart.Metadata.Annotations["artifacthub.io/"+name]), &list); err != nil || len(list) == 0 {
+			t.Errorf("%s: %v, %v", name, list, err)
+		}
+		for _, entry := range list {
+			for _, key := range keys {
+				if entry[key] == "" {
+					t.Errorf("%s: an entry has no %s: %v", name, key, entry)
+				}
+			}
+		}
+	}
+	for _, name := range []string{"license", "category", "containsSecurityUpdates"} {
+		if chart.Metadata.Annotations["artifacthub.io/"+name] == "" {
+			t.Errorf("no annotation %s", name)
+		}
+	}
+}
+
 // container returns the container of a workload, as JSON.
 func container(t *testing.T, workload map[string]any) string {
 	t.Helper()
@@ -127,6 +154,21 @@ func TestChart(t *testing.T) {
 		"login": {"auth: {enabled: true, username: u, password: p}", "StatefulSet/" + name, []string{
 			`"-S"`, `"value":"/etc/lintel/memcached-users"`, `"mountPath":"/etc/lintel"`,
 		}},
+		"global registry": {"global: {imageRegistry: mirror.example}\nimage: {registry: registry.example}", "StatefulSet/" + name, []string{
+			`"image":"mirror.example/lintel:devel"`,
+		}},
+		"variables": {"extraEnvVarsCM: c\nextraEnvVarsSecret: s", "StatefulSet/" + name, []string{
+			`"envFrom":[{"configMapRef":{"name":"c"}},{"secretRef":{"name":"s"}}]`,
+		}},
+		"probes": {
+			"startupProbe: {enabled: true}\ncustomLivenessProbe: {exec: {command: [a]}}\ncustomReadinessProbe: {exec: {command: [b]}}\nlifecycleHooks: {preStop: {sleep: {seconds: 5}}}",
+			"StatefulSet/" + name,
+			[]string{
+				`"startupProbe":{"failureThreshold":60,"initialDelaySeconds":0,"periodSeconds":5,"successThreshold":1,"tcpSocket":{"port":"memcached"},"timeoutSeconds":3}`,
+				`"livenessProbe":{"exec":{"command":["a"]}}`, `"readinessProbe":{"exec":{"command":["b"]}}`,
+				`"lifecycle":{"preStop":{"sleep":{"seconds":5}}}`,
+			},
+		},
 		"warm restart": {"warmRestart: {enabled: true}", "StatefulSet/" + name, []string{`"-e","/cache/items"`, `"mountPath":"/cache"`}},
 	}
 	for what, tt := range tests {
@@ -174,6 +216,14 @@ nodeSelector: {disk: fast}
 tolerations: [{key: k, operator: Exists}]
 topologySpreadConstraints: [{maxSkew: 1, topologyKey: zone, whenUnsatisfiable: DoNotSchedule}]
 priorityClassName: high
+global: {imagePullSecrets: [of-all]}
+extraEnvVarsCM: settings
+extraEnvVarsSecret: secrets
+startupProbe: {enabled: true}
+lifecycleHooks: {preStop: {sleep: {seconds: 5}}}
+podAffinityPreset: soft
+nodeAffinityPreset: {type: hard, key: disk, values: [fast]}
+service: {type: NodePort, nodePorts: {memcached: 30211}, sessionAffinity: ClientIP, extraPorts: [{name: other, port: 1}]}
 `)
 		for name, object := range objects {
 			text, err := json.Marshal(object)
@@ -197,6 +247,79 @@ priorityClassName: high
 			}
 		}
 	}
+}
+
+// TestChartAffinity checks what the presets become, and that affinity replaces
+// them.
+func TestChartAffinity(t *testing.T) {
+	const (
+		host  = `"topologyKey":"kubernetes.io/hostname"`
+		label = `"labelSelector":{"matchLabels":{"app.kubernetes.io/instance":"cache","app.kubernetes.io/name":"lintel"}}`
+		apart = `"podAntiAffinity":{"preferredDuringSchedulingIgnoredDuringExecution":[{"podAffinityTerm":{` + label + `,` + host + `},"weight":1}]}`
+		fast  = `{"matchExpressions":[{"key":"disk","operator":"In","values":["fast"]}]}`
+	)
+	for values, want := range map[string]string{
+		"":                          `{` + apart + `}`,
+		"podAntiAffinityPreset: ''": `null`,
+		"podAntiAffinityPreset: hard\npodAffinityPreset: hard": `{"podAffinity":{"requiredDuringSchedulingIgnoredDuringExecution":[{` + label + `,` + host + `}]},` +
+			`"podAntiAffinity":{"requiredDuringSchedulingIgnoredDuringExecution":[{` + label + `,` + host + `}]}}`,
+		"nodeAffinityPreset: {type: hard, key: disk, values: [fast]}": `{"nodeAffinity":{"requiredDuringSchedulingIgnoredDuringExecution":{"nodeSelectorTerms":[` + fast + `]}},` + apart + `}`,
+		"nodeAffinityPreset: {type: soft, key: disk, values: [fast]}": `{"nodeAffinity":{"preferredDuringSchedulingIgnoredDuringExecution":[{"preference":` + fast + `,"weight":1}]},` + apart + `}`,
+		"affinity: {nodeAffinity: {}}":                                `{"nodeAffinity":{}}`,
+	} {
+		template := render(t, values)["StatefulSet/cache-lintel"]["spec"].(map[string]any)["template"].(map[string]any)
+		got, err := json.Marshal(template["spec"].(map[string]any)["affinity"])
+		if err != nil {
+			t.Fatal(err)
+		}
+		if string(got) != want {
+			t.Errorf("%s: affinity is %s, expected %s", values, got, want)
+		}
+	}
+}
+
+// TestChartSchema checks that the schema has every value of values.yaml and no
+// other, and that it refuses unknown names everywhere but in global, which is
+// shared with other charts, and in what Kubernetes gets as it is.
+func TestChartSchema(t *testing.T) {
+	type schema struct {
+		Properties           map[string]*schema
+		AdditionalProperties *bool
+	}
+	var top schema
+	if err := json.Unmarshal([]byte(read(t, chartDir+"/values.schema.json")), &top); err != nil {
+		t.Fatal(err)
+	}
+	var values map[string]any
+	if err := yaml.Unmarshal([]byte(read(t, chartDir+"/values.yaml")), &values); err != nil {
+		t.Fatal(err)
+	}
+	open := []string{
+		".global", ".containerSecurityContext", ".podSecurityContext", ".updateStrategy",
+		".livenessProbe", ".readinessProbe", ".startupProbe",
+	}
+	var compare func(path string, s *schema, values map[string]any)
+	compare = func(path string, s *schema, values map[string]any) {
+		if !slices.Contains(open, path) && (s.AdditionalProperties == nil || *s.AdditionalProperties) {
+			t.Errorf("%s: the schema accepts unknown names", path)
+		}
+		for name := range s.Properties {
+			if _, ok := values[name]; !ok {
+				t.Errorf("%s.%s is in values.schema.json only", path, name)
+			}
+		}
+		for name, v := range values {
+			sub := s.Properties[name]
+			if sub == nil {
+				t.Errorf("%s.%s is in values.yaml only", path, name)
+				continue
+			}
+			if v, ok := v.(map[string]any); ok && len(v) > 0 {
+				compare(path+"."+name, sub, v)
+			}
+		}
+	}
+	compare("", &top, values)
 }
 
 func TestChartRefuses(t *testing.T) {

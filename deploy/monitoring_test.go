@@ -46,6 +46,12 @@ func check(t *testing.T, where, expr string, names map[string]bool) {
 }
 
 func TestAlerts(t *testing.T) {
+	t.Run("cache", func(t *testing.T) { testAlerts(t, "prometheus/alerts.yaml", metrics(t)) })
+	t.Run("sockets", func(t *testing.T) { testAlerts(t, "prometheus/zmq-alerts.yaml", socketMetrics(t)) })
+}
+
+func testAlerts(t *testing.T, path string, names map[string]bool) {
+	t.Helper()
 	var file struct {
 		Groups []struct {
 			Rules []struct {
@@ -54,11 +60,10 @@ func TestAlerts(t *testing.T) {
 			}
 		}
 	}
-	d := yaml.NewDecoder(strings.NewReader(read(t, "prometheus/alerts.yaml")))
+	d := yaml.NewDecoder(strings.NewReader(read(t, path)))
 	if err := d.Decode(&file); err != nil {
 		t.Fatal(err)
 	}
-	names := metrics(t)
 	n := 0
 	for _, g := range file.Groups {
 		for _, r := range g.Rules {

@@ -4,6 +4,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -12,6 +13,7 @@ import (
 	"github.com/goreleaser/nfpm/v2/deb"
 	"github.com/goreleaser/nfpm/v2/files"
 	"github.com/goreleaser/nfpm/v2/rpm"
+	"github.com/sassoftware/go-rpmutils"
 )
 
 // release returns the configuration of goreleaser.
@@ -56,14 +58,19 @@ func pack(t *testing.T, id, format string, packager nfpm.Packager) string {
 			}
 			contents = append(contents, &files.Content{Source: binary, Destination: "/usr/bin/" + id, FileInfo: &files.ContentFileInfo{Mode: 0o755}})
 		}
+		scripts, special := n.Scripts, n.Overrides[format] // as goreleaser merges them
+		if special.Scripts != (config.NFPMScripts{}) {
+			scripts = special.Scripts
+		}
 		info := nfpm.WithDefaults(&nfpm.Info{
 			Name: n.PackageName, Version: "0.0.1", Arch: "amd64", Platform: "linux", Section: n.Section,
 			Maintainer: n.Maintainer, Description: n.Description, Homepage: n.Homepage, License: n.License,
 			Overridables: nfpm.Overridables{
 				Depends: n.Dependencies, Contents: contents, Umask: n.Umask,
+				Recommends: special.Recommends, Provides: special.Provides, Conflicts: special.Conflicts,
 				Scripts: nfpm.Scripts{
-					PreInstall: fromRoot(n.Scripts.PreInstall), PostInstall: fromRoot(n.Scripts.PostInstall),
-					PreRemove: fromRoot(n.Scripts.PreRemove), PostRemove: fromRoot(n.Scripts.PostRemove),
+					PreInstall: fromRoot(scripts.PreInstall), PostInstall: fromRoot(scripts.PostInstall),
+					PreRemove: fromRoot(scripts.PreRemove), PostRemove: fromRoot(scripts.PostRemove),
 				},
 			},
 		})
@@ -98,6 +105,12 @@ func TestRelease(t *testing.T) {
 			t.Errorf("build %s: %+v", b.ID, b)
 		}
 	}
+	if s := project.SBOMs; len(s) != 1 || s[0].Artifacts != "archive" {
+		t.Errorf("SBOMs are %+v, expected those of archives", s)
+	}
+	if s := project.Signs; len(s) != 1 || s[0].Cmd != "cosign" || s[0].Artifacts != "checksum" || !slices.Contains(s[0].Args, "--bundle") {
+		t.Errorf("signatures are %+v, expected a bundle of cosign for the checksums", s)
+	}
 	for _, a := range project.Archives {
 		if len(a.IDs) != 1 || a.IDs[0] != a.ID {
 			t.Errorf("archive %s is of %v", a.ID, a.IDs)
@@ -110,12 +123,69 @@ func TestRelease(t *testing.T) {
 	}
 }
 
+// readRPM returns the header of an rpm, and its files by name.
+func readRPM(t *testing.T, path string) (*rpmutils.RpmHeader, map[string]rpmutils.FileInfo) {
+	t.Helper()
+	f, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	header, err := rpmutils.ReadHeader(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	list, err := header.GetFiles()
+	if err != nil {
+		t.Fatal(err)
+	}
+	byName := make(map[string]rpmutils.FileInfo)
+	for _, file := range list {
+		byName[file.Name()] = file
+	}
+	return header, byName
+}
+
 func TestRPM(t *testing.T) {
-	for _, id := range []string{"lintel", "lintel-bridge"} {
-		info, err := os.Stat(pack(t, id, "rpm", rpm.DefaultRPM))
-		if err != nil || info.Size() < 1<<20 {
-			t.Errorf("%s: %v, %v", id, info, err)
+	for id, want := range map[string][]string{
+		"lintel": {
+			"/usr/bin/lintel", "/usr/lib/systemd/system/lintel.service", "/usr/lib/systemd/system/lintel@.service",
+			"/usr/lib/systemd/system/lintel.socket", "/usr/lib/sysusers.d/lintel.conf", "/usr/lib/tmpfiles.d/lintel.conf",
+			"/usr/share/man/man1/lintel.1", "/usr/share/zsh/site-functions/_lintel",
+		},
+		"lintel-bridge": {
+			"/usr/bin/lintel-bridge", "/usr/lib/systemd/system/lintel-bridge@.service", "/usr/share/zsh/site-functions/_lintel-bridge",
+		},
+	} {
+		_, list := readRPM(t, pack(t, id, "rpm", rpm.DefaultRPM))
+		for _, path := range want {
+			if list[path] == nil {
+				t.Errorf("the rpm %s lacks %s", id, path)
+			}
 		}
+	}
+
+	header, list := readRPM(t, pack(t, "lintel-memcached", "rpm", rpm.DefaultRPM))
+	for _, tag := range []int{rpmutils.PROVIDENAME, rpmutils.CONFLICTNAME} {
+		if names, err := header.GetStrings(tag); err != nil || !slices.Contains(names, "memcached") {
+			t.Errorf("tag %d: %v, %v, expected memcached", tag, names, err)
+		}
+	}
+	if names, err := header.GetStrings(rpmutils.REQUIRENAME); err != nil || !slices.Contains(names, "lintel") {
+		t.Errorf("requires %v, %v, expected lintel", names, err)
+	}
+	if _, err := header.GetString(rpmutils.PREIN); err == nil {
+		t.Error("the rpm has a script, which diverts files")
+	}
+	if link := list["/usr/bin/memcached"]; link == nil || link.Linkname() != "lintel" {
+		t.Errorf("/usr/bin/memcached is %v, expected a link to lintel", link)
+	}
+	if list["/usr/lib/systemd/system/memcached.service"] == nil {
+		t.Error("the rpm lacks memcached.service")
+	}
+	const configNoReplace = rpmutils.RPMFILE_CONFIG | rpmutils.RPMFILE_NOREPLACE
+	if settings := list["/etc/sysconfig/memcached"]; settings == nil || settings.Flags()&configNoReplace != configNoReplace {
+		t.Errorf("/etc/sysconfig/memcached is %v, expected settings that an update keeps", settings)
 	}
 }
 

@@ -18,7 +18,7 @@ func TestUnits(t *testing.T) {
 	dir := t.TempDir()
 	// lintel.socket refers to the service.
 	write(t, filepath.Join(dir, "lintel.service"), strings.ReplaceAll(read(t, "systemd/lintel.service"), "/usr/bin/lintel", lintel), 0o644)
-	for file, unit := range map[string]string{"lintel.service": "lintel.service", "lintel.socket": "lintel.socket", "lintel@.service": "lintel@11212.service", "lintel-bridge@.service": "lintel-bridge@jobs.service"} {
+	for file, unit := range map[string]string{"lintel.service": "lintel.service", "memcached.service": "memcached.service", "lintel.socket": "lintel.socket", "lintel@.service": "lintel@11212.service", "lintel-bridge@.service": "lintel-bridge@jobs.service"} {
 		text := strings.NewReplacer("/usr/bin/lintel-bridge", lintel, "/usr/bin/lintel", lintel).Replace(read(t, "systemd/"+file))
 		write(t, filepath.Join(dir, unit), text, 0o644)
 		if out := run(t, analyze, "verify", "--man=no", filepath.Join(dir, unit)); strings.Contains(out, unit) {
@@ -32,8 +32,8 @@ func TestUnits(t *testing.T) {
 	}
 }
 
-// TestUnitsAlike checks that the two units differ in what an instance needs
-// only.
+// TestUnitsAlike checks that the units differ in what an instance needs only, and
+// memcached.service in its settings.
 func TestUnitsAlike(t *testing.T) {
 	instance := read(t, "systemd/lintel@.service")
 	_, instance, _ = strings.Cut(instance, "\n[Unit]\n")
@@ -41,6 +41,11 @@ func TestUnitsAlike(t *testing.T) {
 	_, single, _ := strings.Cut(read(t, "systemd/lintel.service"), "\n[Unit]\n")
 	if instance != single {
 		t.Errorf("lintel@.service without its instance is\n%s\nlintel.service is\n%s", instance, single)
+	}
+	_, theirs, _ := strings.Cut(read(t, "systemd/memcached.service"), "\n[Unit]\n")
+	theirs = strings.NewReplacer("memcached, by Lintel", "Lintel cache server", "/etc/sysconfig/memcached", "/etc/default/lintel").Replace(theirs)
+	if theirs != single {
+		t.Errorf("memcached.service with the settings of lintel.service is\n%s\nlintel.service is\n%s", theirs, single)
 	}
 }
 

@@ -37,6 +37,11 @@ func New(version string) *cobra.Command {
 		Short: "Run a cache server with memcached's protocols and flags",
 		Long:  serverManual(), // of the manual page; the help is serverHelp
 		Args: func(_ *cobra.Command, args []string) error {
+			// The entry point of memcached's image drops its name: `docker run IMAGE
+			// memcached -m 64`. That of ours is this command.
+			if len(args) > 0 && args[0] == "memcached" {
+				args = args[1:]
+			}
 			if len(args) > 0 {
 				return cli.Usagef("unexpected argument %q, see -h", args[0])
 			}

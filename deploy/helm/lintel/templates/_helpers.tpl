@@ -38,7 +38,7 @@ annotations:
 
 {{- define "lintel.image" -}}
 {{- $name := .Values.image.repository -}}
-{{- with .Values.image.registry }}{{- $name = printf "%s/%s" . $name -}}{{- end -}}
+{{- with default .Values.image.registry .Values.global.imageRegistry }}{{- $name = printf "%s/%s" . $name -}}{{- end -}}
 {{- if .Values.image.digest -}}
 {{- printf "%s@%s" $name .Values.image.digest -}}
 {{- else -}}
@@ -63,6 +63,48 @@ annotations:
 {{- add (div (mul (int .Values.memcached.maxItemMemory) 12) 10) 100 -}}
 {{- end -}}
 
+{{- /* The affinities of the presets. */ -}}
+{{- define "lintel.affinity" -}}
+{{- with .Values.nodeAffinityPreset }}
+{{- $nodes := dict "matchExpressions" (list (dict "key" .key "operator" "In" "values" .values)) }}
+{{- if eq .type "hard" }}
+nodeAffinity:
+  requiredDuringSchedulingIgnoredDuringExecution:
+    nodeSelectorTerms:
+      - {{- toYaml $nodes | nindent 8 }}
+{{- else if eq .type "soft" }}
+nodeAffinity:
+  preferredDuringSchedulingIgnoredDuringExecution:
+    - weight: 1
+      preference:
+        {{- toYaml $nodes | nindent 8 }}
+{{- end }}
+{{- end }}
+{{- include "lintel.podAffinity" (dict "root" . "kind" "podAffinity" "preset" .Values.podAffinityPreset) }}
+{{- include "lintel.podAffinity" (dict "root" . "kind" "podAntiAffinity" "preset" .Values.podAntiAffinityPreset) }}
+{{- end -}}
+
+{{- /* podAffinity or podAntiAffinity, the kind, for a preset: a dict of root, kind and preset. */ -}}
+{{- define "lintel.podAffinity" }}
+{{- if eq .preset "hard" }}
+{{ .kind }}:
+  requiredDuringSchedulingIgnoredDuringExecution:
+    - topologyKey: kubernetes.io/hostname
+      labelSelector:
+        matchLabels:
+          {{- include "lintel.selector" .root | nindent 10 }}
+{{- else if eq .preset "soft" }}
+{{ .kind }}:
+  preferredDuringSchedulingIgnoredDuringExecution:
+    - weight: 1
+      podAffinityTerm:
+        topologyKey: kubernetes.io/hostname
+        labelSelector:
+          matchLabels:
+            {{- include "lintel.selector" .root | nindent 12 }}
+{{- end }}
+{{- end -}}
+
 {{- define "lintel.pod" -}}
 metadata:
   labels:
@@ -80,7 +122,7 @@ metadata:
 spec:
   serviceAccountName: {{ include "lintel.serviceAccountName" . }}
   automountServiceAccountToken: {{ .Values.serviceAccount.automountServiceAccountToken }}
-  {{- with .Values.image.pullSecrets }}
+  {{- with concat .Values.global.imagePullSecrets .Values.image.pullSecrets }}
   imagePullSecrets:
     {{- range . }}
     - name: {{ . }}
@@ -92,27 +134,9 @@ spec:
     seccompProfile:
       type: RuntimeDefault
   {{- end }}
-  {{- if .Values.affinity }}
+  {{- with default (include "lintel.affinity" . | fromYaml) .Values.affinity }}
   affinity:
-    {{- toYaml .Values.affinity | nindent 4 }}
-  {{- else if eq .Values.podAntiAffinityPreset "hard" }}
-  affinity:
-    podAntiAffinity:
-      requiredDuringSchedulingIgnoredDuringExecution:
-        - topologyKey: kubernetes.io/hostname
-          labelSelector:
-            matchLabels:
-              {{- include "lintel.selector" . | nindent 14 }}
-  {{- else if eq .Values.podAntiAffinityPreset "soft" }}
-  affinity:
-    podAntiAffinity:
-      preferredDuringSchedulingIgnoredDuringExecution:
-        - weight: 1
-          podAffinityTerm:
-            topologyKey: kubernetes.io/hostname
-            labelSelector:
-              matchLabels:
-                {{- include "lintel.selector" . | nindent 16 }}
+    {{- toYaml . | nindent 4 }}
   {{- end }}
   {{- with .Values.nodeSelector }}
   nodeSelector:
@@ -187,12 +211,47 @@ spec:
         - name: metrics
           containerPort: {{ .Values.metrics.containerPorts.metrics }}
         {{- end }}
+      {{- if or .Values.extraEnvVarsCM .Values.extraEnvVarsSecret }}
+      envFrom:
+        {{- with .Values.extraEnvVarsCM }}
+        - configMapRef:
+            name: {{ . }}
+        {{- end }}
+        {{- with .Values.extraEnvVarsSecret }}
+        - secretRef:
+            name: {{ . }}
+        {{- end }}
+      {{- end }}
+      {{- with .Values.lifecycleHooks }}
+      lifecycle:
+        {{- toYaml . | nindent 8 }}
+      {{- end }}
+      {{- with .Values.customStartupProbe }}
+      startupProbe:
+        {{- toYaml . | nindent 8 }}
+      {{- else }}
+      {{- if .Values.startupProbe.enabled }}
+      startupProbe:
+        {{- omit .Values.startupProbe "enabled" | toYaml | nindent 8 }}
+        tcpSocket:
+          port: memcached
+      {{- end }}
+      {{- end }}
+      {{- with .Values.customLivenessProbe }}
+      livenessProbe:
+        {{- toYaml . | nindent 8 }}
+      {{- else }}
       {{- if .Values.livenessProbe.enabled }}
       livenessProbe:
         {{- omit .Values.livenessProbe "enabled" | toYaml | nindent 8 }}
         tcpSocket:
           port: memcached
       {{- end }}
+      {{- end }}
+      {{- with .Values.customReadinessProbe }}
+      readinessProbe:
+        {{- toYaml . | nindent 8 }}
+      {{- else }}
       {{- if .Values.readinessProbe.enabled }}
       readinessProbe:
         {{- omit .Values.readinessProbe "enabled" | toYaml | nindent 8 }}
@@ -204,6 +263,7 @@ spec:
         tcpSocket:
           port: memcached
         {{- end }}
+      {{- end }}
       {{- end }}
       resources:
         {{- if .Values.resources }}
