@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"io"
 	"iter"
 	"log/slog"
 	"net"
@@ -293,7 +294,9 @@ func TestTimeoutsSayWhy(t *testing.T) {
 	r := overTCP(t)
 	rep := made(r, zmq.NewRep, zmq.WithCurveServer(serverKey),
 		zmq.WithAuthenticator(func(context.Context, zmq.AuthRequest) (zmq.AuthResult, error) { return zmq.AuthResult{}, nil }))
-	refused := r.bind(rep)
+	refused, overWS := r.bind(rep), r.bindAt(rep, "ws://127.0.0.1:*")
+	refusals, stopRefusals := iter.Pull(rep.Events(r.ctx))
+	defer stopRefusals()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	r.must(err)
 	ln.Close()
@@ -305,6 +308,11 @@ func TestTimeoutsSayWhy(t *testing.T) {
 	}{
 		{refused, []zmq.Option{zmq.WithCurve(zmq.NewSecretKey(), serverKey.Public())}, `handshake failed: auth`, nil},
 		{refused, nil, `handshake failed: protocol`, nil},
+		{refused, []zmq.Option{zmq.WithCurve(zmq.NewSecretKey(), zmq.NewSecretKey().Public())}, "closed the connection during the CURVE handshake", io.EOF},
+		{overWS, []zmq.Option{zmq.WithCurve(zmq.NewSecretKey(), serverKey.Public())}, `handshake failed: auth`, nil},
+		{overWS, nil, "expected a WebSocket with subprotocol ZWS2.0/CURVE", nil},
+		{overWS, []zmq.Option{zmq.WithCurve(zmq.NewSecretKey(), zmq.NewSecretKey().Public())}, "closed the connection during the CURVE handshake", io.EOF},
+		{overWS + "/elsewhere", []zmq.Option{zmq.WithCurve(zmq.NewSecretKey(), serverKey.Public())}, "404 page not found", nil},
 		{"tcp://" + ln.Addr().String(), nil, "not connected", syscall.ECONNREFUSED},
 	} {
 		req := made(r, zmq.NewReq, append([]zmq.Option{zmq.WithReconnect(time.Millisecond, 0), zmq.WithOption("immediate", "1")}, c.opts...)...)
@@ -318,6 +326,14 @@ func TestTimeoutsSayWhy(t *testing.T) {
 		if !errors.Is(err, context.DeadlineExceeded) || !errors.As(err, &timeout) || !strings.Contains(err.Error(), c.want) || !strings.Contains(err.Error(), c.at) || c.is != nil && !errors.Is(err, c.is) {
 			t.Errorf("Request: %v, want %q", err, c.want)
 		}
+		var p zmq.Poller
+		r.must(p.Set(zmq.PollItem{Socket: req, Recv: true}))
+		ctx, stop = context.WithTimeout(r.ctx, time.Millisecond)
+		if _, err := p.Wait(ctx); !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("Poller.Wait: %v, want %q", err, c.want)
+		}
+		stop()
+		r.must(p.Close())
 		r.must(req.SetOption("sndtimeo", "1"))
 		if err := req.SendBytes(r.ctx, []byte("hello")); !errors.Is(err, zmq.ErrWouldBlock) || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("SendBytes: %v, want %q", err, c.want)
@@ -330,6 +346,18 @@ func TestTimeoutsSayWhy(t *testing.T) {
 		if _, err := req.Request(ctx, zmq.NewMsg("hello")); err != context.Canceled {
 			t.Errorf("Request that is cancelled: %v", err)
 		}
+	}
+	// The server reports what it refused before there was a WebSocket.
+	offers := false
+	for {
+		e := next(t, refusals, event.AcceptFailed)
+		offers = offers || e.Lost > 0 || strings.Contains(e.Err.Error(), "offers")
+		if strings.Contains(e.Err.Error(), `asks for the path "/elsewhere"`) {
+			break
+		}
+	}
+	if !offers {
+		t.Error("the server does not report a client with another mechanism")
 	}
 	// Once connected, an earlier failure is no reason.
 	sub := made(r, zmq.NewSub, zmq.WithReconnect(time.Millisecond, 0))

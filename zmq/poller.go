@@ -127,7 +127,7 @@ func (p *Poller) Poll() []PollItem {
 }
 
 // Wait is Poll that waits until a socket is ready. It returns the error of ctx
-// when that is done first, and ErrClosed when the poller is closed. All calls
+// when that is done first, with what keeps the sockets from connecting, and ErrClosed when the poller is closed. All calls
 // that wait at the same time return when a socket becomes ready.
 func (p *Poller) Wait(ctx context.Context) ([]PollItem, error) {
 	p.init()
@@ -144,9 +144,20 @@ func (p *Poller) Wait(ctx context.Context) ([]PollItem, error) {
 		case <-p.done:
 			return nil, ErrClosed
 		case <-ctx.Done():
-			return nil, ctx.Err()
+			return nil, p.explain(ctx.Err())
 		}
 	}
+}
+
+// explain adds to the error of a wait what keeps the sockets from connecting.
+func (p *Poller) explain(err error) error {
+	p.mu.Lock()
+	items := slices.Clone(p.items)
+	p.mu.Unlock()
+	for _, it := range items {
+		err = it.Socket.base().events.explain(err)
+	}
+	return err
 }
 
 func (p *Poller) enter() error {

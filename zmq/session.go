@@ -3,6 +3,8 @@ package zmq
 import (
 	"context"
 	"errors"
+	"fmt"
+	"io"
 	"math/rand/v2"
 	"net"
 	"syscall"
@@ -102,6 +104,9 @@ func (x *session) handshake() (engine.Peer, error) {
 		return peer, err
 	}
 	x.s.counter.handshakesFailed.Add(1)
+	if errors.Is(err, io.EOF) {
+		err = fmt.Errorf("the peer closed the connection during the %s handshake: %w", x.ep.mechanism(), err)
+	}
 	if errors.Is(err, errDuplicateID) {
 		x.eng.Abort(err)
 		x.event(event.DuplicateID, err)

@@ -91,13 +91,17 @@ func getWSSHostname(o *options) string {
 }
 
 // webSocket is what the ws transport must know of the socket.
-func (e *Endpoint) webSocket() transport.WebSocket {
-	mechanism := e.o.Security.Mechanism
-	if mechanism == "" {
-		mechanism = mechanismNull
+// mechanism returns the name of the security mechanism.
+func (e *Endpoint) mechanism() string {
+	if m := e.o.Security.Mechanism; m != "" {
+		return m
 	}
+	return mechanismNull
+}
+
+func (e *Endpoint) webSocket() transport.WebSocket {
 	ws := transport.WebSocket{
-		Mechanism: mechanism, TLS: e.o.TLS, Origins: e.o.WebSocketOrigins,
+		Mechanism: e.mechanism(), TLS: e.o.TLS, Origins: e.o.WebSocketOrigins,
 		Failed: func(err error) { e.s.emit(event.Event{Type: event.AcceptFailed, Endpoint: e.addr, Err: err}) },
 	}
 	if e.o.SocksProxy != "" {

@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"log"
 	"net"
 	"net/http"
@@ -59,11 +60,15 @@ func dialWS(ctx context.Context, e Endpoint, o Options) (Conn, error) {
 		return nil, err
 	}
 	to.Scheme, to.Host = e.Scheme, net.JoinHostPort(host, port)
-	c, _, err := websocket.Dial(ctx, to.String(), &websocket.DialOptions{
+	c, resp, err := websocket.Dial(ctx, to.String(), &websocket.DialOptions{
 		HTTPClient:   &http.Client{Transport: t},
 		Subprotocols: ws.Subprotocols(o.WS.Mechanism),
 	})
 	if err != nil {
+		if resp != nil && resp.Body != nil {
+			reason, _ := io.ReadAll(resp.Body) // at most 1,024 octets
+			err = fmt.Errorf("%w: %q", err, strings.TrimSpace(string(reason)))
+		}
 		return nil, err
 	}
 	if c.Subprotocol() == "" {
@@ -100,6 +105,7 @@ func listenWS(ctx context.Context, e Endpoint, o Options) (Listener, Endpoint, e
 	l.server = &http.Server{
 		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if r.URL.Path != want.Path || want.RawQuery != "" && r.URL.RawQuery != want.RawQuery {
+				l.ws.failed(fmt.Errorf("%s asks for the path %q, expected %q", r.RemoteAddr, r.URL.RequestURI(), want.RequestURI()))
 				http.NotFound(w, r)
 				return
 			}
@@ -107,7 +113,7 @@ func listenWS(ctx context.Context, e Endpoint, o Options) (Listener, Endpoint, e
 		}),
 		ReadHeaderTimeout: headerTimeout,
 		TLSConfig:         o.WS.TLS,
-		ErrorLog:          log.New(failures{o.WS.Failed}, "", 0), // by default, that is standard error
+		ErrorLog:          log.New(failures{o.WS}, "", 0), // by default, that is standard error
 	}
 	l.tcp = tcp
 	l.serve = func() { l.server.Serve(tcp) }
@@ -117,14 +123,19 @@ func listenWS(ctx context.Context, e Endpoint, o Options) (Listener, Endpoint, e
 	return l, e, nil
 }
 
-// failures calls a function with each line that is written.
-type failures struct{ failed func(error) }
+// failures reports each line that is written.
+type failures struct{ ws WebSocket }
 
 func (f failures) Write(line []byte) (int, error) {
-	if f.failed != nil {
-		f.failed(errors.New(strings.TrimSpace(string(line))))
-	}
+	f.ws.failed(errors.New(strings.TrimSpace(string(line))))
 	return len(line), nil
+}
+
+// failed calls Failed.
+func (w *WebSocket) failed(err error) {
+	if w.Failed != nil {
+		w.Failed(err)
+	}
 }
 
 // Upgrader is an http.Handler whose upgraded connections are accepted like a
@@ -166,11 +177,14 @@ func (u *Upgrader) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	offers := ws.Subprotocols(u.ws.Mechanism)
 	if !slices.ContainsFunc(offered(r), func(p string) bool { return slices.Contains(offers, p) }) {
-		http.Error(w, "expected a WebSocket with subprotocol "+strings.Join(offers, " or "), http.StatusBadRequest)
+		reason := "expected a WebSocket with subprotocol " + strings.Join(offers, " or ")
+		u.ws.failed(fmt.Errorf("%s offers %q, %s", r.RemoteAddr, offered(r), reason))
+		http.Error(w, reason, http.StatusBadRequest)
 		return
 	}
 	c, err := websocket.Accept(w, r, &websocket.AcceptOptions{Subprotocols: offers, OriginPatterns: u.ws.Origins})
 	if err != nil {
+		u.ws.failed(fmt.Errorf("%s: %w", r.RemoteAddr, err))
 		return // Accept has answered the request
 	}
 	local, _ := r.Context().Value(http.LocalAddrContextKey).(net.Addr)

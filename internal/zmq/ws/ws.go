@@ -137,6 +137,9 @@ func (e *Engine) Handshake(ctx context.Context) (engine.Peer, error) {
 	if err == nil {
 		e.sealer, err = e.cfg.Secure(ctx, mech, &handshake{e: e, ctx: ctx}, &e.peer)
 	}
+	if websocket.CloseStatus(err) == websocket.StatusNormalClosure {
+		err = io.EOF
+	}
 	return e.peer, err
 }
 
