@@ -78,7 +78,7 @@ func (s *server) roundTrip(ctx context.Context, cl *pipeline.Call) error {
 // submit sends cl on a connection and returns it. mine is an attempt to connect that
 // the caller started, or nil.
 func (s *server) submit(ctx context.Context, cl *pipeline.Call, mine *attempt) (*pipeline.Conn, error) {
-	for {
+	for tries := 0; ; {
 		c := s.slots[0].Load()
 		if len(s.slots) > 1 {
 			c = s.ready()
@@ -92,6 +92,15 @@ func (s *server) submit(ctx context.Context, cl *pipeline.Call, mine *attempt) (
 		if cl.Encoded && !c.Meta {
 			return nil, fmt.Errorf("%w: the server has no meta commands, which Options.EncodeKeys needs", ErrMalformedKey)
 		}
+		if proof := c.Proof(cl); proof != nil {
+			switch err := s.prove(ctx, c, proof); {
+			case err == pipeline.ErrUnsent && tries < maxResend:
+				tries++
+				continue
+			case err != nil:
+				return nil, err
+			}
+		}
 		space, err := c.Send(cl)
 		switch err {
 		case nil:
@@ -102,6 +111,26 @@ func (s *server) submit(ctx context.Context, cl *pipeline.Call, mine *attempt) (
 			if err := s.await(ctx, space, err); err != nil {
 				return nil, err
 			}
+		}
+	}
+}
+
+// prove sends a proof on c and waits for it. ErrUnsent means that c has ended.
+func (s *server) prove(ctx context.Context, c *pipeline.Conn, proof *pipeline.Call) error {
+	defer proof.Release()
+	for {
+		space, err := c.Send(proof)
+		switch {
+		case err == pipeline.ErrUnsent:
+			s.drop(c)
+			return err
+		case err == nil && !c.Wait(ctx, proof):
+			return ctx.Err()
+		case err == nil:
+			return c.Proven(proof)
+		}
+		if err := s.await(ctx, space, err); err != nil {
+			return err
 		}
 	}
 }

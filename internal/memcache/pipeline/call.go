@@ -27,9 +27,10 @@ const (
 	OpLease
 	OpInvalidate
 	OpCommand
+	OpProof // of Conn.Proof
 
 	lastIdempotent = OpStats
-	lastOp         = OpCommand
+	lastOp         = OpProof
 )
 
 // Mode is the condition of OpStore: the M flag of ms, or the classic command.

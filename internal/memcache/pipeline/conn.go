@@ -28,6 +28,7 @@ type Conn struct {
 	reader replyReader
 	dog    watchdog
 
+	proven   atomic.Uint32 // modeBits of the classic commands whose data block the server takes
 	answered atomic.Bool   // at least one reply was read
 	failed   atomic.Bool   // fail was called
 	done     chan struct{} // closed when the reader goroutine ends

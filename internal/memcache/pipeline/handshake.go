@@ -54,12 +54,12 @@ func (d *Dialer) proveMeta(s *Stream) (meta bool, err error) {
 	case string(line) == "ERROR", bytes.HasPrefix(line, []byte("CLIENT_ERROR")), bytes.HasPrefix(line, []byte("SERVER_ERROR")):
 		return false, nil
 	}
-	return false, unexpected(line)
+	return false, fmt.Errorf("%w: mn: %w", errNoMeta, unexpected(line))
 }
 
 // proveStore is the second part of proveMeta.
 func (d *Dialer) proveStore(s *Stream) error {
-	key, flag := fmt.Sprintf("lintel:hello:%016x", rand.Uint64()), ""
+	key, flag := fmt.Sprintf("%s:%016x", helloKey, rand.Uint64()), ""
 	if d.EncodeKeys {
 		key, flag = string(mcproto.EncodeKey(nil, []byte(key))), " b"
 	}
@@ -80,10 +80,11 @@ func (d *Dialer) proveStore(s *Stream) error {
 	return err
 }
 
-// proveClassic checks that the server answers classic commands.
+// proveClassic checks that the server answers classic commands. A proxy answers
+// SERVER_ERROR if its server for the key is down; it may have others.
 func proveClassic(s *Stream) (bool, error) {
-	line, err := ask(s, "get lintel:hello\r\n")
-	if err == nil && string(line) != "END" {
+	line, err := ask(s, "get "+helloKey+"\r\n")
+	if err == nil && string(line) != "END" && !bytes.HasPrefix(line, []byte("SERVER_ERROR")) {
 		err = unexpected(line)
 	}
 	return false, err

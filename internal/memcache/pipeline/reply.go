@@ -323,6 +323,8 @@ func (p *parser) readClassic(cl *Call) (answer, broken error) {
 		return p.readText(cl)
 	case OpGet, OpGetInto, OpRead, OpLease, OpGetMulti, OpReadMulti:
 		return p.classicValues(cl)
+	case OpProof:
+		return p.proof()
 	case OpStoreMulti, OpDeleteMulti:
 		for ; p.next < len(cl.Keys); p.next++ {
 			answer, broken := p.classicStatus(cl)

@@ -160,6 +160,9 @@ func (cl *Call) appendClassic(b []byte) []byte {
 		}
 	case OpStore:
 		return appendClassicStore(b, cl.Key, cl.Value, cl.Flags, cl.TTL, cl.CAS, cl.Mode)
+	case OpProof:
+		b = appendClassicStore(b, cl.Key, cl.Value, cl.Flags, cl.TTL, cl.CAS, cl.Mode)
+		b = append(append(b, "gets "...), cl.Key...)
 	case OpStoreMulti:
 		for i, it := range cl.Items {
 			b = appendClassicStore(b, cl.Keys[i], it.Value, it.Flags, cl.TTLs[i], 0, ModeSet)
