@@ -8,8 +8,8 @@ import (
 	"lintel.dev/internal/cli/rootcli"
 )
 
-// version is set by the linker (see Makefile).
-var version = "devel"
+// version may be set by the linker (see Makefile).
+var version string
 
 func main() {
 	os.Exit(rootcli.Run(version, os.Args, os.Stdin, os.Stdout, os.Stderr))

@@ -17,7 +17,7 @@ import (
 
 // Program is what the program adds to the command line.
 type Program struct {
-	Version string
+	Version string // Run replaces an empty one by that of the module or commit
 	// Embedded opens the engine on a server inside the process, with its streams
 	// below dir. sync makes it sync each message to disk before its receipt. Nil
 	// means that the program has no such engine.
@@ -29,6 +29,7 @@ type Program struct {
 func Run(p Program, args []string, stdout, stderr io.Writer) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	p.Version = cli.Version(p.Version)
 	root := New(p)
 	root.SetArgs(args)
 	root.SetOut(stdout)

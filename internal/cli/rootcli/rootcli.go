@@ -25,12 +25,12 @@ import (
 
 // Run runs the command that args name and returns the exit status. SIGINT and
 // SIGTERM cancel the context of the command. When args[0] is memcached, the
-// command is lintel memcached. version is that of the program.
-func Run(version string, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+// command is lintel memcached. linked is the version that the linker has set, or empty.
+func Run(linked string, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 
-	root := New(version)
+	root := New(cli.Version(linked))
 	rest := args[1:]
 	if name := filepath.Base(args[0]); name == "memcached" || name == "memcached-debug" {
 		rest = append([]string{"memcached"}, rest...)

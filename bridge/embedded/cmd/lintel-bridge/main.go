@@ -14,8 +14,8 @@ import (
 	"lintel.dev/bridge/jetstream"
 )
 
-// version is set by the linker (see Makefile).
-var version = "devel"
+// version may be set by the linker (see Makefile).
+var version string
 
 func main() {
 	os.Exit(bridgecli.Run(bridgecli.Program{Version: version, Embedded: open}, os.Args[1:], os.Stdout, os.Stderr))
