@@ -38,7 +38,7 @@
 //
 // Programs that run as tests are in the files example_*_test.go:
 //
-//   - calls: ExampleClient_GetMulti, ExampleClient_GetInto,
+//   - calls: Example, ExampleClient_GetMulti, ExampleClient_GetInto,
 //     ExampleClient_CompareAndSwap, ExampleError.
 //   - cache-aside: ExampleClient_Fetch, ExampleClient_Fetch_stale,
 //     ExampleClient_FetchMulti, ExampleFetchOptions_stale,

@@ -18,6 +18,7 @@
 //
 // Programs that run as tests are in example_test.go:
 //
+//   - a server inside a program: Example.
 //   - several instances in one process: ExampleCluster, ExampleTopology.
 //
 // # Differences from memcached

@@ -32,4 +32,9 @@
 // All methods are safe for concurrent use. The order of locks: core.mu (changes of
 // the fleet), server.mu (link and state of one server), the locks of the table's
 // shards. A hit takes the lock of one shard.
+//
+// # Examples
+//
+// Example in example_test.go has a server with invalidations, a reader with a near
+// cache, and a writer without one.
 package nearcache

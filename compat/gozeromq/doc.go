@@ -54,4 +54,8 @@
 // Listen.
 //
 // inproc endpoints are shared by the sockets of this package only.
+//
+// # Examples
+//
+// Example in example_test.go is a PUSH and a PULL.
 package zmq4

@@ -40,4 +40,8 @@
 // socket.mu protects parts of messages and the list of endpoints; group.mu the
 // settings of a Context and the number of its open sockets; the ZAP handler has
 // its own. No lock is held while a call waits, and none while another is taken.
+//
+// # Examples
+//
+// Example in example_test.go is a request and its reply.
 package zmq4

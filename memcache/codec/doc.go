@@ -7,4 +7,9 @@
 //
 // Codecs never execute what they read: pickle, Marshal and serialized objects are
 // refused with [ErrExecutable]. A compressed value may expand to 64 MiB at most.
+//
+// # Examples
+//
+// In example_test.go: ExampleForeign reads what a program of another language stored,
+// ExampleCompressed stores large values compressed.
 package codec

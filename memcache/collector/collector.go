@@ -3,6 +3,10 @@
 // A Collector counts in the client's hooks. It has no goroutines and no locks but those
 // of the Prometheus library. keys_total counts one outcome for each key of a call: a
 // Fetch that misses is one miss, however often it reads.
+//
+// # Examples
+//
+// Example in example_test.go registers a Collector of a client.
 package collector
 
 import (

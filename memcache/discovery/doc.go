@@ -7,4 +7,8 @@
 // does so with Cluster.
 //
 // Sources have no goroutines. They are used by one goroutine at a time.
+//
+// # Examples
+//
+// In example_test.go: ExampleFile, ExampleDNS, ExampleSRV.
 package discovery

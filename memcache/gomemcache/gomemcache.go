@@ -9,6 +9,10 @@
 //
 // Client has no locks of its own; those of the pool of connections are in
 // memcache/internal/shim.
+//
+// # Examples
+//
+// Example in example_test.go is a program of gomemcache.
 package memcache
 
 import (

@@ -10,6 +10,10 @@
 //
 // Client.mu protects closed. A goroutine for each client, which Close ends, closes idle
 // connections.
+//
+// # Examples
+//
+// Example in example_test.go reads values into buffers of an allocator.
 package memcache
 
 import (

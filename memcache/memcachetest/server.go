@@ -4,6 +4,10 @@
 // It executes the classic and meta commands that package memcache sends, with
 // memcached's semantics of TTL, CAS and leases. It never evicts items. One lock,
 // Server.mu, protects all state: it is not for production.
+//
+// # Examples
+//
+// Example in example_test.go is a test of a program that uses a cache.
 package memcachetest
 
 import (

@@ -12,4 +12,8 @@
 //
 // A Picker is immutable apart from the cache of eject.go, which has its own lock.
 // The vectors in testdata were computed by the original clients.
+//
+// # Examples
+//
+// ExampleNew in example_test.go shows where the keys of three servers are.
 package placement

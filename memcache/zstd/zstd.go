@@ -2,6 +2,10 @@
 // a module of its own, so that other programs do not depend on the compressor:
 //
 //	users := codec.Compressed(codec.JSON[User](), 1024, zstd.New())
+//
+// # Examples
+//
+// Example in zstd_test.go stores values compressed.
 package zstd
 
 import (

@@ -8,6 +8,10 @@
 // A Collector reads the lines of stats, stats settings, stats items and stats slabs, and the histograms of
 // Server.Latency, when it is scraped. It has no goroutines and no locks. The tables of metrics.go say which line
 // becomes which metric.
+//
+// # Examples
+//
+// Example in example_test.go registers a Collector of a server.
 package collector
 
 import (

@@ -1,5 +1,10 @@
 // Package certificate reads the CURVE certificate files that czmq, pyzmq and
 // lintel zmq keygen write, and makes an authenticator of a directory of them.
+//
+// # Examples
+//
+// Example in example_test.go is a server that lets in the clients whose certificates
+// are in a directory.
 package certificate
 
 import (

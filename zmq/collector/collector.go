@@ -1,5 +1,9 @@
 // Package collector exports the counters of zmq sockets to Prometheus. A Collector
 // reads Socket.Stats when it is scraped.
+//
+// # Examples
+//
+// Example in example_test.go registers a Collector of two sockets.
 package collector
 
 import (

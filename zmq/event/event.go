@@ -24,6 +24,10 @@
 // two attempts there is ConnectRetried. A listener begins with Listening and
 // ends with Closed, without a Remote address. Connections within the process
 // have no events.
+//
+// # Examples
+//
+// Example in example_test.go prints the events of a socket until a peer is connected.
 package event
 
 import "time"

@@ -51,4 +51,8 @@
 // Publisher.mu orders numbers, ring and live messages. replayServer.mu protects
 // the requests of readers. Neither is held while the other is taken, except that
 // nothing is taken under Publisher.mu but the live socket's own locks.
+//
+// # Examples
+//
+// Example in example_test.go is a publisher and a reader.
 package feed

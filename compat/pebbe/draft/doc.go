@@ -29,4 +29,8 @@
 //
 // There are none: the Sockets of compat/pebbe have them. Poller and Reactor are
 // for one goroutine at a time.
+//
+// # Examples
+//
+// Example in example_test.go is a SERVER that answers a CLIENT.
 package zmq4
