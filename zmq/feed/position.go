@@ -34,15 +34,15 @@ func (p Position) MarshalText() ([]byte, error) { return []byte(p.String()), nil
 func (p *Position) UnmarshalText(text []byte) error {
 	epoch, seq, ok := strings.Cut(string(text), ":")
 	if !ok {
-		return fmt.Errorf("feed: position %q: want EPOCH:SEQ", text)
+		return fmt.Errorf("feed: position %.80q: want EPOCH:SEQ", text)
 	}
 	e, err := sequence.ParseEpoch(epoch)
 	if err != nil {
-		return fmt.Errorf("feed: position %q: %w", text, err)
+		return fmt.Errorf("feed: position %.80q: %w", text, err)
 	}
 	n, err := strconv.ParseUint(seq, 10, 64)
 	if err != nil {
-		return fmt.Errorf("feed: position %q: sequence %q is not a number below 2^64", text, seq)
+		return fmt.Errorf("feed: position %.80q: sequence %.40q is not a number below 2^64", text, seq)
 	}
 	p.Epoch, p.Seq = Epoch(e), n
 	return nil

@@ -163,6 +163,9 @@ func (f *cacheFlags) options() (*memcache.Options, error) {
 		}
 		opts.Password, _, _ = strings.Cut(string(b), "\n")
 		opts.Password = strings.TrimSuffix(opts.Password, "\r")
+		if opts.Password == "" {
+			return nil, cli.Usagef("--password-file: the first line of %s is empty, expected the password", f.passFile)
+		}
 	}
 	if opts.TLS, err = f.tlsConfig(); err != nil {
 		return nil, err
@@ -186,8 +189,13 @@ func (f *cacheFlags) tlsConfig() (*tls.Config, error) {
 		}
 	}
 	if f.tlsCert != "" || f.tlsKey != "" {
-		if err := errors.Join(cli.InputFile(f.tlsCert), cli.InputFile(f.tlsKey)); err != nil {
-			return nil, cli.Usagef("--tls-cert and --tls-key: %v", err)
+		for _, file := range []struct{ flag, path string }{{"--tls-cert", f.tlsCert}, {"--tls-key", f.tlsKey}} {
+			if file.path == "" {
+				return nil, cli.Usagef("%s is missing, --tls-cert and --tls-key need each other", file.flag)
+			}
+			if err := cli.InputFile(file.path); err != nil {
+				return nil, cli.Usagef("%s: %v", file.flag, err)
+			}
 		}
 		pair, err := tls.LoadX509KeyPair(f.tlsCert, f.tlsKey)
 		if err != nil {

@@ -79,6 +79,11 @@ func (f *serveFlags) run(cmd *cobra.Command, log *slog.Logger, files []string) (
 	case len(files) > 0 && (f.fields || f.topic != ""):
 		return cli.Usagef("--topic and --topics are for lines, files have their names as topics")
 	}
+	for _, name := range files {
+		if err := cli.InputFile(name); err != nil {
+			return cli.Usage(err)
+		}
+	}
 	p, err := feed.NewPublisher(&feed.Config{
 		Format: format, MaxMessages: f.maxMessages, MaxOctets: f.maxOctets, MaxAge: f.maxAge, Heartbeat: f.heartbeat,
 		Options: append(options, zmq.WithLogger(log)),

@@ -61,6 +61,10 @@ is 1 if --timeout ends the command before --count messages.`,
 
 func (f *tailFlags) start() (feed.Start, error) {
 	if f.resume != "" {
+		// The position is stored at the end, too late to find out that it cannot be.
+		if err := cli.OutputFile(f.resume); err != nil {
+			return feed.Start{}, cli.Usagef("--resume: %v", err)
+		}
 		b, err := cli.ReadFile(f.resume)
 		if err == nil {
 			var p feed.Position
@@ -70,7 +74,7 @@ func (f *tailFlags) start() (feed.Start, error) {
 			return feed.After(p), nil
 		}
 		if !errors.Is(err, os.ErrNotExist) {
-			return feed.Start{}, err
+			return feed.Start{}, cli.Usagef("--resume: %v", err)
 		}
 	}
 	switch f.from {

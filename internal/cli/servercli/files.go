@@ -30,9 +30,15 @@ func (s *serverSettings) checkFiles() error {
 			return cli.Usagef("%s: %w", in.flag, err)
 		}
 	}
-	if s.options.MemoryFile != "" {
-		if err := cli.OutputFile(s.options.MemoryFile); err != nil {
-			return cli.Usagef("-e: %w", err)
+	for _, out := range []struct{ flag, path string }{
+		{"-e", s.options.MemoryFile},
+		{portFile, os.Getenv(portFile)}, // it is renamed over what is there, a device too
+	} {
+		if out.path == "" {
+			continue
+		}
+		if err := cli.OutputFile(out.path); err != nil {
+			return cli.Usagef("%s: %w", out.flag, err)
 		}
 	}
 	if s.socket != "" {

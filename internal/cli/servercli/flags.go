@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -262,10 +263,18 @@ func (s *serverSettings) setMask(v string) error {
 }
 
 func (s *serverSettings) addListen(v string) error {
+	none := true
 	for _, a := range strings.FieldsFunc(v, func(r rune) bool { return r == ',' || r == ';' }) { // as memcached
-		if a = strings.TrimSpace(a); a != "" {
+		if a = strings.TrimSpace(a); a == "" {
+			continue
+		}
+		none = false
+		if !slices.Contains(s.listen, a) { // the same address twice is one
 			s.listen = append(s.listen, a)
 		}
+	}
+	if none { // an unset variable of a script must not open every address
+		return cli.Usagef("-l %q: no address, expected an address or a name with or without :PORT", v)
 	}
 	return nil
 }

@@ -356,10 +356,13 @@ func shifted(port, i int) int {
 	return port + i
 }
 
-// writePortFile writes the ports to the file that MEMCACHED_PORT_FILENAME names,
+// portFile is the environment variable that names the file for the ports.
+const portFile = "MEMCACHED_PORT_FILENAME"
+
+// writePortFile writes the ports to the file that portFile names,
 // in memcached's format. The file is renamed into place.
 func (s *serverSettings) writePortFile(all []*instance) error {
-	name := os.Getenv("MEMCACHED_PORT_FILENAME")
+	name := os.Getenv(portFile)
 	if name == "" || s.socket != "" {
 		return nil
 	}
@@ -377,10 +380,10 @@ func (s *serverSettings) writePortFile(all []*instance) error {
 		}
 	}
 	if err := os.WriteFile(name+".lck", []byte(b.String()), 0o644); err != nil {
-		return fmt.Errorf("MEMCACHED_PORT_FILENAME: %w", err)
+		return fmt.Errorf(portFile+": %w", err)
 	}
 	if err := os.Rename(name+".lck", name); err != nil {
-		return fmt.Errorf("MEMCACHED_PORT_FILENAME: %w", err)
+		return fmt.Errorf(portFile+": %w", err)
 	}
 	return nil
 }

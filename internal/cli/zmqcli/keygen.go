@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -127,7 +126,7 @@ func writeCertificates(path string, key zmq.SecretKey, properties [][2]string, f
 func writeNew(path, text string, mode os.FileMode) error {
 	f, err := os.CreateTemp(filepath.Dir(path), ".keygen-*")
 	if err != nil {
-		if errors.Is(err, fs.ErrNotExist) {
+		if fi, serr := os.Stat(filepath.Dir(path)); serr != nil || !fi.IsDir() {
 			return cli.Usagef("%s: no directory %s", path, filepath.Dir(path))
 		}
 		return err

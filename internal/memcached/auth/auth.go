@@ -60,7 +60,9 @@ func Read(path string) (*Users, error) {
 		}
 		a.digests = append(a.digests, sha256.Sum256(text))
 	}
-	if err := in.Err(); err != nil {
+	if err := in.Err(); err == bufio.ErrTooLong {
+		return nil, fmt.Errorf("%s: a line is longer than %d bytes, expected user:password", path, maxLine)
+	} else if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	if len(a.digests) == 0 {

@@ -51,13 +51,18 @@ func (e Endpoint) addresses(ctx context.Context) ([]string, error) {
 	return found, nil
 }
 
-// family returns the network for host. An IPv4 host needs an IPv4 network:
-// net.Listen("tcp", "0.0.0.0:0") would also listen on IPv6.
+// family returns the network for host. An address listens on its own family only, as
+// in memcached: without the 4 or 6, net.Listen would serve both families at 0.0.0.0
+// and at [::].
 func family(network, host string) string {
-	if ip := net.ParseIP(host); ip != nil && ip.To4() != nil {
+	ip := net.ParseIP(host)
+	switch {
+	case ip == nil:
+		return network
+	case ip.To4() != nil:
 		return network + "4"
 	}
-	return network
+	return network + "6"
 }
 
 // behind returns l with TLS in the mode of e.

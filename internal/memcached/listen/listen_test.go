@@ -3,6 +3,7 @@ package listen
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"os"
 	"path/filepath"
@@ -91,6 +92,39 @@ func TestUnix(t *testing.T) {
 	if l, err := Unix(path, 0o700, 0); err == nil {
 		l.Close()
 		t.Error("a file that is no socket was replaced")
+	}
+}
+
+// TestFamilies checks that 0.0.0.0 and :: on one port are two listeners, in either
+// order, and that each serves its own family only.
+func TestFamilies(t *testing.T) {
+	ctx := context.Background()
+	for _, order := range [][]string{{"0.0.0.0", "::"}, {"::", "0.0.0.0"}} {
+		port := 0
+		for i, host := range order {
+			all, err := Endpoint{Host: host, Port: port}.Listen(ctx, 0, nil)
+			if err != nil && host == "::" && i == 0 {
+				t.Skip("no IPv6")
+			}
+			if err != nil || len(all) != 1 {
+				t.Fatalf("%v: %s: %d listeners, %v", order, host, len(all), err)
+			}
+			defer all[0].Close()
+			port = all[0].Addr().(*net.TCPAddr).Port
+			packets, err := Endpoint{Host: host, Port: port}.ListenPacket(ctx)
+			if err != nil || len(packets) != 1 {
+				t.Fatalf("%v: %s: %d UDP sockets, %v", order, host, len(packets), err)
+			}
+			defer packets[0].Close()
+			if i > 0 {
+				break
+			}
+			other := map[string]string{"0.0.0.0": "[::1]", "::": "127.0.0.1"}[host]
+			if c, err := net.Dial("tcp", fmt.Sprintf("%s:%d", other, port)); err == nil {
+				c.Close()
+				t.Errorf("%s also serves %s", host, other)
+			}
+		}
 	}
 }
 

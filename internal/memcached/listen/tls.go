@@ -162,6 +162,9 @@ func (o *TLSOptions) certificate() (tls.Certificate, error) {
 		}
 	}
 	cert, err := tls.X509KeyPair(chain, key)
+	if err != nil && o.Key != "" {
+		return cert, fmt.Errorf("certificate %s, key %s: %w", o.Chain, o.Key, err)
+	}
 	if err != nil {
 		return cert, fmt.Errorf("%s: %w", o.Chain, err)
 	}
