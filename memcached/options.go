@@ -37,7 +37,7 @@ type Options struct {
 	MemoryLimit int64 // -m: bytes for items and their index; 0 is 64 MiB, at least 1 MiB
 	MaxItemSize int   // -I: size of the largest item in bytes, with memcached's overhead of about 60; 0 is 1 MiB, 1 KiB to 1 GiB
 	MaxConns    int   // -c: connections of all listeners together; 0 is 1024
-	Threads     int   // -t: event loops; 0 is 4
+	Threads     int   // -t: event loops, 1 to 1024; 0 is 4
 	Requests    int   // -R: commands of a connection before other connections continue; 0 is 20
 	Backlog     int   // -b: only reported by stats settings; 0 is 1024
 
@@ -140,6 +140,7 @@ const (
 	defaultItem     = mib
 	defaultConns    = 1024
 	defaultThreads  = 4
+	maxThreads      = 1024
 	defaultRequests = 20
 	defaultBacklog  = 1024
 	defaultWatcher  = 256 << 10
@@ -182,8 +183,8 @@ func (o *Options) check() error {
 		return fmt.Errorf("option MaxItemSize is %d bytes, expected 1024 to %d", o.MaxItemSize, 1<<30)
 	case o.MaxConns < 0:
 		return fmt.Errorf("option MaxConns is %d, expected more than 0", o.MaxConns)
-	case o.Threads < 0:
-		return fmt.Errorf("option Threads is %d, expected more than 0", o.Threads)
+	case o.Threads < 0 || o.Threads > maxThreads:
+		return fmt.Errorf("option Threads is %d, expected 1 to %d", o.Threads, maxThreads)
 	case o.Requests < 0:
 		return fmt.Errorf("option Requests is %d, expected more than 0", o.Requests)
 	case o.WatcherBuffer < 0:

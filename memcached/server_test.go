@@ -201,7 +201,7 @@ func TestShutdown(t *testing.T) {
 func TestOptions(t *testing.T) {
 	for name, o := range map[string]Options{
 		"memory": {MemoryLimit: 1000}, "negative memory": {MemoryLimit: -1}, "small item": {MaxItemSize: 1000},
-		"large item": {MaxItemSize: 1<<30 + 1}, "connections": {MaxConns: -1}, "threads": {Threads: -1}, "requests": {Requests: -1},
+		"large item": {MaxItemSize: 1<<30 + 1}, "connections": {MaxConns: -1}, "threads": {Threads: -1}, "many threads": {Threads: maxThreads + 1}, "requests": {Requests: -1},
 		"protocol": {Protocol: "http"}, "sasl without file": {SASL: true}, "both logins": {SASL: true, SASLFile: "x", AuthFile: "y"},
 		"sasl in ascii": {SASL: true, SASLFile: "x", Protocol: ASCII}, "auth in binary": {AuthFile: "x", Protocol: Binary},
 		"shutdown": {EnableShutdown: true}, "idle": {IdleTimeout: -1}, "watcher": {WatcherBuffer: -1}, "read limit": {ReadBufferLimit: -1},

@@ -295,7 +295,7 @@ func (s *serverSettings) setConns(v string) (err error) {
 
 func (s *serverSettings) setFactor(v string) error {
 	f, err := strconv.ParseFloat(v, 64)
-	if err != nil || f <= 1 {
+	if err != nil || !(f > 1) { // NaN is not
 		return cli.Usagef("-f %s: expected a number greater than 1", v)
 	}
 	s.show("growth_factor", strconv.FormatFloat(f, 'f', 2, 64))
@@ -317,8 +317,13 @@ func (s *serverSettings) setDelimiter(v string) error {
 	return nil
 }
 
+// maxThreads is the bound of memcached.Options.Threads.
+const maxThreads = 1024
+
 func (s *serverSettings) setThreads(v string) (err error) {
-	s.options.Threads, err = number("-t", v, 1)
+	if s.options.Threads, err = number("-t", v, 1); err == nil && s.options.Threads > maxThreads {
+		return cli.Usagef("-t %s: expected 1 to %d", v, maxThreads)
+	}
 	return err
 }
 

@@ -126,6 +126,8 @@ func TestServerFlagErrors(t *testing.T) {
 		"-c 0":                           `-c 0: expected a whole number of at least 1`,
 		"-c -1":                          `at least 1`,
 		"-t 0":                           `at least 1`,
+		"-t 999999999999":                `-t 999999999999: expected 1 to 1024`,
+		"-f NaN":                         `-f NaN: expected a number`,
 		"-I 1000":                        `expected a size of 1k to 1024m`,
 		"-I 2048m -m 9999":               `expected a size of 1k to 1024m`,
 		"-I 256m":                        `more than half`,

@@ -3,6 +3,7 @@
 package servercli
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -145,11 +146,8 @@ func (s *serverSettings) prepareProcess(log *slog.Logger) error {
 
 // raiseDescriptors raises the limit of open files to -c connections and some more.
 func (s *serverSettings) raiseDescriptors() error {
-	need := uint64(s.options.MaxConns)
-	if need == 0 {
-		need = 1024
-	}
-	need = need*uint64(s.instances) + 64
+	conns := cmp.Or(s.options.MaxConns, 1024)
+	need := uint64(conns)*uint64(s.instances) + 64
 	var lim syscall.Rlimit
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &lim); err != nil {
 		return err
@@ -160,7 +158,7 @@ func (s *serverSettings) raiseDescriptors() error {
 	want := lim
 	want.Cur, want.Max = need, max(need, lim.Max)
 	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &want); err != nil {
-		return fmt.Errorf("-c %d: %d open files are needed, the limit is %d; start as root or raise ulimit -n", s.options.MaxConns, need, lim.Max)
+		return fmt.Errorf("-c %d: %d open files are needed, the limit is %d; start as root or raise ulimit -n", conns, need, lim.Max)
 	}
 	return nil
 }
