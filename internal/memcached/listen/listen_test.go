@@ -3,11 +3,11 @@ package listen
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net"
 	"os"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -119,8 +119,8 @@ func TestFamilies(t *testing.T) {
 			if i > 0 {
 				break
 			}
-			other := map[string]string{"0.0.0.0": "[::1]", "::": "127.0.0.1"}[host]
-			if c, err := net.Dial("tcp", fmt.Sprintf("%s:%d", other, port)); err == nil {
+			other := map[string]string{"0.0.0.0": "::1", "::": "127.0.0.1"}[host]
+			if c, err := net.Dial("tcp", net.JoinHostPort(other, strconv.Itoa(port))); err == nil {
 				c.Close()
 				t.Errorf("%s also serves %s", host, other)
 			}
