@@ -3,6 +3,7 @@
 
 GO        ?= go
 BIN       ?= lintel
+PACKAGES  ?= lintel lintel-memcached
 VERSION   ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
 TOOL      := $(GO) tool -modfile=tools/go.mod
 GOFILES    = $(shell git ls-files -co --exclude-standard '*.go')
@@ -22,6 +23,10 @@ help: ## list the targets
 
 build: ## build the binary (BIN=lintel)
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o $(BIN) ./cmd/lintel
+
+.PHONY: packages
+packages: build ## build deb and rpm packages into dist/ (on Linux; for lintel-bridge: make bridge packages PACKAGES=lintel-bridge)
+	cd deploy && $(GO) run ./packages -version $(VERSION) $(PACKAGES)
 
 bridge: ## build lintel-bridge
 	cd bridge/embedded && CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o $(CURDIR)/lintel-bridge ./cmd/lintel-bridge

@@ -9,10 +9,6 @@ import (
 	"testing"
 
 	"github.com/goreleaser/goreleaser/v2/pkg/config"
-	"github.com/goreleaser/nfpm/v2"
-	"github.com/goreleaser/nfpm/v2/deb"
-	"github.com/goreleaser/nfpm/v2/files"
-	"github.com/goreleaser/nfpm/v2/rpm"
 	"github.com/sassoftware/go-rpmutils"
 )
 
@@ -35,61 +31,20 @@ func fromRoot(path string) string {
 	return filepath.Join("..", path)
 }
 
-// pack builds a package of the configuration, as goreleaser does, and returns
-// its path.
-func pack(t *testing.T, id, format string, packager nfpm.Packager) string {
+// pack builds a package of the configuration with the program of `make packages`,
+// and returns its path.
+func pack(t *testing.T, id, format string) string {
 	t.Helper()
-	for _, n := range release(t).NFPMs {
-		if n.ID != id {
-			continue
-		}
-		var contents files.Contents
-		for _, c := range n.Contents {
-			source := c.Source
-			if c.Type != files.TypeSymlink {
-				source = fromRoot(source)
-			}
-			contents = append(contents, &files.Content{Source: source, Destination: c.Destination, Type: c.Type, Packager: c.Packager})
-		}
-		if !n.Meta {
-			binary := lintel
-			if id == "lintel-bridge" {
-				binary = bridge(t)
-			}
-			contents = append(contents, &files.Content{Source: binary, Destination: "/usr/bin/" + id, FileInfo: &files.ContentFileInfo{Mode: 0o755}})
-		}
-		scripts, special := n.Scripts, n.Overrides[format] // as goreleaser merges them
-		if special.Scripts != (config.NFPMScripts{}) {
-			scripts = special.Scripts
-		}
-		info := nfpm.WithDefaults(&nfpm.Info{
-			Name: n.PackageName, Version: "0.0.1", Arch: "amd64", Platform: "linux", Section: n.Section,
-			Maintainer: n.Maintainer, Description: n.Description, Homepage: n.Homepage, License: n.License,
-			Overridables: nfpm.Overridables{
-				Depends: n.Dependencies, Contents: contents, Umask: n.Umask,
-				Recommends: special.Recommends, Provides: special.Provides, Conflicts: special.Conflicts,
-				Scripts: nfpm.Scripts{
-					PreInstall: fromRoot(scripts.PreInstall), PostInstall: fromRoot(scripts.PostInstall),
-					PreRemove: fromRoot(scripts.PreRemove), PostRemove: fromRoot(scripts.PostRemove),
-				},
-			},
-		})
-		if err := nfpm.PrepareForPackager(info, format); err != nil {
-			t.Fatal(err)
-		}
-		path := filepath.Join(t.TempDir(), n.PackageName+"."+format)
-		f, err := os.Create(path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer f.Close()
-		if err := packager.Package(info, f); err != nil {
-			t.Fatal(err)
-		}
-		return path
+	program, out := lintel, t.TempDir()
+	if id == "lintel-bridge" {
+		program = bridge(t)
 	}
-	t.Fatalf("no package %s", id)
-	return ""
+	run(t, "go", "run", "./packages", "-programs", filepath.Dir(program), "-version", "0.0.1", "-out", out, id)
+	built, err := filepath.Glob(filepath.Join(out, "*."+format))
+	if err != nil || len(built) != 1 {
+		t.Fatalf("%s: built %v (%v), expected one %s", id, built, err, format)
+	}
+	return built[0]
 }
 
 func TestRelease(t *testing.T) {
@@ -157,7 +112,7 @@ func TestRPM(t *testing.T) {
 			"/usr/bin/lintel-bridge", "/usr/lib/systemd/system/lintel-bridge@.service", "/usr/share/zsh/site-functions/_lintel-bridge",
 		},
 	} {
-		_, list := readRPM(t, pack(t, id, "rpm", rpm.DefaultRPM))
+		_, list := readRPM(t, pack(t, id, "rpm"))
 		for _, path := range want {
 			if list[path] == nil {
 				t.Errorf("the rpm %s lacks %s", id, path)
@@ -165,7 +120,7 @@ func TestRPM(t *testing.T) {
 		}
 	}
 
-	header, list := readRPM(t, pack(t, "lintel-memcached", "rpm", rpm.DefaultRPM))
+	header, list := readRPM(t, pack(t, "lintel-memcached", "rpm"))
 	for _, tag := range []int{rpmutils.PROVIDENAME, rpmutils.CONFLICTNAME} {
 		if names, err := header.GetStrings(tag); err != nil || !slices.Contains(names, "memcached") {
 			t.Errorf("tag %d: %v, %v, expected memcached", tag, names, err)
@@ -192,7 +147,7 @@ func TestRPM(t *testing.T) {
 // TestBridgePackage checks the contents of the package lintel-bridge.
 func TestBridgePackage(t *testing.T) {
 	dir := t.TempDir()
-	run(t, tool(t, "dpkg-deb"), "--extract", pack(t, "lintel-bridge", "deb", deb.Default), dir)
+	run(t, tool(t, "dpkg-deb"), "--extract", pack(t, "lintel-bridge", "deb"), dir)
 	for _, path := range []string{
 		"usr/lib/systemd/system/lintel-bridge@.service", "usr/share/man/man1/lintel-bridge-queue.1", "usr/share/bash-completion/completions/lintel-bridge",
 		"usr/share/zsh/vendor-completions/_lintel-bridge", "usr/share/fish/vendor_completions.d/lintel-bridge.fish", "usr/share/doc/lintel-bridge/bridge.md",
@@ -238,7 +193,7 @@ func TestInstall(t *testing.T) {
 		}
 	}
 
-	do("--install", pack(t, "lintel", "deb", deb.Default))
+	do("--install", pack(t, "lintel", "deb"))
 	for _, path := range []string{"usr/lib/systemd/system/lintel.service", "usr/lib/systemd/system/lintel.socket", "usr/lib/systemd/system/lintel@.service", "usr/lib/sysusers.d/lintel.conf", "usr/lib/tmpfiles.d/lintel.conf", "etc/default/lintel", "usr/share/man/man1/lintel.1", "usr/share/man/man1/lintel-memcached.1", "usr/share/bash-completion/completions/lintel", "usr/share/zsh/vendor-completions/_lintel", "usr/share/fish/vendor_completions.d/lintel.fish"} {
 		if _, err := os.Stat(filepath.Join(root, path)); err != nil {
 			t.Error(err)
@@ -260,7 +215,7 @@ func TestInstall(t *testing.T) {
 		t.Errorf("the user was not created: %q", users)
 	}
 
-	do("--install", pack(t, "lintel-memcached", "deb", deb.Default))
+	do("--install", pack(t, "lintel-memcached", "deb"))
 	if to, err := os.Readlink(theirs); to != "lintel" {
 		t.Errorf("/usr/bin/memcached leads to %q, %v", to, err)
 	}
