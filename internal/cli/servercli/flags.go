@@ -163,7 +163,7 @@ var serverFlags = []serverFlag{
 	},
 	{
 		short: 'e', long: "memory-file", arg: "file", set: text(func(s *serverSettings) *string { return &s.options.MemoryFile }),
-		help: "keep the items in a file for the next start (stop with SIGUSR1)",
+		help: "keep the items in a file for the next start",
 	},
 	{short: 'Z', long: "enable-ssl", set: on(func(s *serverSettings) *bool { return &s.tls }), help: "require TLS; see the options ssl_*"},
 	{short: 'N', long: "napi-ids", arg: "num", set: (*serverSettings).setNAPI, inert: true, help: "assign connections to threads by NAPI id"},

@@ -54,8 +54,8 @@ func serverManual() string {
 Started as memcached, the program is this command. It then requires -u when root
 starts it, and logs from level warn on.
 
-SIGINT and SIGTERM stop the server. SIGUSR1 stops it and keeps the items in the
-file of -e. SIGHUP reads the password file and the certificates again.
+SIGINT, SIGTERM and SIGUSR1 stop the server; the file of -e keeps the items.
+SIGHUP reads the password file and the certificates again.
 
 `)
 	helpSuboptions(&b)

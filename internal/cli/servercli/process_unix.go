@@ -87,7 +87,8 @@ func detach(verbose bool) error {
 }
 
 // onSignals calls stop for SIGUSR1, memcached's graceful stop, and reload for
-// SIGHUP, until the function it returns is called.
+// SIGHUP, until the function it returns is called. The context of the command
+// ends with SIGINT and SIGTERM, which stop the server in the same way.
 func onSignals(stop, reload func()) func() {
 	c := make(chan os.Signal, 4)
 	signal.Notify(c, syscall.SIGUSR1, syscall.SIGHUP)
