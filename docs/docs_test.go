@@ -6,8 +6,10 @@ import (
 	"go/token"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -169,12 +171,13 @@ func TestIdentifiers(t *testing.T) {
 		}
 	}
 	name := regexp.MustCompile(`\b(?:zmq|memcache|memcached)\.[A-Z]\w*`)
+	foreign := regexp.MustCompile("(?s)```(?:python|js)\n.*?```")
 	for page, text := range files(t, ".md") {
 		switch page {
 		case "../CHANGELOG.md", "../docs/migrating/gomemcache.md", "../docs/demos.md":
 			continue // these also have names that are gone, or of gomemcache and pyzmq
 		}
-		for _, m := range name.FindAllString(text, -1) {
+		for _, m := range name.FindAllString(foreign.ReplaceAllString(text, ""), -1) {
 			if !exported[m] {
 				t.Errorf("%s names %s, which does not exist", page, m)
 			}
@@ -312,6 +315,49 @@ func TestPrograms(t *testing.T) {
 		if !strings.Contains(flat(string(examples)), flat(b[1])) {
 			t.Errorf("this program of the README is not in example_test.go:\n%s", b[1])
 		}
+	}
+}
+
+// TestImportRecipe runs the commands of docs/migrating/README.md that change the
+// imports of a program, and checks that they agree with the README's table.
+func TestImportRecipe(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("the recipe is for GNU sed")
+	}
+	page, err := os.ReadFile("migrating/README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	recipe := regexp.MustCompile(`(?s)(grep -rlE .*?)\ngo mod edit`).FindStringSubmatch(string(page))
+	readme, err := os.ReadFile("../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	moves := regexp.MustCompile("(?m)^\\| `(github\\.com/[^`]+)` \\| `(lintel\\.dev/[^`]+)` \\|$").FindAllStringSubmatch(string(readme), -1)
+	if recipe == nil || len(moves) != 4 {
+		t.Fatalf("recipe %q and %d rows in the README, expected 4", recipe, len(moves))
+	}
+	before, after := "package p\n", "package p\n"
+	for _, m := range moves {
+		before += "import \"" + m[1] + "\"\n"
+		after += "import \"" + m[2] + "\"\n"
+		if _, err := os.Stat(".." + strings.TrimPrefix(m[2], "lintel.dev")); err != nil {
+			t.Error(err)
+		}
+	}
+	before += "import \"github.com/go-zeromq/zmq4/security/null\"\n"
+	after += "import \"lintel.dev/compat/gozeromq/security/null\"\n"
+	path := filepath.Join(t.TempDir(), "p.go")
+	if err := os.WriteFile(path, []byte(before), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command("sh", "-ec", recipe[1])
+	cmd.Dir = filepath.Dir(path)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	if got, err := os.ReadFile(path); err != nil || string(got) != after {
+		t.Errorf("%v, imports after the recipe:\n%sexpected:\n%s", err, got, after)
 	}
 }
 
