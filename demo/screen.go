@@ -38,7 +38,7 @@ type Screen struct {
 // when w is a terminal; NO_COLOR and TERM=dumb turn colour off.
 func NewScreen(w io.Writer) *Screen {
 	s := &Screen{w: w}
-	if f, ok := w.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
+	if f, ok := w.(interface{ Fd() uintptr }); ok && term.IsTerminal(int(f.Fd())) {
 		s.live = os.Getenv("TERM") != "dumb"
 		s.color = s.live && os.Getenv("NO_COLOR") == ""
 	}

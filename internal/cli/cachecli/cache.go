@@ -51,7 +51,8 @@ separated by commas. --placement is the rule that assigns keys to servers. Each
 but the default is that of the client it is named after:
   ` + strings.Join(placement.Names(), "\n  "),
 		Example: `  lintel cache set greeting 'good day'
-  lintel cache --servers 10.0.0.1:11211,10.0.0.2:11211 --placement ketama get greeting
+  lintel cache --servers 10.0.0.1:11211,10.0.0.2:11211 --placement ketama \
+      get greeting
   lintel cache --discover 10.0.0.1:11211 stats`,
 		Args: cli.NoOther("command"),
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },

@@ -57,7 +57,8 @@ func newCacheWhere(f *cacheFlags) *cobra.Command {
 		Long: `Print each key, a tab and the server that --placement assigns it to. - reads
 more keys from standard input, one a line. No server is contacted.`,
 		Example: `  lintel cache --servers a:11211,b:11211:2 where user:1 user:2
-  cut -d: -f1 /etc/passwd | lintel cache --servers a:11211,b:11211 --placement ketama where -`,
+  cut -d: -f1 /etc/passwd |
+      lintel cache --servers a:11211,b:11211 --placement ketama where -`,
 		Args: cli.AtLeast(1, "one or more keys, or - for standard input"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			p, _, _, err := f.placed()
@@ -124,8 +125,10 @@ func newCacheBalance(f *cacheFlags) *cobra.Command {
 		Long: `Compute each server's share of the keys, and how many keys change their server
 when one joins or leaves. No server is contacted.`,
 		Example: `  lintel cache --servers a:11211,b:11211,c:11211 balance
-  lintel cache --servers a:11211,b:11211 --placement ketama balance --join c:11211:2
-  cut -d: -f1 /etc/passwd | lintel cache --servers a:11211,b:11211 balance --keys-from -`,
+  lintel cache --servers a:11211,b:11211 --placement ketama \
+      balance --join c:11211:2
+  cut -d: -f1 /etc/passwd |
+      lintel cache --servers a:11211,b:11211 balance --keys-from -`,
 		Args: cli.NoArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			p, sel, specs, err := f.placed()
@@ -239,7 +242,7 @@ func (b *balanceJSON) print(cmd *cobra.Command) error {
 		most = max(most, s.Share)
 	}
 	for _, s := range b.Servers {
-		bar := strings.Repeat("#", int(math.Round(30*s.Share/most)))
+		bar := strings.Repeat("#", int(math.Round(28*s.Share/most)))
 		fmt.Fprintf(w, "%s\t%d\t%d\t%.1f %%\t%.1f %%\t%s\n", s.Server, s.Weight, s.Keys, 100*s.Share, 100*s.Want, bar)
 	}
 	if err := w.Flush(); err != nil {

@@ -50,12 +50,14 @@ func newPerfTool(name, short, endpoint, what, example string, run func(context.C
 	use += " <message-size> <" + what + "-count>"
 	most := least
 	if endpoint != "" {
-		use, most = use+" [<enable-curve>]", 4
+		use, most = use+" [<curve>]", 4
 	}
 	cmd := &cobra.Command{
 		Use:     use,
 		Short:   short,
 		Example: example,
+		// Without [flags] the line fits 80 columns.
+		DisableFlagsInUseLine: true,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) < least || len(args) > most {
 				return cli.Usagef("%d arguments, usage: lintel perf %s", len(args), use)

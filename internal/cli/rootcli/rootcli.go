@@ -37,9 +37,13 @@ func Run(linked string, args []string, stdin io.Reader, stdout, stderr io.Writer
 	}
 	root.SetArgs(rest)
 	root.SetIn(stdin)
-	root.SetOut(stdout)
+	out := cli.NewOutput(stdout)
+	root.SetOut(out)
 	root.SetErr(stderr)
 	err := root.ExecuteContext(ctx)
+	if err == nil {
+		err = out.Err()
+	}
 	if err != nil && err.Error() != "" {
 		for line := range strings.Lines(err.Error()) {
 			fmt.Fprintf(stderr, "lintel: %s\n", strings.TrimSuffix(line, "\n"))

@@ -27,7 +27,8 @@ func newZMQMonitor() *cobra.Command {
 		Long: `Print the connection events of a socket, one a line: time, event, endpoint,
 addresses and error. Received messages are discarded.`,
 		Example: `  lintel zmq monitor rep --bind tcp://127.0.0.1:5558
-  lintel zmq monitor sub --connect tcp://127.0.0.1:5556 --subscribe '' --timeout 10s --json`,
+  lintel zmq monitor sub --connect tcp://127.0.0.1:5556 --subscribe '' \
+      --timeout 10s --json`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) != 1 {
 				return cli.Usagef("monitor: %d socket types, expected one of %s", len(args), strings.Join(names, " "))

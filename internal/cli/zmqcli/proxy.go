@@ -33,8 +33,10 @@ Endpoints are bound; one with the prefix ">" is connected to. Repeat a flag with
 the same type to add an endpoint to its socket. The control socket accepts
 PAUSE, RESUME, TERMINATE and STATISTICS.`,
 		Example: `  lintel zmq proxy --front 'router:tcp://*:5559' --back 'dealer:tcp://*:5560'
-  lintel zmq proxy --front 'xsub:tcp://*:5561' --back 'xpub:tcp://*:5562' --control rep:ipc:///tmp/steer
-  lintel zmq proxy --front 'pull:>tcp://10.0.0.1:5563' --back 'push:tcp://*:5564'`,
+  lintel zmq proxy --front 'xsub:tcp://*:5561' --back 'xpub:tcp://*:5562' \
+      --control rep:ipc:///tmp/steer
+  lintel zmq proxy --front 'pull:>tcp://10.0.0.1:5563' \
+      --back 'push:tcp://*:5564'`,
 		Args: cli.NoArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			log := logs.New(cmd.ErrOrStderr())

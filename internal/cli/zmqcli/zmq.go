@@ -35,8 +35,10 @@ var zmqTypes = []struct{ name, short, example string }{
 	},
 	{
 		"sub", "Print publications with the prefixes of --subscribe",
-		`  lintel zmq sub --connect tcp://127.0.0.1:5556 --subscribe log. --subscribe alarm.
-  lintel zmq sub --connect 'epgm://eth0;239.192.1.1:5556' --subscribe '' --option rate=10000`,
+		`  lintel zmq sub --connect tcp://127.0.0.1:5556 --subscribe log. \
+      --subscribe alarm.
+  lintel zmq sub --connect 'epgm://eth0;239.192.1.1:5556' --subscribe '' \
+      --option rate=10000`,
 	},
 	{
 		"req", "Send lines as requests and print the replies",
@@ -62,7 +64,8 @@ var zmqTypes = []struct{ name, short, example string }{
 	},
 	{
 		"push", "Send lines to PULL peers in turn",
-		`  seq 100 | lintel zmq push --connect tcp://127.0.0.1:5557 --connect tcp://127.0.0.1:5567`,
+		`  seq 100 | lintel zmq push --connect tcp://127.0.0.1:5557 \
+      --connect tcp://127.0.0.1:5567`,
 	},
 	{
 		"xpub", "Publish lines, print subscriptions",
