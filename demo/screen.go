@@ -28,6 +28,7 @@ const (
 // without moving the cursor. It is not safe for concurrent use.
 type Screen struct {
 	w     io.Writer
+	width func() int // columns of the terminal; 0 is unknown
 	live  bool
 	color bool
 	drawn bool // a live line stands unfinished
@@ -37,8 +38,9 @@ type Screen struct {
 // NewScreen returns a Screen that writes to w. Colour and live lines are used
 // when w is a terminal; NO_COLOR and TERM=dumb turn colour off.
 func NewScreen(w io.Writer) *Screen {
-	s := &Screen{w: w}
+	s := &Screen{w: w, width: func() int { return 0 }}
 	if f, ok := w.(interface{ Fd() uintptr }); ok && term.IsTerminal(int(f.Fd())) {
+		s.width = func() int { columns, _, _ := term.GetSize(int(f.Fd())); return columns }
 		s.live = os.Getenv("TERM") != "dumb"
 		s.color = s.live && os.Getenv("NO_COLOR") == ""
 	}
@@ -54,13 +56,40 @@ func (s *Screen) Printf(format string, args ...any) {
 	s.write(fmt.Sprintf(format, args...))
 }
 
-// Live replaces the live line. It does nothing unless the Screen is a terminal.
+// Live replaces the live line, which is cut at the width of the terminal: a line that
+// wraps could not be replaced. It does nothing unless the Screen is a terminal.
 func (s *Screen) Live(format string, args ...any) {
 	if !s.live {
 		return
 	}
-	s.write("\r\x1b[K" + fmt.Sprintf(format, args...))
+	s.write("\r\x1b[K" + cut(fmt.Sprintf(format, args...), s.width()-1))
 	s.drawn = true
+}
+
+// cut returns the first width characters of text, with all of its colours. It returns
+// all of text if width is not positive.
+func cut(text string, width int) string {
+	if width <= 0 {
+		return text
+	}
+	var b strings.Builder
+	colour := false
+	for _, r := range text {
+		switch {
+		case r == '\x1b':
+			colour = true
+		case colour:
+			colour = r != 'm'
+			b.WriteRune(r)
+			continue
+		case width == 0:
+			continue
+		default:
+			width--
+		}
+		b.WriteRune(r)
+	}
+	return b.String()
 }
 
 // Err returns the first write error.

@@ -4,6 +4,7 @@ package rootcli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -44,12 +45,19 @@ func Run(linked string, args []string, stdin io.Reader, stdout, stderr io.Writer
 	if err == nil {
 		err = out.Err()
 	}
+	status := cli.Status(err)
+	interrupted := ctx.Err() != nil && errors.Is(err, context.Canceled)
+	if interrupted && status == cli.StatusFailed {
+		status = cli.StatusInterrupted
+	}
 	if err != nil && err.Error() != "" {
 		for line := range strings.Lines(err.Error()) {
-			fmt.Fprintf(stderr, "lintel: %s\n", strings.TrimSuffix(line, "\n"))
+			if line = strings.TrimSuffix(line, "\n"); !interrupted || line != context.Canceled.Error() {
+				fmt.Fprintf(stderr, "lintel: %s\n", line)
+			}
 		}
 	}
-	return cli.Status(err)
+	return status
 }
 
 // New returns the command tree.
