@@ -122,7 +122,8 @@ type Options struct {
 	OnPanic func(v any, stack []byte)
 
 	// OnHandshakeError is called after a TLS handshake that failed. The connection is
-	// closed. It is called by several goroutines, as often as clients connect.
+	// closed. It is called by several goroutines, as often as clients connect, among
+	// them those that serve requests: it must not block.
 	OnHandshakeError func(client net.Addr, err error)
 
 	// Settings are lines of stats settings, by their names there, that belong to

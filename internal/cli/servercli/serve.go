@@ -73,7 +73,7 @@ func (s *serverSettings) serveInstances(ctx context.Context, log *slog.Logger) (
 	if threads := cmp.Or(s.options.Threads, 4) * s.instances; os.Getenv("GOMAXPROCS") == "" && runtime.GOMAXPROCS(0) <= threads {
 		runtime.GOMAXPROCS(min(threads+1, 256))
 	}
-	s.options.Dedicated = !s.tls // TLS connections are served by goroutines, which need the Ps
+	s.options.Dedicated = true
 	var certs *listen.TLS
 	if s.tls {
 		if certs, err = listen.LoadTLS(s.certs); err != nil {

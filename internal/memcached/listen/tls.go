@@ -101,19 +101,24 @@ func pickBasic(s *tlsState) *tls.Config  { return s.basic }
 func pickMutual(s *tlsState) *tls.Config { return s.mutual }
 
 func (t *TLS) listener(l net.Listener, pick func(*tlsState) *tls.Config) net.Listener {
-	return tlsListener{tls.NewListener(l, &tls.Config{
+	config := &tls.Config{
 		GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) { return pick(t.current.Load()), nil },
-	}), l}
+	}
+	return tlsListener{tls.NewListener(l, config), l, config}
 }
 
 // tlsListener is a TLS listener that gives access to the listener below it.
 type tlsListener struct {
 	net.Listener
-	plain net.Listener
+	plain  net.Listener
+	config *tls.Config
 }
 
 // Plain returns the listener below TLS, which has the file descriptor.
 func (l tlsListener) Plain() net.Listener { return l.plain }
+
+// Config returns the configuration of the connections.
+func (l tlsListener) Config() *tls.Config { return l.config }
 
 // config converts o to a tls.Config without ClientAuth.
 func (o *TLSOptions) config() (*tls.Config, error) {
@@ -129,6 +134,8 @@ func (o *TLSOptions) config() (*tls.Config, error) {
 	cfg := &tls.Config{
 		Certificates: []tls.Certificate{cert},
 		MinVersion:   cmp.Or(o.MinVersion, tls.VersionTLS12),
+		// A reply is read whole, so that a part of it is of no use to the client.
+		DynamicRecordSizingDisabled: true,
 	}
 	if o.CA != "" {
 		text, err := os.ReadFile(o.CA)

@@ -64,7 +64,7 @@ func (t *thread) accept(a *acceptor) {
 		}
 		if !t.admit() {
 			t.rejected.Add(1)
-			if len(t.cfg.RejectMessage) > 0 {
+			if a.config == nil && len(t.cfg.RejectMessage) > 0 {
 				send(fd, t.cfg.RejectMessage)
 			}
 			unix.Close(fd)
@@ -74,8 +74,8 @@ func (t *thread) accept(a *acceptor) {
 		t.nextLoop++
 		switch {
 		case to == t:
-			t.adopt(fd, peer)
-		case !to.post(message{kind: msgAdopt, fd: fd, peer: peer}):
+			t.adopt(fd, peer, a.config)
+		case !to.post(message{kind: msgAdopt, fd: fd, peer: peer, config: a.config}):
 			unix.Close(fd)
 			t.ended()
 		}

@@ -30,6 +30,11 @@ func (a *ahead) at(i uint) *input { return &a.ring[(a.first+i)%uint(len(a.ring))
 // readable handles input of a connection: now, or after that of the connections
 // read before it if its session can prefetch.
 func (t *thread) readable(c *conn) {
+	if c.tls != nil {
+		t.answerAll()
+		c.tls.readable()
+		return
+	}
 	p, ok := c.session.(Prefetcher)
 	if !ok || c.flags&streams != 0 || t.more == 0 && t.ahead.n == 0 {
 		t.answerAll()

@@ -13,7 +13,8 @@ import (
 // small: what only busy ones need is allocated when it is needed.
 type conn struct {
 	t       *thread
-	session Session
+	session Session  // nil before the end of a TLS handshake
+	tls     *secured // nil without TLS
 	fd      int32
 	slot    int32 // index in t.conns, and the data of its epoll events
 	peer    netip.AddrPort
@@ -120,7 +121,10 @@ func (c *conn) Wake() {
 	}
 }
 
-func (c *conn) Send(b []byte) bool {
+func (c *conn) Send(b []byte) bool { return c.enqueue(b, c.t.cfg.SendBudget) }
+
+// enqueue is Send with a budget for the bytes that wait.
+func (c *conn) enqueue(b []byte, budget int) bool {
 	if c.dead.Load() {
 		return false
 	}
@@ -130,7 +134,7 @@ func (c *conn) Send(b []byte) bool {
 		m = c.sends.Load()
 	}
 	m.mu.Lock()
-	if m.closed || len(m.b)+len(b) > c.t.cfg.SendBudget {
+	if m.closed || len(m.b)+len(b) > budget {
 		m.refused = true
 		m.mu.Unlock()
 		return false

@@ -13,6 +13,7 @@ type core struct {
 	cfg   Config
 	start time.Time
 	tick  time.Duration // between checks of deadlines; 0 without any
+	pacer pacer
 
 	open          atomic.Int64
 	accepted      atomic.Uint64
@@ -42,6 +43,7 @@ type core struct {
 
 func newCore(cfg Config) *core {
 	c := &core{cfg: cfg, start: time.Now(), tick: cfg.tick()}
+	c.pacer.free = handshakeSlots(cfg.Threads)
 	c.freed = sync.NewCond(&c.gate)
 	return c
 }
@@ -125,7 +127,7 @@ func (c *core) stats() Stats {
 		Accepted:      c.accepted.Load(),
 		Rejected:      c.rejected.Load(),
 		BytesRead:     c.bytesRead.Load(),
-		BytesWritten:  c.bytesWritten.Load(),
+		BytesWritten:  uint64(max(int64(c.bytesWritten.Load()), 0)), // the overhead of TLS may be subtracted before it is sent
 		Yields:        c.yields.Load(),
 		IdleKicks:     c.idleKicks.Load(),
 		SlowKicks:     c.slowKicks.Load(),

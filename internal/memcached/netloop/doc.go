@@ -12,7 +12,10 @@
 //     has none.
 //   - While an epoll loop answers a connection, it has read the next ones, so that a
 //     [Prefetcher] can load what they ask for.
-//   - All other connections (TLS, other systems) have a goroutine each.
+//   - TLS connections of a [TLSListener] are served by the epoll loops too. Only
+//     the handshake has a goroutine. Few handshakes compute at once, so that
+//     they leave the loops their Ps.
+//   - Other connections, and all on other systems, have a goroutine each.
 //   - A session that returns [Yield] is called again after the other connections.
 //     One that returns [Wait] is parked until [Conn.Wake].
 //   - Conn.Send queues bytes from any goroutine, after the replies.
@@ -26,12 +29,14 @@
 // by Config.MaxInput, replies that the peer does not read by Config.MaxQueued,
 // bytes of Conn.Send by Config.SendBudget. Nothing is read while replies wait.
 // A connection that exceeds a bound is closed, except that Send returns false.
+// Pending TLS handshakes are bounded in memory together: the oldest are closed.
 //
 // # Locks
 //
 // Taken in this order: netLoop.lmu, core.gate, thread.mu; netLoop.lmu,
-// netConn.smu; netConn.wmu, netConn.smu. epollLoop.tmu and sendQueue.mu are taken
-// with no other lock held, and none is taken under them. No session is called
-// with a lock held. The rest of an epoll connection's state is owned by its
-// loop, which other goroutines reach by a message in its inbox.
+// netConn.smu; netConn.wmu, netConn.smu; pacer.mu, then handshake.mu or thread.mu.
+// epollLoop.tmu and sendQueue.mu are taken with no other lock held, and none is
+// taken under them. No session is called with a lock held. The rest of an epoll
+// connection's state is owned by its loop, which other goroutines reach by a
+// message in its inbox.
 package netloop

@@ -2,6 +2,7 @@ package netloop
 
 import (
 	"context"
+	"crypto/tls"
 	"fmt"
 	"iter"
 	"net"
@@ -25,7 +26,7 @@ func New(cfg Config) (Loop, error) {
 // epollLoop distributes listeners and connections over its event loops.
 type epollLoop struct {
 	*core
-	other   *netLoop // serves TLS and other connections
+	other   *netLoop // serves connections that are neither TCP nor unix sockets
 	running sync.WaitGroup
 
 	// tmu guards what follows.
@@ -38,10 +39,15 @@ type epollLoop struct {
 var _ Loop = (*epollLoop)(nil)
 
 func (l *epollLoop) Serve(ln net.Listener) error {
+	outer := ln
+	var config *tls.Config
+	if t, ok := ln.(TLSListener); ok {
+		ln, config = t.Plain(), t.Config()
+	}
 	switch ln.(type) {
 	case *net.TCPListener, *net.UnixListener:
 	default:
-		return l.other.Serve(ln)
+		return l.other.Serve(outer)
 	}
 	defer ln.Close()
 	fd, err := duplicate(ln.(syscall.Conn))
@@ -49,7 +55,7 @@ func (l *epollLoop) Serve(ln net.Listener) error {
 		return fmt.Errorf("netloop: %s: %w", ln.Addr(), err)
 	}
 	_, tcp := ln.(*net.TCPListener)
-	a := &acceptor{fd: fd, tcp: tcp, done: make(chan struct{})}
+	a := &acceptor{fd: fd, tcp: tcp, config: config, done: make(chan struct{})}
 
 	l.tmu.Lock()
 	t, err := l.nextThread()
@@ -164,6 +170,9 @@ func (l *epollLoop) Conns() iter.Seq[Conn] {
 		l.tmu.Unlock()
 		for _, t := range threads {
 			for _, c := range t.open() {
+				if c.tls != nil && !c.tls.ready.Load() {
+					continue
+				}
 				if !yield(c) {
 					return
 				}
@@ -186,6 +195,7 @@ func (l *epollLoop) Stats() Stats { return l.other.Stats() }
 type acceptor struct {
 	fd     int
 	tcp    bool
+	config *tls.Config // nil without TLS
 	paused bool
 	done   chan struct{}
 	err    error

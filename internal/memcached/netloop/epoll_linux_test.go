@@ -28,7 +28,7 @@ func init() {
 // TestCollectorWhileWaiting stops the world while loops wait, with a processor
 // each or without.
 func TestCollectorWhileWaiting(t *testing.T) {
-	each(t, func(t *testing.T, v variant) {
+	eachAndTLS(t, func(t *testing.T, v variant) {
 		b := v.start(t, netloop.Config{Threads: 3})
 		peers := []*peer{b.dial(), b.dial(), b.dial()}
 		for range 20 {
@@ -219,7 +219,7 @@ func TestEarlyConnectionsDoNotDelay(t *testing.T) {
 // Many ask at once for short replies and do not read them until there is no
 // room for more: every reply arrives, whole and in order.
 func TestShortRepliesTogether(t *testing.T) {
-	each(t, func(t *testing.T, v variant) {
+	eachAndTLS(t, func(t *testing.T, v variant) {
 		b := v.start(t, netloop.Config{Threads: 1})
 		const rounds, size = 100, 2000
 		holder := b.dial()

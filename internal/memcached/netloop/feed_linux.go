@@ -51,7 +51,9 @@ func (t *thread) resumeQueued(next rest) {
 	if next.buf == nil {
 		in = t.in[:copy(t.in, c.in)]
 	}
-	t.feed(c, in, next.buf)
+	if t.feed(c, in, next.buf) && c.tls != nil {
+		c.tls.readable()
+	}
 }
 
 // feed calls the session until it needs more input, and writes its replies. in
@@ -172,6 +174,11 @@ func (t *thread) putBuffer(buf []byte) {
 // flush writes t.w to c and empties it. What the kernel does not take goes to
 // c.out. flush returns false if the connection ended.
 func (t *thread) flush(c *conn) bool {
+	if c.tls != nil && !c.tls.seal() {
+		t.w.reset()
+		t.hangUp(c, Failed)
+		return false
+	}
 	total := t.w.Len()
 	if total == 0 {
 		t.w.reset() // releases empty references
@@ -270,6 +277,9 @@ func (t *thread) writable(c *conn) {
 		t.yieldQueue = append(t.yieldQueue, o.rest)
 	}
 	t.sendQueued(c)
+	if c.tls != nil && c.tls.pending && c.out == nil && c.flags&(queued|parked) == 0 && !c.dead.Load() {
+		c.tls.readable()
+	}
 }
 
 // sendQueued writes what Send queued. c.out is nil.

@@ -245,10 +245,19 @@ func (v variant) listen(t *testing.T) net.Listener {
 		t.Fatal(err)
 	}
 	if v.network == "tls" {
-		return tls.NewListener(ln, testTLS())
+		return tlsListener{tls.NewListener(ln, testTLS()), ln}
 	}
 	return ln
 }
+
+// tlsListener is a netloop.TLSListener.
+type tlsListener struct {
+	net.Listener
+	plain net.Listener
+}
+
+func (l tlsListener) Plain() net.Listener { return l.plain }
+func (l tlsListener) Config() *tls.Config { return testTLS() }
 
 // peer is the client's end of a connection.
 type peer struct {

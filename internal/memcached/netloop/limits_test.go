@@ -8,7 +8,7 @@ import (
 )
 
 func TestWriteTimeout(t *testing.T) {
-	each(t, func(t *testing.T, v variant) {
+	eachAndTLS(t, func(t *testing.T, v variant) {
 		b := v.start(t, netloop.Config{WriteTimeout: 20 * time.Millisecond})
 		p := b.dial()
 		p.send("lend 8000000\nlend 8000000\nlend 8000000\n")
@@ -21,7 +21,7 @@ func TestWriteTimeout(t *testing.T) {
 
 // A one-way connection may be as slow as it likes: what waits for it is bounded.
 func TestSlowStream(t *testing.T) {
-	each(t, func(t *testing.T, v variant) {
+	eachAndTLS(t, func(t *testing.T, v variant) {
 		b := v.start(t, netloop.Config{WriteTimeout: 20 * time.Millisecond, SendBudget: 64 << 10})
 		p := b.dial()
 		p.send("stream\n")
@@ -54,7 +54,7 @@ func (s *toy) Drained() { s.bench.drained <- struct{}{} }
 // TestDrained checks that a session whose Send was refused is notified when
 // there is room, and only then.
 func TestDrained(t *testing.T) {
-	each(t, func(t *testing.T, v variant) {
+	eachAndTLS(t, func(t *testing.T, v variant) {
 		b := v.start(t, netloop.Config{SendBudget: 64 << 10})
 		p := b.dial()
 		p.send("stream\n")
@@ -76,7 +76,7 @@ func TestDrained(t *testing.T) {
 }
 
 func TestIdleTimeout(t *testing.T) {
-	each(t, func(t *testing.T, v variant) {
+	eachAndTLS(t, func(t *testing.T, v variant) {
 		b := v.start(t, netloop.Config{IdleTimeout: 20 * time.Millisecond})
 		p := b.dial()
 		p.wantEOF()

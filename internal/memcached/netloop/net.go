@@ -2,6 +2,7 @@ package netloop
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"io"
 	"iter"
@@ -54,11 +55,21 @@ func (l *netLoop) Serve(ln net.Listener) error {
 		l.lmu.Unlock()
 	}()
 
+	accept := ln.Accept
+	if t, ok := ln.(TLSListener); ok {
+		accept = func() (net.Conn, error) {
+			nc, err := t.Plain().Accept()
+			if err != nil {
+				return nil, err
+			}
+			return tls.Server(&pacedConn{Conn: nc, pacer: &l.pacer}, t.Config()), nil
+		}
+	}
 	for {
 		if l.cfg.PauseAtLimit && !l.waitForRoom() {
 			return ErrClosed
 		}
-		nc, err := ln.Accept()
+		nc, err := accept()
 		if err != nil {
 			if l.isClosing() {
 				return ErrClosed
@@ -212,11 +223,6 @@ func (l *netLoop) Stats() Stats {
 		s.BytesWritten += c.written.Load()
 	}
 	return s
-}
-
-// handshaker is implemented by *tls.Conn.
-type handshaker interface {
-	HandshakeContext(context.Context) error
 }
 
 // netConn is one connection of the portable driver.
@@ -394,7 +400,7 @@ func (c *netConn) serve() {
 		// A goroutine of its own, since a handshake grows the stack, which would stay
 		// large while the connection is idle: 23 KiB of memory instead of 18.
 		done := make(chan error)
-		go func() { done <- h.HandshakeContext(ctx) }()
+		go func() { done <- paced(ctx, h) }()
 		err := <-done
 		cancel()
 		if err != nil {

@@ -10,7 +10,11 @@ import (
 
 // descriptor returns the file descriptor of nc, or -1.
 func descriptor(nc net.Conn) int {
-	if t, ok := nc.(interface{ NetConn() net.Conn }); ok {
+	for {
+		t, ok := nc.(interface{ NetConn() net.Conn })
+		if !ok {
+			break
+		}
 		nc = t.NetConn()
 	}
 	sc, ok := nc.(syscall.Conn)

@@ -122,7 +122,7 @@ type Config struct {
 	// The other connections are not affected.
 	OnPanic func(v any, stack []byte)
 	// OnHandshakeError is called after a TLS handshake that failed, whose connection is
-	// closed.
+	// closed. It must not block: an event loop may call it.
 	OnHandshakeError func(peer net.Addr, err error)
 }
 

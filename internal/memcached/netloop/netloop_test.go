@@ -31,7 +31,7 @@ func TestReplies(t *testing.T) {
 		{"quit", "echo a\nquit\necho never\n", "a\nbye\n"},
 		{"flood", "flood 3000000\necho z\n", string(bytes.Repeat(pattern[:4096], 733)[:3000000]) + "z\n"},
 	}
-	each(t, func(t *testing.T, v variant) {
+	eachAndTLS(t, func(t *testing.T, v variant) {
 		b := v.start(t, netloop.Config{})
 		for _, c := range cases {
 			t.Run(c.name, func(t *testing.T) {
@@ -47,7 +47,7 @@ func TestReplies(t *testing.T) {
 }
 
 func TestBytewise(t *testing.T) {
-	each(t, func(t *testing.T, v variant) {
+	eachAndTLS(t, func(t *testing.T, v variant) {
 		b := v.start(t, netloop.Config{})
 		p := b.dial()
 		for _, c := range "echo slow\n" {
@@ -59,7 +59,7 @@ func TestBytewise(t *testing.T) {
 
 // A peer that closes its sending half still gets its replies.
 func TestHalfClose(t *testing.T) {
-	each(t, func(t *testing.T, v variant) {
+	eachAndTLS(t, func(t *testing.T, v variant) {
 		b := v.start(t, netloop.Config{})
 		p := b.dial()
 		p.send("yield 2\necho a\nflood 2000000\necho z\n")
@@ -74,7 +74,7 @@ func TestHalfClose(t *testing.T) {
 }
 
 func TestClosedReasons(t *testing.T) {
-	each(t, func(t *testing.T, v variant) {
+	eachAndTLS(t, func(t *testing.T, v variant) {
 		var panics atomic.Int64
 		b := v.start(t, netloop.Config{
 			MaxInput: 1 << 10,
@@ -110,7 +110,7 @@ func TestClosedReasons(t *testing.T) {
 }
 
 func TestServerCloses(t *testing.T) {
-	each(t, func(t *testing.T, v variant) {
+	eachAndTLS(t, func(t *testing.T, v variant) {
 		b := v.start(t, netloop.Config{})
 		p := b.dial()
 		c := <-b.opened
@@ -125,7 +125,7 @@ func TestServerCloses(t *testing.T) {
 }
 
 func TestStream(t *testing.T) {
-	each(t, func(t *testing.T, v variant) {
+	eachAndTLS(t, func(t *testing.T, v variant) {
 		b := v.start(t, netloop.Config{SendBudget: 1 << 20})
 		p := b.dial()
 		c := <-b.opened
@@ -150,7 +150,7 @@ func TestStream(t *testing.T) {
 
 // What a session sends by Conn.Send is not lost among its replies.
 func TestSendFromSession(t *testing.T) {
-	each(t, func(t *testing.T, v variant) {
+	eachAndTLS(t, func(t *testing.T, v variant) {
 		b := v.start(t, netloop.Config{})
 		p := b.dial()
 		p.send("send 3\n")
@@ -161,7 +161,7 @@ func TestSendFromSession(t *testing.T) {
 // A peer that does not read gets a bounded amount queued for it, and Send
 // refuses instead of waiting.
 func TestSendBudget(t *testing.T) {
-	each(t, func(t *testing.T, v variant) {
+	eachAndTLS(t, func(t *testing.T, v variant) {
 		b := v.start(t, netloop.Config{SendBudget: 64 << 10})
 		b.dial().send("stream\n")
 		c := <-b.opened
@@ -180,7 +180,7 @@ func TestSendBudget(t *testing.T) {
 // requests and never reads, and that at most the soft bound and one step is
 // held.
 func TestBackPressure(t *testing.T) {
-	each(t, func(t *testing.T, v variant) {
+	eachAndTLS(t, func(t *testing.T, v variant) {
 		b := v.start(t, netloop.Config{SoftQueued: 64 << 10})
 		p := b.dial()
 		go io.WriteString(p, strings.Repeat("flood 1000000\n", 64))
@@ -201,7 +201,7 @@ func TestBackPressure(t *testing.T) {
 }
 
 func TestMaxQueued(t *testing.T) {
-	each(t, func(t *testing.T, v variant) {
+	eachAndTLS(t, func(t *testing.T, v variant) {
 		b := v.start(t, netloop.Config{MaxQueued: 1 << 20})
 		p := b.dial()
 		p.send("lend 2000000\n")
@@ -214,7 +214,7 @@ func TestMaxQueued(t *testing.T) {
 }
 
 func TestConnsAndStats(t *testing.T) {
-	each(t, func(t *testing.T, v variant) {
+	eachAndTLS(t, func(t *testing.T, v variant) {
 		now := int64(1_000_000)
 		b := v.start(t, netloop.Config{Threads: 2, Now: func() int64 { return now }})
 		seen := map[int]bool{}
@@ -265,7 +265,7 @@ func TestConnsAndStats(t *testing.T) {
 }
 
 func TestShutdownClosesAll(t *testing.T) {
-	each(t, func(t *testing.T, v variant) {
+	eachAndTLS(t, func(t *testing.T, v variant) {
 		b := v.start(t, netloop.Config{})
 		var peers []*peer
 		for range 20 {
@@ -333,7 +333,7 @@ func TestBadConfig(t *testing.T) {
 
 // Many connections talk at once; every reply is checked.
 func TestCrowd(t *testing.T) {
-	each(t, func(t *testing.T, v variant) {
+	eachAndTLS(t, func(t *testing.T, v variant) {
 		b := v.start(t, netloop.Config{Threads: 3, SoftQueued: 8 << 10})
 		var wg sync.WaitGroup
 		for i := range 32 {

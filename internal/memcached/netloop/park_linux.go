@@ -58,6 +58,13 @@ func (t *thread) parkedEvent(c *conn, events uint32) {
 		return
 	}
 	ended := events&unix.EPOLLRDHUP != 0
+	if c.tls != nil && events&unix.EPOLLIN != 0 {
+		open, last, full := c.tls.readParked()
+		if !open || !last && !full {
+			return
+		}
+		ended = last
+	}
 	want := uint32(unix.EPOLLRDHUP)
 	if ended {
 		want = 0

@@ -1,6 +1,7 @@
 package netloop
 
 import (
+	"crypto/tls"
 	"runtime"
 	"slices"
 	"sync"
@@ -29,6 +30,7 @@ type thread struct {
 	in         []byte   // read buffer of MaxInput+readSize bytes
 	spare      [][]byte // more of them
 	w          Writer   // empty between connections
+	tls        tlsBuffers
 	iov        []unix.Iovec
 	pieces     [][]byte
 	yieldQueue []rest // connections that yielded, to be resumed
@@ -61,17 +63,19 @@ type message struct {
 	listen *acceptor
 	fd     int
 	peer   unix.Sockaddr
+	config *tls.Config // of a new connection with TLS
 }
 
 type msgKind uint8
 
 const (
-	msgAdopt  msgKind = iota // fd is a new connection
-	msgSend                  // conn has something in its sendQueue
-	msgClose                 // conn is to be closed
-	msgWake                  // conn's session is to be resumed
-	msgListen                // accept from listen
-	msgResume                // paused acceptors may try again
+	msgAdopt   msgKind = iota // fd is a new connection
+	msgSecured                // the TLS handshake of conn has ended
+	msgSend                   // conn has something in its sendQueue
+	msgClose                  // conn is to be closed
+	msgWake                   // conn's session is to be resumed
+	msgListen                 // accept from listen
+	msgResume                 // paused acceptors may try again
 	msgStop
 )
 
@@ -236,7 +240,7 @@ func (t *thread) deadlines() {
 				t.slowKicks.Add(1)
 				t.hangUp(c, Failed)
 			}
-		case idle > 0 && now-c.seen >= idle && c.flags&(streams|queued|parked) == 0:
+		case idle > 0 && now-c.seen >= idle && c.session != nil && c.flags&(streams|queued|parked) == 0:
 			t.idleKicks.Add(1)
 			t.hangUp(c, IdleTimeout)
 		}
@@ -248,7 +252,7 @@ func (t *thread) publish() {
 		t.bytesRead.Add(t.read)
 		t.read = 0
 	}
-	if t.written > 0 {
+	if t.written != 0 {
 		t.bytesWritten.Add(t.written)
 		t.written = 0
 	}
@@ -296,7 +300,9 @@ func (t *thread) readInbox() {
 	for _, m := range inbox {
 		switch m.kind {
 		case msgAdopt:
-			t.adopt(m.fd, m.peer)
+			t.adopt(m.fd, m.peer, m.config)
+		case msgSecured:
+			m.conn.tls.handshaken()
 		case msgSend:
 			if !m.conn.dead.Load() && m.conn.out == nil {
 				t.sendQueued(m.conn)
@@ -316,11 +322,14 @@ func (t *thread) readInbox() {
 }
 
 // adopt makes fd a connection of this loop. It has been counted.
-func (t *thread) adopt(fd int, peer unix.Sockaddr) {
+func (t *thread) adopt(fd int, peer unix.Sockaddr, config *tls.Config) {
 	c := &conn{t: t, fd: int32(fd), peer: addrPort(peer)}
 	c.active.Store(t.seconds())
 	if t.cfg.IdleTimeout > 0 {
 		c.seen = t.millis()
+	}
+	if config != nil {
+		c.tls = newSecured(c, config)
 	}
 	t.mu.Lock()
 	if n := len(t.free); n > 0 {
@@ -332,7 +341,9 @@ func (t *thread) adopt(fd int, peer unix.Sockaddr) {
 		t.conns = append(t.conns, c)
 	}
 	t.mu.Unlock()
-	c.session = t.cfg.NewSession(c)
+	if config == nil {
+		c.session = t.cfg.NewSession(c)
+	}
 	if t.interest(c, unix.EPOLL_CTL_ADD, unix.EPOLLIN) != nil {
 		t.hangUp(c, Failed)
 	}
@@ -352,7 +363,12 @@ func (t *thread) hangUp(c *conn, why Reason) {
 		m.closed, m.b = true, nil
 		m.mu.Unlock()
 	}
-	t.onClose(c.session, why)
+	if c.session != nil {
+		t.onClose(c.session, why)
+	}
+	if c.tls != nil {
+		c.tls.hangUp(why)
+	}
 	t.mu.Lock()
 	t.conns[c.slot] = nil
 	t.free = append(t.free, c.slot)

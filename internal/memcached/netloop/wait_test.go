@@ -15,6 +15,7 @@ import (
 	mrand "math/rand/v2"
 	"net"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -24,9 +25,12 @@ import (
 	"lintel.dev/internal/memcached/netloop"
 )
 
+// tlsVariants are the drivers with TLS.
+var tlsVariants = []variant{{"best/tls", netloop.New, "tls"}, {"net/tls", netloop.NewNet, "tls"}}
+
 // eachAndTLS runs the test against every driver and network, and over TLS.
 func eachAndTLS(t *testing.T, test func(*testing.T, variant)) {
-	for _, v := range append(variants[:len(variants):len(variants)], variant{"best/tls", netloop.New, "tls"}) {
+	for _, v := range slices.Concat(variants, tlsVariants) {
 		t.Run(v.name, func(t *testing.T) { test(t, v) })
 	}
 }
