@@ -4,8 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"net"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"lintel.dev/memcache"
@@ -101,6 +104,46 @@ func TestDownError(t *testing.T) {
 		named, ok := errors.AsType[*memcache.Error](err)
 		if !ok || named.Server != gone || named.Key != "k" || !errors.Is(err, memcache.ErrServerDown) || strings.Count(err.Error(), "server is down") != 1 {
 			t.Errorf("%v", err)
+		}
+	}
+}
+
+// TestTLSHint: the first call of a client without TLS to a server that waits for a TLS
+// record names the remedy, whichever timeout ends it.
+func TestTLSHint(t *testing.T) {
+	for _, queue := range []time.Duration{time.Second, 2 * time.Second, 3 * time.Second} {
+		synctest.Test(t, func(t *testing.T) {
+			dial := func(context.Context, string, string) (net.Conn, error) {
+				ours, theirs := net.Pipe()
+				go func() {
+					defer theirs.Close()
+					_, _ = io.Copy(io.Discard, theirs)
+				}()
+				return ours, nil
+			}
+			c := newClient(t, &memcache.Options{Dial: dial, QueueTimeout: queue, DialTimeout: 2 * time.Second}, "10.0.0.1")
+			defer c.Close()
+			_, err := c.Get(t.Context(), "k")
+			if !errors.Is(err, memcache.ErrTimeout) || strings.Count(err.Error(), "the server may expect TLS: set Options.TLS") != 1 {
+				t.Errorf("queue timeout %v: %v", queue, err)
+			}
+		})
+	}
+}
+
+// TestMultiOutcome: a hook gets the errors of the keys that the caller gets, and no
+// error for a key that was not there to delete.
+func TestMultiOutcome(t *testing.T) {
+	for _, classic := range []bool{false, true} {
+		addr, _ := memcachetest.Start(t, &memcachetest.Options{ClassicOnly: classic, MaxItemSize: 1000})
+		var got error
+		c := dial(t, &memcache.Options{Hooks: memcache.Hooks{Done: func(_ context.Context, r memcache.Request) { got = r.Err }}}, addr)
+		err := c.SetMulti(t.Context(), []*memcache.Item{{Key: "a"}, {Key: "big", Value: make([]byte, 2000)}, {Key: "b"}})
+		if !errors.Is(err, memcache.ErrTooLarge) || fmt.Sprint(keysOf(got, memcache.ErrTooLarge)) != "[big]" {
+			t.Errorf("classic %v: the caller got %v, the hook %v", classic, err, got)
+		}
+		if err := c.DeleteMulti(t.Context(), []string{"a", "none"}); err != nil || got != nil {
+			t.Errorf("classic %v: the caller got %v, the hook %v", classic, err, got)
 		}
 	}
 }

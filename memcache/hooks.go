@@ -2,6 +2,7 @@ package memcache
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"lintel.dev/internal/memcache/pipeline"
@@ -31,7 +32,9 @@ type Request struct {
 	// version. Hit ratios leave them out.
 	Internal bool
 	Took     time.Duration // from the call to the reply, waiting included
-	Err      error         // what the caller got; ErrCacheMiss for a miss
+	// Err is what the caller got: ErrCacheMiss for a miss, the joined errors of the keys
+	// for SetMulti and DeleteMulti.
+	Err error
 }
 
 var commandNames = [...]string{
@@ -73,6 +76,14 @@ func (h *Hooks) report(ctx context.Context, cl *pipeline.Call, server string, st
 					r.Hits++
 				}
 			}
+		case pipeline.OpStoreMulti, pipeline.OpDeleteMulti:
+			var errs []error
+			for i, err := range cl.Errs {
+				if err != nil && (cl.Op != pipeline.OpDeleteMulti || err != ErrCacheMiss) {
+					errs = append(errs, &Error{Key: cl.Keys[i], Server: server, Err: err})
+				}
+			}
+			r.Err = errors.Join(errs...)
 		}
 	}
 	h.Done(ctx, r)

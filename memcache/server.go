@@ -229,7 +229,9 @@ func (s *server) connect(ctx context.Context, mine *attempt) (*pipeline.Conn, er
 		if a == nil {
 			continue
 		}
-		if err := s.await(ctx, a.done, errNoConn); err != nil {
+		if err := s.await(ctx, a.done, errNoConn); errors.Is(err, ErrTimeout) {
+			return nil, fmt.Errorf("%w%s", err, s.dialer.Hint())
+		} else if err != nil {
 			return nil, err
 		}
 		if a.err != nil {

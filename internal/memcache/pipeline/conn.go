@@ -23,6 +23,7 @@ type Conn struct {
 	// IP is the address behind the server's host name, "" for unix sockets.
 	IP string
 
+	blind  bool // no handshake has shown that the server speaks the protocol
 	nc     net.Conn
 	queue  sendQueue
 	reader replyReader
@@ -38,7 +39,7 @@ type Conn struct {
 // newConn starts a connection over nc. br may hold bytes that were received already.
 // The goroutines are counted in wg. onDown is called once, when the connection ended.
 func newConn(nc net.Conn, br *bufio.Reader, meta bool, ip string, o *Dialer, wg *sync.WaitGroup, onDown func(*Conn, error)) *Conn {
-	c := &Conn{Meta: meta, IP: ip, nc: nc, done: make(chan struct{}), onDown: onDown}
+	c := &Conn{Meta: meta, IP: ip, blind: o.Protocol == Classic, nc: nc, done: make(chan struct{}), onDown: onDown}
 	c.queue.init(c)
 	c.reader.init(c, br, o.MaxItemSize)
 	c.dog.init(c, o.ReadTimeout, o.WriteTimeout)
@@ -80,9 +81,10 @@ func lost(err error) error {
 	return fmt.Errorf("%w: %w", ErrConnLost, err)
 }
 
-// hint explains the failure of a connection that is not encrypted and never had a reply.
+// hint explains the failure of a connection that is not encrypted, began without a
+// handshake and never had a reply.
 func (c *Conn) hint() string {
-	if _, encrypted := c.nc.(*tls.Conn); encrypted || c.answered.Load() {
+	if _, encrypted := c.nc.(*tls.Conn); encrypted || !c.blind || c.answered.Load() {
 		return ""
 	}
 	return " (does it expect TLS? set Options.TLS)"

@@ -43,7 +43,9 @@ type Dialer struct {
 	DialTimeout, ReadTimeout, WriteTimeout time.Duration
 	MaxItemSize                            int
 
-	classic atomic.Bool // learnt: the server has no meta commands
+	classic atomic.Bool  // learnt: the server has no meta commands
+	asking  atomic.Int32 // steps of handshakes that wait for an answer
+	silent  atomic.Bool  // the last step had none in time
 }
 
 // Connect returns a connection that is ready for requests. Its goroutines are counted
@@ -187,7 +189,10 @@ func (d *Dialer) open(ctx context.Context) (*Stream, error) {
 // the step fails.
 func (d *Dialer) within(ctx context.Context, s *Stream, step func(*Stream) (bool, error)) (result bool, err error) {
 	stop := context.AfterFunc(ctx, func() { s.SetDeadline(time.Unix(1, 0)) })
+	d.asking.Add(1)
 	result, err = step(s)
+	d.silent.Store(errors.Is(err, errSilent))
+	d.asking.Add(-1)
 	if !stop() && err == nil {
 		err = context.Cause(ctx)
 	}

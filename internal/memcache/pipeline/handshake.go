@@ -111,6 +111,17 @@ func ask(s *Stream, request string) ([]byte, error) {
 // isAlert reports whether b begins with the record of a TLS alert.
 func isAlert(b []byte) bool { return len(b) >= 2 && b[0] == 0x15 && b[1] == 3 }
 
+const silentHint = "the server may expect TLS: set Options.TLS"
+
+// Hint explains why there is no connection yet, or is empty. A TLS server does not
+// answer the first command of a client without TLS: it waits for more of a record.
+func (d *Dialer) Hint() string {
+	if d.TLS == nil && (d.asking.Load() > 0 || d.silent.Load()) {
+		return " (" + silentHint + ")"
+	}
+	return ""
+}
+
 // hint explains errors of a client and a server of which only one uses TLS.
 func (d *Dialer) hint(err error) string {
 	var notTLS tls.RecordHeaderError
@@ -120,7 +131,7 @@ func (d *Dialer) hint(err error) string {
 	case errors.Is(err, errAlert):
 		return "the server expects TLS: set Options.TLS"
 	case errors.Is(err, errSilent) && d.TLS == nil:
-		return "the server may expect TLS: set Options.TLS"
+		return silentHint
 	}
 	return ""
 }

@@ -245,6 +245,10 @@ func TestHints(t *testing.T) {
 			defer nc.Close()
 			_, _ = io.Copy(io.Discard, nc)
 		}, ErrTimeout, "does it expect TLS? set Options.TLS"},
+		{"plain client without a handshake, server closes", &Dialer{Protocol: Classic}, func(nc net.Conn) {
+			_, _ = nc.Read(make([]byte, 100))
+			nc.Close()
+		}, ErrServerDown, "does it expect TLS? set Options.TLS"},
 		{"plain client without a handshake, server sends an alert", &Dialer{Protocol: Classic}, func(nc net.Conn) {
 			defer nc.Close()
 			_, _ = nc.Read(make([]byte, 100))

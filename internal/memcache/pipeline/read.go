@@ -55,7 +55,10 @@ func (r *replyReader) read() bool {
 			r.raw.spins = maxSpins
 		}
 		if _, err := r.parser.br.Peek(1); err != nil {
-			r.c.fail(lost(err))
+			if err = lost(err); r.c.hint() != "" {
+				err = fmt.Errorf("%w%s", err, r.c.hint())
+			}
+			r.c.fail(err)
 			return false
 		}
 		left, ok := r.deliver()
