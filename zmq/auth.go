@@ -284,7 +284,7 @@ func (x *session) metadata() zmtp.Metadata {
 	if t.AnnouncesIdentity() {
 		m = append(m, zmtp.Property{Name: zmtp.PropertyIdentity, Value: x.ep.o.Identity})
 	}
-	if x.s.drains() && x.ep.bound {
+	if x.s.drains() {
 		m = append(m, zmtp.Property{Name: zmtp.PropertyDrain, Value: []byte("1")})
 	}
 	for name, value := range x.ep.o.Metadata {

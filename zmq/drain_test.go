@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net"
 	"runtime"
+	"strconv"
 	"sync"
 	"testing"
 
@@ -142,6 +143,174 @@ func TestDrain(t *testing.T) {
 			}
 		}
 	})
+}
+
+// tally counts how often each numbered message arrived.
+type tally struct {
+	mu   sync.Mutex
+	seen map[uint32]int
+}
+
+// take receives with pull until ctx is done, and then what is left.
+func (y *tally) take(ctx context.Context, pull *zmq.Pull) {
+	for {
+		b, err := pull.RecvBytes(ctx)
+		if err != nil {
+			break
+		}
+		y.note(b)
+	}
+	for {
+		m, err := pull.TryRecv()
+		if err != nil {
+			return
+		}
+		y.note(m[0])
+	}
+}
+
+func (y *tally) note(b []byte) {
+	y.mu.Lock()
+	defer y.mu.Unlock()
+	y.seen[binary.BigEndian.Uint32(b)]++
+}
+
+// check waits until n messages have arrived, and fails if one did so twice.
+func (y *tally) check(r rig, n int) {
+	r.Helper()
+	r.until(func() bool {
+		y.mu.Lock()
+		defer y.mu.Unlock()
+		return len(y.seen) == n
+	})
+	y.mu.Lock()
+	defer y.mu.Unlock()
+	for i, times := range y.seen {
+		if times != 1 {
+			r.Fatalf("message %d arrived %d times", i, times)
+		}
+	}
+}
+
+// leave drains ep and closes pull, while messages are received.
+func (y *tally) leave(r rig, pull *zmq.Pull, ep *zmq.Endpoint) {
+	ctx, stop := context.WithCancel(r.ctx)
+	drained := make(chan error, 1)
+	go func() {
+		drained <- ep.Drain(r.ctx)
+		stop()
+	}()
+	y.take(ctx, pull)
+	r.must(<-drained)
+	if n := pull.Stats().DroppedLost; n != 0 {
+		r.Errorf("a worker lost %d messages", n)
+	}
+	r.must(pull.Close())
+}
+
+// sendNumbers sends messages with growing numbers until stop is closed, and returns how many.
+func sendNumbers(r rig, push *zmq.Push, stop chan struct{}) (sent chan int) {
+	sent = make(chan int, 1)
+	go func() {
+		for i := 0; ; i++ {
+			select {
+			case <-stop:
+				sent <- i
+				return
+			default:
+			}
+			if err := push.SendBytes(r.ctx, binary.BigEndian.AppendUint32(nil, uint32(i))); err != nil {
+				r.Error(err)
+				sent <- i
+				return
+			}
+		}
+	}()
+	return sent
+}
+
+// Workers that are bound leave one after another. The PUSH that connected to all of
+// them loses no message, and sends none twice.
+func TestDrainBound(t *testing.T) {
+	everywhere(t, func(t *testing.T, r rig) {
+		const workers = 6
+		room := zmq.WithHWM(100)
+		push := made(r, zmq.NewPush, room)
+		y := &tally{seen: make(map[uint32]int)}
+		last, stop := context.WithCancel(r.ctx)
+		var running sync.WaitGroup
+		var leavers []func()
+		for i := range workers {
+			pull := made(r, zmq.NewPull, room)
+			at := r.net.bind(t)
+			if r.net.name == "inproc" {
+				at += strconv.Itoa(i)
+			}
+			ep, err := pull.Bind(at)
+			r.must(err)
+			r.connect(push, ep.Addr())
+			if i == workers-1 {
+				running.Go(func() { y.take(last, pull) })
+				continue
+			}
+			leavers = append(leavers, func() { y.leave(r, pull, ep) })
+		}
+		r.ready(push, workers)
+		enough := make(chan struct{})
+		sent := sendNumbers(r, push, enough)
+		for _, leave := range leavers {
+			leave()
+		}
+		close(enough)
+		y.check(r, <-sent)
+		stop()
+		running.Wait()
+		if n := push.Stats().DroppedLost; n != 0 {
+			t.Errorf("the PUSH lost %d messages", n)
+		}
+	})
+}
+
+// The only worker leaves, and another one binds its address: the PUSH that connected
+// keeps what it has until then.
+func TestDrainOnlyWorker(t *testing.T) {
+	r := overTCP(t)
+	push := made(r, zmq.NewPush, zmq.WithReconnect(1, 0))
+	y := &tally{seen: make(map[uint32]int)}
+	at := "tcp://127.0.0.1:*"
+	enough := make(chan struct{})
+	var sent chan int
+	const lives = 4
+	for i := range lives {
+		pull := made(r, zmq.NewPull)
+		ep, err := pull.Bind(at)
+		r.must(err)
+		if i == 0 {
+			at = ep.Addr()
+			r.connect(push, at)
+			sent = sendNumbers(r, push, enough)
+		}
+		b, err := pull.RecvBytes(r.ctx)
+		r.must(err)
+		y.note(b)
+		if i < lives-1 {
+			y.leave(r, pull, ep)
+			continue
+		}
+		ctx, stop := context.WithCancel(r.ctx)
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			y.take(ctx, pull)
+		}()
+		close(enough)
+		y.check(r, <-sent)
+		stop()
+		<-done
+	}
+	if n := push.Stats().DroppedLost; n != 0 {
+		t.Errorf("the PUSH lost %d messages", n)
+	}
 }
 
 // A PULL that is bound, a peer that knows nothing of DRAIN and other types.

@@ -16,24 +16,26 @@ import (
 
 // Endpoint is an address to which a socket is bound or connected.
 type Endpoint struct {
-	s        *core
-	given    string
-	at       transport.Endpoint
-	addr     string
-	bound    bool
-	o        options // as they were at Bind or Connect
-	stop     context.CancelFunc
-	live     context.Context // done when the endpoint is to end
-	ln       transport.Listener
-	opened   atomic.Pointer[session] // of datagrams, until reconnect takes it over
-	ended    atomic.Bool             // it will not connect again
-	draining atomic.Bool             // Drain was called
-	filters  []netip.Prefix
+	s       *core
+	given   string
+	at      transport.Endpoint
+	addr    string
+	bound   bool
+	o       options // as they were at Bind or Connect
+	stop    context.CancelFunc
+	live    context.Context // done when the endpoint is to end
+	ln      transport.Listener
+	opened  atomic.Pointer[session] // of datagrams, until reconnect takes it over
+	ended   atomic.Bool             // it will not connect again
+	filters []netip.Prefix
 
 	mu sync.Mutex
 	// The fields below are protected by mu.
-	pipes   map[*pipe]struct{}
-	retired bool // it gets no more pipes
+	pipes    map[*pipe]struct{}
+	retired  bool          // it gets no more pipes
+	draining bool          // Drain was called: no handshake begins
+	shaking  int           // handshakes that have begun and not ended
+	shaken   chan struct{} // closed when shaking is 0 again; nil if nothing waits
 }
 
 // Addr returns the endpoint's address, with the port or path that Bind chose.

@@ -29,6 +29,8 @@ type session struct {
 
 	userID  string        // as the authenticator said
 	granted zmtp.Metadata // likewise
+
+	shaking bool // a handshake that the endpoint counts
 }
 
 // newSession makes the session of a connection, for which there is an engine for
@@ -88,8 +90,32 @@ func (x *session) event(t event.Type, err error) {
 	x.s.emit(event.Event{Type: t, Endpoint: x.ep.addr, Local: x.eng.Local(), Remote: x.eng.Remote(), Err: err})
 }
 
-// handshake runs the handshake and reports how it went.
+// handshake runs the handshake and reports how it went. Without an error, shaken
+// must follow.
 func (x *session) handshake() (engine.Peer, error) {
+	if !x.ep.beginHandshake() {
+		x.eng.Abort(engine.ErrClosed)
+		x.event(event.Closed, nil)
+		return engine.Peer{}, engine.ErrClosed
+	}
+	x.shaking = true
+	peer, err := x.agree()
+	if err != nil {
+		x.shaken()
+	}
+	return peer, err
+}
+
+// shaken notes that the handshake has ended and the pipe, if any, has its engine.
+func (x *session) shaken() {
+	if x.shaking {
+		x.shaking = false
+		x.ep.endHandshake()
+	}
+}
+
+// agree is handshake for one that is counted.
+func (x *session) agree() (engine.Peer, error) {
 	peer, err := x.eng.Handshake(x.ep.live)
 	if err == nil {
 		x.s.events.connected()
@@ -152,10 +178,14 @@ func (x *session) run(p *pipe, peer engine.Peer) error {
 	p.info.Store(x.info(peer))
 	x.eng.Plug(x)
 	p.plug(x.eng)
+	x.shaken()
 	if p.out.Attach() {
 		x.eng.KickLater()
 	} else if p.out.Finished() {
 		p.setFlushed()
+	}
+	if x.s.drains() {
+		p.rejoin()
 	}
 	x.s.connected(p)
 	if side, ok := x.s.pat.(publisherSide); ok && peer.Unversioned {
@@ -313,6 +343,7 @@ func (x *session) attach(p *pipe) error {
 	if err == nil {
 		return nil
 	}
+	x.shaken()
 	if errors.Is(err, errDuplicateID) {
 		x.event(event.DuplicateID, err)
 	}
@@ -416,7 +447,7 @@ func (e *Endpoint) reconnect(p *pipe) {
 		} else if e.o.Stop&stopOnHandshakeFailed != 0 || p != nil && p.finishing.Load() && refused(err) {
 			return
 		}
-		if e.draining.Load() || x.hungUp(err) || p != nil && p.over.Load() || errors.Is(err, errDuplicateID) && p != nil {
+		if e.isDraining() || x.hungUp(err) || p != nil && p.over.Load() || errors.Is(err, errDuplicateID) && p != nil {
 			return
 		}
 	}
@@ -448,6 +479,7 @@ func (x *session) serve(p *pipe) (established bool, err error) {
 	} else {
 		x.p = p
 		if err := s.identify(p, peer.Identity); err != nil {
+			x.shaken()
 			x.event(event.DuplicateID, err)
 			x.eng.Abort(err)
 			x.event(event.Closed, nil)
@@ -455,6 +487,9 @@ func (x *session) serve(p *pipe) (established bool, err error) {
 		}
 	}
 	err = x.run(p, peer)
+	if !own && p.leaving.Load() {
+		p.afterDrain()
+	}
 	if !x.hungUp(err) {
 		s.disconnected(p, own)
 	}
