@@ -31,6 +31,9 @@ var caches = []struct {
 }{
 	{"lintel", dialLintel},
 	{"gomemcache", dialGomemcache},
+	{"compat-gomemcache", dialCompatGomemcache},
+	{"grafana", dialGrafana},
+	{"compat-grafana", dialCompatGrafana},
 }
 
 // socket is one end of a pattern. send and recv are for one goroutine each;

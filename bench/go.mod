@@ -7,6 +7,7 @@ replace lintel.dev => ../
 require (
 	github.com/bradfitz/gomemcache v0.0.0-20260422231931-4d751bb6e37c
 	github.com/go-zeromq/zmq4 v0.17.0
+	github.com/grafana/gomemcache v0.0.0-20251127154401-74f93547077b
 	github.com/maypok86/otter/v2 v2.4.0
 	github.com/pebbe/zmq4 v1.4.0
 	golang.org/x/sys v0.49.0
