@@ -73,14 +73,18 @@ func (f subscribers) each(do func(*pipe)) {
 	}
 }
 
-// subscribe subscribes p; it reports whether the topic is new.
-func (x *publisher) subscribe(p *pipe, topic []byte) (first bool) {
-	f, ok := x.topics.Get(topic)
+// subscribe subscribes p; it reports whether the topic is new. A peer that is
+// gone, and whose topics are removed later, makes room at once: a fan-out takes
+// several times the memory of a topic.
+func (x *publisher) subscribe(p *pipe, topic string) (first bool) {
+	f, ok := x.topics.Get([]byte(topic))
 	switch {
 	case !ok:
 		x.topics.Put(topic, subscribers{one: p})
 		return true
 	case f.has(p):
+	case f.all == nil && f.one.gone:
+		x.topics.Put(topic, subscribers{one: p})
 	case f.all == nil:
 		x.topics.Put(topic, subscribers{all: &fanout{single: []*pipe{f.one, p}}})
 	default:
@@ -104,7 +108,7 @@ func (x *publisher) unsubscribe(p *pipe, topic []byte) (last bool) {
 		if len(f.all.single)+len(f.all.shared) == 1 {
 			one := append(f.all.single, f.all.shared...)[0]
 			f.all.remove(one)
-			x.topics.Put(topic, subscribers{one: one})
+			x.topics.Put(string(topic), subscribers{one: one})
 		}
 	}
 	return false

@@ -135,16 +135,20 @@ func (x *publisher) change(p *pipe, add bool, topic []byte) (notify bool) {
 	case !add && known:
 		p.subscribed -= cost
 	}
-	if add {
-		mine[string(topic)] = struct{}{}
-	} else {
+	first := false
+	switch {
+	case add && !known:
+		topic := string(topic) // of which the set and the prefixes share the octets
+		mine[topic] = struct{}{}
+		first = !x.o.manual && x.subscribe(p, topic)
+	case !add:
 		delete(mine, string(topic))
 	}
 	switch {
 	case x.o.manual:
 		return true
 	case add:
-		return !known && x.subscribe(p, topic) || x.o.verbose || x.o.verboser
+		return first || x.o.verbose || x.o.verboser
 	default:
 		return x.unsubscribe(p, topic) || x.o.verboser
 	}

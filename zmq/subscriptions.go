@@ -29,7 +29,7 @@ func (u *subscriptions) set(topic []byte, n int) {
 	if n == 0 {
 		u.counts.Delete(topic)
 	} else {
-		u.counts.Put(topic, n)
+		u.counts.Put(string(topic), n)
 	}
 	if u.s.recv.fq.filter == nil || (before == 0) == (n == 0) {
 		return
@@ -38,7 +38,7 @@ func (u *subscriptions) set(topic []byte, n int) {
 	if n == 0 {
 		u.accepted.Delete(topic)
 	} else {
-		u.accepted.Put(topic, struct{}{})
+		u.accepted.Put(string(topic), struct{}{})
 	}
 	u.s.recv.Unlock()
 }

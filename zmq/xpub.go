@@ -4,6 +4,7 @@ import (
 	"slices"
 	"sync"
 
+	"lintel.dev/internal/zmq/flow"
 	"lintel.dev/internal/zmq/zmtp"
 )
 
@@ -56,7 +57,7 @@ type xpub struct {
 
 	noted sync.Mutex // no other lock of zmq is taken under it
 	// The fields below are protected by noted.
-	queue  []notification
+	queue  flow.FIFO[notification]
 	octets int // of queue
 	limit  int // of octets; 0: none
 	held   []*pipe
@@ -76,11 +77,11 @@ func (x *xpub) note(n notification) bool {
 	}
 	x.noted.Lock()
 	defer x.noted.Unlock()
-	if n.parts == nil && (len(x.queue) >= maxNotes || x.over(x.limit)) {
+	if n.parts == nil && (x.queue.Len() >= maxNotes || x.over(x.limit)) {
 		x.s.counter.noteDropped.Add(1)
 		return false
 	}
-	x.queue = append(x.queue, n)
+	x.queue.Push(n)
 	x.octets += n.size()
 	return true
 }
@@ -139,7 +140,7 @@ func (x *xpub) manually(add bool, topic string) error {
 				x.given[p] = make(topicSet)
 			}
 			x.given[p][topic] = struct{}{}
-			x.subscribe(p, []byte(topic))
+			x.subscribe(p, topic)
 		} else {
 			delete(x.given[p], topic)
 			x.unsubscribe(p, []byte(topic))
@@ -150,13 +151,11 @@ func (x *xpub) manually(add bool, topic string) error {
 
 func (x *xpub) recvMsg() (one []byte, parts Msg, err error) {
 	x.noted.Lock()
-	if len(x.queue) == 0 {
+	if x.queue.Len() == 0 {
 		x.noted.Unlock()
 		return nil, nil, errAgain
 	}
-	n := x.queue[0]
-	x.queue[0] = notification{}
-	x.queue = x.queue[1:]
+	n := x.queue.Pop()
 	x.octets -= n.size()
 	var held []*pipe
 	if !x.over(x.limit/2 + 1) {
@@ -179,5 +178,5 @@ func (x *xpub) recvMsg() (one []byte, parts Msg, err error) {
 func (x *xpub) canRecv() bool {
 	x.noted.Lock()
 	defer x.noted.Unlock()
-	return len(x.queue) > 0
+	return x.queue.Len() > 0
 }

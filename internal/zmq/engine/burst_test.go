@@ -57,7 +57,7 @@ func TestGiveWay(t *testing.T) {
 		every int // octets after which the reader gives way
 	}{
 		"commands": {zmtp.Framing2.Append(nil, zmtp.FlagCommand, zmtp.AppendPing(nil, 0, nil)), 1 << 20, 16 << 10},
-		"messages": {zmtp.Framing2.Append(nil, 0, bytes.Repeat([]byte("m"), 60_000)), 16 << 20, 256 << 10},
+		"messages": {zmtp.Framing2.Append(nil, 0, bytes.Repeat([]byte("m"), 60_000)), 16 << 20, 64 << 10},
 	} {
 		t.Run(name, func(t *testing.T) {
 			greeting := "\xff" + strings.Repeat("\x00", 8) + "\x7f\x03\x01NULL" + strings.Repeat("\x00", 16+32)
@@ -74,8 +74,8 @@ func TestGiveWay(t *testing.T) {
 					t.Errorf("%v, want EOF", err)
 				}
 			})
-			// Reads that do not fill the buffer make the bursts a little longer.
-			if least := c.total / c.every / 2; ran < least {
+			// A burst may be longer by one read, and the test is not the only other one.
+			if least := c.total / c.every / 4; ran < least {
 				t.Errorf("another goroutine ran %d times, expected %d", ran, least)
 			}
 		})

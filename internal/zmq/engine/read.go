@@ -80,9 +80,9 @@ func (r *reader) run() error {
 
 // burst is how many octets are read before other goroutines may run. A peer that
 // sends as fast as it is read would else keep a P for the 10 ms of a time slice.
-// With 50 such peers the longest wait of a good one is 39 ms, and 132 ms without
+// With 50 such peers the longest wait of a good one is 40 ms, and 132 ms without
 // (make abuse, "unfinished messages", medians of 4).
-const burst = 256 << 10
+const burst = 64 << 10
 
 // giveWay lets other goroutines run after a burst.
 func (r *reader) giveWay() {

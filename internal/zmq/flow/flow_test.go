@@ -364,7 +364,7 @@ func TestPrefixes(t *testing.T) {
 		t.Repeat(map[string]func(*rapid.T){
 			"put": func(t *rapid.T) {
 				k, v := word.Draw(t, "k"), rapid.Int().Draw(t, "v")
-				p.Put([]byte(k), v)
+				p.Put(k, v)
 				model[k] = v
 			},
 			"delete": func(t *rapid.T) {

@@ -55,14 +55,14 @@ func (t *Prefixes[V]) Get(topic []byte) (v V, ok bool) {
 }
 
 // Put sets the value of a topic.
-func (t *Prefixes[V]) Put(topic []byte, v V) {
+func (t *Prefixes[V]) Put(topic string, v V) {
 	i, ok := t.find(len(topic))
 	if !ok {
 		t.levels = slices.Insert(t.levels, i, level[V]{n: len(topic), m: make(map[string]V)})
 	}
 	l := &t.levels[i]
 	before := len(l.m)
-	l.m[string(topic)] = v
+	l.m[topic] = v
 	if now := len(l.m); now != before {
 		t.count += now - before
 		if now <= 2 {
