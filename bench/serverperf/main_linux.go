@@ -3,7 +3,7 @@
 // on one core and the load generator, lintel perf cache, on another. It prints
 // one table with the target of each row.
 //
-//	go run ./serverperf [-peers memcached,pogocache] [-rounds 5] [-rows REGEXP] [-memory 256] [-threads 2] [-traces DIR]
+//	go run ./serverperf [-peers memcached,pogocache] [-rounds 5] [-rows REGEXP] [-memory 256] [-threads 2] [-traces DIR] [-scale 100]
 //
 // It needs memcached or another server of its text protocol (-peers). The first
 // peer has a column; each further one has a line "beside NAME" below every row.
@@ -37,6 +37,7 @@ type settings struct {
 	threads   int
 	duration  time.Duration
 	traces    string
+	scale     int // millions of items in the rows of large servers; 0: no such rows
 	serverCPU int
 	clientCPU int
 
@@ -65,6 +66,7 @@ func parse(args []string) (*settings, error) {
 	f.IntVar(&s.threads, "threads", 2, "threads of each server (-t)")
 	f.DurationVar(&s.duration, "duration", 2*time.Second, "length of a run")
 	f.StringVar(&s.traces, "traces", "", "`directory` of traces (*.gz) to replay with -m 64")
+	f.IntVar(&s.scale, "scale", 0, "add rows of large servers: 19,500 connections, 512 GiB, and this many `millions` of items")
 	f.IntVar(&s.serverCPU, "server-cpu", 0, "core of the servers")
 	f.IntVar(&s.clientCPU, "client-cpu", 1, "core of the load generator")
 	f.Parse(args)
@@ -75,6 +77,8 @@ func parse(args []string) (*settings, error) {
 		return nil, fmt.Errorf("unexpected argument %q, see -help", f.Arg(0))
 	case s.threads < 1:
 		return nil, fmt.Errorf("-threads %d, expected at least 1", s.threads)
+	case s.scale < 0:
+		return nil, fmt.Errorf("-scale %d, expected 0 or more", s.scale)
 	case s.memory < 8:
 		return nil, fmt.Errorf("-memory %d, expected at least 8", s.memory)
 	}

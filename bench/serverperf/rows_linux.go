@@ -221,6 +221,9 @@ func (s *settings) measures() ([]*measure, error) {
 		{rows: []harness.Row{idle}, take: idleBytes, once: true},
 		secondThread(),
 	}
+	if s.scale > 0 {
+		all = append(all, s.scaleRows()...)
+	}
 	if s.traces != "" {
 		files, err := filepath.Glob(filepath.Join(s.traces, "*.gz"))
 		if err != nil || len(files) == 0 {

@@ -24,6 +24,10 @@ import (
 // startIn bounds how long a server may take until it accepts connections.
 const startIn = 5 * time.Second
 
+// maxConns is the limit of connections of each server. Many systems allow a
+// process 20,000 descriptors.
+const maxConns = 19_900
+
 // errNotSpoken is returned for a command that a server does not know. A peer has
 // no figure then.
 var errNotSpoken = errors.New("not answered")
@@ -41,12 +45,12 @@ type server struct {
 // megabytes.
 func (s *settings) servers(threads, memory int) []*server {
 	size := []string{"-m", strconv.Itoa(memory), "-t", strconv.Itoa(threads)}
-	flags := append([]string{"-u", "root", "-l", "127.0.0.1", "-c", "10000"}, size...)
+	flags := append([]string{"-u", "root", "-l", "127.0.0.1", "-c", strconv.Itoa(maxConns)}, size...)
 	all := []*server{{name: "lintel", args: append([]string{s.lintel, "memcached"}, flags...)}}
 	for _, path := range s.peers {
 		v := &server{name: filepath.Base(path), args: append([]string{path}, flags...)}
 		if v.name == "pogocache" {
-			v.args = append([]string{path, "-h", "127.0.0.1", "--maxconns", "10000"}, size...)
+			v.args = append([]string{path, "-h", "127.0.0.1", "--maxconns", strconv.Itoa(maxConns)}, size...)
 		}
 		all = append(all, v)
 	}

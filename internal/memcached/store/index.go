@@ -25,10 +25,17 @@ const (
 
 // leafItems is the number of items of a leaf when the memory is full of items of
 // typicalItem bytes.
+//
+// From 168 GiB on leaves are larger instead of more, so that the lists of them stay
+// in the processor's caches: a look-up in 48 reads a record needlessly at 512 GiB,
+// one in 24 at 1 TiB.
 const (
 	leafItems   = 7000
+	maxLeaves   = 1 << 16 // of all shards
 	typicalItem = 384
 	leafStep    = arena.Page / 8 // least number of slots by which a leaf grows
+	firstSlots  = 128            // number of slots of a leaf with its first items
+	endSlots    = 64             // slots after those that tags map to; they take what is pushed beyond the end
 )
 
 // index finds records by hash. It is an array of leaves. Each grows alone and by a
@@ -48,11 +55,15 @@ type leaf struct {
 	n     int
 }
 
-// indexes is the memory of the indexes of all shards, one leaf after the other.
-// Its fields do not change, so they can be read without a lock.
+// indexes is the memory of the indexes of all shards. Each leaf has addresses for
+// all that it may grow to. Its first items are in a table of firstSlots slots for
+// each leaf: a large cache with few items would otherwise have a page, and a page
+// of the page table, for each leaf with an item. Its fields do not change, so they
+// can be read without a lock.
 type indexes struct {
 	mem    arena.Memory
 	stride int64  // bytes of address space of a leaf
+	first  int64  // where the table of the first slots is, after the leaves
 	each   uint64 // leaves of a shard
 	shift  uint   // a hash shifted right by it is the number of the shard
 	leaves []leaf
@@ -63,15 +74,18 @@ type indexes struct {
 // most after the limit has been raised as far as it can be.
 func (x *indexes) init(shards int, limit, most int64) error {
 	x.shift = shardShift(shards)
-	n := max(1, (limit/typicalItem+leafItems-1)/leafItems)
+	n := max(1, min((limit/typicalItem+leafItems-1)/leafItems, maxLeaves/int64(shards)))
 	// A leaf has room for its part of a memory full of the smallest items.
 	x.stride = (most/16/n*8*5/4 + 64*arena.Page) / arena.Page * arena.Page
 	all := int64(shards) * n
+	x.first = x.stride * all
+	size := (x.first + all*firstSlots*8 + arena.Page - 1) / arena.Page * arena.Page
 	var err error
-	if x.mem, err = arena.Reserve(x.stride * all); err != nil {
-		return fmt.Errorf("store: reserving %d bytes of addresses: %w", x.stride*all, err)
+	if x.mem, err = arena.Reserve(size); err != nil {
+		return fmt.Errorf("store: reserving %d bytes of addresses: %w", size, err)
 	}
-	x.mem.SmallPages(0, x.stride*all)
+	x.mem.SmallPages(0, x.first)
+	x.mem.HugePages(arena.Loc(x.first), size-x.first)
 	x.each, x.leaves, x.places = uint64(n), make([]leaf, all), make([]atomic.Uint64, all)
 	return nil
 }
@@ -94,14 +108,18 @@ func (x *index) leaf(h uint64) *leaf { return &x.leaves[leafOf(h, uint64(len(x.l
 // leafOf returns the number of the leaf of a hash among n.
 func leafOf(h, n uint64) uint64 { return (h >> tagBits & (1<<32 - 1)) * n >> 32 }
 
-// base returns where the slots of leaf i are in mem.
-func (x *indexes) base(i uint64) arena.Loc { return arena.Loc(int64(i) * x.stride) }
+// base returns where the slots of leaf i are in mem when it has this spread.
+func (x *indexes) base(i, spread uint64) arena.Loc {
+	if spread <= firstSlots-endSlots {
+		return arena.Loc(x.first + int64(i)*firstSlots*8)
+	}
+	return arena.Loc(int64(i) * x.stride)
+}
 
 func tagOf(h uint64) uint64 { return h & (1<<tagBits - 1) }
 
-// spread is the number of places that tags map to. The slots after them take what
-// is pushed beyond the end.
-func (l *leaf) spread() uint64 { return uint64(len(l.slots) - 64) }
+// spread is the number of places that tags map to.
+func (l *leaf) spread() uint64 { return uint64(len(l.slots) - endSlots) }
 
 func (l *leaf) home(tag uint64) int { return int(tag * l.spread() >> tagBits) }
 
@@ -120,7 +138,7 @@ func (x *index) insert(h uint64, word uint64) bool {
 	tag := tagOf(h)
 	word |= tag << tagShift
 	for {
-		if l.n*32 < len(l.slots)*30-64*30 {
+		if l.n*32 < (len(l.slots)-endSlots)*30 {
 			i := l.home(tag)
 			for l.slots[i] != 0 && l.slots[i]>>tagShift <= tag {
 				i++
@@ -139,7 +157,11 @@ func (x *index) insert(h uint64, word uint64) bool {
 				return true
 			}
 		}
-		if !x.resize(int(at), len(l.slots)+max(1, len(l.slots)/leafStep/16)*leafStep) {
+		n := firstSlots
+		if len(l.slots) > 0 {
+			n = len(l.slots)/leafStep*leafStep + max(1, len(l.slots)/leafStep/16)*leafStep
+		}
+		if !x.resize(int(at), n) {
 			return false
 		}
 	}
@@ -160,7 +182,7 @@ func (l *leaf) remove(i int) {
 func (x *index) resize(i, n int) bool {
 	l := &x.leaves[i]
 	all := x.all
-	base := all.base(uint64(x.first + i))
+	base := all.base(uint64(x.first+i), uint64(n-endSlots))
 	old := len(l.slots)
 	if n < old { // move the words to the front before the end is cut off
 		k := 0
@@ -176,7 +198,12 @@ func (x *index) resize(i, n int) bool {
 		if int64(n)*8 > all.stride || all.mem.Commit(base, int64(n)*8) != nil {
 			return false
 		}
-		l.slots = arena.Slice[uint64](&all.mem, base, n)
+		slots := arena.Slice[uint64](&all.mem, base, n)
+		if old == firstSlots && len(l.slots) == old {
+			copy(slots, l.slots)
+			clear(l.slots)
+		}
+		l.slots = slots
 		if l.respread() {
 			break
 		}

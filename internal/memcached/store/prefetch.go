@@ -31,8 +31,8 @@ func (s *Store) Prefetch(l *Lookup, key []byte) {
 	h := s.hash.sum(key)
 	l.Key, l.hash, l.at = key, h, 0
 	if arena.Prefetches {
-		i, home := s.indexes.home(h)
-		arena.PrefetchSlot(s.indexes.slot(i, home), &s.shardOf(h).gone)
+		base, home := s.indexes.home(h)
+		arena.PrefetchSlot(s.indexes.slot(base, home), &s.shardOf(h).gone)
 	}
 }
 
@@ -67,9 +67,9 @@ func (s *Store) BeginPrefetched(t *Txn, l *Lookup) {
 // while the store is open.
 func (x *indexes) peek(l *Lookup) arena.Loc {
 	tag := tagOf(l.hash)
-	i, home := x.home(l.hash)
+	base, home := x.home(l.hash)
 	for j := home; j < home+peekSlots; j++ {
-		w := atomic.LoadUint64(x.slot(i, j))
+		w := atomic.LoadUint64(x.slot(base, j))
 		if w == 0 || w>>tagShift > tag {
 			break
 		}
@@ -84,14 +84,15 @@ func (x *indexes) peek(l *Lookup) arena.Loc {
 // peekSlots bounds the search of peek. The item is then found without prefetch.
 const peekSlots = 32
 
-// home returns the leaf of a hash among those of all shards, and leaf.home of its
-// tag. It does not need the shard's lock.
-func (x *indexes) home(h uint64) (leaf uint64, slot int) {
-	leaf = h>>x.shift*x.each + leafOf(h, x.each)
-	return leaf, int(tagOf(h) * x.places[leaf].Load() >> tagBits)
+// home returns where the leaf of a hash begins, and leaf.home of its tag. It does
+// not need the shard's lock.
+func (x *indexes) home(h uint64) (base arena.Loc, slot int) {
+	leaf := h>>x.shift*x.each + leafOf(h, x.each)
+	spread := x.places[leaf].Load()
+	return x.base(leaf, spread), int(tagOf(h) * spread >> tagBits)
 }
 
-// slot returns the address of a slot of a leaf.
-func (x *indexes) slot(leaf uint64, slot int) *uint64 {
-	return arena.At[uint64](&x.mem, x.base(leaf)+arena.Loc(slot)*8)
+// slot returns the address of a slot of the leaf at base.
+func (x *indexes) slot(base arena.Loc, slot int) *uint64 {
+	return arena.At[uint64](&x.mem, base+arena.Loc(slot)*8)
 }
