@@ -146,6 +146,10 @@ func TestWidths(t *testing.T) {
 	want(t, s, "large1", large)
 	want(t, s, "large2", large)
 	check(t, s)
+	// Few items take few pages, whatever the limit is.
+	if st := s.Stats(); st.HashBytes > n*firstSlots*8 || len(s.indexes.leaves) > maxLeaves {
+		t.Errorf("the index of %d items takes %d bytes in %d leaves", n, st.HashBytes, len(s.indexes.leaves))
+	}
 	if s.pool.Size() < mostAddresses/2 {
 		t.Errorf("addresses end at %x", s.pool.Size())
 	}
