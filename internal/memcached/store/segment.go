@@ -195,7 +195,7 @@ func (sh *shard) room(stream int, n int, force bool) (place, bool) {
 			}
 		}
 		if base := sh.pool.TakeSegment(force); base != 0 {
-			sh.opened = true
+			sh.took = true
 			sh.start(base, sh.pool.Seg)
 			after := arena.Loc(0)
 			if stream >= queues {

@@ -29,7 +29,7 @@ type part struct {
 	changes uint64 // number of the last change, see announce
 	stored  int32  // items of class last stored since settle
 	last    int16
-	opened  bool // a segment was opened since the last End
+	took    bool // a segment was opened, or the index grew, since the last End
 	_       [1]byte
 
 	// Read by every look-up and seldom written.

@@ -57,8 +57,8 @@ func (t *Txn) End() {
 	if t.change != Unchanged {
 		t.sh.announce(t.change, t.key)
 	}
-	if t.sh.opened {
-		t.sh.opened = false
+	if t.sh.took {
+		t.sh.took = false
 		t.sh.mu.Unlock()
 		t.sh.s.keepRoom()
 		return
@@ -394,10 +394,12 @@ func (t *Txn) write(h *header, queue int, value [2][]byte, force bool) error {
 		counter{sh}.recount(was, from, &t.r)
 		return nil
 	}
+	size := sh.index.bytes
 	if !sh.index.insert(t.hash, uint64(loc)) {
 		sh.reap(p.base)
 		return ErrNoMemory
 	}
+	sh.took = sh.took || sh.index.bytes > size
 	sh.commit(p, n, h.expiry)
 	t.r.decode(sh.pool, loc)
 	counter{sh}.count(&t.r)
