@@ -127,6 +127,10 @@ func TestCrawl(t *testing.T) {
 	if got := c.stat("", "lru_crawler_starts"); got != "2" {
 		t.Errorf("lru_crawler_starts = %s, want 2", got)
 	}
+	c.want("stats reset\r\n", "RESET\r\n")
+	if got := c.stat("", "lru_crawler_starts"); got != "0" {
+		t.Errorf("lru_crawler_starts = %s after stats reset, want 0", got)
+	}
 }
 
 // stat returns one line of stats sub.

@@ -266,6 +266,33 @@ func TestRestart(t *testing.T) {
 
 // TestStatsConnsUDP checks that stats conns lists UDP sockets, with addresses of
 // the family that was requested.
+// TestListenersCount: curr_connections has memcached's listeners but one, and
+// total_connections all of them, beside one connection to each here. One for all addresses of both families is two.
+func TestListenersCount(t *testing.T) {
+	for _, c := range []struct {
+		addresses   []string
+		curr, total string
+	}{
+		{nil, "0", "0"},
+		{[]string{"127.0.0.1:0"}, "1", "2"},
+		{[]string{"127.0.0.1:0", "127.0.0.1:0"}, "3", "4"},
+		{[]string{":0"}, "2", "3"},
+	} {
+		s := startServer(t, Options{})
+		for _, a := range c.addresses {
+			at := listenOn(t, s, "tcp", a).Addr().(*net.TCPAddr)
+			if a == ":0" && at.IP.To4() != nil {
+				t.Skip("no IPv6")
+			}
+			connect(t, "tcp", fmt.Sprintf("127.0.0.1:%d", at.Port)).want("mn\r\n", "MN\r\n") // served by now
+		}
+		ask := dial(t, s)
+		if curr, total := ask.stat("", "curr_connections"), ask.stat("", "total_connections"); curr != c.curr || total != c.total {
+			t.Errorf("%q: curr_connections %s, total_connections %s, want %s, %s", c.addresses, curr, total, c.curr, c.total)
+		}
+	}
+}
+
 func TestStatsConnsUDP(t *testing.T) {
 	s := startServer(t, Options{})
 	e, err := listen.Parse("0.0.0.0:0", 0)

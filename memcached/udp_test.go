@@ -159,13 +159,13 @@ func TestUDPWithUsers(t *testing.T) {
 	}
 }
 
-// TestUDPJobs refuses commands that take long.
+// TestUDPJobs refuses commands that take long, and watch.
 func TestUDPJobs(t *testing.T) {
 	_, c := udpServer(t, memcached.Options{TrackSizes: true})
 	if got, _ := ask(t, c, 1, "set a 0 0 1\r\nx\r\n"); got != "STORED\r\n" {
 		t.Fatalf("set: %q", got)
 	}
-	for _, cmd := range []string{"stats cachedump 1 0", "stats sizes", "stats detail dump", "lru_crawler metadump all", "lru_crawler mgdump all"} {
+	for _, cmd := range []string{"stats cachedump 1 0", "stats sizes", "stats detail dump", "lru_crawler metadump all", "lru_crawler mgdump all", "watch", "watch mutations"} {
 		if got, _ := ask(t, c, 2, cmd+"\r\n"); got != "SERVER_ERROR not available over UDP\r\n" {
 			t.Errorf("%s: %q", cmd, got)
 		}

@@ -74,7 +74,7 @@ var general = []metric{
 	line("rusage_system", "process_system_cpu_seconds_total", counter, "CPU time of the process in the kernel, in seconds."),
 	line("bytes_read", "read_bytes_total", counter, "Bytes received from clients."),
 	line("bytes_written", "written_bytes_total", counter, "Bytes sent to clients."),
-	line("curr_connections", "current_connections", gauge, "Open connections, and listeners."),
+	line("curr_connections", "current_connections", gauge, "Open connections, and listeners but one, as memcached counts."),
 	line("total_connections", "connections_total", counter, "Connections accepted, and listeners."),
 	line("rejected_connections", "connections_rejected_total", counter, "Connections refused because -c are open."),
 	line("conn_yields", "connections_yielded_total", counter, "Times that a connection waited because it had sent -R commands at once."),

@@ -67,6 +67,13 @@ func (c *Crawler) started() uint64 {
 	return c.starts
 }
 
+// resetStarts makes started begin at 0.
+func (c *Crawler) resetStarts() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.starts = 0
+}
+
 // BeginDump reserves the cache for a dump. It returns false during another dump.
 func (c *Crawler) BeginDump() bool {
 	c.mu.Lock()

@@ -2,6 +2,7 @@ package exec
 
 import (
 	"fmt"
+	"net"
 	"os"
 	"strconv"
 	"time"
@@ -41,6 +42,7 @@ func (e *Engine) ResetStats() {
 	base := e.Network()
 	e.baseline.Store(&base)
 	e.Log.ResetStats()
+	e.Crawler.resetStarts()
 }
 
 // Gets returns how many keys were looked up by retrievals.
@@ -67,10 +69,15 @@ func (e *Engine) sinceReset() netloop.Stats {
 	return st
 }
 
-// listeners returns the number of stream listeners.
+// listeners returns the number of stream listeners that memcached would have. Where one
+// socket serves all IPv6 and IPv4 addresses, memcached has two.
 func (e *Engine) listeners() (n int64) {
 	for _, l := range e.Listening() {
-		if !l.Packet {
+		if l.Packet {
+			continue
+		}
+		n++
+		if tcp, ok := l.Addr.(*net.TCPAddr); ok && tcp.IP.IsUnspecified() && tcp.IP.To4() == nil {
 			n++
 		}
 	}
@@ -114,7 +121,7 @@ func (e *Engine) GeneralStats() []Stat {
 	l.str("rusage_user", seconds(user))
 	l.str("rusage_system", seconds(system))
 	l.int("max_connections", int64(e.MaxConns))
-	l.int("curr_connections", loops.Open+listening)
+	l.int("curr_connections", loops.Open+max(0, listening-1)) // as memcached counts
 	l.uint("total_connections", loops.Accepted+uint64(listening))
 	if !e.WaitAtMaxConns {
 		l.uint("rejected_connections", loops.Rejected)

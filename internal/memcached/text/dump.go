@@ -67,7 +67,7 @@ func dump(b *exec.Batch, name, list string) {
 	startJob(b, job)
 }
 
-// replyDatagram refuses a job over UDP.
+// replyDatagram refuses a job or a watch over UDP.
 const replyDatagram = "SERVER_ERROR not available over UDP"
 
 // startJob starts j, or answers that it cannot run over UDP.

@@ -13,6 +13,9 @@ func watchLog(b *exec.Batch, args []byte) bool {
 	case b.DisableWatch:
 		b.Reply("CLIENT_ERROR watch commands not allowed")
 		return false
+	case b.Conn.Datagram: // it has no connection that could carry the lines
+		b.Reply(replyDatagram)
+		return false
 	case len(b.W.B) > 0:
 		// memcached cannot watch while replies are waiting.
 		b.Reply("ERROR cannot pipeline other commands before watch")
