@@ -79,7 +79,7 @@ func (s *serverSettings) serveInstances(ctx context.Context, log *slog.Logger) (
 		if certs, err = listen.LoadTLS(s.certs); err != nil {
 			return cli.Usage(err)
 		}
-		s.options.Certs = certs
+		s.options.Certs = &reloader{certs, func() error { return checkInputs(s) }}
 	}
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
@@ -116,6 +116,10 @@ func (s *serverSettings) serveInstances(ctx context.Context, log *slog.Logger) (
 		}
 	}
 	reload := func() {
+		if err := checkInputs(s); err != nil {
+			log.Error("reload: users and certificates stay", "error", err)
+			return
+		}
 		for _, in := range instances {
 			if err := in.server.ReloadAuth(); err != nil {
 				log.Error("reload users: the old ones stay", "error", err)

@@ -89,10 +89,10 @@ func (a *Users) Check(user, password []byte) bool {
 }
 
 // Refresh returns the users of a's file, read again if its size or time has
-// changed. It returns a if the file cannot be read or is not valid.
+// changed. It returns a if the file cannot be read, is not valid or is no file any more.
 func (a *Users) Refresh() *Users {
 	st, err := os.Stat(a.path)
-	if err != nil || st.Size() == a.size && st.ModTime().Equal(a.changed) {
+	if err != nil || !st.Mode().IsRegular() || st.Size() == a.size && st.ModTime().Equal(a.changed) {
 		return a
 	}
 	if b, err := Read(a.path); err == nil {
