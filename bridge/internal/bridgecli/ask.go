@@ -56,6 +56,7 @@ func (f *askFlags) ask(ctx context.Context, path string, v any) error {
 	if err != nil {
 		return cli.Usagef("--http %s: %v", f.http, err)
 	}
+	req.Host = "localhost" // the bridge may not know the name that this command reaches it by
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
 		return fmt.Errorf("ask the bridge: %w", err)

@@ -144,6 +144,21 @@ func TestQueueCommand(t *testing.T) {
 			t.Errorf("%s: got %q, %v, want %q", path, body, err, want)
 		}
 	}
+	for path, want := range map[string]int{"/status": 403, "/dead": 403, "/metrics": 200} { // DNS rebinding
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+address+path, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Host = "evil.example"
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		if resp.StatusCode != want {
+			t.Errorf("%s of another host: status %d, want %d", path, resp.StatusCode, want)
+		}
+	}
 	http.DefaultClient.CloseIdleConnections()
 }
 

@@ -19,6 +19,7 @@ import (
 	"lintel.dev/bridge"
 	"lintel.dev/internal/cli"
 	"lintel.dev/internal/cli/logging"
+	"lintel.dev/internal/cli/ownhost"
 )
 
 // The bounds of what --http uses.
@@ -76,14 +77,14 @@ func (f *httpFlags) serve(ctx context.Context, version string, s source, log *sl
 		}
 		fmt.Fprintln(w, "ok")
 	})
-	mux.HandleFunc("GET /status", func(w http.ResponseWriter, r *http.Request) {
+	mux.HandleFunc("GET /status", ownhost.Check(f.http, func(w http.ResponseWriter, r *http.Request) {
 		st, err := s.status(r.Context())
 		answer(w, st, err)
-	})
-	mux.HandleFunc("GET /dead", func(w http.ResponseWriter, r *http.Request) {
+	}))
+	mux.HandleFunc("GET /dead", ownhost.Check(f.http, func(w http.ResponseWriter, r *http.Request) {
 		letters, err := s.dead(r.Context(), maxDead)
 		answer(w, letters, err)
-	})
+	}))
 	srv := &http.Server{
 		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelWarn),
 		Handler:  mux, ReadHeaderTimeout: 5 * time.Second, WriteTimeout: 30 * time.Second,

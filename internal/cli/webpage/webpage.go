@@ -9,7 +9,7 @@
 // become markup.
 //
 // Start serves all of it for a flag --http, with /metrics for Prometheus and /healthz. The page and the View are refused
-// to requests for another host, see checkHost; /metrics and /healthz are not, because Prometheus may know the machine by
+// to requests for another host, see package ownhost; /metrics and /healthz are not, because Prometheus may know the machine by
 // any name, and they contain no keys.
 //
 // A History is safe for concurrent use. The rest has no state.
@@ -20,6 +20,8 @@ import (
 	"encoding/json"
 	"net/http"
 	"time"
+
+	"lintel.dev/internal/cli/ownhost"
 )
 
 // Interval is how often the page fetches the View, and commands add to a History.
@@ -100,12 +102,12 @@ const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src
 // the last, by several goroutines. addr is that of --http, whose name the page may be asked for by.
 func Handle(mux *http.ServeMux, addr string, view func() View) {
 	for path, name := range map[string]string{"/{$}": "page.html", "/page.css": "page.css", "/page.js": "page.js", "/icon.svg": "icon.svg"} {
-		mux.HandleFunc("GET "+path, checkHost(addr, func(w http.ResponseWriter, r *http.Request) {
+		mux.HandleFunc("GET "+path, ownhost.Check(addr, func(w http.ResponseWriter, r *http.Request) {
 			secure(w)
 			http.ServeFileFS(w, r, files, name)
 		}))
 	}
-	mux.HandleFunc("GET /status.json", checkHost(addr, func(w http.ResponseWriter, _ *http.Request) {
+	mux.HandleFunc("GET /status.json", ownhost.Check(addr, func(w http.ResponseWriter, _ *http.Request) {
 		secure(w)
 		w.Header().Set("Content-Type", "application/json")
 		w.Header().Set("Cache-Control", "no-store")

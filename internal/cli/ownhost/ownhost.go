@@ -1,4 +1,9 @@
-package webpage
+// Package ownhost refuses HTTP requests that name a foreign host in Host. It prevents DNS rebinding, by which a page of
+// another site that an operator visits resolves its own name to an address of --http and then reads what is served there:
+// such a request has the other site's name in Host.
+//
+// The package has no state.
+package ownhost
 
 import (
 	"net"
@@ -8,15 +13,14 @@ import (
 	"strings"
 )
 
-// checkHost refuses requests for a host that is not this one: 403. It prevents DNS rebinding, by which a page of another
-// site that an operator visits resolves its own name to the address of --http and then reads what is served there. Such a
-// request has the other site's name in Host. addr is that of --http.
-func checkHost(addr string, next http.HandlerFunc) http.HandlerFunc {
+// Check refuses requests for a host that is not this one, with status 403. addr is that of --http: its host may be named,
+// besides IP addresses, localhost and the name of the machine.
+func Check(addr string, next http.HandlerFunc) http.HandlerFunc {
 	bound, _, _ := net.SplitHostPort(addr)
 	machine, _ := os.Hostname() // without it that name is refused
 	return func(w http.ResponseWriter, r *http.Request) {
 		if !isOwnHost(r.Host, bound, machine) {
-			http.Error(w, "The page is not served under this name. Use an IP address, localhost, the name of the machine, or the name that --http is given.",
+			http.Error(w, "This is not served under this name. Use an IP address, localhost, the name of the machine, or the name that --http is given.",
 				http.StatusForbidden)
 			return
 		}
