@@ -305,6 +305,9 @@ func (x *session) Unsent(b flow.Batch) {
 	x.p.dropIfOver()
 }
 
+// Stranded counts messages that the kernel could not deliver.
+func (x *session) Stranded(msgs int) { x.s.counter.lost.Add(uint64(msgs)) }
+
 // newNetPipe makes the pipe of a connection that exists.
 func (e *Endpoint) newNetPipe() *pipe {
 	p := e.connectPipe(e.o.RecvHWM, e.o.SendHWM)

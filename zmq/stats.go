@@ -12,9 +12,12 @@ type Stats struct {
 	MessagesSent, MessagesReceived uint64
 	BytesSent, BytesReceived       uint64
 
-	DroppedFull      uint64 // not queued: the peer's queue was at its high-water mark
-	DroppedNoPeer    uint64 // no peer had the routing id, or the peer of a request had disconnected
-	DroppedLost      uint64 // queued for a peer that disconnected, or arrived and not received before Close
+	DroppedFull   uint64 // not queued: the peer's queue was at its high-water mark
+	DroppedNoPeer uint64 // no peer had the routing id, or the peer of a request had disconnected
+	// DroppedLost were queued for a peer that disconnected, or arrived and were not
+	// received before Close. On Linux it includes what the kernel had of a tcp
+	// connection that broke and the peer did not acknowledge.
+	DroppedLost      uint64
 	DroppedMalformed uint64 // received without the envelope the socket type needs, or datagrams that are not messages
 	DroppedConflated uint64 // replaced by a newer one (options conflate and conflate_topics)
 	DroppedNotices   uint64 // subscriptions that were not received from an XPUB in time

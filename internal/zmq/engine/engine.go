@@ -91,6 +91,9 @@ type Session interface {
 	Flushed()
 	// Unsent takes back messages that could not be written.
 	Unsent(b flow.Batch)
+	// Stranded tells that messages were written which the peer did not acknowledge
+	// before the connection broke.
+	Stranded(msgs int)
 	// Borrow offers the reading half to a receiver, see DirectReader. It reports
 	// false if no receiver wants it. cancelled, if not nil, is closed when the
 	// receiver gives up.

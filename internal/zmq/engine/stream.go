@@ -33,9 +33,11 @@ type Stream struct {
 	writers writers
 	heard   atomic.Bool // something arrived since the last write by a sender
 
-	r    reader
-	end  Ending
-	beat Heartbeat
+	r   reader
+	end Ending
+
+	stranded int // octets that the peer did not acknowledge; written before end is done
+	beat     Heartbeat
 }
 
 // NewStream makes the engine of conn, which it closes.
@@ -85,6 +87,9 @@ func (e *Stream) Run() error {
 	}
 	e.Close(e.r.run())
 	e.writers.stop()
+	if n := e.w.sent.last(e.stranded); n > 0 {
+		e.session.Stranded(n)
+	}
 	return e.end.Reason()
 }
 
@@ -92,6 +97,9 @@ func (e *Stream) Run() error {
 func (e *Stream) Close(reason error) {
 	e.end.Begin(reason, func() {
 		e.beat.Stop()
+		if reason != ErrClosed { // else the kernel goes on sending
+			e.stranded = unacknowledged(e.conn)
+		}
 		e.conn.Close()
 	})
 }

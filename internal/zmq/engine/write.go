@@ -19,6 +19,8 @@ type writer struct {
 
 	hangup bool // the user of a STREAM wants the connection closed
 
+	sent sentLog
+
 	rawWrite
 }
 
@@ -80,7 +82,7 @@ func (w *writer) writeNow() (passed bool) {
 			return false
 		}
 		if n == len(out) {
-			if !w.done(b) {
+			if !w.done(b, n) {
 				return false
 			}
 			if b, ok = take(w.e.session, w.e.out); !ok {
@@ -109,9 +111,10 @@ func (w *writer) run() {
 	}
 }
 
-// done gives the memory of a written batch back. It reports false when the
-// user of a STREAM closed the connection.
-func (w *writer) done(b flow.Batch) bool {
+// done notes that a batch was written, as n octets, and gives its memory back. It
+// reports false when the user of a STREAM closed the connection.
+func (w *writer) done(b flow.Batch, n int) bool {
+	w.sent.add(b.Msgs, n)
 	recycle(b)
 	flow.PutBuffer(w.wire)
 	w.wire = nil
@@ -191,7 +194,7 @@ func (w *writer) write(b flow.Batch, n int) bool {
 		w.failed(b, n, err)
 		return false
 	}
-	return w.done(b)
+	return w.done(b, n)
 }
 
 // writev writes a batch and its references.
@@ -257,6 +260,7 @@ func (w *writer) failed(b flow.Batch, n int, err error) {
 			whole = c
 		}
 	}
+	w.sent.add(b.Msgs-msgs, n)
 	if msgs > 0 {
 		w.e.session.Unsent(whole.Rest(msgs))
 	}

@@ -161,6 +161,9 @@ func (s *Session) Flushed() {}
 // Unsent puts b back.
 func (s *Session) Unsent(b flow.Batch) { s.out.Unread(b) }
 
+// Stranded does nothing: nothing is counted.
+func (s *Session) Stranded(int) {}
+
 // Borrow borrows nothing.
 func (s *Session) Borrow(r *engine.DirectReader) (cancelled <-chan struct{}, ok bool) {
 	r.Offered()
