@@ -1,6 +1,9 @@
 package harness
 
 import (
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/tls"
@@ -15,16 +18,22 @@ import (
 )
 
 // Certificate is a self-signed certificate for 127.0.0.1, in files that cache
-// servers read. The key is RSA of 2048 bits, the kind whose signatures cost a
-// server most among those in common use.
+// servers read.
 type Certificate struct {
 	Chain, Key string // PEM files
 	roots      *x509.CertPool
 }
 
-// NewCertificate writes the files to dir.
-func NewCertificate(dir string) (*Certificate, error) {
-	key, err := rsa.GenerateKey(rand.Reader, 2048)
+// NewRSA returns a key whose signatures cost a server most among the kinds in
+// common use.
+func NewRSA() (crypto.Signer, error) { return rsa.GenerateKey(rand.Reader, 2048) }
+
+// NewECDSA returns a key of P-256.
+func NewECDSA() (crypto.Signer, error) { return ecdsa.GenerateKey(elliptic.P256(), rand.Reader) }
+
+// NewCertificate writes the files to dir, with a key made by newKey.
+func NewCertificate(dir string, newKey func() (crypto.Signer, error)) (*Certificate, error) {
+	key, err := newKey()
 	if err != nil {
 		return nil, err
 	}

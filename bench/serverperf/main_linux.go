@@ -42,13 +42,19 @@ type settings struct {
 	clientCPU int
 
 	lintel      string // path of our program
+	certificate *harness.Certificate
 	traceRatios []float64
 }
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	if err := run(ctx, os.Args[1:]); err != nil {
+	start := run
+	args := os.Args[1:]
+	if len(args) > 0 && args[0] == tlsLoad {
+		start, args = runTLSLoad, args[1:]
+	}
+	if err := start(ctx, args); err != nil {
 		fmt.Fprintln(os.Stderr, "serverperf:", err)
 		os.Exit(1)
 	}
@@ -111,6 +117,9 @@ func run(ctx context.Context, args []string) error {
 		return err
 	}
 	defer os.RemoveAll(dir)
+	if s.certificate, err = harness.NewCertificate(dir, harness.NewECDSA); err != nil {
+		return err
+	}
 	if s.lintel, err = harness.BuildLintel(ctx, dir); err != nil {
 		return err
 	}
@@ -160,6 +169,9 @@ func (s *settings) measure(m *measure) *harness.Measure {
 				return end, nil
 			}
 			for _, one := range servers {
+				if m.tls {
+					one.args = append(one.args, "-Z", "-o", s.certificate.Option())
+				}
 				err = errors.Join(err, one.start(s.serverCPU))
 			}
 			if err == nil && m.prepare != nil {

@@ -22,6 +22,7 @@ type measure struct {
 	take    func(ctx context.Context, s *settings, v *server) ([]float64, error)
 	once    bool // nothing in it is a time: one round is enough
 	alone   bool // starts servers of its own
+	tls     bool // the servers use TLS
 	memory  int  // megabytes of the servers; 0: -memory
 }
 
@@ -221,6 +222,7 @@ func (s *settings) measures() ([]*measure, error) {
 		{rows: []harness.Row{idle}, take: idleBytes, once: true},
 		secondThread(),
 	}
+	all = append(all, tlsRows()...)
 	if s.scale > 0 {
 		all = append(all, s.scaleRows()...)
 	}

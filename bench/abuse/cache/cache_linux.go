@@ -35,7 +35,7 @@ func (o *Options) Build(ctx context.Context, dir string) (err error) {
 	if o.Peer, err = exec.LookPath(o.Peer); err != nil {
 		return err
 	}
-	o.certificate, err = harness.NewCertificate(dir)
+	o.certificate, err = harness.NewCertificate(dir, harness.NewRSA)
 	return err
 }
 
