@@ -42,6 +42,40 @@ type secured struct {
 	pending bool
 	in      []byte // received, not yet read by conn
 	out     []byte // records that conn has written
+	bounds  bounds
+	// records is how many complete records conn has yet to read, if it is known that
+	// nothing follows them, else 0.
+	records int
+}
+
+// bounds finds the ends of records in what is received. A tls.Conn need not be
+// read once more to learn that it has no complete record: 3 % of the cpu of a get.
+type bounds struct {
+	head [5]byte
+	n    int // bytes of head
+	left int // bytes of the record that follow
+}
+
+// scan returns how many records end in b, and whether b ends with one.
+func (r *bounds) scan(b []byte) (records int, whole bool) {
+	for len(b) > 0 {
+		if r.left > 0 {
+			n := min(r.left, len(b))
+			r.left -= n
+			b = b[n:]
+			if r.left == 0 {
+				records++
+			}
+			continue
+		}
+		n := copy(r.head[r.n:], b)
+		r.n += n
+		b = b[n:]
+		if r.n == len(r.head) {
+			r.n, r.left = 0, int(r.head[3])<<8|int(r.head[4])
+		}
+	}
+	return records, r.left == 0 && r.n == 0
 }
 
 // handshake is a pending TLS handshake. An attacker may hold many.
@@ -111,6 +145,7 @@ func (s *secured) readHandshake() {
 			t.hangUp(c, Normal)
 			return
 		}
+		s.bounds.scan(t.tls.in[:n])
 		held := h.receive(t.tls.in[:n])
 		t.pacer.input(h, held)
 		if n == 0 || held >= readSize {
@@ -280,6 +315,10 @@ func (s *secured) readable() {
 		}
 		t.read -= uint64(n) // unseal counts the plaintext
 		s.in = t.tls.in[:n]
+		records, whole := s.bounds.scan(s.in)
+		if whole {
+			s.records = records
+		}
 		if !s.decrypt() || n < len(t.tls.in) {
 			return
 		}
@@ -323,6 +362,14 @@ func (s *secured) unseal(dst []byte) ([]byte, error) {
 		n, err = s.conn.Read(dst[len(dst):cap(dst)])
 		s.c.t.read += uint64(n)
 		dst = dst[:len(dst)+n]
+		if s.records > 0 {
+			if s.records--; s.records == 0 && err == nil {
+				err = errWouldBlock
+			}
+		}
+	}
+	if err != nil {
+		s.records = 0
 	}
 	s.pending = err != errWouldBlock
 	return dst, err
@@ -347,6 +394,7 @@ func (s *secured) readParked() (open, ended, full bool) {
 		return true, true, false
 	}
 	c.active.Store(t.seconds())
+	s.bounds.scan(t.tls.in[:n])
 	s.in = append(s.in, t.tls.in[:n]...)
 	in, err := s.unseal(t.in[:0])
 	s.in = slices.Clone(s.in)

@@ -273,3 +273,29 @@ func (c *pieces) Write(b []byte) (int, error) {
 	}
 	return len(b), nil
 }
+
+// The ends of records are found however they are received.
+func TestBounds(t *testing.T) {
+	var stream []byte
+	ends := map[int]bool{0: true}
+	for _, size := range []int{1, 300, 0, 5, 17, 0, 256} {
+		stream = append(stream, 23, 3, 3, byte(size>>8), byte(size))
+		stream = append(stream, make([]byte, size)...)
+		ends[len(stream)] = true
+	}
+	for step := 1; step <= len(stream); step++ {
+		var r bounds
+		total := 0
+		for from := 0; from < len(stream); from += step {
+			to := min(from+step, len(stream))
+			records, whole := r.scan(stream[from:to])
+			total += records
+			if whole != ends[to] {
+				t.Fatalf("in steps of %d: after %d bytes whole is %v", step, to, whole)
+			}
+		}
+		if total != 5 { // empty records return nothing to a reader
+			t.Fatalf("in steps of %d: %d records with content, want 5", step, total)
+		}
+	}
+}
