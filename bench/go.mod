@@ -10,6 +10,7 @@ require (
 	github.com/grafana/gomemcache v0.0.0-20251127154401-74f93547077b
 	github.com/maypok86/otter/v2 v2.4.0
 	github.com/pebbe/zmq4 v1.4.0
+	go.uber.org/goleak v1.3.0
 	golang.org/x/sys v0.49.0
 	lintel.dev v0.0.0
 )
