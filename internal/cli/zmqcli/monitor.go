@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -33,7 +34,16 @@ addresses and error. Received messages are discarded.`,
 			if len(args) != 1 {
 				return cli.Usagef("monitor: %d socket types, expected one of %s", len(args), strings.Join(names, " "))
 			}
+			if !slices.Contains(names, strings.ToLower(args[0])) {
+				return cli.Usagef("unknown socket type %q%s, expected one of %s", args[0], cli.DidYouMean(args[0], "", names), strings.Join(names, " "))
+			}
 			return nil
+		},
+		ValidArgsFunction: func(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+			if len(args) > 0 {
+				return nil, cobra.ShellCompDirectiveNoFileComp
+			}
+			return names, cobra.ShellCompDirectiveNoFileComp
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := f.check(cmd); err != nil {
