@@ -30,6 +30,8 @@ type socketRun struct {
 	sent   atomic.Int64
 	failed atomic.Int64 // messages reported by complain
 
+	sending atomic.Bool // sendLines has a message that is neither sent nor reported
+
 	printing sync.Mutex // guards the fields below: an interrupted run may still print
 	out      *bufio.Writer
 	line     []byte // the last line written
@@ -59,7 +61,11 @@ func runSocket(cmd *cobra.Command, s zmq.Socket, f *zmqFlags) error {
 	}
 
 	err := r.run(cmd.Context(), reply)
-	switch n := r.failed.Load(); {
+	n := r.failed.Load()
+	if r.sending.Load() {
+		n++
+	}
+	switch {
 	case cmd.Context().Err() != nil:
 		err = nil // an interrupt is the usual end, not an error
 	case err == nil && n > 0:
@@ -135,9 +141,11 @@ func (r *socketRun) sendLines(ctx context.Context) error {
 		if err != nil || !ok {
 			return err
 		}
+		r.sending.Store(true)
 		if _, err := r.sendOne(ctx, m); err != nil {
 			return err
 		}
+		r.sending.Store(false)
 	}
 	return nil
 }
@@ -169,7 +177,7 @@ var errSilence = errors.New("nothing received")
 
 // receive waits for a message. It flushes the output before it waits. It returns
 // errSilence if nothing was received, and nothing was sent, for the time of
-// --timeout or of the socket's rcvtimeo.
+// --timeout or of the socket's rcvtimeo. A message that is being sent delays that.
 func (r *socketRun) receive(ctx context.Context) (zmq.Msg, error) {
 	m, err := r.recv.TryRecv()
 	if !errors.Is(err, zmq.ErrWouldBlock) {
@@ -185,6 +193,7 @@ func (r *socketRun) receive(ctx context.Context) (zmq.Msg, error) {
 		switch {
 		case !timeout:
 			return m, err
+		case r.wait > 0 && r.sending.Load(): // it is sent or reported within that time
 		case r.sent.Load() == sent:
 			return nil, errSilence
 		}
