@@ -2,12 +2,14 @@ package zmq_test
 
 import (
 	"fmt"
+	"iter"
 	"net"
 	"net/netip"
 	"strings"
 	"testing"
 
 	"lintel.dev/zmq"
+	"lintel.dev/zmq/event"
 )
 
 var ipv6 = zmq.WithOption("ipv6", "1")
@@ -18,8 +20,14 @@ func linkLocal() string {
 	for _, i := range all {
 		addrs, _ := i.Addrs()
 		for _, a := range addrs {
-			if p, err := netip.ParsePrefix(a.String()); err == nil && p.Addr().Is6() && p.Addr().IsLinkLocalUnicast() {
-				return p.Addr().WithZone(i.Name).String()
+			p, err := netip.ParsePrefix(a.String())
+			if err != nil || !p.Addr().Is6() || !p.Addr().IsLinkLocalUnicast() {
+				continue
+			}
+			at := p.Addr().WithZone(i.Name).String()
+			if l, err := net.Listen("tcp", net.JoinHostPort(at, "0")); err == nil { // else it is not ready for use
+				l.Close()
+				return at
 			}
 		}
 	}
@@ -71,7 +79,10 @@ func TestBoundAddresses(t *testing.T) {
 				if strings.HasPrefix(at, "udp") {
 					dish, radio := made(r, zmq.NewDish, opts...), made(r, zmq.NewRadio, opts...)
 					r.must(dish.Join("group"))
+					events, stop := iter.Pull(radio.Events(r.ctx))
+					defer stop()
 					r.connect(radio, r.bindAt(dish, at))
+					next(t, events, event.HandshakeSucceeded)
 					r.must(radio.SendGroup(r.ctx, "group", []byte("arrives")))
 					r.want(dish, "group", "arrives")
 					return
