@@ -54,15 +54,15 @@ func (o *Options) Measures() []*harness.Measure {
 // rows returns what is measured of an attack: the waits of each good client, and
 // the growth of the server.
 func (a attack) rows() []harness.Row {
-	clients := []string{""}
+	ways := [][2]string{{"worst wait", "p99"}}
 	if a.tls {
-		clients = append(clients, " over TLS")
+		ways = append(ways, [2]string{"worst, TLS", "p99, TLS"})
 	}
 	var rows []harness.Row
-	for _, client := range clients {
+	for _, figure := range ways {
 		rows = append(rows,
-			harness.Row{Name: a.name + ": worst wait" + client, Unit: "ms", Less: true, Limit: victim.MaxWait},
-			harness.Row{Name: a.name + ": p99" + client, Unit: "ms", Less: true},
+			harness.Row{Name: a.name + ": " + figure[0], Unit: "ms", Less: true, Limit: victim.MaxWait},
+			harness.Row{Name: a.name + ": " + figure[1], Unit: "ms", Less: true},
 		)
 	}
 	return append(rows, harness.Row{Name: a.name + ": memory", Unit: "MB", Less: true, Limit: victim.MaxMemory})

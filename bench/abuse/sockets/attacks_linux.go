@@ -312,6 +312,9 @@ func slowGreetings(n int) func(context.Context, endpoints) error {
 		}()
 		for range n {
 			c, err := dial(ctx, at.address("router"), nil)
+			if ctx.Err() != nil {
+				return nil
+			}
 			if err != nil {
 				return err
 			}

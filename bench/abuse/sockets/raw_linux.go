@@ -42,9 +42,10 @@ func ready(socketType string) []byte {
 	return zmtp.AppendReady(nil, zmtp.Metadata{{Name: zmtp.PropertySocketType, Value: []byte(socketType)}})
 }
 
-// dial connects and sends the first octets of the connection.
+// dial connects and sends the first octets of the connection. While the target's
+// queue of connections is full, an attempt is repeated after 1, 3 and 7 seconds.
 func dial(ctx context.Context, address string, first []byte) (net.Conn, error) {
-	d := net.Dialer{Timeout: 5 * time.Second}
+	d := net.Dialer{Timeout: 15 * time.Second}
 	c, err := d.DialContext(ctx, "tcp", address)
 	if err != nil {
 		return nil, err
