@@ -27,7 +27,9 @@ const (
 
 func init() { children[cableRole] = cableEnd }
 
-var beats = zmq.WithHeartbeat(300*time.Millisecond, 300*time.Millisecond, time.Second)
+// beats end a connection 4 s after a PING without an answer: a busy machine is not silent
+// for that long.
+var beats = zmq.WithHeartbeat(time.Second, 4*time.Second, 0)
 
 // cableEnds are the endpoints of the sender: of a PUSH and of a PUB.
 func cableEnds() [2]string {
@@ -214,7 +216,7 @@ func TestCableCut(t *testing.T) {
 	receiver := start(1, "receive")
 	await(t, receiver, "PULL connected", "SUB connected")
 	theirs := newPyzmqBy(t, func(program ...string) *exec.Cmd { return n.on(1, program...) }).
-		socket("SUB", "subscribe", "", "heartbeat_ivl", 300, "heartbeat_timeout", 300, "reconnect_ivl", 100, "connect_timeout", 2000)
+		socket("SUB", "subscribe", "", "heartbeat_ivl", 1000, "heartbeat_timeout", 4000, "reconnect_ivl", 100, "connect_timeout", 2000)
 	theirs.connect("tcp://" + address(0) + ":7002")
 	theirs.recv()
 
