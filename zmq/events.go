@@ -200,6 +200,7 @@ func (s *core) log(e event.Event) {
 const (
 	logBurst    = 5
 	logInterval = 10 * time.Second
+	maxLogKinds = 1000 // types and endpoints counted; with more the counts begin anew
 )
 
 // logLimit bounds the lines for each type of event and endpoint.
@@ -230,6 +231,9 @@ func (l *logLimit) take(typ event.Type, endpoint string) (write bool, suppressed
 	}
 	c := l.kinds[logKind{typ, endpoint}]
 	if c == nil {
+		if len(l.kinds) == maxLogKinds {
+			clear(l.kinds)
+		}
 		c = new(logCount)
 		l.kinds[logKind{typ, endpoint}] = c
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"iter"
 	"net"
 	"strings"
 	"testing"
@@ -78,9 +79,12 @@ func TestStreamSocket(t *testing.T) {
 func TestStreamHangsUp(t *testing.T) {
 	rawly(t, func(r rig, open func(...zmq.Option) rawSocket) {
 		s := open()
+		events, stop := iter.Pull(s.Events(r.ctx))
+		defer stop()
 		w := r.dialRaw(r.bind(s))
 		m, err := s.Recv(r.ctx)
 		r.must(err)
+		next(r.T, events, event.Accepted)
 		body := strings.Repeat("x", 300000)
 		r.must(s.Send(r.ctx, zmq.Msg{m[0], []byte(body)}))
 		r.must(s.Send(r.ctx, zmq.Msg{m[0], nil}))
@@ -91,6 +95,7 @@ func TestStreamHangsUp(t *testing.T) {
 			r.Error("received something else")
 		}
 		w.gone()
+		next(r.T, events, event.Closed)
 		r.until(func() bool { return len(s.Stats().Peers) == 0 })
 		if m, err := s.TryRecv(); !errors.Is(err, zmq.ErrWouldBlock) {
 			r.Errorf("received %q, %v", m, err)
