@@ -30,9 +30,7 @@ func programs(t *testing.T, language, cache, pull string) []string {
 	return all
 }
 
-// TestQuickstart runs the programs of the quick start that are not in Go. Those
-// for Node.js need the npm packages memjs and zeromq in NODE_PATH, which `make
-// peers` does not install.
+// TestQuickstart runs the programs of the quick start that are not in Go.
 func TestQuickstart(t *testing.T) {
 	for _, tc := range []struct {
 		language, message string
@@ -42,11 +40,8 @@ func TestQuickstart(t *testing.T) {
 			return []string{peers.Python(t, "zmq", "pymemcache"), "-c"}
 		}},
 		{"js", "five", func(t *testing.T) []string {
-			node := []string{"node", "-e"}
-			if err := exec.Command(node[0], node[1], `require("memjs"); require("zeromq")`).Run(); err != nil {
-				t.Skipf("Node.js with memjs and zeromq: %v", err)
-			}
-			return node
+			t.Setenv("NODE_PATH", peers.NodeModules(t, "memjs", "zeromq"))
+			return []string{peers.Program(t, "node"), "-e"}
 		}},
 	} {
 		t.Run(tc.language, func(t *testing.T) {
