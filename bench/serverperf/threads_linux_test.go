@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -69,7 +70,7 @@ func TestRun(t *testing.T) {
 	}
 	standIn := filepath.Join(t.TempDir(), "pogocache")
 	script := `#!/bin/sh
-test "$*" = "-h 127.0.0.1 --maxconns 10000 -m 8 -t 1 -p ${10}" || exit 2
+test "$*" = "-h 127.0.0.1 --maxconns ` + strconv.Itoa(maxConns) + ` -m 8 -t 1 -p ${10}" || exit 2
 exec "` + lintel + `" memcached -u root -l "$2" -c "$4" -m "$6" -t "$8" -p "${10}"
 `
 	if err := os.WriteFile(standIn, []byte(script), 0o755); err != nil {
