@@ -47,7 +47,7 @@ func TestMixed(t *testing.T) {
 		for _, p := range pairs {
 			for _, transport := range []string{"tcp", "ipc"} {
 				t.Run(fmt.Sprintf("%s/%s/%s and %s", p.name, transport, peers[0], peers[1]), func(t *testing.T) {
-					ctx, cancel := context.WithTimeout(t.Context(), time.Minute) // ends sockets that wait for ever
+					ctx, cancel := context.WithTimeout(t.Context(), time.Minute) // ends sockets that would wait without end
 					defer cancel()
 					open := func(maker, typ, name string) socket {
 						s, err := makers[maker].make(ctx, typ, name)

@@ -9,24 +9,12 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"lintel.dev/interop/peers"
 )
 
 // deploy is the folder of the files that write has written.
 const deploy = "../../deploy"
-
-// tool returns the path of a program. If it is not installed the test is skipped, or
-// fails with CI=true.
-func tool(t *testing.T, name string) string {
-	t.Helper()
-	path, err := exec.LookPath(name)
-	if err != nil && os.Getenv("CI") == "true" {
-		t.Fatalf("%s is not installed", name)
-	}
-	if err != nil {
-		t.Skipf("%s is not installed", name)
-	}
-	return path
-}
 
 // TestCurrent compares the files of deploy/ with what the commands say now.
 func TestCurrent(t *testing.T) {
@@ -92,7 +80,7 @@ func pagesOf(t *testing.T) []string {
 
 // TestRender renders all pages with man, which prints warnings of troff.
 func TestRender(t *testing.T) {
-	man := tool(t, "man")
+	man := peers.Program(t, "man")
 	cmd := exec.Command(man, append([]string{"--warnings", "-E", "UTF-8", "-Tutf8", "-Z", "-l"}, pagesOf(t)...)...)
 	cmd.Env = append(os.Environ(), "LC_ALL=C.UTF-8", "MANROFFSEQ=", "MANWIDTH=80")
 	var warnings bytes.Buffer
@@ -104,7 +92,7 @@ func TestRender(t *testing.T) {
 
 // TestLint checks all pages with mandoc. That they have no date is intended.
 func TestLint(t *testing.T) {
-	out, _ := exec.Command(tool(t, "mandoc"), append([]string{"-Tlint", "-Wwarning"}, pagesOf(t)...)...).CombinedOutput()
+	out, _ := exec.Command(peers.Program(t, "mandoc"), append([]string{"-Tlint", "-Wwarning"}, pagesOf(t)...)...).CombinedOutput()
 	for line := range strings.Lines(string(out)) {
 		if !strings.Contains(line, "WARNING: missing date") {
 			t.Error(line)
@@ -115,7 +103,7 @@ func TestLint(t *testing.T) {
 // TestText reads a page as a user does: texts with the special characters of Markdown
 // and troff are as in the command.
 func TestText(t *testing.T) {
-	man := tool(t, "man")
+	man := peers.Program(t, "man")
 	for page, wants := range map[string][]string{
 		"lintel/lintel-memcached.1": {
 			"lintel-memcached - Run a cache server", "-l, --listen=addr", "--log-format=name", "-A, --enable-shutdown",
@@ -147,7 +135,7 @@ func squeeze(text string) string { return strings.Join(strings.Fields(text), " "
 
 // TestBash completes words with the completions for bash and a built program.
 func TestBash(t *testing.T) {
-	bash := tool(t, "bash")
+	bash := peers.Program(t, "bash")
 	dir := t.TempDir()
 	for program, c := range map[string]struct {
 		build []string

@@ -7,9 +7,24 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/spf13/pflag"
 
 	"lintel.dev/internal/cli"
 )
+
+// parseServer reads a command line.
+func parseServer(args []string, getenv func(string) string) (*serverSettings, error) {
+	s := newSettings()
+	fs := pflag.NewFlagSet("memcached", pflag.ContinueOnError)
+	s.addFlags(fs)
+	if err := fs.Parse(args); err != nil {
+		return nil, flagError(err)
+	}
+	if fs.NArg() > 0 {
+		return nil, cli.Usagef("unexpected argument %q", fs.Arg(0))
+	}
+	return s, s.check(getenv)
+}
 
 // debianConf is Debian's default file with a few more forms of lines.
 const debianConf = `# memcached default config file

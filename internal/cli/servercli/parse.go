@@ -127,17 +127,3 @@ func flagError(err error) error {
 		return cli.Usagef("unknown flag --%s%s, see -h", name, cli.DidYouMean(name, "--", longFlags("")))
 	}
 }
-
-// parseServer reads a command line.
-func parseServer(args []string, getenv func(string) string) (*serverSettings, error) {
-	s := newSettings()
-	fs := pflag.NewFlagSet("memcached", pflag.ContinueOnError)
-	s.addFlags(fs)
-	if err := fs.Parse(args); err != nil {
-		return nil, flagError(err)
-	}
-	if fs.NArg() > 0 {
-		return nil, cli.Usagef("unexpected argument %q", fs.Arg(0))
-	}
-	return s, s.check(getenv)
-}

@@ -11,7 +11,7 @@ type sentLog struct {
 // sentMark is the state after one write, or after several merged ones.
 type sentMark struct{ octets, msgs uint64 }
 
-// sentMarks bounds the writes that are told apart. When there are more, each two
+// sentMarks bounds the writes that are distinguished. When there are more, each two
 // neighbours become one: within a mark all messages count as equally long.
 const sentMarks = 64
 
